@@ -1,0 +1,36 @@
+"""Options and fixtures for every test below: the core's, the tools' and the plugins'."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+ROOT = Path(__file__).parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow, too")
+    parser.addoption("--network", action="store_true", help="run the tests marked network, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for marker in ("slow", "network"):
+        if not config.getoption(f"--{marker}"):
+            skip = pytest.mark.skip(reason=f"marked {marker}: run with --{marker}")
+            for item in items:
+                if marker in item.keywords:
+                    item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real images and weights that lies beside a developer's checkout."""
+    folder = Path(os.environ.get("TFXFER_SHARED", ROOT.parent / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"no folder {folder}: set TFXFER_SHARED to real images and weights")
+    return folder

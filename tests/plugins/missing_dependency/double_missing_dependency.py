@@ -1,0 +1,3 @@
+"""Needs what nobody has installed."""
+
+import no_such_module_anywhere  # noqa: F401

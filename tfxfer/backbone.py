@@ -1,0 +1,116 @@
+"""What a plugin author subclasses to bring a pretrained network."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from tfxfer.errors import WeightsError
+from tfxfer.preprocessing import Preprocessing
+
+__all__ = ["BACKBONE_END", "CONTRACT_VERSION", "Backbone", "Stage", "Weights"]
+
+CONTRACT_VERSION = "0.1"
+"""Version of the plugin contract; grows with `tfxfer`'s minor version."""
+
+BACKBONE_END = "backbone"
+"""Name of the last frontier: the whole backbone, after pooling, frozen. Every model has it."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A run of whole blocks that ends at one tensor.
+
+    Args:
+        name: what users type after `--unfreeze-from` and read in the plan, such as `block_9`.
+        end: name of the layer whose only output is the cut.
+    """
+
+    name: str
+    end: str
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One named source of pretrained weights. Exactly one of `package` and `url` says where.
+
+    Args:
+        licence: SPDX identifier, or words where there is none.
+        package: pip distribution that carries the file.
+        member: path of the file inside that distribution, as `pip show -f` lists it.
+        url: address that `keras.utils.get_file` downloads and caches.
+        md5: checksum Keras verifies a download with.
+        sha256: checksum of the file, where known; verified before anything reads it.
+        origin: who trained them and on what, in a few words.
+    """
+
+    licence: str
+    package: str | None = None
+    member: str | None = None
+    url: str | None = None
+    md5: str | None = None
+    sha256: str | None = None
+    origin: str = "ImageNet-1k"
+
+
+class Backbone(ABC):
+    """A pretrained network without its top.
+
+    Subclasses set the attributes and implement `build` and, where they bring weights,
+    `load_weights`. A class is instantiated without arguments. Importing its module must not import
+    Keras or TensorFlow: import them inside the methods.
+
+    Attributes:
+        name: what users type; equals the entry point's name.
+        family: groups variants in lists, such as `efficientnet_lite`.
+        default_image_size: side of the square input, in pixels.
+        min_image_size: smallest side that `build` accepts, in pixels.
+        preprocessing: what the weights expect of pixels.
+        weights: named sources; the first is the default.
+        stages: cuts in order from the input, each a single tensor; may be empty.
+        output: `map` (height, width, channels), `tokens` (tokens, channels) or `vector`
+            (channels). The core pools all three to (channels,).
+        quantization: what is known to hurt int8, such as `swish` or `squeeze-excite`.
+        licence: SPDX identifier of the architecture's code.
+    """
+
+    name: ClassVar[str]
+    family: ClassVar[str]
+    default_image_size: ClassVar[int] = 224
+    min_image_size: ClassVar[int] = 32
+    preprocessing: ClassVar[Preprocessing] = Preprocessing()
+    weights: ClassVar[Mapping[str, Weights]] = {}
+    stages: ClassVar[tuple[Stage, ...]] = ()
+    output: ClassVar[Literal["map", "tokens", "vector"]] = "map"
+    quantization: ClassVar[tuple[str, ...]] = ()
+    licence: ClassVar[str] = "Apache-2.0"
+    contract_version: ClassVar[str] = CONTRACT_VERSION
+
+    @abstractmethod
+    def build(self, inputs: Any) -> Any:
+        """Returns the features of already preprocessed images, with random weights.
+
+        The graph must be flat (no nested model), deterministic (no active Dropout or stochastic
+        depth) and must not rescale its input.
+
+        Shapes: inputs (batch, size, size, 3); returns a map (batch, height, width, channels),
+            tokens (batch, tokens, channels) or a vector (batch, channels).
+        """
+
+    def load_weights(self, model: Any, path: Path) -> None:
+        """Reads the file at `path` into the layers that `build` made.
+
+        Args:
+            model: flat `keras.Model` that holds those layers by name, and others beside them.
+            path: the file; its sha256 has been checked where `weights` declares one.
+
+        Raises:
+            WeightsError: the file does not fit the network.
+        """
+        raise WeightsError(
+            f"backbone {self.name!r} reads no weights: expected a plugin with load_weights. "
+            f"Received: path={str(path)!r}."
+        )

@@ -1,0 +1,150 @@
+"""The one contract between pixels and weights.
+
+A backbone states it once, as data. The first layer of the trained model, the calibration data, the
+quantized input and the TFLite metadata are all derived from that one object; nothing else in the
+project rescales a pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Self
+
+from tfxfer.errors import ContractError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["Preprocessing", "Resize"]
+
+_METHODS = ("bilinear", "bicubic", "nearest", "area")
+_FITS = ("stretch", "crop", "pad")
+_Triple = tuple[float, float, float]
+
+
+def _triple(value: float | Sequence[float], *, name: str) -> _Triple:
+    items = (value,) * 3 if isinstance(value, (int, float)) else tuple(value)
+    if len(items) != 3:
+        raise ContractError(
+            f"Preprocessing: expected one number or three, red, green and blue. "
+            f"Received: {name}={value!r}."
+        )
+    return (float(items[0]), float(items[1]), float(items[2]))
+
+
+@dataclass(frozen=True)
+class Resize:
+    """How a photo of any size becomes the square the backbone takes.
+
+    Args:
+        fit: `stretch` both sides to the square, `crop` the middle, or `pad` with black.
+        method: interpolation, `bilinear`, `bicubic`, `nearest` or `area`.
+        antialias: low-pass before shrinking. True is what Pillow does, False what most phones do.
+    """
+
+    fit: str = "stretch"
+    method: str = "bilinear"
+    antialias: bool = True
+
+    def __post_init__(self) -> None:
+        if self.fit not in _FITS or self.method not in _METHODS:
+            raise ContractError(
+                f"Resize: expected fit in {_FITS} and method in {_METHODS}. "
+                f"Received: fit={self.fit!r}, method={self.method!r}."
+            )
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Maps RGB pixels 0..255 to what the weights were trained on: `pixel * scale + offset`.
+
+    Args:
+        scale: factor for red, green and blue; one number stands for all three.
+        offset: added after scaling; one number stands for all three.
+        resize: how a photo becomes a square.
+
+    Units: pixels 0..255 in, the network's own units out.
+
+    Example:
+        >>> p = Preprocessing.from_mean_std(mean=127.5, std=127.5)
+        >>> p.is_uniform, p.output_range
+        (True, ((-1.0, 1.0), (-1.0, 1.0), (-1.0, 1.0)))
+    """
+
+    scale: _Triple = (1.0, 1.0, 1.0)
+    offset: _Triple = (0.0, 0.0, 0.0)
+    resize: Resize = Resize()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scale", _triple(self.scale, name="scale"))
+        object.__setattr__(self, "offset", _triple(self.offset, name="offset"))
+        if any(s == 0 or s != s for s in self.scale) or any(o != o for o in self.offset):
+            raise ContractError(
+                "Preprocessing: expected finite offsets and scales other than 0. "
+                f"Received: scale={self.scale}, offset={self.offset}."
+            )
+
+    @classmethod
+    def from_mean_std(
+        cls,
+        *,
+        mean: float | Sequence[float],
+        std: float | Sequence[float],
+        resize: Resize | None = None,
+    ) -> Self:
+        """Returns the contract `(pixel - mean) / std`, both in pixel units 0..255."""
+        means, stds = _triple(mean, name="mean"), _triple(std, name="std")
+        if 0.0 in stds:
+            raise ContractError(f"Preprocessing: expected std other than 0. Received: std={std!r}.")
+        scale = (1 / stds[0], 1 / stds[1], 1 / stds[2])
+        offset = (-means[0] / stds[0], -means[1] / stds[1], -means[2] / stds[2])
+        return cls(scale=scale, offset=offset, resize=resize or Resize())
+
+    @property
+    def mean(self) -> _Triple:
+        """Mean in pixel units 0..255, as TFLite metadata writes it."""
+        (s0, s1, s2), (o0, o1, o2) = self.scale, self.offset
+        return (-o0 / s0, -o1 / s1, -o2 / s2)
+
+    @property
+    def std(self) -> _Triple:
+        """Standard deviation in pixel units 0..255, as TFLite metadata writes it."""
+        s0, s1, s2 = self.scale
+        return (1 / s0, 1 / s1, 1 / s2)
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether one scale and one offset serve all three channels."""
+        return len(set(self.scale)) == 1 and len(set(self.offset)) == 1
+
+    @property
+    def output_range(self) -> tuple[tuple[float, float], ...]:
+        """(low, high) per channel of what pixels 0..255 become."""
+        return tuple(
+            (min(o, 255 * s + o), max(o, 255 * s + o))
+            for s, o in zip(self.scale, self.offset, strict=True)
+        )
+
+    def apply(self, pixels: np.ndarray) -> np.ndarray:
+        """Returns `pixels * scale + offset` as float32.
+
+        Shapes: (..., 3) in and out.
+        """
+        import numpy as np
+
+        scale, offset = np.float32(self.scale), np.float32(self.offset)
+        return np.asarray(pixels, np.float32) * scale + offset
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain JSON data; `from_dict` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Reads `to_dict`'s data; refuses keys it does not know."""
+        unknown = set(data) - {f.name for f in fields(cls)}
+        if unknown:
+            raise ContractError(f"Preprocessing: unknown keys. Received: {sorted(unknown)}.")
+        resize = Resize(**data["resize"]) if "resize" in data else Resize()
+        return cls(scale=data["scale"], offset=data["offset"], resize=resize)

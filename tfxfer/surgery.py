@@ -1,0 +1,88 @@
+"""Changes to a Keras graph that leave it flat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tfxfer.errors import WeightsError
+
+__all__ = ["clone_fresh", "copy_weights", "replace_layers"]
+
+
+def replace_layers(output: Any, replacement: Callable[[Any], Any | None]) -> Any:
+    """Returns `output` of the same graph, rebuilt from its inputs with some layers exchanged.
+
+    Every layer on the way is made anew, with a single node, so that `layer.output` means this
+    graph; weights are random again. This is how a rescale or a Dropout that Keras Applications
+    builds in is taken out.
+
+    Args:
+        output: Keras tensor.
+        replacement: gets each layer, returns the one to put in its place or None to keep its kind.
+
+    Shapes: the replacement must keep its input's shape, or what follows cannot be called.
+
+    Source:
+        `keras.models.clone_model(clone_function=…)`; its `input_tensors=` is only given true
+        inputs, since it drops what comes before any other tensor.
+    """
+    import keras
+
+    sources = keras.utils.get_source_inputs(output)
+    model = keras.Model(sources, output)
+
+    def clone(layer: Any) -> Any:
+        chosen = replacement(layer)
+        return type(layer).from_config(layer.get_config()) if chosen is None else chosen
+
+    return keras.models.clone_model(model, input_tensors=sources, clone_function=clone).output
+
+
+def clone_fresh(model: Any) -> Any:
+    """Returns a copy of a functional model with layers and weights of its own."""
+    import keras
+
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def copy_weights(source: Any, target: Any) -> int:
+    """Copies the weights of every layer of `source` to the layer of that name in `target`.
+
+    Nothing is copied before everything is known to fit, so a failure leaves `target` as it was.
+    Layers of `target` that `source` lacks, such as a head, keep what they have.
+
+    Args:
+        source: `keras.Model` that holds the weights.
+        target: `keras.Model` that receives them.
+
+    Returns:
+        Number of arrays copied.
+
+    Raises:
+        WeightsError: a layer of `source` is missing in `target`, or its arrays have other shapes.
+    """
+    receivers = {layer.name: layer for layer in target.layers}
+    pairs = []
+    for layer in source.layers:
+        if not layer.weights:
+            continue
+        receiver = receivers.get(layer.name)
+        if receiver is None:
+            raise WeightsError(
+                f"cannot copy weights: expected a layer {layer.name!r} in the model. "
+                f"Received: model={target.name!r} without it."
+            )
+        expected = [tuple(w.shape) for w in receiver.weights]
+        received = [tuple(w.shape) for w in layer.weights]
+        if expected != received:
+            raise WeightsError(
+                f"cannot copy weights of layer {layer.name!r}: expected shapes {expected}. "
+                f"Received: shapes={received}."
+            )
+        pairs.append((layer, receiver))
+    for layer, receiver in pairs:
+        receiver.set_weights(layer.get_weights())
+    return sum(len(layer.weights) for layer, _ in pairs)
