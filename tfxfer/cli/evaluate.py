@@ -1,0 +1,72 @@
+"""`tfxfer evaluate`: the same metrics for a run and for a model file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tfxfer.cli.output import Output, tfxfer_command
+from tfxfer.errors import DataError
+
+__all__ = ["command", "model_options", "read_labels"]
+
+
+def model_options(command: click.Command) -> click.Command:
+    """Adds what a model file outside of a run does not say of itself."""
+    command = click.option(
+        "--labels",
+        "labels_file",
+        help="File with one label a line, in the outputs' order; for a model outside of a run.",
+    )(command)
+    return click.option("--head", help="For a model outside of a run.  [default: classification]")(
+        command
+    )
+
+
+def read_labels(path: str | None) -> tuple[str, ...] | None:
+    """Returns the lines of a labels file."""
+    if path is None:
+        return None
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"labels {path!r}: expected a text file with one label a line. Received: {error}."
+        ) from error
+    return tuple(line for line in lines if line)
+
+
+@tfxfer_command("evaluate")
+@click.argument("model")
+@click.argument("data")
+@model_options
+def command(
+    output: Output, *, model: str, data: str, labels_file: str | None, head: str | None
+) -> None:
+    """Measure MODEL, a run or a model file, on the labelled images of DATA.
+
+    DATA with a test part is measured on that part, other DATA as a whole.
+    """
+    from tfxfer.data import load_split
+    from tfxfer.evaluation import format_metrics
+    from tfxfer.inference import evaluate, load_predictor
+    from tfxfer.registry import get_head
+
+    predictor = load_predictor(
+        model, labels=read_labels(labels_file), head=None if head is None else get_head(head)
+    )
+    with output.progress() as progress:
+        split = load_split(
+            data,
+            head=predictor.head,
+            labels=predictor.labels,
+            image_size=predictor.image_size,
+            resize=predictor.resize,
+            progress=progress,
+        )
+        for problem in split.skipped:
+            output.warn(f"{problem.path} left out: {problem.kind}, {problem.detail}")
+        metrics = evaluate(predictor, split, progress=progress)
+    output.emit(metrics)
+    output.show_table(("METRIC", f"{len(split)} images"), format_metrics(metrics))

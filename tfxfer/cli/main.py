@@ -1,0 +1,251 @@
+"""`tfxfer`: finds the command, runs it, and turns whatever it raises into one line and a code.
+
+0 done · 1 the user's input or data · 2 usage · 3 a gate was not met · 70 a fault of ours ·
+130 interrupted · 143 terminated
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn, TextIO
+
+import click
+
+from tfxfer import __version__
+from tfxfer.cli.output import Session
+from tfxfer.errors import TfxferError
+from tfxfer.registry import Registry, default_registry, find_bringer
+from tfxfer.storage import describe_storage_error, to_json
+
+__all__ = ["COMMANDS", "cli", "main", "run"]
+
+COMMANDS: Mapping[str, str] = {
+    "demo": "Train and export on real photos of solar cells: the whole job in one line.",
+    "evaluate": "Measure a run, a .keras or a .tflite file on labelled images.",
+    "plugins": "List backbones, heads and commands, and where they come from.",
+    "predict": "Label images.",
+    "train": "Train a classifier on a folder of labelled images.",
+}
+"""Our own commands and their help, so that `tfxfer --help` imports none of them."""
+
+_FAULT = 70
+_INTERRUPTED = 130
+_TERMINATED = 143
+
+
+class _Terminated(BaseException):
+    """SIGTERM; no Exception, like KeyboardInterrupt: clean-up runs and nobody swallows it."""
+
+
+class _LazyGroup(click.Group):
+    """Commands that are imported when they run: ours by name, others by entry point."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*COMMANDS, *(c.name for c in _registry(ctx).list("command"))})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in COMMANDS:
+            command: click.Command = importlib.import_module(f"tfxfer.cli.{cmd_name}").command
+            return command
+        registry = _registry(ctx)
+        if any(c.name == cmd_name for c in registry.list("command")):
+            return registry.load_command(cmd_name)
+        return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name.startswith("-") or name in self.list_commands(ctx):
+            return super().resolve_command(ctx, args)
+        message = f"no command named {name!r}."
+        close = difflib.get_close_matches(name, self.list_commands(ctx), n=3)
+        if close:
+            message += f" Did you mean {' or '.join(map(repr, close))}?"
+        bringer = find_bringer("command", name)
+        if bringer:
+            message += f" Try: pip install {bringer}"
+        raise click.UsageError(message, ctx)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+        others = [c for c in _registry(ctx).list("command") if c.name not in COMMANDS]
+        if others:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl(
+                    [
+                        (c.name, f"from {c.origin}" + (f" ({c.status})" * (c.status != "ok")))
+                        for c in others
+                    ]
+                )
+
+
+def _registry(ctx: click.Context) -> Registry:
+    session = ctx.find_root().obj
+    return session.registry if isinstance(session, Session) else default_registry()
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(f"tfxfer {__version__}")
+        ctx.exit()
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Every command takes --json, -v and --help.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version.",
+)
+def cli() -> None:
+    """Labelled images in, a model for the phone out."""
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Runs `tfxfer` as a program and ends the process."""
+    args = sys.argv[1:] if args is None else args
+    with contextlib.suppress(OSError, ValueError):  # a stdout that is closed, or no file
+        if _wants_json(args) and sys.stdout.fileno() == 1:
+            # What C libraries print goes to descriptor 1, and they may flush as late as at exit:
+            # the document gets a descriptor of its own, and 1 leads to stderr for good.
+            stdout = os.fdopen(os.dup(1), "w", encoding="utf-8")
+            os.dup2(2, 1)
+            sys.exit(run(args, stdout=stdout))
+    sys.exit(run(args))
+
+
+def run(
+    args: Sequence[str], *, stdout: TextIO | None = None, registry: Registry | None = None
+) -> int:
+    """Runs one command line and returns the exit code.
+
+    Args:
+        args: without the program's name.
+        stdout: where results go; `sys.stdout` where None.
+        registry: where plugins come from; what is installed where None.
+    """
+    wants_json = _wants_json(args)
+    session = Session(stdout or sys.stdout, registry)
+    # TensorFlow's banner is not for people who train; -v shows it.
+    if not any(arg in ("-v", "-vv", "--verbose") for arg in args):
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    redirect = contextlib.redirect_stdout(sys.stderr) if wants_json else contextlib.nullcontext()
+    try:
+        with redirect, _terminable():
+            # click itself turns a broken pipe into SystemExit, and Ctrl-C into Abort.
+            code = cli.main(list(args), "tfxfer", standalone_mode=False, obj=session)
+            return code if isinstance(code, int) else 0
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException as error:  # noqa: BLE001 - the last stop of everything
+        kind, message, code = _explain(error, args)
+        return _report(error, kind, message, code, session, wants_json)
+
+
+def _wants_json(args: Sequence[str]) -> bool:
+    options = list(args)[: list(args).index("--")] if "--" in args else list(args)
+    return "--json" in options and not {"-h", "--help"} & set(options)
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Makes SIGTERM an exception inside the block, so that nothing stays half-written."""
+
+    def terminate(_: int, __: FrameType | None) -> NoReturn:
+        raise _Terminated
+
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _explain(error: BaseException, args: Sequence[str]) -> tuple[str, str, int]:
+    """Returns the type, the message and the exit code of whatever ended a command."""
+    kind = type(error).__name__
+    if isinstance(error, TfxferError):
+        return kind, str(error), error.exit_code
+    if isinstance(error, click.UsageError):
+        return "UsageError", error.format_message(), error.exit_code
+    if isinstance(error, click.ClickException):
+        return kind, error.format_message(), error.exit_code
+    if isinstance(error, (click.Abort, KeyboardInterrupt)):
+        return "KeyboardInterrupt", "interrupted", _INTERRUPTED
+    if isinstance(error, _Terminated):
+        return "Terminated", "terminated", _TERMINATED
+    storage = describe_storage_error(error)
+    if storage is not None:
+        return "StorageError", storage, 1
+    log = _write_log(error, args)
+    return kind, f"a fault in tfxfer, not in your data: {kind}: {error}. {log}", _FAULT
+
+
+def _report(
+    error: BaseException,
+    kind: str,
+    message: str,
+    code: int,
+    session: Session,
+    wants_json: bool,
+) -> int:
+    output = session.output
+    # Whoever reads stdout or stderr may be gone: that is no further failure.
+    with contextlib.suppress(BrokenPipeError):
+        if wants_json:
+            document = output.document if output is not None else None
+            beside = document if isinstance(document, Mapping) else {}
+            failure = {"error": {"type": kind, "message": message}}
+            session.stdout.write(to_json({**beside, **failure}))
+            session.stdout.flush()
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            click.echo(error.ctx.get_usage(), err=True)
+        click.echo(f"{click.style('error:', fg='red')} {message}", err=True)
+    return code
+
+
+def _write_log(error: BaseException, args: Sequence[str]) -> str:
+    """Writes the traceback to a file and returns a sentence that names it."""
+    text = "".join(
+        (
+            f"tfxfer {__version__}, Python {sys.version}\n",
+            f"arguments: {list(args)!r}\n\n",
+            *traceback.format_exception(error),
+        )
+    )
+    import tempfile
+
+    state = os.environ.get("XDG_STATE_HOME")
+    folders = [Path(state) / "tfxfer"] if state else []
+    for folder in (*folders, Path(tempfile.gettempdir())):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix="tfxfer-", suffix=".log", dir=folder)
+            with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(text)
+        except OSError:
+            continue
+        return f"The traceback is in {name}"
+    return f"No log could be written, so here is the traceback:\n{text}"

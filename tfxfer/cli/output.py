@@ -1,0 +1,190 @@
+"""What a command says: results on stdout, everything else on stderr.
+
+With `--json` stdout carries exactly one JSON document, whether the command succeeds or fails.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from tfxfer.registry import Registry, default_registry
+from tfxfer.storage import to_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tfxfer.progress import ConsoleProgress
+
+__all__ = ["Output", "Session", "tfxfer_command"]
+
+
+class Output:
+    """What a command's callback talks to.
+
+    Args:
+        as_json: whether `--json` was given.
+        verbosity: how often `-v` was given.
+        session: the call of `tfxfer` that this belongs to; None for a command on its own.
+    """
+
+    def __init__(
+        self, *, as_json: bool = False, verbosity: int = 0, session: Session | None = None
+    ) -> None:
+        self.as_json = as_json
+        self.verbosity = verbosity
+        self.document: Any = None
+        self.has_document = False
+        self._session = session
+
+    @property
+    def stdout(self) -> TextIO:
+        """Where results go."""
+        return sys.stdout if self._session is None else self._session.stdout
+
+    @property
+    def registry(self) -> Registry:
+        """Where backbones, heads and commands come from."""
+        return default_registry() if self._session is None else self._session.registry
+
+    @functools.cached_property
+    def console(self) -> Console:
+        """A rich console on stderr. Importing rich takes 60 ms: only for what needs it."""
+        from rich.console import Console
+
+        return Console(stderr=True, highlight=False)
+
+    def emit(self, document: Any) -> None:
+        """Keeps the document that `--json` prints when the command ends.
+
+        It is not printed at once: should the command fail after this, stdout still gets one
+        document, with `error` beside the keys of this one.
+        """
+        if self.has_document:
+            raise RuntimeError("a command emits one document, this one emitted two")
+        self.document, self.has_document = document, True
+
+    def show(self, text: str = "") -> None:
+        """Prints a line of the result for people, on stdout. Says nothing under `--json`."""
+        if not self.as_json:
+            click.echo(text, file=self.stdout)
+
+    def show_table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Prints a table of the result for people, on stdout. Says nothing under `--json`.
+
+        On a terminal rich draws it; in a pipe it is plain lines that are never wrapped, for grep.
+        """
+        if self.as_json:
+            return
+        rows = [tuple(row) for row in rows]
+        if not self.stdout.isatty():
+            widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+            for row in (columns, *rows):
+                cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+                self.show("  ".join(cells).rstrip())
+            return
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+        for row in rows:
+            table.add_row(*map(Text, row))  # Text: a cell such as "[x]" is no markup
+        Console(file=self.stdout).print(table)
+
+    def print(self, *objects: Any) -> None:
+        """Prints a remark on stderr; anything but text is drawn by rich."""
+        if all(isinstance(item, str) for item in objects):
+            click.echo(" ".join(objects), err=True)
+        else:
+            self.console.print(*objects)
+
+    def detail(self, *objects: Any) -> None:
+        """Prints a remark on stderr with `-v` only."""
+        if self.verbosity:
+            self.print(*objects)
+
+    def warn(self, message: str) -> None:
+        """Prints a warning on stderr."""
+        click.echo(f"{click.style('warning:', fg='yellow')} {message}", err=True)
+
+    def progress(self) -> ConsoleProgress:
+        """Returns a progress callback that draws on stderr; use it as a context manager."""
+        from tfxfer.progress import ConsoleProgress
+
+        return ConsoleProgress()
+
+    def close(self) -> None:
+        """Prints the document, where `--json` asks for it."""
+        if not self.as_json:
+            return
+        if not self.has_document:
+            raise RuntimeError("a command emits one document, this one emitted none")
+        self.stdout.write(to_json(self.document))
+        self.stdout.flush()
+
+
+class Session:
+    """One call of `tfxfer`: hands the true stdout and the registry in, and the output back.
+
+    Args:
+        stdout: where results go.
+        registry: where plugins come from; what is installed where None.
+    """
+
+    def __init__(self, stdout: TextIO, registry: Registry | None = None) -> None:
+        self.stdout = stdout
+        self.registry = registry or default_registry()
+        self.output: Output | None = None
+
+
+def tfxfer_command(
+    name: str | None = None, **attributes: Any
+) -> Callable[[Callable[..., None]], click.Command]:
+    """Turns a callback into a command with `--json` and `-v`, whose first argument is an `Output`.
+
+    The callback may raise any `TfxferError`; it never catches one to print it. Plugins use this,
+    too. The module that holds the command must import nothing heavy at its top.
+
+    Args:
+        name: of the command; the callback's name where None.
+        attributes: passed on to `click.command`.
+
+    Example:
+        >>> @tfxfer_command("double")
+        ... @click.argument("number", type=int)
+        ... def command(output: Output, *, number: int) -> None:
+        ...     output.show(f"{2 * number}")
+        ...     output.emit({"result": 2 * number})
+        >>> command.main(["21", "--json"], standalone_mode=False)
+        {
+          "result": 42
+        }
+    """
+
+    def decorate(callback: Callable[..., None]) -> click.Command:
+        @functools.wraps(callback)
+        def run(*, as_json: bool, verbosity: int, **options: Any) -> None:
+            root = click.get_current_context().find_root().obj
+            session = root if isinstance(root, Session) else None
+            output = Output(as_json=as_json, verbosity=verbosity, session=session)
+            if session is not None:
+                session.output = output
+            callback(output, **options)
+            output.close()
+
+        make: Callable[..., click.Command] = click.command(name, **attributes)
+        command = make(run)
+        command.params += [
+            click.Option(
+                ["--json", "as_json"], is_flag=True, help="Print one JSON document on stdout."
+            ),
+            click.Option(["-v", "--verbose", "verbosity"], count=True, help="Say more on stderr."),
+        ]
+        return command
+
+    return decorate

@@ -1,0 +1,41 @@
+"""`tfxfer predict`: labels and scores of image files."""
+
+from __future__ import annotations
+
+import click
+
+from tfxfer.cli.evaluate import model_options, read_labels
+from tfxfer.cli.output import Output, tfxfer_command
+
+__all__ = ["command"]
+
+_SHOWN = 3
+
+
+@tfxfer_command("predict")
+@click.argument("model")
+@click.argument("images", nargs=-1, required=True)
+@model_options
+def command(
+    output: Output,
+    *,
+    model: str,
+    images: tuple[str, ...],
+    labels_file: str | None,
+    head: str | None,
+) -> None:
+    """Label IMAGES with MODEL, a run or a model file."""
+    from tfxfer.inference import load_predictor, predict
+    from tfxfer.registry import get_head
+
+    predictor = load_predictor(
+        model, labels=read_labels(labels_file), head=None if head is None else get_head(head)
+    )
+    documents = predict(predictor, images)
+    output.emit(documents)
+    rows = []
+    for document in documents:
+        ranked = sorted(document["scores"].items(), key=lambda item: -item[1])[:_SHOWN]
+        others = ", ".join(f"{label} {score:.3f}" for label, score in ranked)
+        rows.append((document["image"], document["label"], f"{document['score']:.3f}", others))
+    output.show_table(("IMAGE", "LABEL", "SCORE", "BEST"), rows)

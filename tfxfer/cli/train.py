@@ -1,0 +1,182 @@
+"""`tfxfer train`: a folder of labelled images becomes a tested model."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from tfxfer.cli.output import Output, tfxfer_command
+from tfxfer.cli.types import FRACTION, TIME
+
+__all__ = ["command", "run_training", "training_options"]
+
+
+def training_options(command: Any) -> Any:
+    """Adds the options that `train` and `demo` share."""
+    options = [
+        click.option(
+            "--budget", type=TIME, help="Finish within this time; chooses views, depth and epochs."
+        ),
+        click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
+        click.option(
+            "--device",
+            type=click.Choice(["auto", "cpu", "gpu"]),
+            default="auto",
+            show_default=True,
+        ),
+        click.option("--overwrite", is_flag=True, help="Replace the run at --out."),
+        click.option("--cache-dir", help="Folder for large caches; removed afterwards."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@tfxfer_command("train")
+@click.argument("data", required=False)
+@click.option("--backbone", help="Name of a backbone; `tfxfer plugins` lists them.")
+@click.option("--head", default="classification", show_default=True, help="Name of a head.")
+@click.option("--out", required=True, help="Folder of the run; made anew.")
+@click.option(
+    "--weights",
+    default="default",
+    show_default=True,
+    help="Named source, path of a file, or `none` for random weights.",
+)
+@click.option("--image-size", type=click.IntRange(8), help="In pixels.  [default: the backbone's]")
+@click.option(
+    "--schedule",
+    type=click.Choice(["two_phase", "progressive", "head"]),
+    default="two_phase",
+    show_default=True,
+)
+@click.option("--head-epochs", type=click.IntRange(1), help="Epochs of the head's phase.")
+@click.option("--epochs", type=click.IntRange(1), help="Epochs of each later phase.")
+@click.option(
+    "--unfreeze-from",
+    type=FRACTION,
+    help="Stage up to which everything stays frozen in phase two, or the fraction of stages.",
+)
+@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True)
+@click.option(
+    "--augment",
+    type=click.Choice(["none", "light", "strong"]),
+    default="light",
+    show_default=True,
+)
+@click.option("--no-flip", is_flag=True, help="Never mirror: for text, or left and right hands.")
+@click.option("--views", type=click.IntRange(1), help="Cached augmented versions of each image.")
+@click.option(
+    "--balance",
+    type=click.Choice(["none", "weights", "oversample"]),
+    default="none",
+    show_default=True,
+    help="What to do about rare classes.",
+)
+@click.option("--no-cache", is_flag=True, help="Train every phase from pixels; much slower.")
+@click.option("--strict", is_flag=True, help="Stop at the first fault in the data.")
+@click.option("--resume", is_flag=True, help="Go on after the last finished phase of --out.")
+@training_options
+def command(output: Output, *, data: str | None, out: str, resume: bool, **options: Any) -> None:
+    """Train a model on DATA: a folder of class folders, train/val/test folders, or a CSV."""
+    started = time.monotonic()
+    from tfxfer.job import TrainRequest
+    from tfxfer.run import RunDirectory
+
+    overwrite = options.pop("overwrite")
+    if resume:
+        manifest = RunDirectory.open(out).read_manifest()
+        request = TrainRequest.from_dict(dict(manifest.request))
+        _refuse_other_data(data, request.data)
+    else:
+        backbone = options.pop("backbone")
+        if data is None or backbone is None:
+            missing = "DATA" if data is None else "--backbone NAME"
+            raise click.UsageError(f"expected {missing}. To go on with a run: --resume --out RUN")
+        request = TrainRequest(
+            data=data,
+            backbone=backbone,
+            budget_seconds=options.pop("budget"),
+            flip=not options.pop("no_flip"),
+            cache=not options.pop("no_cache"),
+            **options,
+        )
+    run_training(output, request, out, overwrite=overwrite, resume=resume, started=started)
+
+
+def _refuse_other_data(given: str | None, stored: str) -> None:
+    from pathlib import Path
+
+    if given is not None and Path(given).resolve() != Path(stored).resolve():
+        raise click.UsageError(
+            f"--resume goes on with {stored!r}. Received: {given!r}. Leave DATA out."
+        )
+
+
+def run_training(
+    output: Output,
+    request: Any,
+    out: str,
+    *,
+    started: float,
+    overwrite: bool = False,
+    resume: bool = False,
+    source: Any = None,
+) -> None:
+    """Trains, shows what happens, and emits `run.json`."""
+    from tfxfer.job import train_run
+
+    output.print("starting TensorFlow and reading the images")
+    with output.progress() as progress:
+        from tfxfer.cli.epochs import EpochLines
+
+        run = train_run(
+            request,
+            out,
+            source=source,
+            overwrite=overwrite,
+            resume=resume,
+            started=started,
+            callbacks=[EpochLines(output.print, progress)],
+            progress=progress,
+            on_plan=lambda lines: show_plan(output, lines),
+            on_audit=lambda data: show_audit(output, data),
+        )
+    document = run.read_manifest().to_dict()
+    output.emit(document)
+    show_result(output, run, document, seconds=time.monotonic() - started)
+
+
+def show_audit(output: Output, data: Any) -> None:
+    """Prints what was found in the files, and the split."""
+    for line in data.audit.summary():
+        output.print(line)
+    output.print(
+        f"split: {len(data.train):,} train, {len(data.val):,} val, {len(data.test):,} test; "
+        f"{len(data.labels)} labels"
+    )
+
+
+def show_plan(output: Output, lines: list[Any]) -> None:
+    """Prints what is about to happen."""
+    width = max(len(line.what) for line in lines)
+    for line in lines:
+        output.print(f"  {line.what.ljust(width)}  {line.value}")
+
+
+def show_result(output: Output, run: Any, document: dict[str, Any], *, seconds: float) -> None:
+    """Prints the test's figures and what happened in the phases."""
+    from tfxfer.evaluation import format_metrics
+
+    phases = document["phases"]
+    best = [phase["name"] for phase in phases if phase["best_epoch"] is not None]
+    if len(phases) > 1 and best == [phases[0]["name"]]:
+        output.warn(
+            f"fine-tuning did not help: the best validation epoch is of phase {best[0]!r}, and "
+            "the model is that one"
+        )
+    rows = format_metrics(document["metrics"]["test"])
+    output.show_table(("TEST", f"{document['data']['test']} images"), rows)
+    output.show(f"{run.model_path}  ({seconds:.0f} s)")
