@@ -1,0 +1,105 @@
+"""What both ResNets share: the architecture and the files are those of Keras Applications."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tfxfer.backbone import Backbone, Stage
+from tfxfer.errors import WeightsError
+from tfxfer.surgery import copy_weights
+
+__all__ = ["ApplicationBackbone", "stages_of_50_layers", "weights_url"]
+
+
+class ApplicationBackbone(Backbone):
+    """A backbone that `keras.applications` builds.
+
+    Attributes:
+        application: name of the function in `keras.applications`.
+    """
+
+    application: ClassVar[str]
+
+    def build(self, inputs: Any) -> Any:
+        """Returns the last map of already preprocessed images, with random weights.
+
+        Shapes: inputs (batch, size, size, 3); returns (batch, size / 32, size / 32, 2048).
+        """
+        return self._make(input_tensor=inputs).output
+
+    def load_weights(self, model: Any, path: Path) -> None:
+        """Reads a weights file of the Keras model, with or without top, into `model`.
+
+        Args:
+            model: flat `keras.Model` that holds the layers that `build` made.
+            path: Keras 3 `.weights.h5` or `.keras`, or legacy `.h5`.
+
+        Raises:
+            WeightsError: the file cannot be read, or is of another architecture.
+        """
+        # Files know the order of layers and not our names: only the untouched model fits them.
+        source = self._make()
+        try:
+            with warnings.catch_warnings():
+                # Keras's words for layers that stay random: never good enough here.
+                warnings.filterwarnings("error", message="Skipping nested container")
+                self._read(Path(path), into=source)
+        except (ValueError, OSError, KeyError, UserWarning) as error:
+            raise WeightsError(
+                f"backbone {self.name!r} cannot read its weights: expected a .weights.h5 or legacy "
+                f".h5 file of keras.applications.{self.application}, without top or with 1000 "
+                f"classes. Received: path={str(path)!r}. "
+                f"Keras says: {' '.join(str(error).split())[:300]}"
+            ) from error
+        self._adapt(source)
+        copy_weights(source, model)
+
+    def _adapt(self, source: Any) -> None:
+        """Changes the loaded weights where the project feeds other pixels than Keras."""
+
+    def _make(self, **arguments: Any) -> Any:
+        import keras
+
+        make = getattr(keras.applications, self.application)
+        return make(**{"include_top": False, "weights": None, **arguments})
+
+    def _read(self, path: Path, *, into: Any) -> None:
+        try:
+            into.load_weights(path)
+        except ValueError as error:
+            # Legacy files are read by counting layers, so one with top needs a model with top; in
+            # the others a top is simply left unread.
+            if path.name.endswith((".weights.h5", ".keras")):
+                raise
+            full = self._make(include_top=True)
+            try:
+                full.load_weights(path)
+            except ValueError:
+                raise error from None
+            # The top is a chain at the end; what comes before it is `into`, layer by layer.
+            for receiver, layer in zip(into.layers, full.layers, strict=False):
+                receiver.set_weights(layer.get_weights())
+
+
+def stages_of_50_layers() -> tuple[Stage, ...]:
+    """Returns the stem and the sixteen bottleneck blocks, which both versions have.
+
+    Keras calls the last tensor of a block `_out`: the ReLU after the addition in the first
+    version, the addition itself in the second, where the next block's shortcut starts there too.
+    """
+    depths = {"conv2": 3, "conv3": 4, "conv4": 6, "conv5": 3}
+    ends = [f"{group}_block{i}_out" for group, n in depths.items() for i in range(1, n + 1)]
+    return (
+        Stage("stem", "pool1_pool"),
+        *(Stage(f"block_{i}", end) for i, end in enumerate(ends, start=1)),
+    )
+
+
+def weights_url(name: str) -> str:
+    """Returns where Keras Applications keeps the ImageNet weights without top."""
+    return (
+        "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
+        f"{name}_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    )
