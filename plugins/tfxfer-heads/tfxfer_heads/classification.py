@@ -1,0 +1,126 @@
+"""One label per image."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from tfxfer.errors import DataError, UsageError
+from tfxfer.head import Monitor, Prediction
+from tfxfer_heads.dense import DROPOUT, DenseHead, check_name, check_scores
+
+__all__ = ["LABEL_SMOOTHING", "Classification"]
+
+LABEL_SMOOTHING = 0.1
+"""Share of the target spread evenly over all classes.
+
+Source:
+    Szegedy et al. 2016, section 7, https://arxiv.org/abs/1512.00567; also the default of MediaPipe
+    Model Maker (`image_classifier/hyperparameters.py`).
+"""
+
+
+class Classification(DenseHead):
+    """Softmax over two or more classes.
+
+    Args:
+        dropout: share of features dropped while training.
+        label_smoothing: share of each target spread evenly over all classes, 0 up to but not
+            including 1. The validation loss is smoothed too; accuracy is not.
+    """
+
+    name: ClassVar[str] = "classification"
+    task: ClassVar[Literal["classification", "multilabel", "regression"]] = "classification"
+    metadata_kind: ClassVar[str] = "classifier"
+    monitor: ClassVar[Monitor] = Monitor("val_accuracy", "max")
+
+    def __init__(
+        self, *, dropout: float = DROPOUT, label_smoothing: float = LABEL_SMOOTHING
+    ) -> None:
+        super().__init__(dropout=dropout)
+        self.label_smoothing = float(label_smoothing)
+        if not 0 <= self.label_smoothing < 1:
+            raise UsageError(
+                f"head {self.name!r}: expected label_smoothing from 0 up to but not including 1. "
+                f"Received: label_smoothing={label_smoothing!r}."
+            )
+
+    def options(self) -> dict[str, Any]:
+        """Returns the constructor's keyword arguments."""
+        return {"dropout": self.dropout, "label_smoothing": self.label_smoothing}
+
+    def fit_labels(self, raw: Sequence[str]) -> tuple[str, ...]:
+        """Returns the distinct labels, sorted as Python sorts text.
+
+        Raises:
+            DataError: fewer than two labels, or one that labels.txt cannot hold.
+        """
+        labels = tuple(sorted({check_name(label, head=self.name) for label in raw}))
+        if len(labels) < 2:
+            raise DataError(
+                f"head {self.name!r}: expected images of at least 2 classes. "
+                f"Received: labels={list(labels)!r} from {len(raw)} images. "
+                f"Add a folder of images that show something else."
+            )
+        return labels
+
+    def encode(self, raw: Sequence[str], labels: Sequence[str]) -> np.ndarray:
+        """Returns one-hot targets.
+
+        Shapes: float32 (images, classes).
+
+        Raises:
+            DataError: a label that is not one of `labels`.
+        """
+        index = {label: i for i, label in enumerate(labels)}
+        targets = np.zeros((len(raw), len(labels)), np.float32)
+        for row, label in enumerate(raw):
+            if label not in index:
+                close = difflib.get_close_matches(label, labels, n=1)
+                hint = f" Did you mean {close[0]!r}?" if close else ""
+                raise DataError(
+                    f"head {self.name!r}: expected one of {len(labels)} labels. "
+                    f"Received: label={label!r}.{hint}"
+                )
+            targets[row, index[label]] = 1
+        return targets
+
+    def build(self, features: Any, labels: Sequence[str]) -> Any:
+        """Returns class probabilities.
+
+        Shapes: features (batch, channels); returns float32 (batch, classes).
+        """
+        import keras
+
+        logits = self.dense(features, labels)
+        return keras.layers.Activation("softmax", dtype="float32", name="head_softmax")(logits)
+
+    def loss(self) -> Any:
+        """Returns cross-entropy on probabilities, with label smoothing."""
+        import keras
+
+        return keras.losses.CategoricalCrossentropy(label_smoothing=self.label_smoothing)
+
+    def metrics(self) -> list[Any]:
+        """Returns accuracy."""
+        import keras
+
+        return [keras.metrics.CategoricalAccuracy(name="accuracy")]
+
+    def decode(self, scores: np.ndarray, labels: Sequence[str]) -> list[Prediction]:
+        """Returns the class with the highest score of each row; the first of equals.
+
+        Shapes: scores (images, classes).
+        """
+        array = check_scores(scores, labels, head=self.name)
+        return [
+            Prediction(
+                label=labels[best],
+                score=float(row[best]),
+                scores=dict(zip(labels, row.tolist(), strict=True)),
+            )
+            for row, best in zip(array, array.argmax(axis=1), strict=True)
+        ]

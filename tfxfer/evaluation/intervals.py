@@ -1,0 +1,151 @@
+"""95 % confidence intervals: closed forms where there are good ones, else the bootstrap."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+__all__ = [
+    "Z",
+    "calibration_interval",
+    "describe",
+    "effective_wilson",
+    "matched_interval",
+    "percentile",
+    "resample",
+    "wilson",
+]
+
+Z = 1.959963984540054
+"""97.5 % point of the normal distribution: every interval here is two-sided 95 %."""
+
+_CHUNK = 8_000_000
+"""Weights held at once, 32 MB: a test split of any size fits into memory."""
+
+
+def describe(value: float, low: float, high: float) -> dict[str, float]:
+    """Returns a measured figure as JSON data."""
+    return {"value": float(value), "low": float(low), "high": float(high)}
+
+
+def wilson(successes: float, trials: float) -> dict[str, float]:
+    """Returns a proportion with Wilson's score interval.
+
+    Example:
+        >>> wilson(30, 30)
+        {'value': 1.0, 'low': 0.8864866068260312, 'high': 1.0}
+
+    Source:
+        Wilson 1927, eq. 3; recommended for small samples by Brown, Cai and DasGupta 2001,
+        https://doi.org/10.1214/ss/1009213286.
+    """
+    share, square = successes / trials, Z * Z / trials
+    centre = (share + square / 2) / (1 + square)
+    half = Z * math.sqrt(share * (1 - share) / trials + square / (4 * trials)) / (1 + square)
+    # Rounding may put an end on the wrong side of the value itself.
+    return describe(share, max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share)))
+
+
+def matched_interval(only_first: int, only_second: int, trials: int) -> dict[str, float]:
+    """Returns the difference of two proportions measured on the same images.
+
+    Not a bootstrap, because two models that agree on every image would get an interval of no
+    width, however few the images.
+
+    Args:
+        only_first: images that the first model alone got right.
+        only_second: images that the second model alone got right.
+        trials: all images.
+
+    Source:
+        Agresti and Min 2005, https://doi.org/10.1002/sim.1781: Wald's interval after half an
+        image is added to each of the four cells.
+    """
+    first, second, total = only_first + 0.5, only_second + 0.5, trials + 2
+    centre = (first - second) / total
+    half = Z * math.sqrt(first + second - (first - second) ** 2 / total) / total
+    value = (only_first - only_second) / trials
+    low, high = max(-1.0, centre - half), min(1.0, centre + half)
+    return describe(value, min(low, value), max(high, value))
+
+
+def resample(strata: np.ndarray, *, seed: int, resamples: int) -> Iterator[np.ndarray]:
+    """Yields how often each image is drawn, with replacement inside its stratum.
+
+    A resample is a row of weights, so that metrics are products and cumulative sums of arrays and
+    no metric is called once per resample.
+
+    Shapes: strata (images,), equal values are one stratum; yields float32 (resamples, images) in
+        blocks of at most 32 MB.
+    """
+    rng = np.random.default_rng(seed)
+    groups = [np.flatnonzero(strata == value) for value in np.unique(strata)]
+    rows = max(1, _CHUNK // len(strata))
+    for start in range(0, resamples, rows):
+        count = min(rows, resamples - start)
+        weights = np.empty((count, len(strata)), np.float32)
+        for group in groups:
+            size = len(group)
+            draws = rng.integers(0, size, size=(count, size))
+            draws += np.arange(count)[:, None] * size
+            counts = np.bincount(draws.ravel(), minlength=count * size)
+            weights[:, group] = counts.reshape(count, size)
+        yield weights
+
+
+def percentile(value: float, samples: np.ndarray) -> dict[str, float]:
+    """Returns a figure with the 2.5th and 97.5th percentile of its resampled values.
+
+    Source:
+        Efron and Tibshirani 1993, An Introduction to the Bootstrap, section 13.3.
+    """
+    low, high = np.quantile(samples, (0.025, 0.975))
+    return describe(value, min(low, value), max(high, value))
+
+
+def effective_wilson(value: float, samples: np.ndarray, *, images: float) -> dict[str, float]:
+    """Returns a figure between 0 and 1 with Wilson's interval for its effective sample size.
+
+    The bootstrap measures the variance, and the size is that of the proportion with the same
+    variance. Near 1, where good models are, percentiles are far too narrow: for 60 images and
+    a true ROC-AUC of .998 they hold it in 71 % of 250 simulated splits, this in 96 % (m). Over 15
+    cases of 60 to 100 images this held the truth in 89 to 96 % of 1,000 splits (m).
+
+    Args:
+        value: the figure.
+        samples: the figure of each resample.
+        images: the size to assume where no resample differs, as for a perfect score.
+
+    Source:
+        Dean and Pagano 2015, https://doi.org/10.1093/jssam/smv024, who compare such intervals for
+        surveys. That it serves other figures than proportions is ours, by simulation.
+    """
+    spread, most = float(np.var(samples)), value * (1 - value)
+    size = most / spread if spread > 0 and most > 0 else images
+    return wilson(value * size, size)
+
+
+def calibration_interval(
+    value: float, samples: np.ndarray, calibrated: np.ndarray
+) -> dict[str, float]:
+    """Returns a calibration error with its interval; noise can only raise such a figure.
+
+    The basic bootstrap takes the bias off that percentiles add a second time, but too little of
+    it. So the low end is 0 where a calibrated model would show as much: of 250 simulated splits of
+    a calibrated model percentiles hold its true error in none, this in 98 % (m).
+
+    Args:
+        value: the calibration error.
+        samples: that of each resample.
+        calibrated: that of answers drawn to be right exactly as often as the model says.
+
+    Source:
+        Davison and Hinkley 1997, Bootstrap Methods and their Application, eq. 5.6; Bröcker and
+        Smith 2007, https://doi.org/10.1175/WAF993.1, for the drawn answers.
+    """
+    low, high = np.quantile(samples, (0.025, 0.975))
+    if value <= np.quantile(calibrated, 0.975):
+        return describe(value, 0.0, max(2 * value - low, value))
+    return describe(value, max(0.0, min(2 * value - high, value)), max(2 * value - low, value))
