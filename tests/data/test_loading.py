@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfxfer.data import load_images, load_split
+from tfxfer.data.images import ImageData
+from tfxfer.errors import DataError, StorageError, UsageError
+
+Folders = Callable[..., Path]
+Picture = Callable[..., Image.Image]
+
+
+def load(path: Path, head: Any, **options: Any) -> ImageData:
+    return load_images(path, head=head, **{"image_size": 32, **options})
+
+
+def places(data: ImageData) -> dict[str, str]:
+    return {row.path: row.split for row in data.rows}
+
+
+def test_a_folder_becomes_three_parts(folders: Folders, head: Any) -> None:
+    data = load(folders(ants=20, bees=40), head)
+    assert (len(data.train), len(data.val), len(data.test)) == (42, 9, 9)
+    assert data.labels == data.train.labels == ("ants", "bees")
+    assert data.train.targets.shape == (42, 2)
+    assert data.train.targets.dtype == np.float32
+    assert data.train.targets.sum(axis=0).tolist() == [14, 28]
+    assert [part.name for part in (data.train, data.val, data.test)] == ["train", "val", "test"]
+    paths = [*data.train.paths, *data.val.paths, *data.test.paths]
+    assert len(set(paths)) == 60
+    assert data.val.raw_labels == tuple(path.split("/")[0] for path in data.val.paths)
+    assert data.audit.problems == ()
+
+
+def test_the_seed_decides(folders: Folders, head: Any) -> None:
+    root = folders(a=20, b=20)
+    first, again, other = (load(root, head, seed=seed) for seed in (1, 1, 2))
+    assert places(first) == places(again)
+    assert places(first) != places(other)
+    assert first.fingerprint == again.fingerprint == other.fingerprint
+    assert first.train.seed == 1
+
+
+def test_the_fingerprint_tells_data_apart(folders: Folders, head: Any, picture: Picture) -> None:
+    root = folders(a=6, b=6)
+    before = load(root, head).fingerprint
+    assert len(before) == 64
+    moved = shutil.copytree(root, root.parent / "elsewhere")
+    assert load(moved, head).fingerprint == before
+    picture(555).save(root / "a/000.png")
+    changed = load(root, head).fingerprint
+    assert changed != before
+    (root / "a/001.png").rename(root / "b/new.png")
+    assert load(root, head).fingerprint not in (before, changed)
+
+
+def test_copies_are_never_on_two_sides(folders: Folders, head: Any) -> None:
+    root = folders(a=20, b=20)
+    for number in range(20):
+        with Image.open(root / f"a/{number:03}.png") as image:
+            image.save(root / f"a/{number:03}.jpg", quality=90)
+
+    def count_leaks(data: ImageData) -> int:
+        of = places(data)
+        return sum(of[f"a/{n:03}.png"] != of[f"a/{n:03}.jpg"] for n in range(20))
+
+    assert count_leaks(load(root, head)) == 0
+    assert count_leaks(load(root, head, near_duplicates=False)) > 3
+
+
+def test_groups_of_a_table_stay_together(folders: Folders, head: Any) -> None:
+    root = folders(a=24, b=24)
+    rows = [f"{c}/{n:03}.png,{c},m{n // 4}" for c in "ab" for n in range(24)]
+    (root / "t.csv").write_text("\n".join(["path,label,group", *rows]))
+    data = load(root / "t.csv", head)
+    sides = {(path.split("/")[1][:3], part) for path, part in places(data).items()}
+    assert len({(int(n) // 4, part) for n, part in sides}) == 6
+    assert {row.group for row in data.rows} == {f"a/{4 * n:03}.png" for n in range(6)}
+
+
+def test_given_parts_stay_and_the_test_part_is_kept_clean(folders: Folders, head: Any) -> None:
+    root = folders("photos/train", a=8, b=8).parent
+    for part in ("val", "test"):
+        for name in ("a", "b"):
+            (root / part / name).mkdir(parents=True)
+    for number, part in ((5, "val"), (6, "val"), (6, "test"), (7, "test")):
+        for name in ("a", "b"):
+            # Both a move and a copy: image 6 is in all three parts.
+            source = root / f"train/{name}/{number:03}.png"
+            if number == 6:
+                shutil.copy(source, root / f"{part}/{name}/copy.png")
+            else:
+                source.rename(root / f"{part}/{name}/{number:03}.png")
+    data = load(root, head)
+    assert Counter(places(data).values()) == {"train": 10, "val": 2, "test": 4}
+    leaks = {p.path for p in data.audit.problems if p.kind == "split_leak"}
+    assert leaks == {
+        "train/a/006.png", "train/b/006.png", "val/a/copy.png", "val/b/copy.png"
+    }  # fmt: skip
+    assert all(p.skipped for p in data.audit.problems if p.kind == "split_leak")
+    with pytest.raises(DataError, match="split_leak"):
+        load(root, head, strict=True)
+
+
+def test_a_missing_test_part_is_taken_from_train(folders: Folders, head: Any) -> None:
+    root = folders("photos/train", a=34, b=34).parent
+    for name in ("a", "b"):
+        (root / "val" / name).mkdir(parents=True)
+        for number in range(6):
+            (root / f"train/{name}/{number:03}.png").rename(root / f"val/{name}/{number:03}.png")
+    data = load(root, head)
+    assert (len(data.train), len(data.val), len(data.test)) == (46, 12, 10)
+    assert all(path.startswith("val/") for path in data.val.paths)
+    assert all(path.startswith("train/") for path in data.test.paths)
+
+
+def test_a_split_is_repeated_from_its_table(folders: Folders, head: Any, tmp_path: Path) -> None:
+    root = folders(a=20, b=20)
+    shutil.copy(root / "a/000.png", root / "b/wrong.png")
+    data = load(root, head, seed=3)
+    table = tmp_path / "run" / "split.csv"
+    table.parent.mkdir()
+    data.write_split(table)
+    assert table.read_text().splitlines()[0] == "path,label,split,group"
+    assert [p.name for p in table.parent.iterdir()] == ["split.csv"]
+    again = load(root, head, seed=99, split_file=table)
+    assert places(again) == places(data)
+    assert again.rows == data.rows
+    assert again.fingerprint == data.fingerprint
+    ignored = [p.path for p in again.audit.problems if p.detail == "not in the split table"]
+    assert ignored == ["a/000.png", "b/wrong.png"]
+
+
+def test_a_table_that_no_longer_fits(folders: Folders, head: Any, tmp_path: Path) -> None:
+    root = folders(a=8, b=8)
+    table = tmp_path / "split.csv"
+    load(root, head).write_split(table)
+    text = table.read_text()
+    (root / "a/000.png").rename(root / "b/moved.png")
+    with pytest.raises(DataError, match=r"gone, first 'a/000\.png'"):
+        load(root, head, split_file=table)
+    (root / "b/moved.png").rename(root / "a/000.png")
+    table.write_text(text.replace("a/000.png,a,", "a/000.png,b,"))
+    with pytest.raises(DataError, match="is 'a' now and was 'b'"):
+        load(root, head, split_file=table)
+    for broken in ("", "path,label\n", text.replace(",train,", ",trian,"), text + "x\n"):
+        table.write_text(broken)
+        with pytest.raises(DataError, match="split table"):
+            load(root, head, split_file=table)
+    with pytest.raises(DataError, match="No such file"):
+        load(root, head, split_file=tmp_path / "none.csv")
+
+
+def test_an_unwritable_table(folders: Folders, head: Any, tmp_path: Path) -> None:
+    data = load(folders(a=4, b=4), head)
+    with pytest.raises(StorageError, match="No such file"):
+        data.write_split(tmp_path / "no" / "folder" / "split.csv")
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(StorageError):
+        data.write_split(tmp_path / "taken")
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_small_classes(folders: Folders, head: Any) -> None:
+    root = folders(a=6, b=6, rare=2)
+    data = load(root, head)
+    assert data.labels == ("a", "b")
+    assert [p.path for p in data.audit.skipped] == ["rare"]
+    with pytest.raises(DataError, match="rare: small_class"):
+        load(root, head, strict=True)
+
+
+def test_regression(folders: Folders, head: Any) -> None:
+    root = folders(a=60)
+    rows = [f"a/{n:03}.png,{n / 10}" for n in range(60)]
+    (root / "t.csv").write_text("\n".join(["path,label", *rows]))
+    data = load(root / "t.csv", type(head)("regression"))
+    assert data.labels == ("value",)
+    assert data.train.targets.shape == (42, 1)
+    for part in (data.val, data.test):
+        assert part.targets.min() < 1.5
+        assert part.targets.max() > 4.5
+
+
+def test_several_labels(folders: Folders, head: Any) -> None:
+    root = folders(a=40)
+    names = ["x", "y", "x|y", "z|x"]
+    rows = [f"a/{n:03}.png,{names[min(n // 12, 3)]}" for n in range(40)]
+    (root / "t.csv").write_text("\n".join(["path,label", *rows]))
+    data = load(root / "t.csv", type(head)("multilabel"))
+    assert data.labels == ("x", "y", "z")
+    assert data.train.targets.sum(axis=1).max() == 2
+    # `z|x` occurs four times: a class of its own would be too small, a combination is not.
+    assert len(data.rows) == 40
+
+
+def test_nothing_usable(folders: Folders, head: Any) -> None:
+    root = folders(a=0, b=0)
+    for name in ("a", "b"):
+        (root / name / "x.png").write_bytes(b"broken")
+    with pytest.raises(DataError, match=r"none of them; a/x\.png: corrupt"):
+        load(root, head)
+    with pytest.raises(DataError, match="none of them"):
+        load_split(root, head=head, labels=("a", "b"), image_size=32)
+
+
+def test_numbers_that_cannot_be_meant(folders: Folders, head: Any) -> None:
+    root = folders(a=4, b=4)
+    with pytest.raises(UsageError, match="image size"):
+        load(root, head, image_size=0)
+    with pytest.raises(UsageError, match="seed"):
+        load(root, head, seed=-1)
+    with pytest.raises(UsageError, match="fractions"):
+        load(root, head, fractions=(0.5, 0.5, 0.5))
+
+
+def test_one_part_for_evaluation(folders: Folders, head: Any) -> None:
+    root = folders(a=5, b=2)
+    (root / "a/broken.png").write_bytes(b"x")
+    shutil.copy(root / "a/000.png", root / "a/again.png")
+    part = load_split(root, head=head, labels=("b", "other", "a"), image_size=32)
+    assert part.name == "test"
+    assert len(part) == 8
+    assert part.labels == ("b", "other", "a")
+    assert part.targets.sum(axis=0).tolist() == [2, 0, 6]
+    assert [(p.path, p.kind) for p in part.skipped] == [("a/broken.png", "corrupt")]
+
+
+def test_evaluation_takes_the_test_part_where_there_is_one(folders: Folders, head: Any) -> None:
+    root = folders("photos/train", a=5, b=5).parent
+    folders("photos/test", a=3, b=3)
+    part = load_split(root, head=head, labels=("a", "b"), image_size=32)
+    assert {path.split("/")[0] for path in part.paths} == {"test"}
+
+
+def test_evaluation_refuses_unknown_labels(folders: Folders, head: Any) -> None:
+    with pytest.raises(DataError, match="Received: 'b', 'c'"):
+        load_split(folders(a=3, b=3, c=3), head=head, labels=("a", "x"), image_size=32)

@@ -1,0 +1,384 @@
+"""One parallel pass over every file: what cannot be used, what is a copy, what looks wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfxfer.data.decode import DecodeError, probe_image, quiet_pillow
+from tfxfer.data.duplicates import THUMBNAIL_PX, find_near_duplicates, make_thumbnail
+from tfxfer.data.sources import Record, Source
+from tfxfer.errors import DataError
+from tfxfer.progress import Progress
+
+__all__ = ["PROBLEM_KINDS", "Audit", "Inspection", "Problem", "count_workers", "inspect_source"]
+
+PROBLEM_KINDS = (
+    "corrupt",
+    "empty",
+    "unreadable",
+    "bomb",
+    "conflicting_label",
+    "small_class",
+    "split_leak",
+    "duplicate",
+    "near_duplicate",
+    "suspicious",
+    "ignored",
+)
+"""From what costs images to what is only worth knowing."""
+
+MIN_CLASS_IMAGES = 3
+"""One each for train, val and test."""
+
+_MIN_SIDE_PX = 16
+_MAX_ASPECT = 5.0
+_FLAT_LEVELS = 2
+
+_SUFFIX_FORMATS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".jfif": "JPEG",
+    ".png": "PNG",
+    ".bmp": "BMP",
+    ".gif": "GIF",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing about one file.
+
+    Args:
+        path: relative to the data folder; a class's name for `small_class`.
+        kind: one of `PROBLEM_KINDS`.
+        detail: what exactly, in a few words.
+        skipped: whether the image is left out because of it.
+    """
+
+    path: str
+    kind: str
+    detail: str
+    skipped: bool
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What the pass over the files found.
+
+    Args:
+        problems: by weight of the kind, then by path.
+        images: how many images are used.
+        files: how many were looked at.
+    """
+
+    problems: tuple[Problem, ...]
+    images: int
+    files: int
+
+    @property
+    def skipped(self) -> tuple[Problem, ...]:
+        """The problems that cost an image or a class."""
+        return tuple(problem for problem in self.problems if problem.skipped)
+
+    def count_kinds(self) -> dict[str, int]:
+        """Returns how many problems there are of each kind that occurs."""
+        counts = Counter(problem.kind for problem in self.problems)
+        return {kind: counts[kind] for kind in PROBLEM_KINDS if counts[kind]}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain JSON data."""
+        return {
+            "files": self.files,
+            "images": self.images,
+            "counts": self.count_kinds(),
+            "problems": [asdict(problem) for problem in self.problems],
+        }
+
+    def summary(self) -> list[str]:
+        """Returns a few lines for a person: a count and an example of each kind."""
+        lines = [f"{self.images:,} of {self.files:,} images are used"]
+        for kind, count in self.count_kinds().items():
+            of_kind = [problem for problem in self.problems if problem.kind == kind]
+            left_out = sum(problem.skipped for problem in of_kind)
+            effect = f", {left_out:,} left out" if left_out else ""
+            first = of_kind[0]
+            words = kind.replace("_", " ")
+            lines.append(f"{words}: {count:,}{effect}; {first.path}: {first.detail}")
+        return lines
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """The records that can be used, with what the pass learnt of each.
+
+    Args:
+        records: usable images, in the source's order.
+        sha256s: of each record's file.
+        duplicates: group of each record, the index of the first copy.
+        problems: everything found so far.
+        files: how many records there were.
+    """
+
+    records: tuple[Record, ...]
+    sha256s: tuple[str, ...]
+    duplicates: np.ndarray
+    problems: tuple[Problem, ...]
+    files: int
+
+    def keep(self, chosen: np.ndarray, problems: Sequence[Problem]) -> Inspection:
+        """Returns the inspection of some of the records, with the problems that say why."""
+        indices = np.flatnonzero(chosen).tolist()
+        # A group's number is an index, so it has to be counted anew.
+        first_of: dict[int, int] = {}
+        groups = [first_of.setdefault(int(self.duplicates[i]), n) for n, i in enumerate(indices)]
+        return Inspection(
+            records=tuple(self.records[i] for i in indices),
+            sha256s=tuple(self.sha256s[i] for i in indices),
+            duplicates=np.array(groups, np.int64),
+            problems=self.problems + tuple(problems),
+            files=self.files,
+        )
+
+    def to_audit(self) -> Audit:
+        """Returns what a user sees."""
+        order = {kind: rank for rank, kind in enumerate(PROBLEM_KINDS)}
+        problems = sorted(self.problems, key=lambda p: (order[p.kind], p.path, p.detail))
+        return Audit(tuple(problems), images=len(self.records), files=self.files)
+
+
+@dataclass(frozen=True, eq=False)
+class _Facts:
+    """What one file is, or why it cannot be read."""
+
+    sha256: str = ""
+    pixels: str = ""
+    thumbnail: np.ndarray | None = None
+    doubts: tuple[str, ...] = ()
+    fault: tuple[str, str] | None = None
+
+
+def inspect_source(
+    source: Source,
+    *,
+    near_duplicates: bool = True,
+    refuse_conflicts: bool = True,
+    progress: Progress | None = None,
+    workers: int | None = None,
+) -> Inspection:
+    """Reads every file once and returns what can be used.
+
+    Images that do not decode are left out. Copies stay, with a group that a split must not part.
+    The same pixels under two labels teach nothing, whichever label is right: all such are left out.
+
+    Args:
+        source: from `read_source`.
+        near_duplicates: whether to look for resized and re-encoded copies, too.
+        refuse_conflicts: whether the same pixels under two labels are left out, or only told.
+        progress: called once per image.
+        workers: threads; one per core by default.
+    """
+    facts = _read_all(source, progress, workers)
+    problems = [Problem(f.path, "ignored", f.reason, False) for f in source.ignored]
+    for record, fact in zip(source.records, facts, strict=True):
+        if fact.fault:
+            problems.append(Problem(record.path, *fact.fault, True))
+        problems += [Problem(record.path, "suspicious", doubt, False) for doubt in fact.doubts]
+    usable = np.array([fact.fault is None for fact in facts], bool)
+    inspection = Inspection(
+        records=source.records,
+        sha256s=tuple(fact.sha256 for fact in facts),
+        duplicates=np.arange(len(facts)),
+        problems=(),
+        files=len(facts),
+    ).keep(usable, problems)
+    facts = [fact for fact in facts if fact.fault is None]
+    exact = _group_exact(facts)
+    inspection, facts, exact = _judge_exact(inspection, facts, exact, refuse_conflicts)
+    groups = exact
+    if near_duplicates and facts:
+        groups = _join_near(facts, exact, progress)
+    near = _describe_near(inspection.records, exact, groups)
+    return Inspection(
+        records=inspection.records,
+        sha256s=inspection.sha256s,
+        duplicates=groups,
+        problems=inspection.problems + tuple(near),
+        files=inspection.files,
+    )
+
+
+def drop_small_classes(inspection: Inspection) -> Inspection:
+    """Leaves out classes that cannot be in train, val and test alike.
+
+    Where DATA has splits of its own, also classes without an image to learn from.
+
+    Raises:
+        DataError: fewer than two classes remain.
+    """
+    labels = [record.label for record in inspection.records]
+    counts = Counter(labels)
+    small = {
+        label: f"{count} usable images, fewer than {MIN_CLASS_IMAGES}"
+        for label, count in counts.items()
+        if count < MIN_CLASS_IMAGES
+    }
+    if all(record.split for record in inspection.records):
+        taught = {record.label for record in inspection.records if record.split == "train"}
+        small |= {
+            label: "no image in train" for label in counts if label not in taught | set(small)
+        }
+    remaining = sorted(set(counts) - set(small))
+    if len(remaining) < 2:
+        told = [f"{label!r} ({small.get(label, f'{counts[label]} images')})" for label in counts]
+        raise DataError(
+            f"classes: expected at least two with {MIN_CLASS_IMAGES} or more usable images each. "
+            f"Received: {', '.join(told[:10]) or 'no usable image'}. "
+            "Add images, or check that DATA is the folder that holds the class folders."
+        )
+    problems = [Problem(label, "small_class", why, True) for label, why in sorted(small.items())]
+    return inspection.keep(np.array([label not in small for label in labels], bool), problems)
+
+
+def refuse_problems(audit: Audit) -> None:
+    """Raises `DataError` where the audit left anything out: what `--strict` asks for."""
+    skipped = audit.skipped
+    if skipped:
+        first = "".join(f"\n  {p.path}: {p.kind}, {p.detail}" for p in skipped[:10])
+        more = f"\n  and {len(skipped) - 10:,} more" if len(skipped) > 10 else ""
+        raise DataError(
+            f"data: expected no image that has to be left out, as strict asks. "
+            f"Received: {len(skipped):,}. Repair or remove them, or leave strict out.{first}{more}"
+        )
+
+
+def count_workers(workers: int | None = None) -> int:
+    """Returns how many threads decode: one per core this process may use, unless told."""
+    if workers is not None:
+        return max(1, workers)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _read_all(source: Source, progress: Progress | None, workers: int | None) -> list[_Facts]:
+    count = len(source.records)
+    facts: list[_Facts] = []
+    with quiet_pillow(), ThreadPoolExecutor(count_workers(workers)) as pool:
+        try:
+            for fact in pool.map(lambda r: _read_facts(source.root / r.path), source.records):
+                facts.append(fact)
+                if progress:
+                    progress("checking images", len(facts), count)
+        except BaseException:
+            # Ctrl-C must not wait for the thousands of files that are already queued.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return facts
+
+
+def _read_facts(path: Path) -> _Facts:
+    try:
+        # Twice the thumbnail's side: large JPEGs are read at an eighth, yet to their last byte.
+        probe = probe_image(path, min_side_px=THUMBNAIL_PX)
+    except DecodeError as error:
+        return _Facts(fault=(error.kind, error.detail))
+    image = probe.image
+    # 16 bytes tell any number of files apart, and the size keeps crops of one colour apart.
+    pixels = hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest()
+    width, height = probe.size
+    return _Facts(
+        sha256=hashlib.sha256(probe.content).hexdigest(),
+        pixels=f"{width}x{height} {pixels}",
+        thumbnail=make_thumbnail(image),
+        doubts=tuple(_list_doubts(path, probe.format, (width, height), image.getextrema())),
+    )
+
+
+def _list_doubts(
+    path: Path, form: str, size: tuple[int, int], extrema: Sequence[Any]
+) -> Iterator[str]:
+    width, height = size
+    if all(high - low <= _FLAT_LEVELS for low, high in extrema):
+        yield "one colour all over"
+    if min(size) < _MIN_SIDE_PX:
+        yield f"tiny, {width}x{height}"
+    if max(size) > _MAX_ASPECT * min(size):
+        yield f"extreme shape, {width}x{height}"
+    told = _SUFFIX_FORMATS.get(path.suffix.lower())
+    # Many phones write several pictures into one .jpg, which Pillow calls MPO.
+    real = "JPEG" if form == "MPO" else form
+    if told not in (None, real):
+        yield f"named {path.suffix} but is {real}"
+
+
+def _group_exact(facts: Sequence[_Facts]) -> np.ndarray:
+    first_of: dict[str, int] = {}
+    return np.array([first_of.setdefault(f.pixels, n) for n, f in enumerate(facts)], np.int64)
+
+
+def _judge_exact(
+    inspection: Inspection, facts: list[_Facts], exact: np.ndarray, refuse_conflicts: bool
+) -> tuple[Inspection, list[_Facts], np.ndarray]:
+    records = inspection.records
+    members = defaultdict(list)
+    for index, group in enumerate(exact.tolist()):
+        members[group].append(index)
+    keep = np.ones(len(records), bool)
+    problems = []
+    for group, indices in members.items():
+        labels = sorted({records[i].label for i in indices})
+        if len(labels) > 1:
+            words = f"the same pixels are labelled {' and '.join(map(repr, labels[:5]))}"
+            problems += [
+                Problem(records[i].path, "conflicting_label", words, refuse_conflicts)
+                for i in indices
+            ]
+            keep[indices] = not refuse_conflicts
+        else:
+            problems += [
+                Problem(records[i].path, "duplicate", f"same as {records[group].path}", False)
+                for i in indices[1:]
+            ]
+    kept = inspection.keep(keep, problems)
+    remaining = [fact for fact, wanted in zip(facts, keep.tolist(), strict=True) if wanted]
+    return kept, remaining, _group_exact(remaining)
+
+
+def _join_near(facts: Sequence[_Facts], exact: np.ndarray, progress: Progress | None) -> np.ndarray:
+    # Only one of each set of exact copies is compared: a thousand copies are half a million pairs.
+    firsts = np.unique(exact)
+    thumbnails = np.stack([_thumbnail(facts[i]) for i in firsts])
+    near = firsts[find_near_duplicates(thumbnails, progress=progress)]
+    of_first = dict(zip(firsts.tolist(), near.tolist(), strict=True))
+    return np.array([of_first[group] for group in exact.tolist()], np.int64)
+
+
+def _thumbnail(facts: _Facts) -> np.ndarray:
+    assert facts.thumbnail is not None
+    return facts.thumbnail
+
+
+def _describe_near(
+    records: Sequence[Record], exact: np.ndarray, groups: np.ndarray
+) -> Iterator[Problem]:
+    for index, (one, group) in enumerate(zip(exact.tolist(), groups.tolist(), strict=True)):
+        if one == group:
+            continue
+        first, copy = records[group], records[index]
+        words = f"nearly the same as {first.path}"
+        if first.label != copy.label:
+            words += f", which is labelled {first.label!r}"
+        yield Problem(copy.path, "near_duplicate", words, False)
