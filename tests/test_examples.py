@@ -1,0 +1,69 @@
+"""Every script in examples/ runs."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+SIZE = 48
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes that differ in brightness, 24 images each."""
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for label, low in (("dark", 0), ("light", 128)):
+        (folder / label).mkdir()
+        for number in range(24):
+            pixels = rng.integers(low, low + 128, (SIZE, SIZE, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / label / f"{number}.png")
+    return folder
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_train_from_a_folder(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model.keras"
+    accuracy = load("01_train_from_a_folder").main(str(photos), str(out), image_size=SIZE, epochs=2)
+    assert accuracy > 0.8
+    assert keras.models.load_model(out).input_shape == (None, SIZE, SIZE, 3)
+
+
+def test_freeze_in_your_own_fit(photos: Path) -> None:
+    model = load("02_freeze_in_your_own_fit").main(str(photos), image_size=SIZE, epochs=1)
+    trainable = {layer.name for layer in model.layers if layer.trainable_weights}
+    assert "block_12_project_conv" in trainable
+    assert "block_11_project_conv" not in trainable
+    assert not any(
+        isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+        for layer in model.layers
+    )
+    assert float(model.optimizer.learning_rate) == pytest.approx(1e-4)
+
+
+def test_your_own_schedule(photos: Path, tmp_path: Path) -> None:
+    load("03_your_own_schedule").main(str(photos), str(tmp_path), image_size=SIZE, epochs=1)
+    rows = (tmp_path / "epochs.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["epoch", "0", "1", "2"]
+    best = keras.models.load_model(tmp_path / "best.keras")
+    assert best.input_shape == (None, SIZE, SIZE, 3)
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_is_at_most_60_lines(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 60
