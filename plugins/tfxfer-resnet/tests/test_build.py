@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import tfxfer_resnet
 
+from tfxfer.surgery import find_inputs
+
 BACKBONES = {cls.name: cls for cls in (getattr(tfxfer_resnet, n) for n in tfxfer_resnet.__all__)}
 # What would make a backbone stochastic, or rescale pixels a second time.
 FORBIDDEN = ("Dropout", "Noise", "Random", "Rescaling", "Normalization")
@@ -72,7 +74,7 @@ def test_layers_before_the_backbone_keep_their_names() -> None:
     before = keras.layers.Rescaling(1 / 127.5, -1.0, name="rescale")(pixels)
     before = keras.layers.MaxPooling2D(1, name="max_pooling2d_7")(before)
     output = BACKBONES["resnet50_v2"]().build(before)
-    model = keras.Model(keras.utils.get_source_inputs(output), output)
+    model = keras.Model(find_inputs(output), output)
     names = [layer.name for layer in model.layers]
     assert names[:4] == ["pixels", "rescale", "max_pooling2d_7", "conv1_pad"]
     assert [n for n in names if "max_pooling" in n] == ["max_pooling2d_7"]

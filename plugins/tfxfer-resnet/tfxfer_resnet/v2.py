@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from tfxfer.backbone import Stage, Weights
 from tfxfer.preprocessing import Preprocessing
-from tfxfer.surgery import replace_layers
+from tfxfer.surgery import find_inputs, replace_layers
 from tfxfer_resnet.application import ApplicationBackbone, stages_of_50_layers, weights_url
 
 __all__ = ["ResNet50V2"]
@@ -41,7 +41,7 @@ class ResNet50V2(ApplicationBackbone):
         import keras
 
         output = super().build(inputs)
-        layers = keras.Model(keras.utils.get_source_inputs(output), output).layers
+        layers = keras.Model(find_inputs(output), output).layers
         ends = {stage.end for stage in self.stages}
         blocks = {id(layer.output): layer.name for layer in layers if layer.name in ends}
 
