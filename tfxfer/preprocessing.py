@@ -7,6 +7,7 @@ project rescales a pixel.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
@@ -79,7 +80,7 @@ class Preprocessing:
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", _triple(self.scale, name="scale"))
         object.__setattr__(self, "offset", _triple(self.offset, name="offset"))
-        if any(s == 0 or s != s for s in self.scale) or any(o != o for o in self.offset):
+        if 0.0 in self.scale or not all(map(math.isfinite, self.scale + self.offset)):
             raise ContractError(
                 "Preprocessing: expected finite offsets and scales other than 0. "
                 f"Received: scale={self.scale}, offset={self.offset}."
@@ -133,7 +134,7 @@ class Preprocessing:
         """
         import numpy as np
 
-        scale, offset = np.float32(self.scale), np.float32(self.offset)
+        scale, offset = np.array(self.scale, np.float32), np.array(self.offset, np.float32)
         return np.asarray(pixels, np.float32) * scale + offset
 
     def to_dict(self) -> dict[str, Any]:

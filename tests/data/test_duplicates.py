@@ -78,7 +78,6 @@ def test_a_hash_alone_would_join_unlike_images(
     assert np.bincount(find_near_duplicates(pixels)).max() > 10
 
 
-@pytest.mark.slow
 def test_elpv_has_no_large_group() -> None:
     images = []
     for path in elpv_files():

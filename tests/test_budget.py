@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfxfer import Phase, UsageError
+from tfxfer.budget import Speeds, choose_schedule, estimate_seconds, macs_share, probe_speeds
+from tfxfer.feed import SplitSource
+from tfxfer.model import get_info
+
+STAGES = ["stem", "block_1", "block_2", "block_3", "backbone"]
+SHARES: dict[str | None, float] = {
+    None: 1.0, "stem": 0.9, "block_1": 0.6, "block_2": 0.4, "block_3": 0.1, "backbone": 0.0,
+}  # fmt: skip
+SPEEDS = Speeds(read_seconds=0.004, view_seconds=0.003, forward_seconds=0.013)
+COUNTS = {"train": 700, "val": 150, "test": 150, "batch_size": 32}
+
+speeds = st.builds(Speeds, st.floats(1e-4, 0.1), st.floats(0, 0.1), st.floats(1e-4, 1))
+counts = st.fixed_dictionaries(
+    {
+        "train": st.integers(1, 20_000),
+        "val": st.integers(1, 5_000),
+        "test": st.integers(1, 5_000),
+        "batch_size": st.integers(1, 128),
+    }
+)
+
+
+def estimate(phases: list[Phase], speed: Speeds = SPEEDS, views: int = 4, **changes: int) -> float:
+    return estimate_seconds(speed, SHARES, phases, views=views, **(COUNTS | changes))
+
+
+@given(speeds, counts, st.floats(1, 1e5), st.floats(1, 1e5))
+def test_more_time_never_buys_a_shorter_training(
+    speed: Speeds, count: dict[str, int], first: float, second: float
+) -> None:
+    low, high = sorted((first, second))
+    poor, rich = (
+        choose_schedule(speed, SHARES, STAGES, seconds=seconds, **count) for seconds in (low, high)
+    )
+    assert rich.fits >= poor.fits
+    if poor.fits:
+        assert rich.views >= poor.views
+        assert sum(p.epochs for p in rich.schedule) >= sum(p.epochs for p in poor.schedule)
+
+
+@given(speeds, counts, st.floats(1, 1e5), st.booleans())
+def test_what_fits_does_not_exceed_the_budget(
+    speed: Speeds, count: dict[str, int], seconds: float, augment: bool
+) -> None:
+    choice = choose_schedule(speed, SHARES, STAGES, seconds=seconds, augment=augment, **count)
+    assert choice.fits is (choice.seconds <= seconds)
+    planned = estimate_seconds(speed, SHARES, choice.schedule, views=choice.views, **count)
+    assert choice.seconds >= planned
+    assert augment or choice.views == 1
+
+
+def test_no_time_is_an_error_and_a_little_is_the_shortest_training() -> None:
+    with pytest.raises(UsageError, match="--budget"):
+        choose_schedule(SPEEDS, SHARES, STAGES, seconds=0, **COUNTS)
+    choice = choose_schedule(SPEEDS, SHARES, STAGES, seconds=1, **COUNTS)
+    assert not choice.fits
+    assert [phase.stage for phase in choice.schedule] == ["backbone"]
+
+
+def test_a_backbone_without_stages_has_a_choice_too() -> None:
+    shares: dict[str | None, float] = {None: 1.0, "backbone": 0.0}
+    choice = choose_schedule(SPEEDS, shares, ["backbone"], seconds=1e6, **COUNTS)
+    assert [phase.stage for phase in choice.schedule] == ["backbone", None]
+
+
+@given(st.sampled_from(["train", "val", "test"]), st.integers(1, 1000), st.integers(1, 50))
+def test_time_grows_with_images_epochs_views_and_depth(part: str, more: int, epochs: int) -> None:
+    base = estimate([Phase("p", "block_2", epochs, 1e-3)])
+    assert estimate([Phase("p", "block_2", epochs + 1, 1e-3)]) > base
+    assert estimate([Phase("p", "block_1", epochs, 1e-3)]) > base
+    assert estimate([Phase("p", "block_2", epochs, 1e-3)], **{part: COUNTS[part] + more}) > base
+    assert estimate([Phase("p", "block_2", epochs, 1e-3)], views=5) > base
+    slow = Speeds(SPEEDS.read_seconds, SPEEDS.view_seconds, 2 * SPEEDS.forward_seconds)
+    assert estimate([Phase("p", "block_2", epochs, 1e-3)], slow) > base
+
+
+def test_shares_fall_along_the_stages(make_tiny: Callable[..., Any]) -> None:
+    model = make_tiny()
+    shares = macs_share(model)
+    assert list(shares) == [None, *(stage.name for stage in get_info(model).stages)]
+    values = list(shares.values())
+    assert values[0] == 1
+    # Between block_3 and the end of the backbone lies the pooling, which multiplies nothing.
+    assert values[:-1] == sorted(set(values), reverse=True)
+    assert values[-1] == values[-2]
+    # Counted by hand: 3 x 3 kernels on 16, 8, 8 and 4 px, and the head.
+    macs = [9 * 3 * 4 * 256, 9 * 4 * 6 * 64, 9 * 6 * 6 * 64, 9 * 6 * 8 * 16, 8 * 3]
+    assert shares["stem"] == pytest.approx(1 - macs[0] / sum(macs))
+    assert shares["backbone"] == pytest.approx(macs[-1] / sum(macs))
+
+
+def test_speeds_are_measured(make_tiny: Callable[..., Any], images: Any) -> None:
+    found = probe_speeds(make_tiny(), SplitSource(images.train, augment="light"), images=4)
+    assert found.read_seconds > 0
+    assert found.view_seconds >= 0
+    assert found.forward_seconds > 0

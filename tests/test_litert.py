@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfxfer import ModelError, litert
+from tfxfer.litert import InterpreterPool, KerasRunner, convert_float, make_runner
+
+PIXELS = np.random.default_rng(0).uniform(0, 255, (11, 32, 32, 3)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def prefix(make_tiny: Callable[..., Any]) -> Any:
+    """Twelve outputs, not in the order of the graph: names of ten and more sort badly."""
+    import keras
+
+    model = make_tiny()
+    layers = [layer for layer in model.layers if layer.name.startswith(("stem", "block"))]
+    outputs = [layer.output for layer in layers[::-1]]
+    return keras.Model(model.inputs[0], outputs[:12])
+
+
+@pytest.fixture(scope="module")
+def pool(prefix: Any) -> Any:
+    pool = InterpreterPool(convert_float(prefix, batch_size=4), batch_size=4, workers=2)
+    yield pool
+    pool.close()
+
+
+def differ(first: list[np.ndarray], second: list[np.ndarray]) -> float:
+    assert [x.shape for x in first] == [x.shape for x in second]
+    return max(float(np.abs(x - y).max()) for x, y in zip(first, second, strict=True))
+
+
+def test_the_outputs_are_keras_s_in_the_model_s_order(prefix: Any, pool: Any) -> None:
+    assert len(prefix.outputs) == 12
+    expected = KerasRunner(prefix)(PIXELS)
+    assert differ(pool(PIXELS), expected) < 1e-4
+    # The same check fails where the network is another one.
+    kernel = prefix.get_layer("block_3_conv").kernel
+    before = np.array(kernel)
+    try:
+        kernel.assign(before * 1.01)
+        assert differ(pool(PIXELS), KerasRunner(prefix)(PIXELS)) > 1e-4
+    finally:
+        kernel.assign(before)
+
+
+def test_any_number_of_images_is_split_over_the_interpreters(pool: Any) -> None:
+    whole = pool(PIXELS)
+    for count in (1, 4, 5, 11):
+        assert differ(pool(PIXELS[:count]), [x[:count] for x in whole]) < 1e-6
+    assert np.array_equal(pool(PIXELS.astype(np.uint8))[0], pool(np.floor(PIXELS))[0])
+
+
+def test_a_conversion_is_compared_before_it_is_used(prefix: Any, pool: Any) -> None:
+    assert litert._agrees(pool, prefix)
+    kernel = prefix.get_layer("block_3_conv").kernel
+    before = np.array(kernel)
+    try:
+        for wrong in (before * 1.01, before * np.nan):
+            kernel.assign(wrong)
+            assert not litert._agrees(pool, prefix)
+    finally:
+        kernel.assign(before)
+    assert not litert._agrees(lambda pixels: [x * np.nan for x in pool(pixels)], prefix)  # type: ignore[arg-type]
+
+
+def test_the_fastest_exact_runner_is_chosen(prefix: Any) -> None:
+    runner = make_runner(prefix)
+    assert isinstance(runner, InterpreterPool)
+    runner.close()
+    assert isinstance(make_runner(prefix, use_litert=False), KerasRunner)
+
+
+def test_keras_runs_what_litert_gets_wrong(
+    prefix: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(litert, "_agrees", lambda pool, model: False)
+    with caplog.at_level(logging.WARNING):
+        assert isinstance(make_runner(prefix), KerasRunner)
+    assert "the LiteRT outputs differ" in caplog.text
+
+
+def test_keras_runs_what_has_no_builtin(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import keras
+    import tensorflow as tf
+
+    class Digamma(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return tf.math.digamma(x)
+
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, Digamma()(inputs), name="odd")
+    with pytest.raises(ModelError, match="model 'odd': expected operations with TFLite builtins"):
+        convert_float(model, batch_size=1)
+    with caplog.at_level(logging.WARNING):
+        runner = make_runner(model)
+    assert "runs through Keras" in caplog.text
+    (found,) = runner(np.ones((3, 2), np.float32))
+    np.testing.assert_allclose(found, -0.5772157, rtol=1e-5)
+    assert "digamma" not in capfd.readouterr().err.lower()

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfxfer import WeightsError
+from tfxfer.surgery import clone_fresh, copy_weights, replace_layers
+
+PIXELS = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype(np.float32)
+
+
+def make_network(filters: int = 4) -> Any:
+    """Returns a rescale, two branches that meet, and a Dropout."""
+    import keras
+    from keras import layers
+
+    inputs = keras.Input((8, 8, 3), name="pixels")
+    x = layers.Rescaling(1 / 255, name="inner_rescaling")(inputs)
+    x = layers.Conv2D(filters, 3, padding="same", name="conv")(x)
+    y = layers.Dropout(0.5, name="drop")(layers.ReLU(name="relu")(x))
+    x = layers.Add(name="add")([x, y])
+    return keras.Model(inputs, layers.GlobalAveragePooling2D(name="pool")(x))
+
+
+def test_layers_are_exchanged_and_the_graph_stays_flat() -> None:
+    import keras
+
+    model = make_network()
+    kinds = (keras.layers.Rescaling, keras.layers.Dropout)
+
+    def identity(layer: Any) -> Any | None:
+        return keras.layers.Identity(name=layer.name) if isinstance(layer, kinds) else None
+
+    output = replace_layers(model.output, identity)
+    changed = keras.Model(*keras.utils.get_source_inputs(output), output)
+    assert {type(layer).__name__ for layer in changed.layers}.isdisjoint({"Rescaling", "Dropout"})
+    assert not any(isinstance(layer, keras.Model) for layer in changed.layers)
+    assert changed.inputs[0] is model.inputs[0]
+    copy_weights(model, changed)
+    plain = np.asarray(model(PIXELS, training=False))
+    np.testing.assert_allclose(changed(PIXELS / 255, training=True), plain, rtol=1e-5)
+    assert np.abs(np.asarray(changed(PIXELS)) - plain).max() > 1  # the rescale is gone
+
+
+def test_each_layer_of_the_new_graph_has_one_output() -> None:
+    model = make_network()
+    output = replace_layers(model.output, lambda layer: None)
+    assert output is not model.output
+    assert model.get_layer("conv").output is not None
+
+
+def test_a_fresh_clone_has_its_own_weights() -> None:
+    model = make_network()
+    clone = clone_fresh(model)
+    np.testing.assert_array_equal(clone(PIXELS), model(PIXELS))
+    clone.get_layer("conv").kernel.assign_add(clone.get_layer("conv").kernel)
+    assert np.abs(np.asarray(clone(PIXELS)) - np.asarray(model(PIXELS))).max() > 1e-3
+
+
+def test_weights_are_copied_by_name_and_counted() -> None:
+    import keras
+
+    source, target = make_network(), make_network()
+    with_head = keras.Model(
+        target.inputs, keras.layers.Dense(2, name="head")(target.get_layer("pool").output)
+    )
+    before = with_head.get_layer("head").get_weights()
+    assert copy_weights(source, with_head) == 2
+    np.testing.assert_array_equal(
+        with_head.get_layer("conv").get_weights()[0], source.get_layer("conv").get_weights()[0]
+    )
+    np.testing.assert_array_equal(with_head.get_layer("head").get_weights()[0], before[0])
+
+
+def test_what_does_not_fit_leaves_the_target_as_it_was() -> None:
+    import keras
+
+    source, target = make_network(), make_network(filters=5)
+    before = target.get_weights()
+    with pytest.raises(WeightsError, match=r"layer 'conv': expected shapes .*5.*Received.*4"):
+        copy_weights(source, target)
+    top = keras.Model(
+        source.inputs, keras.layers.Dense(2, name="top")(source.get_layer("pool").output)
+    )
+    with pytest.raises(WeightsError, match="expected a layer 'top'"):
+        copy_weights(top, make_network())
+    for old, new in zip(before, target.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)

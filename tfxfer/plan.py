@@ -1,0 +1,146 @@
+"""What a training is about to do, decided before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tfxfer.frontier import CacheStore, cache_bytes
+from tfxfer.model import count_parameters, get_info, set_trainable
+from tfxfer.schedule import Phase, resolve_schedule
+
+__all__ = ["FitPlan", "PhasePlan", "plan_fit"]
+
+
+@dataclass(frozen=True)
+class PhasePlan:
+    """One phase, resolved for one model.
+
+    Args:
+        phase: with `stage` a name or None.
+        trainable_parameters: numbers that move.
+        cached: whether it trains on stored activations (or stored pixels).
+        refill: whether its activations must be computed anew, since an earlier phase trained
+            layers that this one freezes.
+    """
+
+    phase: Phase
+    trainable_parameters: int
+    cached: bool
+    refill: bool
+
+    @property
+    def stage(self) -> str | None:
+        """Returns the frontier: a stage's name, or None where nothing is frozen."""
+        return None if self.phase.stage is None else str(self.phase.stage)
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """All phases and what their caches take.
+
+    Args:
+        phases: in order.
+        views: cached versions of each training image.
+        cache_bytes: of all activations that are held at one time, at most.
+        cache_place: `memory`, `disk` or `none`.
+        cache_folder: parent of the files when `cache_place` is `disk`.
+    """
+
+    phases: tuple[PhasePlan, ...]
+    views: int
+    cache_bytes: int
+    cache_place: str
+    cache_folder: str
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all phases, at most."""
+        return sum(item.phase.epochs for item in self.phases)
+
+    def fills(self) -> list[list[str | None]]:
+        """Returns, for each phase, the stages that one pass over the images computes before it."""
+        result: list[list[str | None]] = []
+        for number, item in enumerate(self.phases):
+            stages: list[str | None] = []
+            if item.cached and (number == 0 or item.refill or not _covered(self.phases, number)):
+                stages.append(item.stage)
+                for later in self.phases[number + 1 :]:
+                    if later.refill:
+                        break
+                    if later.cached and later.stage not in stages:
+                        stages.append(later.stage)
+            result.append(stages)
+        return result
+
+
+def _covered(phases: Sequence[PhasePlan], number: int) -> bool:
+    """Whether an earlier cached phase's pass has computed what this one needs."""
+    return any(item.cached for item in phases[:number])
+
+
+def plan_fit(
+    model: Any,
+    schedule: Sequence[Phase],
+    *,
+    images: int,
+    views: int,
+    store: CacheStore,
+    cache: bool = True,
+    itemsize: int = 2,
+    pixel_itemsize: int = 1,
+) -> FitPlan:
+    """Returns what `fit` will do with a model, which stays as it is.
+
+    Args:
+        model: from `build_model`.
+        schedule: phases, resolved or not.
+        images: training and validation images.
+        views: cached versions of each.
+        store: where caches would go.
+        cache: False trains every phase from pixels.
+        itemsize: bytes of one cached activation.
+        pixel_itemsize: bytes of one cached pixel's channel.
+
+    Raises:
+        ScheduleError: the schedule does not fit the model.
+    """
+    info = get_info(model)
+    names = [stage.name for stage in info.stages]
+    phases = resolve_schedule(schedule, names, backbone=info.backbone)
+    depth: dict[str | None, int] = {name: number for number, name in enumerate(names)}
+    depth[None] = -1
+    items, held, trained_from = [], set[str | None](), len(names)
+    peak = 0
+    before = [(layer, layer.trainable) for layer in model.layers]
+
+    def measure(stages: set[str | None]) -> int:
+        return cache_bytes(
+            model,
+            list(stages),
+            images=images,
+            views=views,
+            itemsize=itemsize,
+            pixel_itemsize=pixel_itemsize,
+        )
+
+    for phase in phases:
+        stage = None if phase.stage is None else str(phase.stage)
+        set_trainable(model, stage)
+        # The end of this phase's frozen part lies above layers that an earlier phase trained.
+        refill = depth[stage] > trained_from
+        if refill:
+            held = set()
+        needed = measure({*held, stage})
+        cached = cache and (stage in held or store.place(needed) != "nowhere")
+        if cached:
+            held.add(stage)
+            peak = max(peak, needed)
+        items.append(PhasePlan(phase, count_parameters(model.trainable_weights), cached, refill))
+        trained_from = min(trained_from, depth[stage])
+    for layer, trainable in before:
+        layer.trainable = trainable
+    return FitPlan(
+        tuple(items), views, peak, store.place(peak) if peak else "none", str(store.parent)
+    )

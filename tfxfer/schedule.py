@@ -1,0 +1,195 @@
+"""Training plans as data: phases, and the functions that make good ones.
+
+Nothing here imports Keras. A schedule speaks of depth as a fraction or by a stage's name;
+`resolve_schedule` turns it into the stages of one backbone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Self
+
+from tfxfer.backbone import BACKBONE_END
+from tfxfer.errors import ScheduleError
+
+__all__ = ["Phase", "progressive", "resolve_schedule", "two_phase"]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Some epochs with one frontier and one set of learning rates.
+
+    Args:
+        name: what the plan, the history and checkpoints call it.
+        stage: everything up to the end of this stage is frozen. A stage's name, `backbone` (only
+            the head trains), None (nothing is frozen), or a number 0..1: that fraction of the
+            backbone's stages is frozen.
+        epochs: at most; early stopping may end the phase sooner.
+        learning_rate: peak rate of the head and of the last trained stage.
+        stage_decay: each stage further from the head trains at this factor of the next one's rate.
+        warmup: fraction of the phase's steps in which the rate rises from 0 to its peak.
+        decay: `cosine` to 0 after the warm-up, or `constant`.
+        optimizer: `adam`, `adamw` or `sgd` (momentum 0.9, Nesterov).
+        weight_decay: of `adamw` and `sgd`, decoupled, not applied to biases.
+        patience: epochs without a better validation score that end the phase; None never does.
+    """
+
+    name: str
+    stage: str | float | None
+    epochs: int
+    learning_rate: float
+    stage_decay: float = 1.0
+    warmup: float = 0.1
+    decay: str = "cosine"
+    optimizer: str = "adam"
+    weight_decay: float = 0.0
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        checks = {
+            "epochs of at least 1": self.epochs >= 1,
+            "a learning_rate above 0": self.learning_rate > 0,
+            "0 < stage_decay <= 1": 0 < self.stage_decay <= 1,
+            "0 <= warmup < 1": 0 <= self.warmup < 1,
+            "decay 'cosine' or 'constant'": self.decay in ("cosine", "constant"),
+            "optimizer 'adam', 'adamw' or 'sgd'": self.optimizer in ("adam", "adamw", "sgd"),
+            "weight_decay of at least 0": self.weight_decay >= 0,
+            "patience None or at least 1": self.patience is None or self.patience >= 1,
+            "a stage's name, None, or a fraction 0..1": not isinstance(self.stage, (int, float))
+            or 0 <= self.stage <= 1,
+        }
+        for expected, holds in checks.items():
+            if not holds:
+                raise ScheduleError(f"phase {self.name!r}: expected {expected}. Received: {self}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain JSON data; `from_dict` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Reads `to_dict`'s data; refuses keys it does not know."""
+        unknown = set(data) - {item.name for item in fields(cls)}
+        if unknown:
+            raise ScheduleError(f"phase: unknown keys. Received: {sorted(unknown)}.")
+        return cls(**data)
+
+
+def two_phase(
+    *,
+    head_epochs: int = 10,
+    epochs: int = 12,
+    unfreeze_from: str | float | None = 0.7,
+    head_rate: float = 1e-3,
+    rate: float = 4e-4,
+) -> tuple[Phase, ...]:
+    """Returns the default schedule: the head on frozen features, then the upper network, too.
+
+    Args:
+        head_epochs: of the first phase; nearly free, since its features are cached.
+        epochs: of the second phase; 0 leaves it out.
+        unfreeze_from: everything up to here stays frozen in the second phase: a stage's name, a
+            fraction of the stages, or None to train everything.
+        head_rate: peak learning rate of the first phase.
+        rate: peak learning rate of the second phase.
+
+    Source:
+        Two phases: https://keras.io/guides/transfer_learning/. Rates, depth and epochs: measured,
+        docs/benchmarks.md.
+
+    Example:
+        >>> [(p.name, p.stage, p.epochs) for p in two_phase()]
+        [('head', 'backbone', 10), ('fine_tune', 0.7, 12)]
+    """
+    head = Phase("head", BACKBONE_END, head_epochs, head_rate, patience=5)
+    if epochs == 0:
+        return (head,)
+    return (head, Phase("fine_tune", unfreeze_from, epochs, rate, patience=6))
+
+
+def progressive(
+    *,
+    steps: Sequence[str | float | None] = (0.8, 0.6, 0.4),
+    head_epochs: int = 10,
+    epochs: int = 5,
+    head_rate: float = 1e-3,
+    rate: float = 2e-4,
+    stage_decay: float = 0.85,
+) -> tuple[Phase, ...]:
+    """Returns the head phase and then one phase per step, each unfreezing more of the backbone.
+
+    Args:
+        steps: frontiers from the head towards the input, as in `Phase.stage`.
+        head_epochs: of the first phase.
+        epochs: of each later phase.
+        head_rate: peak learning rate of the first phase.
+        rate: peak learning rate of the first unfreezing; each further one halves it.
+        stage_decay: see `Phase`.
+
+    Source:
+        Gradual unfreezing and discriminative rates: Howard and Ruder 2018, sections 3.2 and 3.3;
+        they decay by 2.6 a layer group, we by a gentler factor a block, as timm and AutoGluon do.
+
+    Example:
+        >>> [p.stage for p in progressive(steps=(0.5, 0.25))]
+        ['backbone', 0.5, 0.25]
+    """
+    phases = [Phase("head", BACKBONE_END, head_epochs, head_rate, patience=5)]
+    for number, stage in enumerate(steps):
+        phases.append(
+            Phase(
+                f"unfreeze_{number + 1}",
+                stage,
+                epochs,
+                rate / 2**number,
+                stage_decay=stage_decay,
+                patience=4,
+            )
+        )
+    return tuple(phases)
+
+
+def resolve_schedule(
+    schedule: Sequence[Phase], stages: Sequence[str], *, backbone: str = "backbone"
+) -> tuple[Phase, ...]:
+    """Returns the schedule with every `Phase.stage` a stage's name or None.
+
+    Args:
+        schedule: phases in order.
+        stages: the backbone's stage names from the input, the last being `backbone`.
+        backbone: whose stages these are, for messages.
+
+    Raises:
+        ScheduleError: no phases, two of one name, or an unknown stage.
+
+    Example:
+        >>> [p.stage for p in resolve_schedule(two_phase(), ["stem", "block_1", "backbone"])]
+        ['backbone', 'stem']
+    """
+    if not schedule:
+        raise ScheduleError("schedule: expected at least one phase. Received: none.")
+    names = [phase.name for phase in schedule]
+    if len(set(names)) != len(names):
+        raise ScheduleError(f"schedule: expected phases with different names. Received: {names}.")
+    return tuple(
+        replace(phase, stage=_resolve_stage(phase, stages, backbone)) for phase in schedule
+    )
+
+
+def _resolve_stage(phase: Phase, stages: Sequence[str], backbone: str) -> str | None:
+    stage = phase.stage
+    if stage is None or isinstance(stage, str):
+        if stage is not None and stage not in stages:
+            raise ScheduleError(
+                f"phase {phase.name!r}: backbone {backbone!r} has no stage {stage!r}. "
+                f"Expected one of: {', '.join(stages)}."
+            )
+        return stage
+    # `backbone`, the last name, is the whole of it: fractions choose among the true stages. A
+    # backbone without stages is one block, frozen at 1 and trainable below.
+    inner = len(stages) - 1
+    count = round(float(stage) * inner) if inner else int(stage)
+    if stage == 1 or (count == inner and inner):
+        return stages[-1]
+    return stages[count - 1] if count else None
