@@ -26,14 +26,15 @@ _BACKBONE = "efficientnet_lite0"
 )
 @training_options
 def command(output: Output, *, out: str, data: str, overwrite: bool, **options: Any) -> None:
-    """Train EfficientNet-Lite0 on real images that came with pip; needs no network.
+    """Train on real images that came with pip: the whole job in one line.
 
-    The run at --out is replaced if it is an earlier demo's.
+    EfficientNet-Lite0 and its weights came with pip, too: it needs no network. The run at --out is
+    replaced if it is an earlier demo's.
     """
     started = time.monotonic()
     from tfxfer.demo import demo_request, demo_source, is_demo_run
 
-    source = demo_source(data, out)
+    source = demo_source(data)
     for line in source.remarks:
         output.print(line)
     run_training(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.errors import DataError
+from tfxfer.quiet import quiet_native
 
 __all__ = ["command", "model_options", "read_labels"]
 
 
-def model_options(command: click.Command) -> click.Command:
+def model_options(command: Callable[..., None]) -> Callable[..., None]:
     """Adds what a model file outside of a run does not say of itself."""
     command = click.option(
         "--labels",
@@ -29,7 +31,8 @@ def read_labels(path: str | None) -> tuple[str, ...] | None:
     if path is None:
         return None
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        # Not splitlines: it also breaks at characters that a label may hold.
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"labels {path!r}: expected a text file with one label a line. Received: {error}."
@@ -44,12 +47,17 @@ def read_labels(path: str | None) -> tuple[str, ...] | None:
 def command(
     output: Output, *, model: str, data: str, labels_file: str | None, head: str | None
 ) -> None:
-    """Measure MODEL, a run or a model file, on the labelled images of DATA.
+    """Measure a run or a .keras file on labelled images.
 
-    DATA with a test part is measured on that part, other DATA as a whole.
+    DATA is what `tfxfer train` takes. Where it has a test part, that part is measured, otherwise
+    the whole.
     """
     from tfxfer.data import load_split
     from tfxfer.evaluation import format_metrics
+
+    with quiet_native():
+        import keras  # noqa: F401 - loads TensorFlow, which greets in C++
+    output.check_interrupt()
     from tfxfer.inference import evaluate, load_predictor
     from tfxfer.registry import get_head
 

@@ -30,11 +30,11 @@ from tfxfer.storage import describe_storage_error, to_json
 __all__ = ["COMMANDS", "cli", "main", "run"]
 
 COMMANDS: Mapping[str, str] = {
-    "demo": "Train and export on real photos of solar cells: the whole job in one line.",
-    "evaluate": "Measure a run, a .keras or a .tflite file on labelled images.",
+    "demo": "Train on real images that came with pip: the whole job in one line.",
+    "evaluate": "Measure a run or a .keras file on labelled images.",
     "plugins": "List backbones, heads and commands, and where they come from.",
     "predict": "Label images.",
-    "train": "Train a classifier on a folder of labelled images.",
+    "train": "Train a model on labelled images.",
 }
 """Our own commands and their help, so that `tfxfer --help` imports none of them."""
 
@@ -128,8 +128,14 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
             # the document gets a descriptor of its own, and 1 leads to stderr for good.
             stdout = os.fdopen(os.dup(1), "w", encoding="utf-8")
             os.dup2(2, 1)
-            sys.exit(run(args, stdout=stdout))
-    sys.exit(run(args))
+            _leave(run(args, stdout=stdout))
+    _leave(run(args))
+
+
+def _leave(code: int) -> NoReturn:
+    # All is written and said: Ctrl-C while Python shuts down would only add a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(code)
 
 
 def run(
@@ -149,15 +155,16 @@ def run(
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     redirect = contextlib.redirect_stdout(sys.stderr) if wants_json else contextlib.nullcontext()
     try:
-        with redirect, _terminable():
+        with redirect, _terminable(), _interruptible(session):
             # click itself turns a broken pipe into SystemExit, and Ctrl-C into Abort.
             code = cli.main(list(args), "tfxfer", standalone_mode=False, obj=session)
             return code if isinstance(code, int) else 0
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else int(error.code is not None)
-    except BaseException as error:  # noqa: BLE001 - the last stop of everything
-        kind, message, code = _explain(error, args)
-        return _report(error, kind, message, code, session, wants_json)
+    except BaseException as raised:  # noqa: BLE001 - the last stop of everything
+        cause = KeyboardInterrupt() if session.interrupted else raised
+        kind, message, code = _explain(cause, args)
+        return _report(cause, kind, message, code, session, wants_json)
 
 
 def _wants_json(args: Sequence[str]) -> bool:
@@ -181,6 +188,25 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def _interruptible(session: Session) -> Iterator[None]:
+    """Notes SIGINT, beside raising it: what TensorFlow imports swallows it, or raises another."""
+
+    def interrupt(_: int, __: FrameType | None) -> NoReturn:
+        session.interrupted = True
+        raise KeyboardInterrupt
+
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _explain(error: BaseException, args: Sequence[str]) -> tuple[str, str, int]:

@@ -118,6 +118,11 @@ class Output:
 
         return ConsoleProgress()
 
+    def check_interrupt(self) -> None:
+        """Raises KeyboardInterrupt where Ctrl-C was pressed and somebody swallowed it."""
+        if self._session is not None and self._session.interrupted:
+            raise KeyboardInterrupt
+
     def close(self) -> None:
         """Prints the document, where `--json` asks for it."""
         if not self.as_json:
@@ -140,6 +145,7 @@ class Session:
         self.stdout = stdout
         self.registry = registry or default_registry()
         self.output: Output | None = None
+        self.interrupted = False
 
 
 def tfxfer_command(

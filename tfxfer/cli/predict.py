@@ -6,6 +6,7 @@ import click
 
 from tfxfer.cli.evaluate import model_options, read_labels
 from tfxfer.cli.output import Output, tfxfer_command
+from tfxfer.quiet import quiet_native
 
 __all__ = ["command"]
 
@@ -24,7 +25,13 @@ def command(
     labels_file: str | None,
     head: str | None,
 ) -> None:
-    """Label IMAGES with MODEL, a run or a model file."""
+    """Label images.
+
+    MODEL is a run, or a .keras file.
+    """
+    with quiet_native():
+        import keras  # noqa: F401 - loads TensorFlow, which greets in C++
+    output.check_interrupt()
     from tfxfer.inference import load_predictor, predict
     from tfxfer.registry import get_head
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import click
 
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.cli.types import FRACTION, TIME
+from tfxfer.quiet import quiet_native
 
 __all__ = ["command", "run_training", "training_options"]
 
@@ -80,16 +83,28 @@ def training_options(command: Any) -> Any:
 @click.option("--resume", is_flag=True, help="Go on after the last finished phase of --out.")
 @training_options
 def command(output: Output, *, data: str | None, out: str, resume: bool, **options: Any) -> None:
-    """Train a model on DATA: a folder of class folders, train/val/test folders, or a CSV."""
+    """Train a model on labelled images.
+
+    DATA is a folder of class folders, a folder with train/, val/ and test/, or a CSV with the
+    columns path,label[,split][,group].
+    """
     started = time.monotonic()
+    from tfxfer.demo import stored_source
     from tfxfer.job import TrainRequest
     from tfxfer.run import RunDirectory
 
-    overwrite = options.pop("overwrite")
+    overwrite, source = options.pop("overwrite"), None
     if resume:
-        manifest = RunDirectory.open(out).read_manifest()
+        _refuse_options()
+        run = RunDirectory.open(out)
+        manifest = run.read_manifest()
         request = TrainRequest.from_dict(dict(manifest.request))
         _refuse_other_data(data, request.data)
+        if manifest.status == "done":
+            output.print(f"run {out!r} is done: nothing is left to train")
+            finish(output, run)
+            return
+        source = stored_source(request.data)
     else:
         backbone = options.pop("backbone")
         if data is None or backbone is None:
@@ -103,7 +118,32 @@ def command(output: Output, *, data: str | None, out: str, resume: bool, **optio
             cache=not options.pop("no_cache"),
             **options,
         )
-    run_training(output, request, out, overwrite=overwrite, resume=resume, started=started)
+    run_training(
+        output,
+        request,
+        out,
+        overwrite=overwrite,
+        resume=resume,
+        source=source,
+        started=started,
+    )
+
+
+def _refuse_options() -> None:
+    """Refuses what `--resume` would have to ignore: it repeats what the run was asked for."""
+    context = click.get_current_context()
+    typed = click.core.ParameterSource.COMMANDLINE
+    given = [
+        param.opts[0]
+        for param in context.command.params
+        if param.name not in ("data", "out", "resume", "as_json", "verbosity")
+        and context.get_parameter_source(str(param.name)) is typed
+    ]
+    if given:
+        raise click.UsageError(
+            f"--resume repeats what the run was asked for. Received: {', '.join(given)} beside it. "
+            "Leave that out, or train anew with another --out."
+        )
 
 
 def _refuse_other_data(given: str | None, stored: str) -> None:
@@ -126,11 +166,26 @@ def run_training(
     source: Any = None,
 ) -> None:
     """Trains, shows what happens, and emits `run.json`."""
-    from tfxfer.job import train_run
+    from tfxfer.data import read_source
+    from tfxfer.job import check_place, check_request, train_run
 
-    output.print("starting TensorFlow and reading the images")
+    # Before Keras starts, which takes seconds: a slip of the finger is told at once.
+    if not resume:
+        check_place(out, overwrite=overwrite)
+    check_request(request)
+    source = read_source(request.data) if source is None else source
+    output.print("starting Keras and reading the images")
     with output.progress() as progress:
-        from tfxfer.cli.epochs import EpochLines
+        with nullcontext() if output.verbosity else quiet_native():
+            from tfxfer.cli.epochs import EpochLines
+        if not output.verbosity:
+            # It warns of being traced anew, as every phase must be.
+            logging.getLogger("tensorflow").setLevel(logging.ERROR)
+        output.check_interrupt()
+
+        def tell(what: str, done: int, total: int) -> None:
+            output.check_interrupt()
+            progress(what, done, total)
 
         run = train_run(
             request,
@@ -139,14 +194,20 @@ def run_training(
             overwrite=overwrite,
             resume=resume,
             started=started,
-            callbacks=[EpochLines(output.print, progress)],
-            progress=progress,
+            callbacks=[EpochLines(output.print, tell)],
+            progress=tell,
             on_plan=lambda lines: show_plan(output, lines),
             on_audit=lambda data: show_audit(output, data),
         )
+    finish(output, run)
+    output.print(f"took {time.monotonic() - started:.0f} s")
+
+
+def finish(output: Output, run: Any) -> None:
+    """Emits `run.json` and shows what it says of the test."""
     document = run.read_manifest().to_dict()
     output.emit(document)
-    show_result(output, run, document, seconds=time.monotonic() - started)
+    show_result(output, run, document)
 
 
 def show_audit(output: Output, data: Any) -> None:
@@ -166,7 +227,7 @@ def show_plan(output: Output, lines: list[Any]) -> None:
         output.print(f"  {line.what.ljust(width)}  {line.value}")
 
 
-def show_result(output: Output, run: Any, document: dict[str, Any], *, seconds: float) -> None:
+def show_result(output: Output, run: Any, document: dict[str, Any]) -> None:
     """Prints the test's figures and what happened in the phases."""
     from tfxfer.evaluation import format_metrics
 
@@ -179,4 +240,4 @@ def show_result(output: Output, run: Any, document: dict[str, Any], *, seconds: 
         )
     rows = format_metrics(document["metrics"]["test"])
     output.show_table(("TEST", f"{document['data']['test']} images"), rows)
-    output.show(f"{run.model_path}  ({seconds:.0f} s)")
+    output.show(str(run.model_path))

@@ -1,0 +1,121 @@
+"""`tfxfer demo`, on a few of its images with a tiny backbone; on all of them with `--slow`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tfxfer.demo
+from tfxfer.run import Manifest, RunDirectory
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def small_demo(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
+    """Leaves everything of the demo but the number of images, the backbone and the epochs."""
+    whole_source, whole_request = tfxfer.demo.demo_source, tfxfer.demo.demo_request
+
+    def demo_source(name: str) -> tfxfer.demo.DemoSource:
+        found = whole_source(name)
+        by_label: dict[str, list[Any]] = {}
+        for record in found.source.records:
+            by_label.setdefault(record.label, []).append(record)
+        few = tuple(record for records in by_label.values() for record in records[:8])
+        return replace(found, source=replace(found.source, records=few))
+
+    def demo_request(*args: Any, **options: Any) -> Any:
+        request = whole_request(*args, **options)
+        return replace(
+            request, weights=str(weights), schedule="head", head_epochs=1, image_size=32, views=1
+        )
+
+    monkeypatch.setattr(tfxfer.demo, "demo_source", demo_source)
+    monkeypatch.setattr(tfxfer.demo, "demo_request", demo_request)
+    monkeypatch.setattr("tfxfer.cli.demo._BACKBONE", "double_vivid")
+
+
+def test_demo(small_demo: None, tfxfer: Run, tmp_path: Path) -> None:
+    out = tmp_path / "demo"
+    done = tfxfer("demo", "--data", "digits", "--out", out)
+    assert done.code == 0, done.stderr
+    assert "scikit-learn (BSD-3-Clause)" in done.stderr
+    # The last line is a command that works.
+    words = done.stdout.splitlines()[-1].removeprefix("try it:  tfxfer ").split()
+    predicted = tfxfer(*words, "--json")
+    assert predicted.code == 0, predicted.stderr
+    assert set(predicted.document[0]["scores"]) == set("0123456789")
+    document = json.loads((out / "run.json").read_text())
+    assert document["request"]["data"] == "demo:digits"
+    assert document["request"]["flip"] is False
+
+    # It replaces its own run, whichever images that had.
+    done = tfxfer("demo", "--out", out, "--json")
+    assert done.code == 0, done.stderr
+    assert "CC BY-NC-SA" in done.stderr
+    assert done.document["labels"] == ["defective", "functional"]
+    assert done.document["request"]["flip"] is True
+    assert done.document["request"]["data"] == "demo:elpv"
+
+    # An interrupted demo goes on with its own images.
+    manifest = {**done.document, "status": "interrupted"}
+    (out / "run.json").write_text(json.dumps(manifest))
+    resumed = tfxfer("train", "--resume", "--out", out, "--json")
+    assert resumed.code == 0, resumed.stderr
+    assert resumed.document["metrics"] == done.document["metrics"]
+
+    # But nobody else's.
+    run = RunDirectory.create(tmp_path / "run")
+    run.write_manifest(Manifest(backbone="b", head="h", request={"data": "photos"}))
+    before = run.manifest_path.read_bytes()
+    done = tfxfer("demo", "--data", "digits", "--out", run.path)
+    assert done.code == 1
+    assert "--overwrite" in done.error
+    assert run.manifest_path.read_bytes() == before
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "thesis.txt").write_text("years")
+    done = tfxfer("demo", "--data", "digits", "--out", foreign, "--overwrite")
+    assert done.code == 1
+    assert "'thesis.txt', which is no run" in done.error
+    assert [path.name for path in foreign.iterdir()] == ["thesis.txt"]
+
+
+def test_demo_without_its_photos(
+    tfxfer: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    done = tfxfer("demo", "--out", tmp_path / "demo", "--json")
+    assert done.code == 1
+    assert "pip install elpv-dataset" in done.error
+    assert "--data digits" in done.error
+    assert not (tmp_path / "demo").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("data", ["elpv", "digits"])
+def test_the_whole_demo(data: str, tmp_path: Path) -> None:
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "tfxfer", "demo", "--data", data, "--out", tmp_path / "demo"],
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads((tmp_path / "demo" / "run.json").read_text())
+    assert document["status"] == "done"
+    assert document["backbone"] == "efficientnet_lite0"
+    assert document["metrics"]["test"]["accuracy"]["low"] > 0.75
+    # The issue: 2 CPU cores, under 6 minutes; others may be using them, too.
+    print(f"{time.monotonic() - started:.0f} s")

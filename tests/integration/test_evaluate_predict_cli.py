@@ -1,0 +1,168 @@
+"""`tfxfer evaluate` and `tfxfer predict` on a run, on its model, and on a model from elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+Run = Callable[..., Any]
+Learnt = tuple[Path, Any]
+
+# DESIGN, section 5.
+DOCUMENT = {"accuracy", "macro_f1", "per_class", "confusion", "images"}
+PER_CLASS = {"label", "precision", "recall", "f1", "images"}
+
+
+@pytest.fixture(scope="module")
+def copied(learnt: Learnt, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model of the run, away from it."""
+    return Path(shutil.copy(learnt[0] / "model.keras", tmp_path_factory.mktemp("copy") / "m.keras"))
+
+
+def test_evaluate_says_the_same_of_a_run_and_its_model(
+    learnt: Learnt, copied: Path, photos: Path, tfxfer: Run
+) -> None:
+    run = learnt[0]
+    ways = [(run,), (run / "model.keras",), (copied, "--labels", run / "labels.txt")]
+    documents = []
+    for model, *options in ways:
+        done = tfxfer("evaluate", model, photos, *options, "--json")
+        assert done.code == 0, done.stderr
+        documents.append(done.document)
+    assert documents[0] == documents[1] == documents[2]
+    document = documents[0]
+    assert set(document) >= DOCUMENT
+    assert document["images"] == 36
+    assert [set(item) >= PER_CLASS for item in document["per_class"]] == [True] * 3
+    assert [item["label"] for item in document["per_class"]] == ["apple", "mango", "zebra"]
+    confusion = np.array(document["confusion"])
+    assert confusion.sum() == 36
+    right = confusion.trace() / 36
+    assert document["accuracy"]["value"] == pytest.approx(right)
+    assert right > 0.8
+
+
+def test_evaluate_takes_the_test_part_where_there_is_one(
+    learnt: Learnt, photos: Path, tfxfer: Run, tmp_path: Path
+) -> None:
+    run, done = learnt
+    rows = (run / "split.csv").read_text().splitlines()
+    table = tmp_path / "photos" / "table.csv"
+    shutil.copytree(photos, table.parent)
+    table.write_text("\n".join(rows) + "\n")
+    found = tfxfer("evaluate", run, table, "--json")
+    assert found.code == 0, found.stderr
+    assert found.document["images"] == done.document["data"]["test"]
+    assert found.document["confusion"] == done.document["metrics"]["test"]["confusion"]
+
+
+def test_evaluate_for_people(learnt: Learnt, photos: Path, tfxfer: Run, tmp_path: Path) -> None:
+    shutil.copytree(photos, tmp_path / "photos")
+    (tmp_path / "photos" / "apple" / "99.jpg").write_bytes(b"\xff\xd8\xff")
+    done = tfxfer("evaluate", learnt[0], tmp_path / "photos")
+    assert done.code == 0
+    assert done.stdout.splitlines()[0].split() == ["METRIC", "36", "images"]
+    assert "accuracy" in done.stdout
+    assert "apple/99.jpg left out: corrupt" in done.stderr
+
+
+def test_evaluate_refuses_labels_the_model_does_not_have(
+    learnt: Learnt, photos: Path, tfxfer: Run, tmp_path: Path
+) -> None:
+    shutil.copytree(photos / "apple", tmp_path / "data" / "kiwi")
+    done = tfxfer("evaluate", learnt[0], tmp_path / "data", "--json")
+    assert done.code == 1
+    assert "'kiwi'" in done.error
+    assert done.document["error"]["type"] == "DataError"
+
+
+def test_predict(learnt: Learnt, copied: Path, photos: Path, tfxfer: Run) -> None:
+    run = learnt[0]
+    images = [photos / "apple" / "00.jpg", photos / "zebra" / "01.png"]
+    documents = []
+    for model, *options in ((run,), (copied, "--labels", run / "labels.txt")):
+        done = tfxfer("predict", model, *images, *options, "--json")
+        assert done.code == 0, done.stderr
+        documents.append(done.document)
+    assert documents[0] == documents[1]
+    assert [item["image"] for item in documents[0]] == list(map(str, images))
+    for item in documents[0]:
+        assert set(item) == {"image", "label", "score", "scores"}
+        assert sum(item["scores"].values()) == pytest.approx(1, abs=1e-5)
+        assert item["score"] == max(item["scores"].values()) == item["scores"][item["label"]]
+    shown = tfxfer("predict", run, *images)
+    lines = shown.stdout.splitlines()
+    assert lines[0].split() == ["IMAGE", "LABEL", "SCORE", "BEST"]
+    assert [line.split()[0] for line in lines[1:]] == list(map(str, images))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "No such file"),
+        (b"", "0 bytes"),
+        (b"GIF89a", "expected"),
+        (b"no image at all", "expected one of the formats"),
+    ],
+    ids=["missing", "empty", "truncated", "text"],
+)
+def test_predict_refuses_what_is_no_image(
+    learnt: Learnt, tfxfer: Run, tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    image = tmp_path / "image.gif"
+    if content is not None:
+        image.write_bytes(content)
+    done = tfxfer("predict", learnt[0], image, "--json")
+    assert done.code == 1
+    assert len(done.error.splitlines()) == 1
+    assert str(image) in done.error
+    assert words in done.error
+    assert set(done.document) == {"error"}
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+def test_models_that_are_none(
+    learnt: Learnt, copied: Path, photos: Path, tfxfer: Run, tmp_path: Path, command: str
+) -> None:
+    what = photos if command == "evaluate" else photos / "apple" / "00.jpg"
+    content = copied.read_bytes()
+    (tmp_path / "half.keras").write_bytes(content[: len(content) // 2])
+    damaged = bytearray(content)
+    damaged[200:400] = bytes(200)
+    (tmp_path / "damaged.keras").write_bytes(damaged)
+    (tmp_path / "text.keras").write_text("no model")
+    (tmp_path / "model.h5").write_text("no model")
+    (tmp_path / "two.txt").write_text("a\nb\n")
+    labels = ("--labels", learnt[0] / "labels.txt")
+    for model, options, words in (
+        (tmp_path / "nothing", (), "nothing there"),
+        (tmp_path, (), "expected a folder with run.json"),
+        (tmp_path / "model.h5", (), "suffix='.h5'"),
+        (copied, (), "expected 3 labels"),
+        (copied, ("--labels", tmp_path / "two.txt"), "Received: 2"),
+        (copied, ("--labels", tmp_path / "no.txt"), "no.txt"),
+        (copied, (*labels, "--head", "clasification"), "Did you mean 'classification'?"),
+        (tmp_path / "half.keras", labels, "half.keras"),
+        (tmp_path / "damaged.keras", labels, "damaged.keras"),
+        (tmp_path / "text.keras", labels, "text.keras"),
+    ):
+        done = tfxfer(command, model, what, *options)
+        assert done.code == 1, (model, done.stderr)
+        assert words in done.error
+        assert done.stdout == ""
+
+
+def test_labels_may_come_from_another_editor(
+    learnt: Learnt, copied: Path, photos: Path, tfxfer: Run, tmp_path: Path
+) -> None:
+    # Notepad: a byte order mark, and carriage returns.
+    (tmp_path / "labels.txt").write_bytes(b"\xef\xbb\xbfapple\r\nmango\r\nzebra\r\n\r\n")
+    image = photos / "apple" / "00.jpg"
+    done = tfxfer("predict", copied, image, "--labels", tmp_path / "labels.txt", "--json")
+    assert done.code == 0, done.stderr
+    assert list(done.document[0]["scores"]) == ["apple", "mango", "zebra"]
