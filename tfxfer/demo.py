@@ -19,6 +19,7 @@ __all__ = ["DemoSource", "demo_request", "demo_source", "is_demo_run", "stored_s
 
 _MARK = "demo:"  # what a run's request names as its data
 
+_BUDGET_SECONDS = 300.0  # nobody tries a tool for longer; on a slow machine it trains less
 _DEFECTIVE = 0.5  # the annotators' probability of a defect from which a cell counts as defective
 
 
@@ -77,12 +78,12 @@ def demo_request(
         name: `elpv` or `digits`.
         source: from `demo_source`.
         backbone: name of a backbone.
-        options: of the command line: budget, seed, device, cache_dir.
+        options: of the command line: budget (five minutes where None), seed, device, cache_dir.
     """
     return TrainRequest(
         data=f"{_MARK}{name}",
         backbone=backbone,
-        budget_seconds=options["budget"],
+        budget_seconds=options["budget"] or _BUDGET_SECONDS,
         seed=options["seed"],
         device=options["device"],
         cache_dir=options["cache_dir"],

@@ -524,8 +524,9 @@ class _Job:
             return None
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
-            with np.load(self.run.checkpoints / document["weights"]) as stored:
-                model.set_weights([stored[name] for name in stored.files])
+            content = (self.run.checkpoints / document["weights"]).read_bytes()
+            stored = np.load(io.BytesIO(content))
+            model.set_weights([stored[name] for name in stored.files])
             return FitState.from_dict(document["state"])
         except (OSError, ValueError, LookupError, TypeError, zipfile.BadZipFile) as error:
             raise RunError(

@@ -311,6 +311,9 @@ def test_a_run_that_is_there(photos: Path, train: Run, tmp_path: Path) -> None:
     done = train(photos, "--out", run, *SHORT, "--seed", 1, "--overwrite", "--json")
     assert done.code == 0, done.stderr
     assert done.document["seed"] == 1
+    after = listing(run)
+    for name in ("split.csv", "history.csv", "model.keras", "checkpoints/1-head.npz"):
+        assert after[name] != before[name]
     assert (run / "notes.txt").read_text() == "mine"
     assert {path.name for path in run.iterdir()} == set(before) - {
         name for name in before if "/" in name

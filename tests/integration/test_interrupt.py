@@ -280,7 +280,11 @@ class Program:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize(
     ("line", "seconds"),
-    [("starting Keras", 1.0), ("  expected time", 0.5), ("epoch 4/4", 0.0)],
+    [
+        ("starting Keras", 1.0),
+        ("  expected time", 0.5),
+        pytest.param("epoch 4/4", 0.0, marks=pytest.mark.slow),
+    ],
     ids=["importing", "caching", "saving"],
 )
 def test_sigint_while(
