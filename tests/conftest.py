@@ -130,9 +130,8 @@ def make_tiny() -> Callable[..., Any]:
     def make(
         *, backbone: Backbone | None = None, head: Any = None, labels: int = 3, seed: int = 0
     ) -> Any:
-        from tfxfer_heads import Classification
-
         from tfxfer import build_model
+        from tfxfer_heads import Classification
 
         model = build_model(
             backbone or TinyBackbone(),
@@ -183,9 +182,9 @@ def pair() -> Callable[..., tuple[Any, Any]]:
 def images(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The same images as files: an `ImageData` of 24, 12 and 12."""
     from PIL import Image
-    from tfxfer_heads import Classification
 
     from tfxfer import load_images
+    from tfxfer_heads import Classification
 
     root = tmp_path_factory.mktemp("blobs")
     for part, (count, seed) in {"train": (24, 0), "val": (12, 1), "test": (12, 2)}.items():

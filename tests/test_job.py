@@ -12,9 +12,10 @@ import pytest
 from tfxfer import ModelError, RunError, ScheduleError, UsageError, WeightsError
 from tfxfer.device import Device
 from tfxfer.errors import UnknownBackboneError, UnknownHeadError
-from tfxfer.job import TrainRequest, check_place, check_request, train_run
-from tfxfer.job import _describe_plan as describe_plan
+from tfxfer.job import train_run
 from tfxfer.plan import FitPlan, PhasePlan
+from tfxfer.plan_text import describe_plan
+from tfxfer.request import TrainRequest, check_place, check_request
 from tfxfer.run import Manifest, RunDirectory
 from tfxfer.schedule import Phase
 from tfxfer.storage import to_plain
@@ -128,7 +129,8 @@ def test_the_plan_in_words() -> None:
         cache_folder="/scratch",
     )
     device = Device("gpu", "GPU:0", precision="mixed_bfloat16")
-    lines = {line.what: line.value for line in describe_plan(plan, REQUEST, device, 95)}
+    trained = replace(REQUEST, weights="default")
+    lines = {line.what: line.value for line in describe_plan(plan, trained, device, 95)}
     assert lines == {
         "device": "gpu (GPU:0), mixed_bfloat16",
         "batch": "32 images, 4 cached views of each",
@@ -144,3 +146,13 @@ def test_the_plan_in_words() -> None:
     assert late.value == "about 1 min 35 s, more than the budget: it will stop early"
     # A resumed training has measured nothing.
     assert describe_plan(plan, REQUEST, device, None)[-1].what == "cache"
+
+
+def test_random_weights_that_are_partly_frozen_are_pointed_out() -> None:
+    plan = FitPlan((), views=1, cache_bytes=0, cache_place="none", cache_folder="")
+    for schedule, told in (("two_phase", True), ("scratch", False)):
+        request = replace(REQUEST, weights="none", schedule=schedule)
+        lines = {
+            line.what: line.value for line in describe_plan(plan, request, Device("cpu", "CPU"), 1)
+        }
+        assert ("weights" in lines) == told

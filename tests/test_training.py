@@ -396,6 +396,7 @@ def test_a_head_with_its_own_loss_and_monitor_trains_through_two_phases(
     make_tiny: Callable[..., Any], pair: Callable[..., Any]
 ) -> None:
     import keras
+
     from tfxfer_heads import Regression
 
     class Squared(keras.losses.Loss):  # registered nowhere: Keras cannot make it anew

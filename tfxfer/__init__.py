@@ -44,6 +44,7 @@ _EXPORTS = {
     "evaluate": "tfxfer.inference",
     "fit": "tfxfer.training",
     "freeze_to": "tfxfer.model",
+    "from_scratch": "tfxfer.schedule",
     "get_backbone": "tfxfer.registry",
     "get_head": "tfxfer.registry",
     "load_images": "tfxfer.data",
@@ -91,6 +92,7 @@ __all__ = [
     "evaluate",
     "fit",
     "freeze_to",
+    "from_scratch",
     "get_backbone",
     "get_head",
     "load_images",
@@ -144,5 +146,5 @@ if TYPE_CHECKING:
     from tfxfer.preprocessing import Preprocessing, Resize
     from tfxfer.registry import Registry, get_backbone, get_head
     from tfxfer.run import RunDirectory, load_run
-    from tfxfer.schedule import Phase, progressive, two_phase
+    from tfxfer.schedule import Phase, from_scratch, progressive, two_phase
     from tfxfer.training import fit

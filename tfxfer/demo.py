@@ -11,7 +11,7 @@ from typing import Any
 
 from tfxfer.data.sources import Record, Source
 from tfxfer.errors import DataError, RunError, StorageError
-from tfxfer.job import TrainRequest
+from tfxfer.request import TrainRequest
 from tfxfer.run import RunDirectory
 from tfxfer.storage import describe_storage_error
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import time
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from tfxfer.backbone import BACKBONE_END, Backbone
 from tfxfer.data.sources import Source
-from tfxfer.errors import DataError, ModelError, RunError, UsageError
+from tfxfer.errors import DataError, RunError
 from tfxfer.manifest import (
     DataSummary,
     Manifest,
@@ -23,9 +21,11 @@ from tfxfer.manifest import (
     WeightsUsed,
     collect_versions,
 )
+from tfxfer.plan_text import PlanLine, describe_plan
 from tfxfer.progress import Progress
+from tfxfer.request import TrainRequest, check_place, check_request
 from tfxfer.run import RunDirectory
-from tfxfer.schedule import Phase, progressive, resolve_schedule, two_phase
+from tfxfer.schedule import Phase, resolve_schedule
 from tfxfer.storage import atomic_write, to_json
 
 if TYPE_CHECKING:
@@ -36,116 +36,10 @@ if TYPE_CHECKING:
     from tfxfer.plan import FitPlan
     from tfxfer.training import FitState
 
-__all__ = ["SCHEDULES", "PlanLine", "TrainRequest", "check_place", "check_request", "train_run"]
-
-SCHEDULES = ("two_phase", "progressive", "head")
+__all__ = ["train_run"]
 
 _STATE = "state.json"
 _RESERVE_SECONDS = 5.0  # saving the model and the report of a budgeted run
-
-
-@dataclass(frozen=True)
-class TrainRequest:
-    """What a training was asked for; `run.json` keeps it, and `--resume` repeats it.
-
-    Args:
-        data: a folder, or a CSV.
-        backbone: an installed plugin's name.
-        head: an installed plugin's name.
-        head_options: keyword arguments of the head.
-        weights: `default`, a named source, a path, or `none`.
-        image_size: side of the square input, in pixels; None is the backbone's own.
-        schedule: `two_phase`, `progressive` or `head`.
-        head_epochs: of the head's phase; None is the schedule's own.
-        epochs: of each later phase; None is the schedule's own.
-        unfreeze_from: see `two_phase`; None is the schedule's own.
-        budget_seconds: of wall time, up to the tested model; None is no limit.
-        batch_size: images a step.
-        augment: `none`, `light` or `strong`.
-        flip: whether augmentation may mirror.
-        views: cached versions of each image; None is the default.
-        balance: `none`, `weights` or `oversample`.
-        seed: of the split, the order, the views and the head.
-        device: `auto`, `cpu` or `gpu`.
-        cache: False trains every phase from pixels.
-        cache_dir: where large caches go; None is the system's place for temporary files.
-        strict: stop at data of which anything would have to be left out.
-    """
-
-    data: str
-    backbone: str
-    head: str = "classification"
-    head_options: dict[str, Any] | None = None
-    weights: str = "default"
-    image_size: int | None = None
-    schedule: str = "two_phase"
-    head_epochs: int | None = None
-    epochs: int | None = None
-    unfreeze_from: str | float | None = None
-    budget_seconds: float | None = None
-    batch_size: int = 32
-    augment: str = "light"
-    flip: bool = True
-    views: int | None = None
-    balance: str = "none"
-    seed: int = 0
-    device: str = "auto"
-    cache: bool = True
-    cache_dir: str | None = None
-    strict: bool = False
-
-    def __post_init__(self) -> None:
-        checks = {
-            f"a schedule among {', '.join(SCHEDULES)}": self.schedule in SCHEDULES,
-            "a batch size of at least 1": self.batch_size >= 1,
-            "views of at least 1": self.views is None or self.views >= 1,
-            "a seed of at least 0": self.seed >= 0,
-        }
-        for expected, holds in checks.items():
-            if not holds:
-                raise UsageError(f"training: expected {expected}. Received: {self}.")
-        chosen = ("head_epochs", "epochs", "unfreeze_from", "views")
-        given = [name for name in chosen if getattr(self, name) is not None]
-        given += ["schedule"] * (self.schedule != "two_phase")
-        if self.budget_seconds is not None and given:
-            raise UsageError(
-                "training: expected a budget, which chooses views, depth and epochs, or those. "
-                f"Received: budget_seconds={self.budget_seconds:g} and {', '.join(given)}."
-            )
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Self:
-        """Reads what `run.json` keeps; refuses keys it does not know."""
-        unknown = set(data) - {item.name for item in fields(cls)}
-        if unknown:
-            raise RunError(f"run.json: unknown keys in request. Received: {sorted(unknown)}.")
-        return cls(**data)
-
-    def make_schedule(self) -> tuple[Phase, ...]:
-        """Returns the schedule, unresolved."""
-        given: dict[str, Any] = {
-            "head_epochs": self.head_epochs,
-            "epochs": 0 if self.schedule == "head" else self.epochs,
-        }
-        given = {key: value for key, value in given.items() if value is not None}
-        if self.schedule == "progressive":
-            if self.unfreeze_from is not None:
-                raise UsageError(
-                    "schedule 'progressive': expected no --unfreeze-from, since it unfreezes in "
-                    f"steps. Received: {self.unfreeze_from!r}."
-                )
-            return progressive(**given)
-        if self.unfreeze_from is not None:
-            given["unfreeze_from"] = self.unfreeze_from
-        return two_phase(**given)
-
-
-@dataclass(frozen=True)
-class PlanLine:
-    """One line of what is printed before a training starts."""
-
-    what: str
-    value: str
 
 
 def train_run(
@@ -224,59 +118,6 @@ def train_run(
             job.mark_interrupted()
             raise
     return run
-
-
-def check_request(request: TrainRequest) -> tuple[Backbone, Head, tuple[Phase, ...]]:
-    """Returns the plugins and the schedule that a request names; does not start Keras.
-
-    Raises:
-        TfxferError: something in it cannot be meant, whatever the images are.
-    """
-    from tfxfer.registry import get_backbone, get_head
-    from tfxfer.weights import resolve_weights
-
-    schedule = request.make_schedule()
-    if request.cache_dir is not None and not Path(request.cache_dir).is_dir():
-        raise UsageError(
-            f"--cache-dir: expected a folder. Received: {request.cache_dir!r}. Make it first."
-        )
-    backbone = get_backbone(request.backbone)
-    head = get_head(request.head, options=request.head_options)
-    stages = [*(stage.name for stage in backbone.stages), BACKBONE_END]
-    resolve_schedule(schedule, stages, backbone=request.backbone)
-    if request.image_size is not None and request.image_size < backbone.min_image_size:
-        raise ModelError(
-            f"backbone {backbone.name!r}: expected an image size of at least "
-            f"{backbone.min_image_size} px. Received: image_size={request.image_size}."
-        )
-    resolve_weights(backbone, request.weights)
-    return backbone, head, schedule
-
-
-def check_place(out: str | Path, *, overwrite: bool = False) -> None:
-    """Refuses a place where no run can be made.
-
-    Raises:
-        RunError: it holds something, or cannot be written.
-    """
-    out = Path(out)
-    shown = f"cannot make a run at {str(out)[:200]!r}"
-    try:
-        RunDirectory.check_free(out, overwrite=overwrite)
-        above = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    except RunError:
-        raise
-    except OSError as error:
-        raise RunError(
-            f"{shown}: expected a folder that can be read. Received: {error.strerror}. "
-            "Choose another --out."
-        ) from error
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        what = "a folder that you may not write to" if above.is_dir() else "a file"
-        raise RunError(
-            f"{shown}: expected a folder that can be written. Received: {str(above)!r}, {what}. "
-            "Choose another --out."
-        )
 
 
 def _check_parts(data: ImageData) -> None:
@@ -465,7 +306,7 @@ class _Job:
         info, data = get_info(model), self.data
         plan = self._plan(model, store)
         if on_plan is not None:
-            on_plan(_describe_plan(plan, self.request, self.device, self.expected_seconds))
+            on_plan(describe_plan(plan, self.request, self.device, self.expected_seconds))
         if self.manifest is not None:
             self._write(status="running")
         else:
@@ -585,42 +426,3 @@ class _Job:
             for name, split in (("val", self.data.val), ("test", self.data.test))
         }
         self._write(metrics=metrics, status="done")
-
-
-def _describe_plan(
-    plan: FitPlan, request: TrainRequest, device: Device, seconds: float | None
-) -> list[PlanLine]:
-    lines = [
-        PlanLine("device", f"{device.kind} ({device.name}), {device.precision}"),
-        PlanLine("batch", f"{request.batch_size} images, {plan.views} cached views of each"),
-    ]
-    for item in plan.phases:
-        phase = item.phase
-        frozen = "nothing frozen" if phase.stage is None else f"frozen up to {phase.stage}"
-        source = "from cached activations" if item.cached else "from pixels"
-        lines.append(
-            PlanLine(
-                f"phase {phase.name}",
-                f"{frozen}, {item.trainable_parameters:,} trainable parameters, at most "
-                f"{phase.epochs} epochs at {phase.learning_rate:g}, {source}",
-            )
-        )
-    where = {"disk": f"on disk in {plan.cache_folder}", "memory": "in memory"}
-    lines.append(
-        PlanLine(
-            "cache",
-            f"{plan.cache_bytes / 2**20:.0f} MiB {where[plan.cache_place]}"
-            if plan.cache_place in where
-            else "none",
-        )
-    )
-    if seconds is not None:
-        late = request.budget_seconds is not None and seconds > request.budget_seconds
-        more = ", more than the budget: it will stop early" if late else ""
-        lines.append(PlanLine("expected time", f"about {_format_seconds(seconds)}{more}"))
-    return lines
-
-
-def _format_seconds(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -50,9 +50,9 @@ def convert_float(model: Any, *, batch_size: int) -> bytes:
 
     spec = tf.TensorSpec((batch_size, *model.inputs[0].shape[1:]), tf.float32, name="inputs")
     function = tf.function(lambda inputs: model(inputs, training=False))
-    frozen = convert_variables_to_constants_v2(function.get_concrete_function(spec))
     try:
         with quiet_native():
+            frozen = convert_variables_to_constants_v2(function.get_concrete_function(spec))
             return tf.lite.TFLiteConverter.from_concrete_functions([frozen]).convert()
     except Exception as error:
         first = str(error).strip().splitlines()[0]

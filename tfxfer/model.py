@@ -248,9 +248,9 @@ def freeze_to(model: Any, stage: str | None, *, batch_norm: bool = False) -> Non
     Args:
         model: from `build_model` or `load_model`.
         stage: name of a stage; `backbone` leaves the head alone trainable; None freezes nothing.
-        batch_norm: also train BatchNormalization after the frontier. By default it stays frozen,
-            gamma, beta and statistics: the statistics of a small batch are not ImageNet's, and
-            `trainable=False` is the only thing that holds them still under `fit`.
+        batch_norm: also train the backbone's BatchNormalization after the frontier. By default it
+            stays frozen, gamma, beta and statistics: those of a small batch are not ImageNet's,
+            and `trainable=False` is the only thing that holds them still under `fit`.
 
     Raises:
         ScheduleError: the model has no such stage.
@@ -273,9 +273,11 @@ def set_trainable(model: Any, stage: str | None, *, batch_norm: bool = False) ->
     import keras
 
     frozen = {layer.name for layer in layers_up_to(model, stage)}
+    # A head's own normalization starts from nothing and has to learn.
+    pretrained = {layer.name for layer in layers_up_to(model, BACKBONE_END)}
     for layer in model.layers:
-        is_norm = isinstance(layer, keras.layers.BatchNormalization)
-        layer.trainable = layer.name not in frozen and (batch_norm or not is_norm)
+        is_held = isinstance(layer, keras.layers.BatchNormalization) and layer.name in pretrained
+        layer.trainable = layer.name not in frozen and (batch_norm or not is_held)
 
 
 def count_parameters(weights: Sequence[Any]) -> int:

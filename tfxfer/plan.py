@@ -127,7 +127,7 @@ def plan_fit(
 
     for phase in phases:
         stage = None if phase.stage is None else str(phase.stage)
-        set_trainable(model, stage)
+        set_trainable(model, stage, batch_norm=phase.batch_norm)
         # The end of this phase's frozen part lies above layers that an earlier phase trained.
         refill = depth[stage] > trained_from
         if refill:

@@ -13,7 +13,7 @@ from typing import Any, Self
 from tfxfer.backbone import BACKBONE_END
 from tfxfer.errors import ScheduleError
 
-__all__ = ["Phase", "progressive", "resolve_schedule", "two_phase"]
+__all__ = ["Phase", "from_scratch", "progressive", "resolve_schedule", "two_phase"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Phase:
         optimizer: `adam`, `adamw` or `sgd` (momentum 0.9, Nesterov).
         weight_decay: of `adamw` and `sgd`, decoupled, not applied to biases.
         patience: epochs without a better validation score that end the phase; None never does.
+        batch_norm: also train the backbone's BatchNormalization after the frontier: for random
+            weights, whose statistics mean nothing yet.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Phase:
     optimizer: str = "adam"
     weight_decay: float = 0.0
     patience: int | None = None
+    batch_norm: bool = False
 
     def __post_init__(self) -> None:
         checks = {
@@ -148,6 +151,20 @@ def progressive(
             )
         )
     return tuple(phases)
+
+
+def from_scratch(*, epochs: int = 40, rate: float = 1e-3) -> tuple[Phase, ...]:
+    """Returns one phase that trains everything, BatchNormalization included: for random weights.
+
+    Args:
+        epochs: at most.
+        rate: peak learning rate.
+
+    Example:
+        >>> [(p.name, p.stage, p.batch_norm) for p in from_scratch()]
+        [('scratch', None, True)]
+    """
+    return (Phase("scratch", None, epochs, rate, batch_norm=True),)
 
 
 def resolve_schedule(

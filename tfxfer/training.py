@@ -357,7 +357,7 @@ def _run_phase(
     best, bridge, stopper = callbacks
     model = job.model
     stage = item.stage
-    set_trainable(model, stage)
+    set_trainable(model, stage, batch_norm=phase.batch_norm)
     _fill(job, number)
     suffix = make_suffix(model, stage) if item.cached else model
     train, val = _batches(job, item, stage, first_epoch)

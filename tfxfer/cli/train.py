@@ -51,7 +51,7 @@ def training_options(command: Any) -> Any:
 @click.option("--image-size", type=click.IntRange(8), help="In pixels.  [default: the backbone's]")
 @click.option(
     "--schedule",
-    type=click.Choice(["two_phase", "progressive", "head"]),
+    type=click.Choice(["two_phase", "progressive", "head", "scratch"]),
     default="two_phase",
     show_default=True,
 )
@@ -90,7 +90,7 @@ def command(output: Output, *, data: str | None, out: str, resume: bool, **optio
     """
     started = time.monotonic()
     from tfxfer.demo import stored_source
-    from tfxfer.job import TrainRequest
+    from tfxfer.request import TrainRequest
     from tfxfer.run import RunDirectory
 
     overwrite, source = options.pop("overwrite"), None
@@ -167,7 +167,8 @@ def run_training(
 ) -> None:
     """Trains, shows what happens, and emits `run.json`."""
     from tfxfer.data import read_source
-    from tfxfer.job import check_place, check_request, train_run
+    from tfxfer.job import train_run
+    from tfxfer.request import check_place, check_request
 
     # Before Keras starts, which takes seconds: a slip of the finger is told at once.
     if not resume:

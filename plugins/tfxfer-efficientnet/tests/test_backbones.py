@@ -8,8 +8,8 @@ from importlib import metadata
 
 import numpy as np
 import pytest
-import tfxfer_efficientnet
 
+import tfxfer_efficientnet
 from tfxfer.backbone import Backbone
 
 ALL = [

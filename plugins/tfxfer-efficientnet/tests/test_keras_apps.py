@@ -7,6 +7,8 @@ import functools
 import h5py
 import numpy as np
 import pytest
+
+from tfxfer.errors import WeightsError
 from tfxfer_efficientnet import (
     EfficientNetB0,
     EfficientNetB1,
@@ -14,8 +16,6 @@ from tfxfer_efficientnet import (
     EfficientNetB3,
     EfficientNetV2B0,
 )
-
-from tfxfer.errors import WeightsError
 
 ALL = [EfficientNetB0, EfficientNetB1, EfficientNetB2, EfficientNetB3, EfficientNetV2B0]
 BOTH = [EfficientNetB0, EfficientNetV2B0]

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+from tfxfer.errors import WeightsError
 from tfxfer_efficientnet import (
     EfficientNetLite0,
     EfficientNetLite1,
@@ -13,8 +15,6 @@ from tfxfer_efficientnet import (
     imagenet_top,
 )
 from tfxfer_efficientnet.torch_checkpoint import read_checkpoint
-
-from tfxfer.errors import WeightsError
 
 VARIANTS = [EfficientNetLite0, EfficientNetLite1, EfficientNetLite2]
 # Arrays of the backbone: 5 of the stem, 10 of the first block, 15 of each other, 5 of the top.

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tfxfer_efficientnet.torch_checkpoint import read_checkpoint
 
 from tfxfer.errors import WeightsError
+from tfxfer_efficientnet.torch_checkpoint import read_checkpoint
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 SYSTEM = {"protocol_version": PROTOCOL, "little_endian": True, "type_sizes": {}}

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tfxfer_heads import Classification, Multilabel, Regression
 
 from tfxfer.errors import DataError, ModelError, UsageError
+from tfxfer_heads import Classification, Multilabel, Regression
 
 NAMES = st.text(
     st.characters(exclude_characters="|", exclude_categories=("Cc", "Cs", "Zl", "Zp", "Zs")),

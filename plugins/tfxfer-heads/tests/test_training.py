@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+
 from tfxfer_heads import Classification, Multilabel, Regression
 
 IMAGES, CHANNELS = 256, 16  # 8 steps an epoch: each fit takes about a second

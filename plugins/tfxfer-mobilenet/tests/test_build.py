@@ -11,8 +11,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-import tfxfer_mobilenet
 
+import tfxfer_mobilenet
 from tfxfer import Preprocessing
 from tfxfer.surgery import find_inputs
 

@@ -11,8 +11,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-import tfxfer_resnet
 
+import tfxfer_resnet
 from tfxfer.surgery import find_inputs
 
 BACKBONES = {cls.name: cls for cls in (getattr(tfxfer_resnet, n) for n in tfxfer_resnet.__all__)}

@@ -8,9 +8,9 @@ import h5py
 import keras
 import numpy as np
 import pytest
-import tfxfer_resnet
 from PIL import Image
 
+import tfxfer_resnet
 from tfxfer import Backbone
 from tfxfer.errors import WeightsError
 from tfxfer.surgery import copy_weights
