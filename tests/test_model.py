@@ -178,6 +178,19 @@ def test_freezing_trains_what_follows_and_no_batch_norm(
     assert moving == trained | {"head_dense"} | norms
 
 
+def test_normalization_of_a_head_is_trained(make_tiny: Callable[..., Any]) -> None:
+    import keras
+
+    tiny = make_tiny()
+    x = keras.layers.BatchNormalization(name="head_bn")(tiny.get_layer("pool").output)
+    model = keras.Model(tiny.inputs[0], keras.layers.Dense(3, name="head_dense")(x))
+    attach_info(model, get_info(tiny))
+    freeze_to(model, "backbone")
+    moving = {weight.path for weight in model.trainable_weights}
+    assert {"head_bn/gamma", "head_bn/beta"} <= moving
+    assert not any(path.startswith("block") for path in moving)
+
+
 def test_freezing_an_unknown_stage_changes_nothing(make_tiny: Callable[..., Any]) -> None:
     model = make_tiny()
     before = [layer.trainable for layer in model.layers]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfxfer import DataError, ModelError, Phase, ScheduleError, UsageError
+from tfxfer import DataError, ModelError, Phase, ScheduleError, UsageError, from_scratch
 from tfxfer.feed import EpochDraw
 from tfxfer.frontier import CacheStore
 from tfxfer.model import freeze_to, get_info, stage_of_layers
@@ -183,6 +183,16 @@ def test_batch_normalization_moves_where_the_user_asks_for_it(
         assert not np.array_equal(before[path], after[path])
         path = f"stem_bn/{name}"
         assert np.array_equal(before[path], after[path])
+
+
+def test_training_from_scratch_moves_everything(
+    make_tiny: Callable[..., Any], pair: Callable[..., Any]
+) -> None:
+    model = make_tiny()
+    before = weights_of(model)
+    fit(model, pair(), schedule=from_scratch(epochs=1), verbose=0)
+    after = weights_of(model)
+    assert [path for path in before if np.array_equal(before[path], after[path])] == []
 
 
 def test_each_phase_trains_what_its_plan_announces(reference: Run) -> None:
