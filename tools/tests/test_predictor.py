@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import json
+import shutil
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import tfxfer.inference
+from tfxfer.errors import ModelError, PluginImportError
+from tfxfer.inference import load_predictor, predict
+from tfxfer.preprocessing import Resize
+from tfxfer_edge.metadata import ModelCard, write_metadata
+from tfxfer_edge.predictor import load_tflite_predictor
+
+from . import photo_classifier as photos
+
+try:
+    import tensorflow_lite_support  # noqa: F401
+
+    HAS_SUPPORT = True
+except ImportError:
+    HAS_SUPPORT = False
+
+needs_support = pytest.mark.skipif(
+    not HAS_SUPPORT, reason="tflite-support is not installed (Python 3.11 only)"
+)
+FOUND = [str(file) for file in photos.FILES]
+
+
+def install_reader(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    point = EntryPoint("tflite", value, tfxfer.inference.READERS)
+
+    def find(*, group: str, name: str) -> list[EntryPoint]:
+        return [point] if (group, name) == (point.group, point.name) else []
+
+    monkeypatch.setattr(tfxfer.inference, "entry_points", find)
+
+
+def write_file(folder: Path, **options: Any) -> Path:
+    card = ModelCard(
+        name="photos",
+        labels=photos.LABELS,
+        preprocessing=photos.MINUS_ONE_TO_ONE,
+        **options,
+    )
+    path = folder / "photos.tflite"
+    path.write_bytes(write_metadata(photos.quantized(), card))
+    return path
+
+
+@needs_support
+def test_predict_takes_the_file_as_it_takes_keras(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_reader(monkeypatch, "tfxfer_edge.predictor:load_tflite_predictor")
+    path = write_file(tmp_path)
+    found = load_predictor(path)
+    assert found.labels == photos.LABELS
+    assert (found.head.name, found.image_size) == ("classification", photos.SIDE)
+    documents = predict(found, FOUND)
+    # One photo per label, in the order of the labels, which is nobody's sorted order.
+    assert [x["label"] for x in documents] == list(photos.LABELS)
+    truth = predict(photos.predictor(), FOUND)
+    for ours, theirs in zip(documents, truth, strict=True):
+        assert list(ours["scores"]) == list(theirs["scores"]) == list(photos.LABELS)
+        for label, score in theirs["scores"].items():
+            assert ours["scores"][label] == pytest.approx(score, abs=0.02)
+
+
+@needs_support
+def test_the_commands_take_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tfxfer.cli.evaluate import command as evaluate_command
+    from tfxfer.cli.predict import command as predict_command
+
+    install_reader(monkeypatch, "tfxfer_edge.predictor:load_tflite_predictor")
+    path = write_file(tmp_path)
+    done = CliRunner().invoke(predict_command, [str(path), FOUND[0], "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)[0]["label"] == "rocket"
+    table = tmp_path / "photos.csv"
+    for file in photos.FILES:
+        shutil.copy(file, tmp_path)
+    pairs = zip(photos.FILES, photos.LABELS, strict=True)
+    rows = [f"{file.name},{label}" for file, label in pairs]
+    table.write_text("\n".join(["path,label", *rows]) + "\n", encoding="utf-8")
+    done = CliRunner().invoke(evaluate_command, [str(path), str(table), "--json"])
+    assert done.exit_code == 0, done.output
+    metrics = json.loads(done.stdout)
+    assert metrics["accuracy"]["value"] == 1.0
+    assert metrics["images"] == 6
+
+
+@needs_support
+def test_resize_and_threshold_come_from_the_file(tmp_path: Path) -> None:
+    crop = Resize(fit="crop")
+    found = load_tflite_predictor(write_file(tmp_path, resize=crop))
+    assert found.resize == crop
+    path = write_file(tmp_path, metadata_kind="multilabel_classifier", threshold=0.125)
+    assert load_tflite_predictor(path).head.options()["threshold"] == 0.125
+
+
+@needs_support
+def test_tasks(tmp_path: Path) -> None:
+    for kind, task in (("multilabel_classifier", "multilabel"), ("regressor", "regression")):
+        assert load_tflite_predictor(write_file(tmp_path, metadata_kind=kind)).head.task == task
+    path = write_file(tmp_path, metadata_kind="features")
+    with pytest.raises(ModelError, match=r"Received: features.*--head"):
+        load_tflite_predictor(path)
+    assert load_tflite_predictor(path, head=photos.predictor().head).labels == photos.LABELS
+
+
+@needs_support
+def test_labels_of_another_order_are_refused(tmp_path: Path) -> None:
+    path = write_file(tmp_path)
+    assert load_tflite_predictor(path, labels=photos.LABELS).labels == photos.LABELS
+    with pytest.raises(ModelError, match=r"expected its own labels, 'rocket', 'flôwer'"):
+        load_tflite_predictor(path, labels=sorted(photos.LABELS))
+
+
+def test_without_metadata_labels_must_be_given(tmp_path: Path) -> None:
+    path = tmp_path / "bare.tflite"
+    path.write_bytes(photos.quantized())
+    with pytest.raises(ModelError, match=r"expected 6 labels.*--labels.*Received: none"):
+        load_tflite_predictor(path)
+    with pytest.raises(ModelError, match=r"expected 6 labels.*Received: 2"):
+        load_tflite_predictor(path, labels=("a", "b"))
+    documents = predict(load_tflite_predictor(path, labels=photos.LABELS), FOUND)
+    assert [x["label"] for x in documents] == list(photos.LABELS)
+
+
+def test_a_float_file_without_metadata_is_refused_before_the_first_image(tmp_path: Path) -> None:
+    path = tmp_path / "bare.tflite"
+    path.write_bytes(photos.float_core())
+    with pytest.raises(ModelError, match=r"expected metadata that says what pixels"):
+        load_tflite_predictor(path, labels=photos.LABELS)
+    found = load_tflite_predictor(path, labels=photos.LABELS, preprocessing=photos.MINUS_ONE_TO_ONE)
+    assert [x["label"] for x in predict(found, FOUND)] == list(photos.LABELS)
+
+
+def test_the_core_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(b"")
+    monkeypatch.setattr(tfxfer.inference, "entry_points", lambda **_: [])
+    with pytest.raises(ModelError, match=r"Try: pip install tfxfer-edge"):
+        load_predictor(path)
+    install_reader(monkeypatch, "no_such_module:read")
+    with pytest.raises(PluginImportError, match=r"reader 'tflite' cannot be imported"):
+        load_predictor(path)
+    install_reader(monkeypatch, "tfxfer_edge.predictor:load_tflite_predictor")
+    with pytest.raises(ModelError, match=r"expected"):
+        load_predictor(path)

@@ -1,0 +1,102 @@
+"""Which quantized file is good enough, decided on the task's own metric."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tfxfer.errors import UsageError
+
+__all__ = ["LADDER", "Candidate", "choose", "judge", "ladder"]
+
+LADDER = ("int8", "int8_selective", "int16x8", "dynamic_w8")
+"""Recipes that `auto` tries, from the one a phone runs best."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One recipe's file, or why there is none.
+
+    Args:
+        recipe: name.
+        path: the file; None where the recipe failed.
+        bytes: its size, metadata included.
+        engine: what quantized it.
+        metrics: `val` and `test`, as `score_predictions` returns them.
+        drop_points: the task's metric of the float model minus that of the file, on the
+            validation split; above 0 the file is worse.
+        test_drop_points: the same on the test split, paired, with a 95 % interval.
+        latency_ms: median of one image on one thread of this machine.
+        agreement: share of test images with the float model's answer; None for regression.
+        passed: whether the drop is small enough.
+        reason: why it did not pass, or what was noted.
+    """
+
+    recipe: str
+    path: str | None
+    bytes: int | None
+    engine: str | None
+    metrics: dict[str, Any] | None
+    drop_points: float | None
+    test_drop_points: dict[str, float] | None
+    latency_ms: float | None
+    agreement: float | None
+    passed: bool
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain JSON data."""
+        return asdict(self)
+
+
+def ladder(recipes: Sequence[str], *, allow_float: bool = False) -> tuple[str, ...]:
+    """Returns the recipes to try, in order.
+
+    Args:
+        recipes: names, or `auto` for the ladder.
+        allow_float: lets `auto` end with float16, which nearly always passes and gains little.
+
+    Raises:
+        UsageError: `auto` beside another name, or no name.
+
+    Example:
+        >>> ladder(["auto"], allow_float=True)[-1]
+        'float16'
+    """
+    names = tuple(dict.fromkeys(recipes))
+    if not names or ("auto" in names and len(names) > 1):
+        raise UsageError(
+            f"recipes: expected 'auto' alone, or names of recipes. Received: {list(recipes)}."
+        )
+    if names == ("auto",):
+        return (*LADDER, "float16") if allow_float else LADDER
+    return names
+
+
+def judge(drop_points: float, max_drop: float | None) -> tuple[bool, str]:
+    """Returns whether a drop passes, and the reason where it does not.
+
+    Example:
+        >>> judge(0.4, 1.0), judge(2.5, 1.0)
+        ((True, ''), (False, 'loses 2.5 points, more than 1'))
+    """
+    if max_drop is None or drop_points <= max_drop:
+        return True, ""
+    return False, f"loses {drop_points:.1f} points, more than {max_drop:g}"
+
+
+def choose(candidates: Sequence[Candidate], *, prefer: str = "size") -> Candidate | None:
+    """Returns the smallest file that passed, or with `prefer="latency"` the fastest; None if none.
+
+    Raises:
+        UsageError: another preference.
+    """
+    if prefer not in ("size", "latency"):
+        raise UsageError(f"prefer: expected 'size' or 'latency'. Received: prefer={prefer!r}.")
+    passed = [item for item in candidates if item.passed and item.path is not None]
+    if not passed:
+        return None
+    if prefer == "latency":
+        return min(passed, key=lambda item: (item.latency_ms, item.bytes))
+    return min(passed, key=lambda item: (item.bytes, item.latency_ms))

@@ -1,0 +1,138 @@
+"""How fast files run on this machine: several at once, taking turns, so that noise hits all."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfxfer.errors import ModelError
+
+__all__ = ["Latency", "measure", "median_latencies"]
+
+
+@dataclass(frozen=True)
+class Latency:
+    """What one file costs.
+
+    Args:
+        path: the file.
+        bytes: its size.
+        threads: of the interpreter.
+        load_ms: reading it and allocating tensors, median of the rounds.
+        median_ms: of one image.
+        p95_ms: 95th percentile of one image.
+        peak_memory_bytes: of a process that does nothing else, Python and the runtime included.
+    """
+
+    path: str
+    bytes: int
+    threads: int
+    load_ms: float
+    median_ms: float
+    p95_ms: float
+    peak_memory_bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the document of `tfxfer benchmark`."""
+        values = asdict(self)
+        median, p95 = values.pop("median_ms"), values.pop("p95_ms")
+        return {**values, "latency_ms": {"median": median, "p95": p95}}
+
+
+def measure(
+    paths: Sequence[str | Path], *, threads: int = 1, runs: int = 50, rounds: int = 4
+) -> list[Latency]:
+    """Measures each file in processes of its own, taking turns.
+
+    Args:
+        paths: `.tflite` files.
+        threads: of each interpreter.
+        runs: images a round, after five that do not count.
+        rounds: processes per file.
+
+    Raises:
+        ModelError: a file that does not run.
+    """
+    results: dict[str, list[dict[str, Any]]] = {str(path): [] for path in paths}
+    for _ in range(rounds):
+        for path, found in results.items():
+            found.append(_run_once(path, threads=threads, runs=runs))
+    return [
+        Latency(
+            path=path,
+            bytes=Path(path).stat().st_size,
+            threads=threads,
+            load_ms=float(np.median([item["load_ms"] for item in found])),
+            median_ms=float(np.median(np.concatenate([item["laps_ms"] for item in found]))),
+            p95_ms=float(np.percentile(np.concatenate([item["laps_ms"] for item in found]), 95)),
+            peak_memory_bytes=max(item["peak_memory_bytes"] for item in found),
+        )
+        for path, found in results.items()
+    ]
+
+
+def _run_once(path: str, *, threads: int, runs: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tfxfer_edge.latency", path, str(threads), str(runs)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode != 0:
+        last = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+        raise ModelError(f"model {path!r}: expected a .tflite file that runs. Received: {last}")
+    document: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return document
+
+
+def _measure_here(path: str, threads: int, runs: int) -> dict[str, Any]:
+    import resource
+
+    from ai_edge_litert.interpreter import Interpreter
+
+    started = time.perf_counter()
+    interpreter = Interpreter(model_path=path, num_threads=threads)
+    interpreter.allocate_tensors()
+    load_ms = (time.perf_counter() - started) * 1e3
+    for detail in interpreter.get_input_details():
+        shape, dtype = detail["shape"], np.dtype(detail["dtype"])
+        noise = np.random.default_rng(0).uniform(0, 127, shape)
+        interpreter.set_tensor(detail["index"], noise.astype(dtype))
+    laps = []
+    for number in range(runs + 5):
+        started = time.perf_counter()
+        interpreter.invoke()
+        if number >= 5:
+            laps.append((time.perf_counter() - started) * 1e3)
+    # Linux counts in KiB, macOS in bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return {"load_ms": load_ms, "laps_ms": laps, "peak_memory_bytes": peak}
+
+
+def median_latencies(contents: Sequence[bytes], *, runs: int = 30) -> list[float]:
+    """Returns the median milliseconds of one image on one thread, the files taking turns.
+
+    Quicker than `measure`, in this process: for a table of candidates.
+    """
+    from tfxfer.quiet import quiet_native
+    from tfxfer_edge.flatbuffer import load_interpreter
+
+    with quiet_native():
+        interpreters = [load_interpreter(content) for content in contents]
+    laps: list[list[float]] = [[] for _ in interpreters]
+    for number in range(runs + 3):
+        for interpreter, found in zip(interpreters, laps, strict=True):
+            started = time.perf_counter()
+            interpreter.invoke()
+            if number >= 3:
+                found.append((time.perf_counter() - started) * 1e3)
+    return [float(np.median(found)) for found in laps]
+
+
+if __name__ == "__main__":
+    print(json.dumps(_measure_here(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))))

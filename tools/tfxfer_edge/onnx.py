@@ -1,0 +1,131 @@
+"""The recipe `onnx`: Keras's own export, checked with onnxruntime."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfxfer.errors import ModelError
+from tfxfer.preprocessing import Preprocessing
+from tfxfer.quiet import quiet_native
+from tfxfer.storage import atomic_write
+from tfxfer_edge.recipes import Recipe
+from tfxfer_edge.sources import PreprocessingArgument, open_source
+
+if TYPE_CHECKING:
+    from tfxfer_edge.conversion import Converted
+
+__all__ = ["convert_onnx", "export_onnx", "run_onnx"]
+
+_PACKAGES = ("onnx", "onnxruntime", "tf2onnx")
+_TOLERANCE = 1e-3  # of the largest score; a good export differs by about 1e-6
+
+
+def export_onnx(model: Any, path: str | Path) -> None:
+    """Writes a Keras model as ONNX, with a free batch dimension, and checks that it runs alike.
+
+    The graph is the whole model: where it rescales pixels itself, the file does, too.
+
+    Args:
+        model: a Keras 3 model with one input and one output.
+        path: of the `.onnx` file.
+
+    Raises:
+        ModelError: onnx, tf2onnx or onnxruntime are not installed, the model does not export, or
+            the file's outputs differ.
+        StorageError: the disk is full, or the folder cannot be written.
+    """
+    _require_packages()
+    name = getattr(model, "name", type(model).__name__)
+    shape = tuple(model.inputs[0].shape)[1:]
+    with atomic_write(path) as temporary:
+        try:
+            with quiet_native(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                model.export(str(temporary), format="onnx", verbose=False)
+        # tf2onnx raises what it likes.
+        except Exception as error:
+            raise ModelError(
+                f"model {name!r}: expected a graph that Keras exports to ONNX. Received: "
+                f"{(str(error).strip() or type(error).__name__).splitlines()[0]}"
+            ) from error
+        probe = np.linspace(0, 255, 2 * int(np.prod(shape)), dtype=np.float32).reshape(2, *shape)
+        expected = np.asarray(model(probe, training=False))
+        found = run_onnx(temporary, probe)
+        # Not `>`: a NaN would pass.
+        if not np.abs(found - expected).max() <= _TOLERANCE * max(np.abs(expected).max(), 1e-6):
+            raise ModelError(
+                f"model {name!r}: expected its ONNX file to give equal scores. "
+                f"Received: a difference of {np.abs(found - expected).max():.3g}."
+            )
+
+
+def run_onnx(path: str | Path, inputs: np.ndarray) -> np.ndarray:
+    """Returns the first output of an ONNX file for a batch, from onnxruntime on the CPU.
+
+    Raises:
+        ModelError: onnxruntime is not installed, or does not take the file.
+    """
+    _require_packages("onnxruntime")
+    import onnxruntime
+
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+        return np.asarray(session.run(None, {name: np.asarray(inputs, np.float32)})[0])
+    # onnxruntime's exceptions have no common class of their own.
+    except Exception as error:
+        raise ModelError(
+            f"model {str(path)!r}: expected a file that onnxruntime runs. "
+            f"Received: {str(error).strip().splitlines()[0]}"
+        ) from error
+
+
+def convert_onnx(
+    model: Any, *, recipe: Recipe, preprocessing: PreprocessingArgument, trust: bool
+) -> Converted:
+    """Returns a model as ONNX; see `tfxfer_edge.convert`.
+
+    Raises:
+        ModelError: not a Keras 3 model, or it does not export.
+    """
+    from tfxfer_edge.conversion import Converted
+    from tfxfer_edge.graph import check_weights
+
+    source = open_source(model, preprocessing=preprocessing, trust=trust)
+    check_weights(source)
+    if source.keras_model is None:
+        raise ModelError(
+            f"model {source.name!r}: expected a Keras 3 model, whose own export writes ONNX. "
+            "Received: another kind. Choose a TFLite recipe."
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        export_onnx(source.keras_model, path)
+        content = path.read_bytes()
+    return Converted(
+        content=content,
+        recipe=recipe,
+        engine="keras",
+        input_shape=(None, *source.image_shape),
+        input_dtype="float32",
+        output_dtype="float32",
+        input_quantization=None,
+        output_quantization=None,
+        normalization=Preprocessing() if source.takes_pixels else source.normalization,
+        preprocessing=source.preprocessing,
+    )
+
+
+def _require_packages(*names: str) -> None:
+    missing = [x for x in names or _PACKAGES if importlib.util.find_spec(x) is None]
+    if missing:
+        raise ModelError(
+            f"ONNX: expected {', '.join(names or _PACKAGES)} to be installed. "
+            f"Received: no {', '.join(missing)}. Install them: pip install 'tfxfer-edge[onnx]'"
+        )
