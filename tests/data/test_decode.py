@@ -367,3 +367,10 @@ def test_the_same_size_is_the_same_image(photo: Image.Image) -> None:
     for antialias in (True, False):
         pixels = resize_image(square, 200, Resize(antialias=antialias))
         assert np.array_equal(pixels, np.asarray(square))
+
+
+def test_a_folder_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ImageError) as caught:
+        open_image(tmp_path)
+    assert str(caught.value).count("expected") == 1
+    assert "Received: a folder." in str(caught.value)

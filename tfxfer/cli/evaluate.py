@@ -47,7 +47,7 @@ def read_labels(path: str | None) -> tuple[str, ...] | None:
 def command(
     output: Output, *, model: str, data: str, labels_file: str | None, head: str | None
 ) -> None:
-    """Measure a run or a .keras file on labelled images.
+    """Measure a run or a model file on labelled images.
 
     DATA is what `tfxfer train` takes. Where it has a test part, that part is measured, otherwise
     the whole.

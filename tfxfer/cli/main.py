@@ -31,7 +31,7 @@ __all__ = ["COMMANDS", "cli", "main", "run"]
 
 COMMANDS: Mapping[str, str] = {
     "demo": "Train on real images that came with pip: the whole job in one line.",
-    "evaluate": "Measure a run or a .keras file on labelled images.",
+    "evaluate": "Measure a run or a model file on labelled images.",
     "plugins": "List backbones, heads and commands, and where they come from.",
     "predict": "Label images.",
     "train": "Train a model on labelled images.",

@@ -262,6 +262,8 @@ def _read_content(path_or_bytes: str | Path | bytes) -> tuple[str, bytes]:
                 kind = "a folder" if path.is_dir() else "no regular file"
                 raise _fault(name, "unreadable", expected="a file", received=kind)
             content = path.read_bytes()
+        except DecodeError:
+            raise
         except (OSError, ValueError) as error:
             words = getattr(error, "strerror", None) or str(error)
             raise _fault(
