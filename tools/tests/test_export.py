@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfxfer.cli.main import run as run_cli
+from tfxfer.errors import DataError, GateError, RunError
+from tfxfer.inference import load_predictor, predict
+from tfxfer.job import train_run
+from tfxfer.request import TrainRequest
+from tfxfer.run import RunDirectory
+from tfxfer_edge.export import export
+
+pytest.importorskip(
+    "tensorflow_lite_support", reason="tflite-support is not installed: tfxfer-edge[metadata]"
+)
+
+SIDE = 48
+COLOURS = {"green": (30, 190, 40), "amber": (230, 160, 20), "violet": (120, 40, 200)}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """A classifier of colours, trained in seconds."""
+    root = tmp_path_factory.mktemp("export")
+    rng = np.random.default_rng(0)
+    for label, colour in COLOURS.items():
+        (root / "photos" / label).mkdir(parents=True)
+        for number in range(24):
+            noise = rng.normal(0, 25, (SIDE, SIDE, 3))
+            pixels = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(root / "photos" / label / f"{number}.png")
+    request = TrainRequest(
+        data=str(root / "photos"),
+        backbone="efficientnet_lite0",
+        image_size=SIDE,
+        schedule="head",
+        head_epochs=8,
+        augment="none",
+    )
+    return train_run(request, root / "run")
+
+
+@pytest.fixture(scope="module")
+def exported(run: RunDirectory, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("out") / "edge"
+    recipes = ("float32", "int8")
+    result = export(run, out, recipes=recipes, max_drop=None, calibration_images=20)
+    assert result.path == out
+    return out
+
+
+def test_the_folder_is_ready_to_copy(exported: Path, run: RunDirectory) -> None:
+    names = sorted(path.name for path in exported.iterdir())
+    assert names == [
+        "README.md",
+        "export.json",
+        "labels.txt",
+        "model_float32.tflite",
+        "model_int8.tflite",
+    ]
+    assert (exported / "labels.txt").read_text().split() == list(run.read_labels())
+    assert not list(exported.parent.glob(".*"))
+
+
+def test_the_document_says_what_was_measured(exported: Path, run: RunDirectory) -> None:
+    document = json.loads((exported / "export.json").read_text())
+    by_recipe = {item["recipe"]: item for item in document["candidates"]}
+    assert document["chosen"] == "int8"
+    for name, item in by_recipe.items():
+        assert item["bytes"] == (exported / f"model_{name}.tflite").stat().st_size
+        assert item["latency_ms"] > 0
+    # float32 is the same network; int8 is another one, if by little.
+    assert by_recipe["float32"]["drop_points"] == 0
+    assert by_recipe["float32"]["agreement"] == 1
+    expected = run.read_manifest().metrics["test"]["accuracy"]["value"]
+    assert document["float"]["metrics"]["test"]["accuracy"]["value"] == expected
+    assert by_recipe["int8"]["bytes"] < 0.4 * by_recipe["float32"]["bytes"]
+
+
+def test_calibration_is_of_the_training_split_and_of_every_class(
+    exported: Path, run: RunDirectory
+) -> None:
+    files = json.loads((exported / "export.json").read_text())["calibration"]["files"]
+    rows = [line.split(",") for line in run.split_path.read_text().splitlines()[1:]]
+    train = {row[0] for row in rows if row[2] == "train"}
+    assert len(files) == 20
+    assert set(files) <= train
+    counts = [sum(name.startswith(label) for name in files) for label in COLOURS]
+    assert max(counts) - min(counts) <= 1
+
+
+def test_evaluate_and_predict_take_the_file(exported: Path, run: RunDirectory) -> None:
+    photo = next((Path(run.read_manifest().request["data"]) / "violet").iterdir())
+    keras_says = predict(load_predictor(run.path), [photo])[0]
+    phone_says = predict(load_predictor(exported / "model_int8.tflite"), [photo])[0]
+    assert phone_says["label"] == keras_says["label"] == "violet"
+    assert set(phone_says["scores"]) == set(COLOURS)
+    assert abs(phone_says["score"] - keras_says["score"]) < 0.15
+
+
+def test_a_gate_that_nothing_passes(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "tfxfer_edge.export.paired_difference",
+        lambda *_, **__: {"value": 7.0, "low": 5.0, "high": 9.0},
+    )
+    with pytest.raises(GateError, match="loses at most 1 points") as caught:
+        export(run, tmp_path / "edge", recipes=("float32",))
+    assert caught.value.exit_code == 3
+    (candidate,) = caught.value.document["candidates"]  # type: ignore[attr-defined]
+    assert (candidate["passed"], candidate["reason"]) == (False, "loses 7.0 points, more than 1")
+    assert not (tmp_path / "edge").exists()
+
+
+def test_a_folder_that_is_taken(exported: Path, run: RunDirectory, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="--overwrite"):
+        export(run, exported, recipes=("float32",))
+    (tmp_path / "mine.txt").write_text("keep")
+    with pytest.raises(RunError, match="other files"):
+        export(run, tmp_path, recipes=("float32",), overwrite=True)
+    assert (tmp_path / "mine.txt").read_text() == "keep"
+
+
+def test_images_that_changed_since(run: RunDirectory, tmp_path: Path) -> None:
+    photo = next((Path(run.read_manifest().request["data"]) / "amber").iterdir())
+    before = photo.read_bytes()
+    try:
+        Image.fromarray(np.full((SIDE, SIDE, 3), 9, np.uint8)).save(photo)
+        with pytest.raises(DataError):
+            export(run, tmp_path / "edge", recipes=("float32",))
+    finally:
+        photo.write_bytes(before)
+
+
+def test_benchmark_takes_turns(exported: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    paths = [str(exported / f"model_{name}.tflite") for name in ("float32", "int8")]
+    assert run_cli(["benchmark", *paths, "--runs", "5", "--rounds", "1", "--json"]) == 0
+    models = json.loads(capfd.readouterr().out)["models"]
+    assert [item["path"] for item in models] == paths
+    for item in models:
+        assert 0 < item["latency_ms"]["median"] <= item["latency_ms"]["p95"]
+        assert item["peak_memory_bytes"] > item["bytes"]
+
+
+def test_benchmark_of_what_is_no_model(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    broken = tmp_path / "broken.tflite"
+    broken.write_bytes(b"TFL3" * 10)
+    assert run_cli(["benchmark", str(broken)]) == 1
+    assert run_cli(["benchmark", str(tmp_path / "none.tflite")]) == 1
+    assert capfd.readouterr().err.count("error:") == 2

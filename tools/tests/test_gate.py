@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfxfer.errors import UsageError
+from tfxfer_edge.gate import LADDER, Candidate, choose, judge, ladder
+
+
+def candidate(recipe: str = "int8", **changes: Any) -> Candidate:
+    values: dict[str, Any] = {
+        "recipe": recipe,
+        "path": f"model_{recipe}.tflite",
+        "bytes": 100,
+        "engine": "quantizer",
+        "metrics": {},
+        "drop_points": 0.5,
+        "test_drop_points": {"value": 0.5, "low": 0.0, "high": 1.0},
+        "latency_ms": 5.0,
+        "agreement": 0.99,
+        "passed": True,
+        "reason": "",
+    }
+    return Candidate(**{**values, **changes})
+
+
+def test_auto_is_the_ladder_and_float16_only_on_request() -> None:
+    assert ladder(["auto"]) == LADDER
+    assert "float16" not in LADDER
+    assert ladder(["auto"], allow_float=True) == (*LADDER, "float16")
+    assert ladder(["float16", "int8", "float16"]) == ("float16", "int8")
+
+
+@pytest.mark.parametrize("names", [[], ["auto", "int8"]])
+def test_names_that_cannot_be_meant(names: list[str]) -> None:
+    with pytest.raises(UsageError, match="recipes: expected"):
+        ladder(names)
+
+
+def test_a_drop_passes_up_to_the_limit() -> None:
+    assert judge(1.0, 1.0) == (True, "")
+    assert judge(-0.3, 0.0) == (True, "")
+    assert judge(1.01, 1.0) == (False, "loses 1.0 points, more than 1")
+    assert judge(50.0, None) == (True, "")
+
+
+def test_the_smallest_that_passed_or_the_fastest() -> None:
+    small = candidate("dynamic_w8", bytes=90, latency_ms=20.0)
+    fast = candidate("int8", bytes=100, latency_ms=4.0)
+    smaller = candidate("int16x8", bytes=80, latency_ms=1.0, passed=False)
+    failed = candidate("int8_selective", bytes=None, path=None, latency_ms=None, passed=False)
+    everything = [fast, failed, smaller, small]
+    chosen = choose(everything)
+    assert chosen is small
+    assert choose(everything, prefer="latency") is fast
+    assert choose([smaller, failed]) is None
+    with pytest.raises(UsageError, match="prefer"):
+        choose(everything, prefer="colour")
+
+
+@given(st.lists(st.tuples(st.integers(1, 10**7), st.booleans()), max_size=8))
+def test_nothing_smaller_that_passed_is_left(sizes: list[tuple[int, bool]]) -> None:
+    candidates = [candidate(bytes=size, passed=passed) for size, passed in sizes]
+    chosen = choose(candidates)
+    passed = [size for size, ok in sizes if ok]
+    assert (chosen is None) == (not passed)
+    if chosen is not None:
+        assert chosen.bytes == min(passed)
