@@ -120,7 +120,8 @@ def macs_share(model: Any) -> dict[str | None, float]:
     total = sum(macs.values())
     shares: dict[str | None, float] = {None: 1.0}
     for stage in get_info(model).stages:
-        before = sum(macs.get(layer.name, 0.0) for layer in layers_up_to(model, stage.name))
+        names = [layer.name for layer in layers_up_to(model, stage.name)]
+        before = sum(macs[name] for name in names if name in macs)
         shares[stage.name] = 1 - before / total if total else 1.0
     return shares
 
