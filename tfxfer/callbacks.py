@@ -111,7 +111,8 @@ class RateLogger(keras.callbacks.Callback):
         head, rates = read_rates(self.model.optimizer)
         logs["learning_rate"] = head
         for stage in self._stages:
-            logs[f"learning_rate_{stage}"] = rates[stage] if stage in rates else 0.0
+            # A frozen stage has no optimizer; the column stays, so that tables are rectangular.
+            logs[f"learning_rate_{stage}"] = rates.get(stage, 0.0)
 
 
 class Deadline(keras.callbacks.Callback):
