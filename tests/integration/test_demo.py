@@ -35,8 +35,15 @@ def small_demo(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
 
     def demo_request(*args: Any, **options: Any) -> Any:
         request = whole_request(*args, **options)
+        assert request.budget_seconds == 300
         return replace(
-            request, weights=str(weights), schedule="head", head_epochs=1, image_size=32, views=1
+            request,
+            weights=str(weights),
+            budget_seconds=None,
+            schedule="head",
+            head_epochs=1,
+            image_size=32,
+            views=1,
         )
 
     monkeypatch.setattr(tfxfer.demo, "demo_source", demo_source)
