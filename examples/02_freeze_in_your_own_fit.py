@@ -27,7 +27,11 @@ def main(folder: str, *, image_size: int = 224, epochs: int = 3) -> keras.Model:
 
     # Phase 1: the head alone. BatchNormalization is frozen wherever it stands.
     tfxfer.freeze_to(model, "backbone")
-    model.compile(keras.optimizers.Adam(1e-3), "categorical_crossentropy", ["accuracy"])
+    model.compile(
+        optimizer=keras.optimizers.Adam(1e-3),
+        loss="categorical_crossentropy",
+        metrics=["accuracy"],
+    )
     # `image_dataset_from_directory` shuffles; `shuffle=False` keeps Keras from warning of that.
     model.fit(train, validation_data=val, epochs=epochs, shuffle=False)
 

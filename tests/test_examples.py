@@ -17,13 +17,15 @@ SIZE = 48
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two classes that differ in brightness, 24 images each."""
+    """Two classes of stripes, upright and level, 24 images each."""
     folder = tmp_path_factory.mktemp("photos")
     rng = np.random.default_rng(0)
-    for label, low in (("dark", 0), ("light", 128)):
+    stripes = np.where(np.arange(SIZE) // 6 % 2, 200, 40)
+    for label, pattern in (("level", stripes[:, None, None]), ("upright", stripes[None, :, None])):
         (folder / label).mkdir()
         for number in range(24):
-            pixels = rng.integers(low, low + 128, (SIZE, SIZE, 3), dtype=np.uint8)
+            noisy = pattern + rng.normal(0, 30, (SIZE, SIZE, 3))
+            pixels = np.clip(noisy, 0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(folder / label / f"{number}.png")
     return folder
 
