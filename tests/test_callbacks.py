@@ -296,3 +296,18 @@ def test_a_deadline_counts_the_next_epoch(monkeypatch: pytest.MonkeyPatch) -> No
     deadline.on_epoch_end(1)  # would end at 12
     assert deadline.reached
     assert model.stop_training
+
+
+def test_a_deadline_cuts_an_epoch_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tfxfer import callbacks
+
+    now = iter([0.0, 9.0, 11.0])
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: next(now))
+    deadline, model = Deadline(10.0), Weights()
+    deadline.set_model(model)
+    deadline.on_epoch_begin(0)
+    deadline.on_train_batch_end(0)
+    assert not deadline.reached
+    deadline.on_train_batch_end(1)
+    assert deadline.reached
+    assert model.stop_training

@@ -262,3 +262,20 @@ def test_a_dataset_s_pixels_are_kept_as_they_come(
     cached = fill_frontiers(make_tiny(), {"x": (source, 1)}, [None], CacheStore())["x"][None]
     assert cached.dtype == np.float32
     assert float(cached.max() % 1) == 0.25
+
+
+def test_files_of_the_cache_itself_do_not_shrink_its_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+    from collections import namedtuple
+
+    usage = namedtuple("usage", "total used free")
+    free = [1000]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1000, 0, free[0]))
+    with CacheStore(tmp_path, memory_bytes=0) as store:
+        assert store.place(500) == "disk"
+        store.allocate((400,), "uint8")
+        free[0] -= 400
+        assert store.place(100) == "disk"
+        assert store.place(101) == "nowhere"

@@ -66,11 +66,16 @@ def test_schedules() -> None:
     assert stages(head_epochs=3, epochs=4, unfreeze_from=0.25) == [("backbone", 3), (0.25, 4)]
     assert stages(unfreeze_from="block_2")[1][0] == "block_2"
     assert stages(schedule="head", head_epochs=3) == [("backbone", 3)]
-    # Without a second phase, its epochs do not matter.
-    assert stages(schedule="head", head_epochs=3, epochs=9) == [("backbone", 3)]
     assert len(stages(schedule="progressive", epochs=1)) == 4
-    with pytest.raises(UsageError, match="--unfreeze-from"):
-        stages(schedule="progressive", unfreeze_from=0.5)
+    assert stages(schedule="scratch", epochs=9) == [(None, 9)]
+    for schedule, option in (
+        ("progressive", "unfreeze_from"),
+        ("head", "unfreeze_from"),
+        ("head", "epochs"),
+        ("scratch", "head_epochs"),
+    ):
+        with pytest.raises(UsageError, match="--" + option.replace("_", "-")):
+            stages(schedule=schedule, **{option: 1})
 
 
 def test_check_request(double: None, tmp_path: Path) -> None:
@@ -86,6 +91,9 @@ def test_check_request(double: None, tmp_path: Path) -> None:
         ({"weights": str(tmp_path / "no.h5")}, WeightsError),
         ({"image_size": 15}, ModelError),
         ({"cache_dir": str(tmp_path / "nothing")}, UsageError),
+        ({"head": "regression", "balance": "weights"}, UsageError),
+        ({"budget_seconds": 60.0, "cache": False}, UsageError),
+        ({"weights": "w" * 400}, WeightsError),
     ):
         with pytest.raises(kind):
             check_request(replace(REQUEST, **changes))
@@ -142,8 +150,8 @@ def test_the_plan_in_words() -> None:
         "expected time": "about 1 min 35 s",
     }
     hurried = replace(REQUEST, budget_seconds=60.0)
-    late = describe_plan(plan, hurried, device, 95)[-1]
-    assert late.value == "about 1 min 35 s, more than the budget: it will stop early"
+    late = describe_plan(plan, hurried, device, 95, late=True)[-1]
+    assert late.value == "about 1 min 35 s, more than the budget leaves: it will stop early"
     # A resumed training has measured nothing.
     assert describe_plan(plan, REQUEST, device, None)[-1].what == "cache"
 

@@ -116,7 +116,9 @@ class RateLogger(keras.callbacks.Callback):
 
 
 class Deadline(keras.callbacks.Callback):
-    """Stops the training when the next epoch would end after a moment.
+    """Stops the training when the next epoch would end after a moment, or at that moment.
+
+    An epoch that is cut short is validated like any other: it may still be the best.
 
     Args:
         end: `time.monotonic()` at which training must be over; None never stops.
@@ -130,6 +132,11 @@ class Deadline(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Notes when the epoch began."""
         self._started = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Stops in the middle of an epoch that nothing told would take so long."""
+        if self.end is not None and time.monotonic() > self.end:
+            self.reached = self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Assumes that the next epoch takes as long as this one."""

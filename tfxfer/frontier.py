@@ -122,7 +122,8 @@ class CacheStore:
         if self.disk_bytes is not None:
             return self.disk_bytes
         existing = next(path for path in (self.parent, *self.parent.parents) if path.exists())
-        return int(shutil.disk_usage(existing).free * _DISK_SHARE)
+        # What is taken already is no longer free, but belongs to the same limit.
+        return int((shutil.disk_usage(existing).free + self._used_disk) * _DISK_SHARE)
 
     def place(self, size_bytes: int) -> str:
         """Returns `memory`, `disk`, or `nowhere` for that many more bytes."""

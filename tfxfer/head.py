@@ -55,6 +55,7 @@ class Head(ABC):
         metadata_kind: kind of TFLite metadata of the exported model: `classifier`,
             `multilabel_classifier`, `regressor` or `features`.
         monitor: the validation quantity that picks the best epoch.
+        threshold: probability above which a label counts as present; `multilabel` only.
     """
 
     name: ClassVar[str]
@@ -62,6 +63,7 @@ class Head(ABC):
     metadata_kind: ClassVar[str]
     monitor: ClassVar[Monitor]
     contract_version: ClassVar[str] = CONTRACT_VERSION
+    threshold: float = 0.5
 
     @abstractmethod
     def options(self) -> dict[str, Any]:

@@ -10,16 +10,25 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from tfxfer.errors import DataError, ModelError, PluginError, PluginImportError
+from tfxfer.errors import DataError, ModelError, PluginError, PluginImportError, UsageError
 from tfxfer.head import Head
 from tfxfer.model import ModelInfo, attach_info, get_info
 from tfxfer.preprocessing import Preprocessing, Resize
+from tfxfer.progress import Progress
 
 if TYPE_CHECKING:
     from tfxfer.data import ImageSplit
     from tfxfer.run import RunDirectory
 
-__all__ = ["READERS", "Predictor", "evaluate", "load_model", "load_predictor", "predict"]
+__all__ = [
+    "READERS",
+    "Predictor",
+    "evaluate",
+    "load_model",
+    "load_own_test",
+    "load_predictor",
+    "predict",
+]
 
 READERS = "tfxfer.readers"
 """Entry-point group of further model files: a suffix, such as `tflite`, names a function that takes
@@ -87,6 +96,11 @@ def load_model(path: str | Path) -> Any:
 
     path = Path(path)
     run = RunDirectory.open(path if path.is_dir() else path.parent)
+    if path.is_file() and path.resolve() != run.model_path.resolve():
+        raise ModelError(
+            f"model {str(path)!r}: expected a run directory, or its model.keras. Received: another "
+            "file in it. Read that one with keras.models.load_model."
+        )
     info = _info_of_run(run)
     model = read_keras_file(run.model_path)
     attach_info(model, info)
@@ -170,7 +184,15 @@ def load_predictor(
         RunError: a folder that is no run.
     """
     path = Path(path)
-    if path.is_dir():
+    of_run = path.is_dir() or (
+        path.name == "model.keras" and (path.parent / "run.json").is_file() and labels is None
+    )
+    if of_run and (labels is not None or head is not None):
+        raise UsageError(
+            f"model {str(path)!r}: expected no labels and no head, which a run knows itself. "
+            "Leave --labels and --head out."
+        )
+    if of_run:
         return Predictor.from_model(load_model(path))
     if not path.exists():
         raise ModelError(
@@ -191,8 +213,6 @@ def load_predictor(
             f"model {str(path)!r}: expected a run directory or a .keras file. "
             f"Received: suffix={path.suffix!r}.{hint}"
         )
-    if labels is None and (path.parent / "run.json").is_file() and path.name == "model.keras":
-        return Predictor.from_model(load_model(path))
     return _from_file(path, labels, head)
 
 
@@ -245,6 +265,40 @@ def score_split(predictor: Predictor, split: ImageSplit, *, progress: Any = None
     return np.concatenate(parts)
 
 
+def load_own_test(
+    model: str | Path, data: str | Path, predictor: Predictor, *, progress: Progress | None = None
+) -> ImageSplit | None:
+    """Returns the test split of a run's own data; None where the data is other.
+
+    Whoever measures a run on the folder it was trained on would measure training images.
+
+    Args:
+        model: a run directory, or its `model.keras`.
+        data: a folder or a CSV.
+        predictor: of the model.
+        progress: told of files read.
+    """
+    from tfxfer.data import load_images
+    from tfxfer.run import RunDirectory
+
+    path = Path(model)
+    folder = path if path.is_dir() else path.parent
+    if not (folder / "run.json").is_file():
+        return None
+    run = RunDirectory.open(folder)
+    trained_on = str(run.read_manifest().request.get("data", ""))
+    if Path(data).resolve() != Path(trained_on).resolve() or not run.split_path.is_file():
+        return None
+    return load_images(
+        data,
+        head=predictor.head,
+        image_size=predictor.image_size,
+        resize=predictor.resize,
+        split_file=run.split_path,
+        progress=progress,
+    ).test
+
+
 def evaluate(model: Any, data: Any, *, seed: int = 0, progress: Any = None) -> dict[str, Any]:
     """Scores images and compares with what they are.
 
@@ -272,16 +326,24 @@ def evaluate(model: Any, data: Any, *, seed: int = 0, progress: Any = None) -> d
         scores = np.concatenate([pair[0] for pair in pairs])
         targets = np.concatenate([pair[1] for pair in pairs])
     return score_predictions(
-        targets, scores, task=predictor.head.task, labels=predictor.labels, seed=seed
+        targets,
+        scores,
+        task=predictor.head.task,
+        labels=predictor.labels,
+        seed=seed,
+        threshold=predictor.head.threshold,
     )
 
 
-def predict(model: Any, images: Sequence[str | Path]) -> list[dict[str, Any]]:
+def predict(
+    model: Any, images: Sequence[str | Path], *, progress: Progress | None = None
+) -> list[dict[str, Any]]:
     """Returns one document per image file: image, label, score, scores.
 
     Args:
         model: a `Predictor`, or a Keras model from `build_model` or `load_model`.
         images: files in any format that training reads.
+        progress: told of images done.
 
     Raises:
         ImageError: a file that is no readable image.
@@ -289,13 +351,15 @@ def predict(model: Any, images: Sequence[str | Path]) -> list[dict[str, Any]]:
     from tfxfer.data.decode import open_image, resize_image
 
     predictor = model if isinstance(model, Predictor) else Predictor.from_model(model)
-    documents = []
+    # As training reads: without antialiasing every pixel of the file counts.
+    needed = predictor.image_size if predictor.resize.antialias else None
+    documents: list[dict[str, Any]] = []
     for start in range(0, len(images), _BATCH_IMAGES):
         files = images[start : start + _BATCH_IMAGES]
         pixels = np.stack(
             [
                 resize_image(
-                    open_image(Path(file), min_side_px=predictor.image_size),
+                    open_image(Path(file), min_side_px=needed),
                     predictor.image_size,
                     predictor.resize,
                 )
@@ -307,4 +371,6 @@ def predict(model: Any, images: Sequence[str | Path]) -> list[dict[str, Any]]:
             {"image": str(file), "label": x.label, "score": x.score, "scores": x.scores}
             for file, x in zip(files, decoded, strict=True)
         ]
+        if progress is not None:
+            progress("labelling images", len(documents), len(images))
     return documents

@@ -159,6 +159,8 @@ class _Job:
         self.schedule: tuple[Phase, ...] = ()
         self.views = 1
         self.expected_seconds: float | None = None
+        self.fits = True
+        self.read_seconds = 0.0
 
     def build(self, backbone: Any) -> None:
         """Makes the untrained model; nothing is written yet."""
@@ -257,6 +259,7 @@ class _Job:
             "batch_size": request.batch_size,
         }
         speeds = probe_speeds(model, SplitSource(data.train, augment=request.augment))
+        self.read_seconds = speeds.read_seconds
         shares = macs_share(model)
         stages = [stage.name for stage in get_info(model).stages]
         if request.budget_seconds is not None:
@@ -269,7 +272,7 @@ class _Job:
                 **counts,
             )
             self.schedule, self.views = choice.schedule, choice.views
-            self.expected_seconds = choice.seconds
+            self.expected_seconds, self.fits = choice.seconds, choice.fits
             return
         self.schedule = resolve_schedule(schedule, stages, backbone=request.backbone)
         self.views = request.views or (1 if request.augment == "none" else DEFAULT_VIEWS)
@@ -292,7 +295,7 @@ class _Job:
         model.predict_on_batch(batch)
         lap = time.monotonic()
         model.predict_on_batch(batch)
-        testing = (time.monotonic() - lap) / len(batch) * images
+        testing = ((time.monotonic() - lap) / len(batch) + self.read_seconds) * images
         return time.monotonic() + self._seconds_left() - testing
 
     def _write_start(
@@ -306,7 +309,11 @@ class _Job:
         info, data = get_info(model), self.data
         plan = self._plan(model, store)
         if on_plan is not None:
-            on_plan(describe_plan(plan, self.request, self.device, self.expected_seconds))
+            on_plan(
+                describe_plan(
+                    plan, self.request, self.device, self.expected_seconds, late=not self.fits
+                )
+            )
         if self.manifest is not None:
             self._write(status="running")
         else:

@@ -23,7 +23,12 @@ class PlanLine:
 
 
 def describe_plan(
-    plan: FitPlan, request: TrainRequest, device: Device, seconds: float | None
+    plan: FitPlan,
+    request: TrainRequest,
+    device: Device,
+    seconds: float | None,
+    *,
+    late: bool = False,
 ) -> list[PlanLine]:
     """Returns what is printed before a training starts, in order."""
     lines = [
@@ -55,8 +60,7 @@ def describe_plan(
         )
     )
     if seconds is not None:
-        late = request.budget_seconds is not None and seconds > request.budget_seconds
-        more = ", more than the budget: it will stop early" if late else ""
+        more = ", more than the budget leaves: it will stop early" if late else ""
         lines.append(PlanLine("expected time", f"about {_format_seconds(seconds)}{more}"))
     return lines
 

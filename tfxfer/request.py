@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEDULES", "TrainRequest", "check_place", "check_request"]
 
-SCHEDULES = ("two_phase", "progressive", "head", "scratch")
+_UNUSED: dict[str, tuple[str, ...]] = {
+    "two_phase": (),
+    "progressive": ("unfreeze_from",),
+    "head": ("epochs", "unfreeze_from"),
+    "scratch": ("head_epochs", "unfreeze_from"),
+}
+SCHEDULES = tuple(_UNUSED)
 
 
 @dataclass(frozen=True)
@@ -104,15 +110,16 @@ class TrainRequest:
             "epochs": 0 if self.schedule == "head" else self.epochs,
         }
         given = {key: value for key, value in given.items() if value is not None}
-        if self.schedule in ("progressive", "scratch"):
-            if self.unfreeze_from is not None:
-                raise UsageError(
-                    f"schedule {self.schedule!r}: expected no --unfreeze-from, which only "
-                    f"two_phase takes. Received: {self.unfreeze_from!r}."
-                )
-            if self.schedule == "progressive":
-                return progressive(**given)
-            given.pop("head_epochs", None)
+        wrong = [name for name in _UNUSED[self.schedule] if getattr(self, name) is not None]
+        if wrong:
+            options = ", ".join(f"--{name.replace('_', '-')}" for name in wrong)
+            raise UsageError(
+                f"schedule {self.schedule!r}: expected no {options}, which it does not use. "
+                "Leave it out, or use --schedule two_phase."
+            )
+        if self.schedule == "progressive":
+            return progressive(**given)
+        if self.schedule == "scratch":
             return from_scratch(**given)
         if self.unfreeze_from is not None:
             given["unfreeze_from"] = self.unfreeze_from
@@ -133,8 +140,18 @@ def check_request(request: TrainRequest) -> tuple[Backbone, Head, tuple[Phase, .
         raise UsageError(
             f"--cache-dir: expected a folder. Received: {request.cache_dir!r}. Make it first."
         )
+    if request.budget_seconds is not None and not request.cache:
+        raise UsageError(
+            "--budget: expected cached activations, which make times predictable. "
+            "Received: --no-cache. Leave one of them out."
+        )
     backbone = get_backbone(request.backbone)
     head = get_head(request.head, options=request.head_options)
+    if request.balance != "none" and head.task == "regression":
+        raise UsageError(
+            f"--balance: expected classes to balance. Received: head={request.head!r}, whose "
+            "targets are numbers. Leave it out."
+        )
     stages = [*(stage.name for stage in backbone.stages), BACKBONE_END]
     resolve_schedule(schedule, stages, backbone=request.backbone)
     if request.image_size is not None and request.image_size < backbone.min_image_size:

@@ -60,7 +60,11 @@ def resolve_weights(
     if name == DEFAULT_WEIGHTS:
         return _resolve_default(backbone)
     path = Path(name).expanduser()
-    if not path.is_file():
+    try:
+        is_file = path.is_file()
+    except OSError:  # a name that is too long for the disk
+        is_file = False
+    if not is_file:
         known = ", ".join(backbone.weights) or "none declared"
         raise WeightsError(
             f"weights of {backbone.name!r}: expected a file, 'none', or one of: {known}. "

@@ -210,7 +210,7 @@ def test_bad_files_among_good_ones(photos: Path, train: Run, tmp_path: Path) -> 
         (("--weights", "no-such-file.h5"), 1, "Received: weights='no-such-file.h5'"),
         (("--unfreeze-from", "block_9"), 1, "Expected one of: block_1, block_2, block_3"),
         (("--unfreeze-from", "1.5"), 2, "a fraction 0..1"),
-        (("--unfreeze-from", "0.5", "--schedule", "progressive"), 2, "only two_phase takes"),
+        (("--unfreeze-from", "0.5", "--schedule", "progressive"), 2, "which it does not use"),
         (("--image-size", "12"), 1, "at least 16 px"),
         (("--image-size", "0"), 2, "--image-size"),
         (("--device", "gpu"), 1, "--device cpu"),

@@ -25,13 +25,14 @@ def copied(learnt: Learnt, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_evaluate_says_the_same_of_a_run_and_its_model(
-    learnt: Learnt, copied: Path, photos: Path, tfxfer: Run
+    learnt: Learnt, copied: Path, photos: Path, tfxfer: Run, tmp_path: Path
 ) -> None:
     run = learnt[0]
+    elsewhere = Path(shutil.copytree(photos, tmp_path / "photos"))
     ways = [(run,), (run / "model.keras",), (copied, "--labels", run / "labels.txt")]
     documents = []
     for model, *options in ways:
-        done = tfxfer("evaluate", model, photos, *options, "--json")
+        done = tfxfer("evaluate", model, elsewhere, *options, "--json")
         assert done.code == 0, done.stderr
         documents.append(done.document)
     assert documents[0] == documents[1] == documents[2]
@@ -45,6 +46,24 @@ def test_evaluate_says_the_same_of_a_run_and_its_model(
     right = confusion.trace() / 36
     assert document["accuracy"]["value"] == pytest.approx(right)
     assert right > 0.8
+
+
+def test_evaluate_never_measures_what_the_run_was_trained_on(
+    learnt: Learnt, photos: Path, tfxfer: Run
+) -> None:
+    run, trained = learnt
+    for model in (run, run / "model.keras"):
+        done = tfxfer("evaluate", model, photos, "--json")
+        assert done.code == 0, done.stderr
+        assert done.document["images"] == trained.document["data"]["test"] < 36
+        assert done.document["confusion"] == trained.document["metrics"]["test"]["confusion"]
+        assert "only its test split" in done.stderr
+
+
+def test_options_that_a_run_knows_itself(learnt: Learnt, photos: Path, tfxfer: Run) -> None:
+    done = tfxfer("evaluate", learnt[0], photos, "--head", "multilabel")
+    assert done.code == 2
+    assert "Leave --labels and --head out" in done.stderr
 
 
 def test_evaluate_takes_the_test_part_where_there_is_one(

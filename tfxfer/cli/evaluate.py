@@ -58,14 +58,19 @@ def command(
     with quiet_native():
         import keras  # noqa: F401 - loads TensorFlow, which greets in C++
     output.check_interrupt()
-    from tfxfer.inference import evaluate, load_predictor
+    from tfxfer.inference import evaluate, load_own_test, load_predictor
     from tfxfer.registry import get_head
 
     predictor = load_predictor(
         model, labels=read_labels(labels_file), head=None if head is None else get_head(head)
     )
     with output.progress() as progress:
-        split = load_split(
+        own = load_own_test(model, data, predictor, progress=progress)
+        if own is not None:
+            output.print(
+                f"{data!r} is what this run was trained on: only its test split is measured"
+            )
+        split = own or load_split(
             data,
             head=predictor.head,
             labels=predictor.labels,

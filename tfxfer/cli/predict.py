@@ -38,7 +38,8 @@ def command(
     predictor = load_predictor(
         model, labels=read_labels(labels_file), head=None if head is None else get_head(head)
     )
-    documents = predict(predictor, images)
+    with output.progress() as progress:
+        documents = predict(predictor, images, progress=progress)
     output.emit(documents)
     rows = []
     for document in documents:

@@ -72,7 +72,8 @@ def test_the_document_says_what_was_measured(exported: Path, run: RunDirectory) 
     by_recipe = {item["recipe"]: item for item in document["candidates"]}
     assert document["chosen"] == "int8"
     for name, item in by_recipe.items():
-        assert item["bytes"] == (exported / f"model_{name}.tflite").stat().st_size
+        assert item["path"] == str(exported / f"model_{name}.tflite")
+        assert item["bytes"] == Path(item["path"]).stat().st_size
         assert item["latency_ms"] > 0
     # float32 is the same network; int8 is another one, if by little.
     assert by_recipe["float32"]["drop_points"] == 0
@@ -110,7 +111,7 @@ def test_a_gate_that_nothing_passes(
         "tfxfer_edge.export.paired_difference",
         lambda *_, **__: {"value": 7.0, "low": 5.0, "high": 9.0},
     )
-    with pytest.raises(GateError, match="loses at most 1 points") as caught:
+    with pytest.raises(GateError, match=r"loses at most 1\.0 points") as caught:
         export(run, tmp_path / "edge", recipes=("float32",))
     assert caught.value.exit_code == 3
     (candidate,) = caught.value.document["candidates"]  # type: ignore[attr-defined]
@@ -125,6 +126,18 @@ def test_a_folder_that_is_taken(exported: Path, run: RunDirectory, tmp_path: Pat
     with pytest.raises(RunError, match="other files"):
         export(run, tmp_path, recipes=("float32",), overwrite=True)
     assert (tmp_path / "mine.txt").read_text() == "keep"
+
+
+def test_a_second_export_replaces_the_first(run: RunDirectory, tmp_path: Path) -> None:
+    out = tmp_path / "edge"
+    for _ in range(2):
+        export(run, out, recipes=("float32",), overwrite=True)
+    entries = [item["path"] for item in run.read_manifest().exports]
+    assert entries.count(str(out / "model_float32.tflite")) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["edge"]
+    (out / "mine.txt").write_text("keep")
+    with pytest.raises(RunError, match=r"mine\.txt"):
+        export(run, out, recipes=("float32",), overwrite=True)
 
 
 def test_images_that_changed_since(run: RunDirectory, tmp_path: Path) -> None:
@@ -145,7 +158,8 @@ def test_benchmark_takes_turns(exported: Path, capfd: pytest.CaptureFixture[str]
     assert [item["path"] for item in models] == paths
     for item in models:
         assert 0 < item["latency_ms"]["median"] <= item["latency_ms"]["p95"]
-        assert item["peak_memory_bytes"] > item["bytes"]
+        # Not this process's, which holds TensorFlow.
+        assert item["bytes"] < item["peak_memory_bytes"] < 300e6
 
 
 def test_benchmark_of_what_is_no_model(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

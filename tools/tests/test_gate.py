@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfxfer.errors import UsageError
-from tfxfer_edge.gate import LADDER, Candidate, choose, judge, ladder
+from tfxfer_edge.gate import LADDER, Candidate, choose, judge, ladder, relative_drop
 
 
 def candidate(recipe: str = "int8", **changes: Any) -> Candidate:
@@ -34,9 +34,9 @@ def test_auto_is_the_ladder_and_float16_only_on_request() -> None:
     assert ladder(["float16", "int8", "float16"]) == ("float16", "int8")
 
 
-@pytest.mark.parametrize("names", [[], ["auto", "int8"]])
+@pytest.mark.parametrize("names", [[], ["auto", "int8"], ["onnx"], ["int7"]])
 def test_names_that_cannot_be_meant(names: list[str]) -> None:
-    with pytest.raises(UsageError, match="recipes: expected"):
+    with pytest.raises(UsageError, match="recipe"):
         ladder(names)
 
 
@@ -45,6 +45,12 @@ def test_a_drop_passes_up_to_the_limit() -> None:
     assert judge(-0.3, 0.0) == (True, "")
     assert judge(1.01, 1.0) == (False, "loses 1.0 points, more than 1")
     assert judge(50.0, None) == (True, "")
+
+
+def test_errors_of_regression_are_relative() -> None:
+    drop = {"value": 2.0, "low": -1.0, "high": 5.0}
+    assert relative_drop(drop, metric="mae", reference=200.0)["value"] == 1.0
+    assert relative_drop(drop, metric="accuracy", reference=0.9) == drop
 
 
 def test_the_smallest_that_passed_or_the_fastest() -> None:

@@ -19,7 +19,7 @@ from tfxfer.progress import Progress
 from tfxfer.run import RunDirectory
 from tfxfer.storage import atomic_write, to_json
 from tfxfer_edge.conversion import Converted, convert
-from tfxfer_edge.gate import Candidate, choose, judge, ladder
+from tfxfer_edge.gate import Candidate, choose, judge, ladder, relative_drop
 from tfxfer_edge.graph import freeze
 from tfxfer_edge.handover import write_handover
 from tfxfer_edge.interpreter import TFLiteModel
@@ -97,6 +97,7 @@ def export(
     _check_folder(folder, overwrite=overwrite)
     tell = say or (lambda line: None)
     names = ladder(recipes, allow_float=allow_float)
+    choose([], prefer=prefer)  # refuses another word before minutes of work
     model = load_model(run.path)
     predictor = Predictor.from_model(model)
     data = load_run_images(run, predictor, progress=progress)
@@ -107,12 +108,19 @@ def export(
     targets = {name: split.targets for name, split in splits.items()}
     reference = {
         name: score_predictions(
-            targets[name], scores[name]["float"], task=predictor.head.task, labels=predictor.labels
+            targets[name],
+            scores[name]["float"],
+            task=predictor.head.task,
+            labels=predictor.labels,
+            threshold=predictor.head.threshold,
         )
         for name in splits
     }
     candidates = _candidates(made, scores, targets, reference, predictor, max_drop)
     chosen = choose(candidates, prefer=prefer)
+    # `auto` leaves one file to copy; who names recipes gets each of them.
+    kept = {item.recipe for item in candidates if "auto" not in recipes}
+    kept = (kept | {chosen.recipe}) if chosen is not None else set()
     document: dict[str, Any] = {
         "run": str(run.path),
         "float": {
@@ -120,7 +128,13 @@ def export(
             "bytes": run.model_path.stat().st_size,
             "metrics": reference,
         },
-        "candidates": [item.to_dict() for item in candidates],
+        "candidates": [
+            {
+                **item.to_dict(),
+                "path": str(folder / item.path) if item.path and item.recipe in kept else None,
+            }
+            for item in candidates
+        ],
         "chosen": None if chosen is None else chosen.recipe,
         "max_drop": max_drop,
         "prefer": prefer,
@@ -128,30 +142,43 @@ def export(
     }
     if chosen is None:
         error = GateError(
-            f"export of {str(run.path)!r}: expected a recipe that loses at most {max_drop:g} "
+            f"export of {str(run.path)!r}: expected a recipe that loses at most {max_drop} "
             f"points. Received: none of {', '.join(names)}. Try --max-drop, --allow-float, or a "
             "backbone made for int8 such as efficientnet_lite0."
         )
         error.document = document  # type: ignore[attr-defined]
         raise error
-    # `auto` leaves one file to copy; who names recipes gets each of them.
-    asked = {chosen.recipe} if "auto" in recipes else {item.recipe for item in candidates}
     contents = {item.recipe: item.content for item in made}
     files_out = {
         item.path: contents[item.recipe]
         for item in candidates
-        if item.path is not None and item.recipe in asked
+        if item.path is not None and item.recipe in kept
     }
     _write(folder, str(chosen.path), files_out, document, candidates)
-    manifest = run.read_manifest()
     entry = {"path": str(folder / str(chosen.path)), "recipe": chosen.recipe, "bytes": chosen.bytes}
-    run.write_manifest(replace(manifest, exports=(*manifest.exports, entry)))
+    with run.lock():
+        manifest = run.read_manifest()
+        others = [item for item in manifest.exports if item["path"] != entry["path"]]
+        run.write_manifest(replace(manifest, exports=(*others, entry)))
     return ExportResult(folder, document)
 
 
 def _check_folder(folder: Path, *, overwrite: bool) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
+    if not folder.is_dir():
+        raise RunError(f"cannot export to {str(folder)!r}: expected a folder. Received: a file.")
+    known = {_MANIFEST, "README.md", "labels.txt"}
+    strange = [
+        path.name
+        for path in folder.iterdir()
+        if path.name not in known and not path.name.startswith("model_")
+    ]
+    if strange and (folder / _MANIFEST).is_file():
+        raise RunError(
+            f"cannot export to {str(folder)!r}: expected nothing but an earlier export. "
+            f"Received: {strange[0]!r} beside it. Choose another --out."
+        )
     if overwrite and (folder / _MANIFEST).is_file():
         return
     what = "an earlier export: --overwrite" if (folder / _MANIFEST).is_file() else "other files"
@@ -261,8 +288,13 @@ def _candidates(
                 scores[name][item.recipe],
                 task=predictor.head.task,
                 metric=metric,
+                threshold=predictor.head.threshold,
             )
             for name in ("val", "test")
+        }
+        drops = {
+            name: relative_drop(drop, metric=metric, reference=reference[name][metric]["value"])
+            for name, drop in drops.items()
         }
         passed, reason = judge(drops["val"]["value"], max_drop)
         assert item.converted is not None
@@ -278,6 +310,7 @@ def _candidates(
                         scores[name][item.recipe],
                         task=predictor.head.task,
                         labels=predictor.labels,
+                        threshold=predictor.head.threshold,
                     )
                     for name in ("val", "test")
                 },
@@ -321,8 +354,13 @@ def _write(
             temporary.write_text(to_json(document), encoding="utf-8")
         beside.chmod(0o755)
         if folder.exists():
-            shutil.rmtree(folder)
-        beside.rename(folder)
+            # Aside in one step: an interruption leaves the old folder or the new one.
+            old = beside.with_name(f"{beside.name}-old")
+            folder.rename(old)
+            beside.rename(folder)
+            shutil.rmtree(old)
+        else:
+            beside.rename(folder)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise

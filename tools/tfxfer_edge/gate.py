@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tfxfer.errors import UsageError
+from tfxfer_edge.recipes import get_recipe
 
-__all__ = ["LADDER", "Candidate", "choose", "judge", "ladder"]
+__all__ = ["LADDER", "Candidate", "choose", "judge", "ladder", "relative_drop"]
 
 LADDER = ("int8", "int8_selective", "int16x8", "dynamic_w8")
 """Recipes that `auto` tries, from the one a phone runs best."""
@@ -25,7 +26,8 @@ class Candidate:
         engine: what quantized it.
         metrics: `val` and `test`, as `score_predictions` returns them.
         drop_points: the task's metric of the float model minus that of the file, on the
-            validation split; above 0 the file is worse.
+            validation split; above 0 the file is worse. For regression, percent of the float
+            model's error.
         test_drop_points: the same on the test split, paired, with a 95 % interval.
         latency_ms: median of one image on one thread of this machine.
         agreement: share of test images with the float model's answer; None for regression.
@@ -58,7 +60,8 @@ def ladder(recipes: Sequence[str], *, allow_float: bool = False) -> tuple[str, .
         allow_float: lets `auto` end with float16, which nearly always passes and gains little.
 
     Raises:
-        UsageError: `auto` beside another name, or no name.
+        UsageError: `auto` beside another name, no name, an unknown one, or one that makes no
+            TFLite file, which alone is scored.
 
     Example:
         >>> ladder(["auto"], allow_float=True)[-1]
@@ -71,7 +74,32 @@ def ladder(recipes: Sequence[str], *, allow_float: bool = False) -> tuple[str, .
         )
     if names == ("auto",):
         return (*LADDER, "float16") if allow_float else LADDER
+    for name in names:
+        if get_recipe(name).kind == "onnx":
+            raise UsageError(
+                f"recipes: expected TFLite recipes, which the gate can score. Received: {name!r}. "
+                "Write that file with tfxfer_edge.convert(run, recipe='onnx').save(path)."
+            )
     return names
+
+
+def relative_drop(drop: dict[str, float], *, metric: str, reference: float) -> dict[str, float]:
+    """Returns a drop in points; errors of regression in percent of the float model's own error.
+
+    A label's unit says nothing of how much may be lost: 1 is much of 0..1 and nothing of thousands.
+
+    Args:
+        drop: value, low and high, from `paired_difference`.
+        metric: what it is a drop of.
+        reference: the float model's value of that metric.
+
+    Example:
+        >>> relative_drop({"value": 0.5, "low": 0.0, "high": 1.0}, metric="mae", reference=10.0)
+        {'value': 5.0, 'low': 0.0, 'high': 10.0}
+    """
+    if metric not in ("mae", "rmse") or reference == 0:
+        return drop
+    return {key: 100 * value / reference for key, value in drop.items()}
 
 
 def judge(drop_points: float, max_drop: float | None) -> tuple[bool, str]:

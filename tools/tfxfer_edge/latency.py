@@ -90,8 +90,6 @@ def _run_once(path: str, *, threads: int, runs: int) -> dict[str, Any]:
 
 
 def _measure_here(path: str, threads: int, runs: int) -> dict[str, Any]:
-    import resource
-
     from ai_edge_litert.interpreter import Interpreter
 
     started = time.perf_counter()
@@ -108,10 +106,18 @@ def _measure_here(path: str, threads: int, runs: int) -> dict[str, Any]:
         interpreter.invoke()
         if number >= 5:
             laps.append((time.perf_counter() - started) * 1e3)
-    # Linux counts in KiB, macOS in bytes.
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return {"load_ms": load_ms, "laps_ms": laps, "peak_memory_bytes": peak}
+    return {"load_ms": load_ms, "laps_ms": laps, "peak_memory_bytes": _peak_memory_bytes()}
+
+
+def _peak_memory_bytes() -> int:
+    status = Path("/proc/self/status")
+    if status.is_file():
+        # Not getrusage: under Linux its peak is inherited from the process that started this one.
+        return int(status.read_text(encoding="utf-8").split("VmHWM:")[1].split()[0]) * 1024
+    import psutil
+
+    info = psutil.Process().memory_info()
+    return int(getattr(info, "peak_wset", info.rss))  # Windows knows the peak, macOS what is now
 
 
 def median_latencies(contents: Sequence[bytes], *, runs: int = 30) -> list[float]:
