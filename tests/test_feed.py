@@ -165,3 +165,13 @@ def test_a_dataset_that_is_used_up_is_refused(arrays: Any) -> None:
     source = DatasetSource(tf.data.Dataset.from_generator(lambda: once, output_signature=signature))
     with pytest.raises(DataError, match=r"expected 2 batches on every pass\. Received: 0"):
         list(source.iter_views(1))
+
+
+def test_a_dataset_without_an_end_is_refused() -> None:
+    import tensorflow as tf
+
+    pixels, targets = np.zeros((4, 8, 8, 3), np.float32), np.eye(4, dtype=np.float32)
+    finite = tf.data.Dataset.from_tensor_slices((pixels, targets)).batch(2)
+    assert len(DatasetSource(finite)) == 4
+    with pytest.raises(DataError, match=r"Take \.repeat\(\) out"):
+        DatasetSource(finite.repeat())

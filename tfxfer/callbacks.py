@@ -39,7 +39,8 @@ class BestWeights(keras.callbacks.Callback):
         self.best: tuple[float, float] | None = None
         self.epoch: int | None = None
         self.phase: str | None = None
-        self._weights: list[np.ndarray] | None = None
+        # What the training began with, should no epoch have a finite loss.
+        self._weights: list[np.ndarray] = full.get_weights()
         self._patience: int | None = None
         self._waited = 0
         self._phase_name = ""
@@ -56,7 +57,7 @@ class BestWeights(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Compares this epoch with the best."""
         score = self.score(logs or {})
-        if self.best is None or score > self.best:
+        if score > (self.best or (-np.inf, -np.inf)):
             self.best, self.epoch, self.phase = score, epoch, self._phase_name
             self._weights = self._full.get_weights()
             self._waited = 0
@@ -85,8 +86,7 @@ class BestWeights(keras.callbacks.Callback):
 
     def restore(self) -> None:
         """Puts the best weights back."""
-        if self._weights is not None:
-            self._full.set_weights(self._weights)
+        self._full.set_weights(self._weights)
 
 
 class RateLogger(keras.callbacks.Callback):

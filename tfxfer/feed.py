@@ -111,6 +111,12 @@ class DatasetSource:
 
     def __init__(self, dataset: Any, *, name: str = "training") -> None:
         self._dataset, self._name = dataset, name
+        # -1 is what tf.data calls infinite.
+        if hasattr(dataset, "cardinality") and int(dataset.cardinality()) == -1:
+            raise DataError(
+                f"{name} dataset: expected an end. Received: one that repeats for ever. "
+                "Take .repeat() out; the schedule says how many epochs there are."
+            )
         targets, weights, shapes, self._digests = [], [], set(), []
         for element in dataset:
             pixels, target, weight = self._unpack(element)
