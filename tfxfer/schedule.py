@@ -98,7 +98,7 @@ def two_phase(
         rate: peak learning rate of the second phase.
 
     Source:
-        Two phases: https://keras.io/guides/transfer_learning/. Rates, depth and epochs: measured,
+        Two phases: https://keras.io/guides/transfer_learning/. Rate, depth and views: measured,
         docs/benchmarks.md.
 
     Example:
