@@ -56,6 +56,27 @@ def test_random_weights_are_asked_for(tiny_backbone: type[Backbone], request_: A
     assert (found.source, found.path, found.sha256) == ("none", None, None)
 
 
+def test_a_module_that_has_no_random_weights_refuses_them(tiny_backbone: type[Backbone]) -> None:
+    backbone = make_backbone(tiny_backbone, imagenet=LOADED)
+    type(backbone).random_weights = False
+    with pytest.raises(WeightsError, match="Leave --weights out"):
+        resolve_weights(backbone, "none")
+
+
+def test_a_source_with_a_cache_of_its_own_is_asked(
+    tiny_backbone: type[Backbone], tmp_path: Path
+) -> None:
+    file = tmp_path / "module" / "variables"
+    file.parent.mkdir()
+    file.write_bytes(CONTENT)
+    own = Weights("MIT", fetch=lambda: file, sha256=SHA256)
+    found = resolve_weights(make_backbone(tiny_backbone, hub=own))
+    assert (found.source, found.path, found.sha256, found.licence) == ("hub", file, SHA256, "MIT")
+    file.write_bytes(b"other")
+    with pytest.raises(WeightsError, match="expected sha256"):
+        resolve_weights(make_backbone(tiny_backbone, hub=own))
+
+
 def test_a_path_is_taken_as_it_is(tiny_backbone: type[Backbone], tmp_path: Path) -> None:
     file = tmp_path / "mine.h5"
     file.write_bytes(CONTENT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -35,7 +35,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Weights:
-    """One named source of pretrained weights. Exactly one of `package` and `url` says where.
+    """One named source of pretrained weights. One of `package`, `url` and `fetch` says where.
 
     Args:
         licence: SPDX identifier, or words where there is none.
@@ -43,6 +43,8 @@ class Weights:
         member: path of the file inside that distribution, as `pip show -f` lists it.
         url: address that `keras.utils.get_file` downloads and caches.
         md5: checksum Keras verifies a download with.
+        fetch: finds the file or downloads it, for sources with a cache of their own, such as
+            TensorFlow Hub. It raises a `WeightsError` that says every way out.
         sha256: checksum of the file, where known; verified before anything reads it.
         origin: who trained them and on what, in a few words.
     """
@@ -52,6 +54,7 @@ class Weights:
     member: str | None = None
     url: str | None = None
     md5: str | None = None
+    fetch: Callable[[], Path] | None = None
     sha256: str | None = None
     origin: str = "ImageNet-1k"
 
@@ -74,6 +77,8 @@ class Backbone(ABC):
         output: `map` (height, width, channels), `tokens` (tokens, channels) or `vector`
             (channels). The core pools all three to (channels,).
         quantization: what is known to hurt int8, such as `swish` or `squeeze-excite`.
+        random_weights: whether `build` can start from random weights; a module that comes with
+            its values cannot, and `--weights none` is refused.
         licence: SPDX identifier of the architecture's code.
     """
 
@@ -86,6 +91,7 @@ class Backbone(ABC):
     stages: ClassVar[tuple[Stage, ...]] = ()
     output: ClassVar[Literal["map", "tokens", "vector"]] = "map"
     quantization: ClassVar[tuple[str, ...]] = ()
+    random_weights: ClassVar[bool] = True
     licence: ClassVar[str] = "Apache-2.0"
     contract_version: ClassVar[str] = CONTRACT_VERSION
 

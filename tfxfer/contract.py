@@ -222,6 +222,7 @@ def check_backbone(component: Component, instance: Any, *, asked: str) -> None:
             "stages",
             "output",
             "quantization",
+            "random_weights",
             "licence",
         )
     }
@@ -257,6 +258,7 @@ def check_backbone(component: Component, instance: Any, *, asked: str) -> None:
             isinstance(values["quantization"], tuple)
             and all(map(_is_word, values["quantization"])),
         ),
+        "random_weights": ("True or False", isinstance(values["random_weights"], bool)),
         "licence": ("words", _is_word(values["licence"])),
     }
     for name, (words, holds) in expected.items():

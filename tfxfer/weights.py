@@ -53,6 +53,11 @@ def resolve_weights(
             network; the message has both ways out.
     """
     if request is None or request == "none":
+        if not backbone.random_weights:
+            raise WeightsError(
+                f"weights of {backbone.name!r}: expected its own, which it cannot be built "
+                "without. Received: weights='none'. Leave --weights out."
+            )
         return ResolvedWeights("none")
     name = str(request)
     if name in backbone.weights:
@@ -98,7 +103,9 @@ def _package_file(weights: Weights) -> Path | None:
 
 def _resolve_source(backbone: Backbone, name: str, weights: Weights) -> ResolvedWeights:
     path = _package_file(weights)
-    if path is None and weights.url is not None:
+    if path is None and weights.fetch is not None:
+        path = weights.fetch()
+    elif path is None and weights.url is not None:
         path = _download(backbone, weights)
     if path is None:
         raise WeightsError(
