@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -193,6 +194,39 @@ def test_training_from_scratch_moves_everything(
     fit(model, pair(), schedule=from_scratch(epochs=1), verbose=0)
     after = weights_of(model)
     assert [path for path in before if np.array_equal(before[path], after[path])] == []
+
+
+def test_statistics_keep_up_with_a_short_training(
+    make_tiny: Callable[..., Any],
+    pair: Callable[..., Any],
+    blobs: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With the momentum of published networks they stay what they were initialised with."""
+    import keras
+
+    pixels = blobs(32, 3, seed=5)[0].astype(np.float32)
+
+    def train() -> tuple[Any, float]:
+        model = make_tiny()
+        norms = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+        for norm in norms:
+            norm.momentum = 0.999
+            norm.moving_variance.assign(np.full(norm.moving_variance.shape, 9.0))
+        fit(model, pair(), schedule=from_scratch(epochs=30), batch_size=8, verbose=0)
+        stem = keras.Model(model.inputs[0], model.get_layer("stem_bn").output)
+        moments = np.asarray(stem(pixels, training=False)).std(axis=(0, 1, 2))
+        # 1 where the statistics are those of the images.
+        return model, float(np.abs(moments / np.asarray(stem.layers[-1].gamma) - 1).max())
+
+    model, off = train()
+    norms = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+    assert {norm.momentum for norm in norms} == {0.999}
+    monkeypatch.setattr(
+        "tfxfer.training.fresh_statistics", lambda *_, **__: contextlib.nullcontext()
+    )
+    _, stale = train()
+    assert off < 0.5 * stale
 
 
 def test_each_phase_trains_what_its_plan_announces(reference: Run) -> None:

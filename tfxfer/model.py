@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ __all__ = [
     "build_model",
     "count_parameters",
     "freeze_to",
+    "fresh_statistics",
     "get_info",
     "layers_up_to",
     "set_trainable",
@@ -34,6 +36,7 @@ __all__ = [
 
 _RESCALE = "rescale_pixels"
 _POOL = "pool"
+_LEAST_MOMENTUM = 0.9  # what ten batches say; fewer say little
 
 
 @dataclass(frozen=True)
@@ -278,6 +281,36 @@ def set_trainable(model: Any, stage: str | None, *, batch_norm: bool = False) ->
     for layer in model.layers:
         is_held = isinstance(layer, keras.layers.BatchNormalization) and layer.name in pretrained
         layer.trainable = layer.name not in frozen and (batch_norm or not is_held)
+
+
+@contextlib.contextmanager
+def fresh_statistics(model: Any, *, steps_per_epoch: int) -> Iterator[None]:
+    """Lets trainable BatchNormalization follow within an epoch, for as long as the context lasts.
+
+    Published networks keep 0.99 or 0.999 of their moving statistics at each step, which suits
+    hundreds of thousands of steps. After the 1,600 steps of a small set a fifth of what they are
+    is still what they were initialised with: MobileNetV3 trained so on 1,260 photos of steel
+    fitted 99 % of them and guessed on all others.
+
+    Args:
+        model: about to be fitted.
+        steps_per_epoch: batches in an epoch; half of one is what the statistics remember then.
+    """
+    import keras
+
+    momentum = max(_LEAST_MOMENTUM, 1 - 2 / max(1, steps_per_epoch))
+    held = [
+        (layer, layer.momentum)
+        for layer in model.layers
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+    ]
+    try:
+        for layer, published in held:
+            layer.momentum = min(published, momentum)
+        yield
+    finally:
+        for layer, published in held:
+            layer.momentum = published
 
 
 def count_parameters(weights: Sequence[Any]) -> int:

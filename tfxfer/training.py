@@ -14,7 +14,7 @@ from tfxfer.device import Device, training_precision
 from tfxfer.errors import DataError, ModelError, UsageError
 from tfxfer.feed import DatasetSource, EpochDraw, PixelSource, SplitSource, make_batches
 from tfxfer.frontier import CacheStore, fill_frontiers, make_suffix
-from tfxfer.model import get_info, set_trainable
+from tfxfer.model import fresh_statistics, get_info, set_trainable
 from tfxfer.optimizers import make_optimizer, stage_rates
 from tfxfer.plan import FitPlan, PhasePlan, plan_fit
 from tfxfer.progress import Progress
@@ -376,7 +376,10 @@ def _run_phase(
     _build_metrics(model, job.train.targets[:1])
     best.start_phase(phase.name, phase.patience)
     bridge.start_phase(len(train))
-    with training_precision(model, job.device.precision):
+    with (
+        training_precision(model, job.device.precision),
+        fresh_statistics(model, steps_per_epoch=len(train)),
+    ):
         result = suffix.fit(
             train,
             validation_data=val,

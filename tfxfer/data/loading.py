@@ -45,6 +45,7 @@ def load_images(
     resize: Resize | None = None,
     seed: int = 0,
     fractions: tuple[float, float, float] = DEFAULT_FRACTIONS,
+    labels: Sequence[str] | None = None,
     strict: bool = False,
     split_file: str | Path | None = None,
     near_duplicates: bool = True,
@@ -61,6 +62,8 @@ def load_images(
         resize: how a photo becomes that square; a backbone's `preprocessing.resize`.
         seed: of the split and of the augmented views.
         fractions: shares of train, val and test, where DATA has none of its own.
+        labels: names of the outputs, in order, where a model has settled them; None takes them
+            from DATA.
         strict: refuse data of which anything would have to be left out.
         split_file: the split.csv of an earlier run, to be repeated.
         near_duplicates: whether to keep resized and re-encoded copies on one side of the split.
@@ -74,6 +77,8 @@ def load_images(
     _check_numbers(image_size, seed)
     resolved = _resolve_head(head)
     source = path if isinstance(path, Source) else read_source(path)
+    if labels is not None and resolved.task == "classification":
+        _check_known(str(source.root), [record.label for record in source.records], labels)
     problems: list[Problem] = []
     rows: dict[str, SplitRow] = {}
     if split_file is not None:
@@ -110,8 +115,8 @@ def load_images(
     if strict:
         refuse_problems(audit)
     return _assemble(
-        inspection, parts, groups, head=resolved, root=source.root, size=image_size, resize=resize,
-        seed=seed,
+        inspection, parts, groups, head=resolved, labels=labels, root=source.root, size=image_size,
+        resize=resize, seed=seed,
     )  # fmt: skip
 
 
@@ -143,13 +148,7 @@ def load_split(
         source = replace(source, records=chosen)
     raw = [record.label for record in source.records]
     if resolved.task == "classification":
-        unknown = sorted(set(raw) - set(labels))
-        if unknown:
-            raise DataError(
-                f"data {str(path)!r}: expected the labels of the model, "
-                f"{', '.join(map(repr, labels[:10]))}. "
-                f"Received: {', '.join(map(repr, unknown[:10]))}. Rename them, or leave them out."
-            )
+        _check_known(str(path), raw, labels)
     inspection = inspect_source(
         source, near_duplicates=False, refuse_conflicts=False, progress=progress, workers=workers
     )
@@ -184,6 +183,16 @@ def _check_numbers(image_size: int, seed: int) -> None:
         raise UsageError(f"image size: expected 1 pixel or more. Received: {image_size}.")
     if seed < 0:
         raise UsageError(f"seed: expected 0 or more. Received: seed={seed}.")
+
+
+def _check_known(data: str, raw: Sequence[str], labels: Sequence[str]) -> None:
+    unknown = sorted(set(raw) - set(labels))
+    if unknown:
+        raise DataError(
+            f"data {data!r}: expected the labels of the model, "
+            f"{', '.join(map(repr, labels[:10]))}. "
+            f"Received: {', '.join(map(repr, unknown[:10]))}. Rename them, or leave them out."
+        )
 
 
 def _resolve_head(head: str | Head) -> Head:
@@ -268,6 +277,7 @@ def _assemble(
     groups: np.ndarray,
     *,
     head: Head,
+    labels: Sequence[str] | None,
     root: Path,
     size: int,
     resize: Resize,
@@ -275,7 +285,7 @@ def _assemble(
 ) -> ImageData:
     records = inspection.records
     raw = [record.label for record in records]
-    labels = tuple(head.fit_labels(raw))
+    labels = tuple(head.fit_labels(raw) if labels is None else labels)
     targets = np.asarray(head.encode(raw, labels), np.float32)
 
     def take(name: str) -> ImageSplit:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 SIDE_PX = 64
+COLOURS = {"green": (30, 190, 40), "amber": (230, 160, 20), "violet": (120, 40, 200)}
 CLASSES = 5
 
 
@@ -85,6 +86,34 @@ def run_file(converted: Any, pixels: np.ndarray) -> np.ndarray:
         return scores
     scale, zero = converted.output_quantization
     return (scores.astype(np.float32) - zero) * np.float32(scale)
+
+
+@pytest.fixture(scope="session")
+def colour_run(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A classifier of colours, trained in seconds; tests may add exports to it, no more."""
+    from PIL import Image
+
+    from tfxfer.job import train_run
+    from tfxfer.request import TrainRequest
+
+    root = tmp_path_factory.mktemp("export")
+    rng = np.random.default_rng(0)
+    side = 48
+    for label, colour in COLOURS.items():
+        (root / "photos" / label).mkdir(parents=True)
+        for number in range(24):
+            noise = rng.normal(0, 25, (side, side, 3))
+            pixels = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(root / "photos" / label / f"{number}.png")
+    request = TrainRequest(
+        data=str(root / "photos"),
+        backbone="efficientnet_lite0",
+        image_size=side,
+        schedule="head",
+        head_epochs=8,
+        augment="none",
+    )
+    return train_run(request, root / "run")
 
 
 @pytest.fixture(scope="session")

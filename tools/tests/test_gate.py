@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfxfer.errors import UsageError
-from tfxfer_edge.gate import LADDER, Candidate, choose, judge, ladder, relative_drop
+from tfxfer_edge.gate import (
+    LADDER,
+    Candidate,
+    choose,
+    find_better,
+    judge,
+    ladder,
+    relative_drop,
+)
 
 
 def candidate(recipe: str = "int8", **changes: Any) -> Candidate:
@@ -34,7 +43,7 @@ def test_auto_is_the_ladder_and_float16_only_on_request() -> None:
     assert ladder(["float16", "int8", "float16"]) == ("float16", "int8")
 
 
-@pytest.mark.parametrize("names", [[], ["auto", "int8"], ["onnx"], ["int7"]])
+@pytest.mark.parametrize("names", [[], ["auto", "int8"], ["int7"]])
 def test_names_that_cannot_be_meant(names: list[str]) -> None:
     with pytest.raises(UsageError, match="recipe"):
         ladder(names)
@@ -65,6 +74,14 @@ def test_the_smallest_that_passed_or_the_fastest() -> None:
     assert choose([smaller, failed]) is None
     with pytest.raises(UsageError, match="prefer"):
         choose(everything, prefer="colour")
+
+
+def test_a_file_that_cannot_be_chosen_any_more() -> None:
+    passed = candidate("int8", bytes=10, latency_ms=2.0)
+    assert find_better(11, 3.0, [passed]) is passed
+    assert find_better(9, 3.0, [passed]) is None
+    assert find_better(11, 1.0, [passed]) is None
+    assert find_better(11, 3.0, [replace(passed, passed=False)]) is None
 
 
 @given(st.lists(st.tuples(st.integers(1, 10**7), st.booleans()), max_size=8))

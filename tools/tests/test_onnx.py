@@ -11,7 +11,7 @@ from tfxfer import Preprocessing
 from tfxfer.errors import ModelError
 from tfxfer_edge import convert
 from tfxfer_edge import onnx as edge_onnx
-from tfxfer_edge.onnx import export_onnx, run_onnx
+from tfxfer_edge.onnx import OnnxModel, export_onnx
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("tf2onnx")
@@ -29,9 +29,9 @@ def test_scores_are_those_of_keras(
 ) -> None:
     pixels = photos(3).astype(np.float32)
     expected = np.asarray(small(pixels, training=False))
-    np.testing.assert_allclose(run_onnx(path, pixels), expected, atol=1e-4)
+    np.testing.assert_allclose(OnnxModel(path).run(pixels), expected, atol=1e-4)
     # The control: other pixels.
-    assert np.abs(run_onnx(path, pixels[::-1]) - expected).max() > 1e-2
+    assert np.abs(OnnxModel(path).run(pixels[::-1]) - expected).max() > 1e-2
 
 
 def test_is_a_recipe_like_the_others(small: Any, tmp_path: Path) -> None:
@@ -40,13 +40,13 @@ def test_is_a_recipe_like_the_others(small: Any, tmp_path: Path) -> None:
     # Unlike a TFLite file, the ONNX file is the whole model, with its rescaling.
     assert made.normalization == Preprocessing()
     made.save(tmp_path / "model.onnx")
-    assert run_onnx(tmp_path / "model.onnx", np.zeros((1, 64, 64, 3))).shape == (1, 5)
+    assert OnnxModel(tmp_path / "model.onnx").score(np.zeros((1, 64, 64, 3))).shape == (1, 5)
 
 
 def test_a_file_that_scores_otherwise_is_refused_and_not_left(
     small: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(edge_onnx, "run_onnx", lambda *_: np.zeros((2, 5)))
+    monkeypatch.setattr(edge_onnx.OnnxModel, "run", lambda *_: np.zeros((2, 5)))
     with pytest.raises(ModelError, match="equal scores"):
         export_onnx(small, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
@@ -61,7 +61,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def test_a_file_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"no model")
     with pytest.raises(ModelError, match=r"model\.onnx"):
-        run_onnx(tmp_path / "model.onnx", np.zeros((1, 2)))
+        OnnxModel(tmp_path / "model.onnx")
 
 
 def test_other_kinds_of_models_are_refused(small: Any, tmp_path: Path) -> None:

@@ -7,17 +7,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfxfer_edge.conversion import Converted, convert
+    from tfxfer_edge.exports import ExportResult, export
     from tfxfer_edge.graph import FrozenGraph, freeze
     from tfxfer_edge.recipes import RECIPES, Recipe, get_recipe
 
-__all__ = ["RECIPES", "Converted", "FrozenGraph", "Recipe", "convert", "freeze", "get_recipe"]
+__all__ = [
+    "RECIPES",
+    "Converted",
+    "ExportResult",
+    "FrozenGraph",
+    "Recipe",
+    "convert",
+    "export",
+    "freeze",
+    "get_recipe",
+]
 
 _HOMES = {
     "Converted": "conversion",
+    "ExportResult": "exports",
     "FrozenGraph": "graph",
     "RECIPES": "recipes",
     "Recipe": "recipes",
     "convert": "conversion",
+    "export": "exports",
     "freeze": "graph",
     "get_recipe": "recipes",
 }

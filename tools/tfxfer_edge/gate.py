@@ -9,7 +9,15 @@ from typing import Any
 from tfxfer.errors import UsageError
 from tfxfer_edge.recipes import get_recipe
 
-__all__ = ["LADDER", "Candidate", "choose", "judge", "ladder", "relative_drop"]
+__all__ = [
+    "LADDER",
+    "Candidate",
+    "choose",
+    "find_better",
+    "judge",
+    "ladder",
+    "relative_drop",
+]
 
 LADDER = ("int8", "int8_selective", "int16x8", "dynamic_w8")
 """Recipes that `auto` tries, from the one a phone runs best."""
@@ -36,16 +44,16 @@ class Candidate:
     """
 
     recipe: str
-    path: str | None
-    bytes: int | None
-    engine: str | None
-    metrics: dict[str, Any] | None
-    drop_points: float | None
-    test_drop_points: dict[str, float] | None
-    latency_ms: float | None
-    agreement: float | None
-    passed: bool
-    reason: str
+    path: str | None = None
+    bytes: int | None = None
+    engine: str | None = None
+    metrics: dict[str, Any] | None = None
+    drop_points: float | None = None
+    test_drop_points: dict[str, float] | None = None
+    latency_ms: float | None = None
+    agreement: float | None = None
+    passed: bool = False
+    reason: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON data."""
@@ -60,8 +68,7 @@ def ladder(recipes: Sequence[str], *, allow_float: bool = False) -> tuple[str, .
         allow_float: lets `auto` end with float16, which nearly always passes and gains little.
 
     Raises:
-        UsageError: `auto` beside another name, no name, an unknown one, or one that makes no
-            TFLite file, which alone is scored.
+        UsageError: `auto` beside another name, no name, or an unknown one.
 
     Example:
         >>> ladder(["auto"], allow_float=True)[-1]
@@ -75,11 +82,7 @@ def ladder(recipes: Sequence[str], *, allow_float: bool = False) -> tuple[str, .
     if names == ("auto",):
         return (*LADDER, "float16") if allow_float else LADDER
     for name in names:
-        if get_recipe(name).kind == "onnx":
-            raise UsageError(
-                f"recipes: expected TFLite recipes, which the gate can score. Received: {name!r}. "
-                "Write that file with tfxfer_edge.convert(run, recipe='onnx').save(path)."
-            )
+        get_recipe(name)
     return names
 
 
@@ -112,6 +115,24 @@ def judge(drop_points: float, max_drop: float | None) -> tuple[bool, str]:
     if max_drop is None or drop_points <= max_drop:
         return True, ""
     return False, f"loses {drop_points:.1f} points, more than {max_drop:g}"
+
+
+def find_better(
+    size_bytes: int, latency_ms: float, candidates: Sequence[Candidate]
+) -> Candidate | None:
+    """Returns a candidate that passed and is smaller and faster: the file cannot be chosen then.
+
+    Args:
+        size_bytes: of a file that has not been scored.
+        latency_ms: of the same.
+        candidates: those before it.
+    """
+    for item in candidates:
+        if not item.passed or item.bytes is None or item.latency_ms is None:
+            continue
+        if item.bytes <= size_bytes and item.latency_ms <= latency_ms:
+            return item
+    return None
 
 
 def choose(candidates: Sequence[Candidate], *, prefer: str = "size") -> Candidate | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -66,6 +67,8 @@ class TFLiteModel:
     Args:
         path_or_bytes: a file, or its content.
         threads: of LiteRT's kernels.
+        workers: interpreters that share the images of one call; each holds its own tensors. Some
+            kernels, such as those of 16-bit activations, run on one thread only.
         preprocessing: what pixels go through before a float input; None takes the metadata's word.
 
     Attributes:
@@ -84,6 +87,7 @@ class TFLiteModel:
         path_or_bytes: str | Path | bytes | bytearray,
         *,
         threads: int = 1,
+        workers: int = 1,
         preprocessing: Preprocessing | None = None,
     ) -> None:
         self.source, self.content = _read(path_or_bytes)
@@ -91,11 +95,13 @@ class TFLiteModel:
         try:
             # First: the C++ runtime would follow weights that lie behind the end of the file.
             read_model(self.content)
-            self._interpreter = load_interpreter(self.content, threads=threads)
+            self._interpreters = [
+                load_interpreter(self.content, threads=threads) for _ in range(workers)
+            ]
         except ModelError as error:
             raise self._named(error) from error
-        sources = self._interpreter.get_input_details()
-        targets = self._interpreter.get_output_details()
+        sources = self._interpreters[0].get_input_details()
+        targets = self._interpreters[0].get_output_details()
         if len(sources) != 1 or len(targets) != 1:
             raise ModelError(
                 f"model {self.source!r}: expected one input and one output. "
@@ -180,8 +186,12 @@ class TFLiteModel:
         Shapes: float32 (images, outputs).
         """
         step = _CHUNK_IMAGES if self.is_dynamic else self.input.shape[0]
-        with quiet_native():
-            parts = [self._invoke(inputs[i : i + step]) for i in range(0, len(inputs), step)]
+        chunks = [inputs[i : i + step] for i in range(0, len(inputs), step)]
+        shares = [chunks[n :: len(self._interpreters)] for n in range(len(self._interpreters))]
+        # Quiet around the threads: within them it would redirect one descriptor twice.
+        with quiet_native(), ThreadPoolExecutor(len(shares)) as pool:
+            done = list(pool.map(self._invoke_all, self._interpreters, shares))
+        parts = [done[n % len(shares)][n // len(shares)] for n in range(len(chunks))]
         return np.concatenate(parts) if parts else np.zeros((0, self.outputs), np.float32)
 
     def score(self, pixels: np.ndarray) -> np.ndarray:
@@ -191,8 +201,11 @@ class TFLiteModel:
         """
         return self.run(self.encode(pixels))
 
-    def _invoke(self, chunk: np.ndarray) -> np.ndarray:
-        interpreter, count = self._interpreter, len(chunk)
+    def _invoke_all(self, interpreter: Any, chunks: list[np.ndarray]) -> list[np.ndarray]:
+        return [self._invoke(interpreter, chunk) for chunk in chunks]
+
+    def _invoke(self, interpreter: Any, chunk: np.ndarray) -> np.ndarray:
+        count = len(chunk)
         if self.is_dynamic:
             if interpreter.get_input_details()[0]["shape"][0] != count:
                 interpreter.resize_tensor_input(self._source_index, chunk.shape)

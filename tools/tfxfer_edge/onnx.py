@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +17,12 @@ from tfxfer.preprocessing import Preprocessing
 from tfxfer.quiet import quiet_native
 from tfxfer.storage import atomic_write
 from tfxfer_edge.recipes import Recipe
-from tfxfer_edge.sources import PreprocessingArgument, open_source
+from tfxfer_edge.sources import PreprocessingArgument, Source, open_source
 
 if TYPE_CHECKING:
     from tfxfer_edge.conversion import Converted
 
-__all__ = ["convert_onnx", "export_onnx", "run_onnx"]
+__all__ = ["OnnxModel", "convert_onnx", "export_onnx"]
 
 _PACKAGES = ("onnx", "onnxruntime", "tf2onnx")
 _TOLERANCE = 1e-3  # of the largest score; a good export differs by about 1e-6
@@ -43,6 +45,9 @@ def export_onnx(model: Any, path: str | Path) -> None:
     _require_packages()
     name = getattr(model, "name", type(model).__name__)
     shape = tuple(model.inputs[0].shape)[1:]
+    probe = np.linspace(0, 255, 2 * int(np.prod(shape)), dtype=np.float32).reshape(2, *shape)
+    # First: Keras refuses to export a model that was loaded and never called.
+    expected = np.asarray(model(probe, training=False))
     with atomic_write(path) as temporary:
         try:
             with quiet_native(), warnings.catch_warnings():
@@ -54,9 +59,7 @@ def export_onnx(model: Any, path: str | Path) -> None:
                 f"model {name!r}: expected a graph that Keras exports to ONNX. Received: "
                 f"{(str(error).strip() or type(error).__name__).splitlines()[0]}"
             ) from error
-        probe = np.linspace(0, 255, 2 * int(np.prod(shape)), dtype=np.float32).reshape(2, *shape)
-        expected = np.asarray(model(probe, training=False))
-        found = run_onnx(temporary, probe)
+        found = OnnxModel(temporary).run(probe)
         # Not `>`: a NaN would pass.
         if not np.abs(found - expected).max() <= _TOLERANCE * max(np.abs(expected).max(), 1e-6):
             raise ModelError(
@@ -65,25 +68,63 @@ def export_onnx(model: Any, path: str | Path) -> None:
             )
 
 
-def run_onnx(path: str | Path, inputs: np.ndarray) -> np.ndarray:
-    """Returns the first output of an ONNX file for a batch, from onnxruntime on the CPU.
+class OnnxModel:
+    """An image model that onnxruntime runs on the CPU, with a free batch size.
+
+    Args:
+        path_or_content: the file, or its bytes.
+        normalization: what pixels go through before the input.
+        threads: of onnxruntime's kernels; None is one per core.
 
     Raises:
         ModelError: onnxruntime is not installed, or does not take the file.
     """
-    _require_packages("onnxruntime")
-    import onnxruntime
 
-    try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        name = session.get_inputs()[0].name
-        return np.asarray(session.run(None, {name: np.asarray(inputs, np.float32)})[0])
-    # onnxruntime's exceptions have no common class of their own.
-    except Exception as error:
-        raise ModelError(
-            f"model {str(path)!r}: expected a file that onnxruntime runs. "
-            f"Received: {str(error).strip().splitlines()[0]}"
-        ) from error
+    def __init__(
+        self,
+        path_or_content: str | Path | bytes,
+        *,
+        normalization: Preprocessing | None = None,
+        threads: int | None = None,
+    ) -> None:
+        _require_packages("onnxruntime")
+        import onnxruntime
+
+        is_content = isinstance(path_or_content, bytes)
+        self.source = "bytes" if is_content else str(path_or_content)
+        self.normalization = normalization or Preprocessing()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        with self._named():
+            self._session = onnxruntime.InferenceSession(
+                path_or_content if is_content else self.source,
+                options,
+                providers=["CPUExecutionProvider"],
+            )
+        self._input = self._session.get_inputs()[0].name
+
+    def run(self, inputs: np.ndarray) -> np.ndarray:
+        """Returns the first output for a batch as the graph takes it, float32."""
+        with self._named():
+            return np.asarray(self._session.run(None, {self._input: inputs})[0])
+
+    def score(self, pixels: np.ndarray) -> np.ndarray:
+        """Returns the scores of images.
+
+        Shapes: pixels (images, size, size, 3), 0..255; returns float32 (images, outputs).
+        """
+        return self.run(self.normalization.apply(pixels))
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        # onnxruntime's exceptions have no common class of their own.
+        except Exception as error:
+            raise ModelError(
+                f"model {self.source!r}: expected a file that onnxruntime runs. "
+                f"Received: {str(error).strip().splitlines()[0]}"
+            ) from error
 
 
 def convert_onnx(
@@ -97,7 +138,11 @@ def convert_onnx(
     from tfxfer_edge.conversion import Converted
     from tfxfer_edge.graph import check_weights
 
-    source = open_source(model, preprocessing=preprocessing, trust=trust)
+    source = (
+        model
+        if isinstance(model, Source)
+        else open_source(model, preprocessing=preprocessing, trust=trust)
+    )
     check_weights(source)
     if source.keras_model is None:
         raise ModelError(

@@ -175,7 +175,7 @@ class MediaPipeClassifier:
 
 def check_parity(
     predictor: Predictor,
-    tflite_path: str | Path,
+    tflite: str | Path | bytes,
     images: Sequence[str | Path],
     *,
     mediapipe: bool | None = None,
@@ -185,7 +185,7 @@ def check_parity(
 
     Args:
         predictor: the Keras model, as `tfxfer.inference.Predictor`.
-        tflite_path: the file.
+        tflite: the file, or its content.
         images: photos, in any format that training reads.
         mediapipe: whether MediaPipe runs, too; None where it is installed and takes the file.
         preprocessing: what pixels go through before a float input without metadata.
@@ -195,7 +195,7 @@ def check_parity(
         ModelError: the file is no image model, or of other outputs than the predictor.
         PluginImportError: `mediapipe=True`, and it is not installed.
     """
-    model = TFLiteModel(tflite_path, preprocessing=preprocessing)
+    model = TFLiteModel(tflite, preprocessing=preprocessing)
     _check_outputs(predictor, model)
     if not images:
         raise DataError("parity: expected at least one image. Received: none.")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,39 +11,20 @@ from PIL import Image
 from tfxfer.cli.main import run as run_cli
 from tfxfer.errors import DataError, GateError, RunError
 from tfxfer.inference import load_predictor, predict
-from tfxfer.job import train_run
-from tfxfer.request import TrainRequest
 from tfxfer.run import RunDirectory
-from tfxfer_edge.export import export
+from tfxfer_edge.exports import export
+from tfxfer_edge.interpreter import TFLiteModel
 
 pytest.importorskip(
     "tensorflow_lite_support", reason="tflite-support is not installed: tfxfer-edge[metadata]"
 )
 
 SIDE = 48
-COLOURS = {"green": (30, 190, 40), "amber": (230, 160, 20), "violet": (120, 40, 200)}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
-    """A classifier of colours, trained in seconds."""
-    root = tmp_path_factory.mktemp("export")
-    rng = np.random.default_rng(0)
-    for label, colour in COLOURS.items():
-        (root / "photos" / label).mkdir(parents=True)
-        for number in range(24):
-            noise = rng.normal(0, 25, (SIDE, SIDE, 3))
-            pixels = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(root / "photos" / label / f"{number}.png")
-    request = TrainRequest(
-        data=str(root / "photos"),
-        backbone="efficientnet_lite0",
-        image_size=SIDE,
-        schedule="head",
-        head_epochs=8,
-        augment="none",
-    )
-    return train_run(request, root / "run")
+def run(colour_run: RunDirectory) -> RunDirectory:
+    return colour_run
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +73,7 @@ def test_calibration_is_of_the_training_split_and_of_every_class(
     train = {row[0] for row in rows if row[2] == "train"}
     assert len(files) == 20
     assert set(files) <= train
-    counts = [sum(name.startswith(label) for name in files) for label in COLOURS]
+    counts = [sum(name.startswith(label) for name in files) for label in run.read_labels()]
     assert max(counts) - min(counts) <= 1
 
 
@@ -100,7 +82,7 @@ def test_evaluate_and_predict_take_the_file(exported: Path, run: RunDirectory) -
     keras_says = predict(load_predictor(run.path), [photo])[0]
     phone_says = predict(load_predictor(exported / "model_int8.tflite"), [photo])[0]
     assert phone_says["label"] == keras_says["label"] == "violet"
-    assert set(phone_says["scores"]) == set(COLOURS)
+    assert set(phone_says["scores"]) == set(run.read_labels())
     assert abs(phone_says["score"] - keras_says["score"]) < 0.15
 
 
@@ -108,7 +90,7 @@ def test_a_gate_that_nothing_passes(
     run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "tfxfer_edge.export.paired_difference",
+        "tfxfer_edge.exports.paired_difference",
         lambda *_, **__: {"value": 7.0, "low": 5.0, "high": 9.0},
     )
     with pytest.raises(GateError, match=r"loses at most 1\.0 points") as caught:
@@ -168,3 +150,53 @@ def test_benchmark_of_what_is_no_model(tmp_path: Path, capfd: pytest.CaptureFixt
     assert run_cli(["benchmark", str(broken)]) == 1
     assert run_cli(["benchmark", str(tmp_path / "none.tflite")]) == 1
     assert capfd.readouterr().err.count("error:") == 2
+
+
+def test_quick_scores_nothing_that_cannot_be_chosen(run: RunDirectory, tmp_path: Path) -> None:
+    def export_with(quick: bool) -> dict[str, Any]:
+        result = export(
+            run,
+            tmp_path / f"edge-{quick}",
+            recipes=("int8", "float32"),
+            max_drop=None,
+            calibration_images=20,
+            quick=quick,
+        )
+        return result.document
+
+    hurried, thorough = export_with(True), export_with(False)
+    assert hurried["chosen"] == thorough["chosen"] == "int8"
+    skipped = hurried["candidates"][1]
+    # Slower on most machines: where it is not, it is scored, and nothing is claimed.
+    if skipped["latency_ms"] >= hurried["candidates"][0]["latency_ms"]:
+        assert skipped["reason"] == "not scored: int8 passed, is smaller and faster"
+        assert (skipped["metrics"], skipped["passed"]) == (None, False)
+    assert thorough["candidates"][1]["metrics"]["test"]["accuracy"]["value"] > 0.5
+
+
+def test_onnx_is_judged_like_the_others(run: RunDirectory, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    document = export(run, tmp_path / "edge", recipes=("onnx",)).document
+    (candidate,) = document["candidates"]
+    assert candidate["drop_points"] == 0
+    assert candidate["agreement"] == 1
+    assert candidate["latency_ms"] > 0
+    assert document["parity"] is None
+    assert sorted(path.name for path in (tmp_path / "edge").iterdir()) == [
+        "export.json",
+        "labels.txt",
+        "model_onnx.onnx",
+    ]
+
+
+def test_a_free_batch_size(run: RunDirectory, tmp_path: Path) -> None:
+    export(run, tmp_path / "edge", recipes=("float32",), dynamic_batch=True)
+    assert TFLiteModel(tmp_path / "edge" / "model_float32.tflite").is_dynamic
+
+
+def test_the_document_holds_the_way_from_the_file_to_the_answer(exported: Path) -> None:
+    pytest.importorskip("mediapipe")
+    parity = json.loads((exported / "export.json").read_text())["parity"]
+    assert parity["contract"] is None
+    assert parity["interpreter"]["largest"] < 0.2
+    assert parity["mediapipe"]["largest"] < 0.2

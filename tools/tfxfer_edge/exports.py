@@ -1,0 +1,365 @@
+"""A model becomes the smallest file that is as good, in a folder that is ready to copy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfxfer.errors import GateError, ModelError, UsageError
+from tfxfer.evaluation import headline, paired_difference, score_predictions
+from tfxfer.head import Head
+from tfxfer.progress import Progress
+from tfxfer.quiet import quiet_native
+from tfxfer.run import RunDirectory
+from tfxfer_edge.conversion import Converted, convert
+from tfxfer_edge.export_folder import check_folder, write_folder
+from tfxfer_edge.flatbuffer import load_interpreter
+from tfxfer_edge.gate import Candidate, choose, find_better, judge, ladder, relative_drop
+from tfxfer_edge.latency import median_latencies
+from tfxfer_edge.metadata import write_metadata
+from tfxfer_edge.parity import Parity, check_parity
+from tfxfer_edge.run_images import pick_calibration
+from tfxfer_edge.scoring import Pixels, open_scorer, score_pixels
+from tfxfer_edge.sources import PreprocessingArgument
+from tfxfer_edge.subject import Subject, open_subject
+
+__all__ = ["ExportResult", "export"]
+
+_SPLITS = ("val", "test")
+_PARITY_IMAGES = 16
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What an export came to.
+
+    Args:
+        path: the folder; None where nothing passed.
+        document: what `export.json` holds.
+    """
+
+    path: Path | None
+    document: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Made:
+    """One recipe's file in memory, or why there is none."""
+
+    recipe: str
+    reason: str
+    converted: Converted | None = None
+    content: bytes = b""
+    latency_ms: float = float("nan")
+
+
+def export(
+    model: str | Path | RunDirectory,
+    out: str | Path | None = None,
+    *,
+    recipes: Sequence[str] = ("auto",),
+    max_drop: float | None = 1.0,
+    prefer: str = "size",
+    allow_float: bool = False,
+    quick: bool = False,
+    calibration: str | Path | None = None,
+    calibration_images: int = 100,
+    labels: Sequence[str] | None = None,
+    head: str | Head | None = None,
+    preprocessing: PreprocessingArgument = None,
+    dynamic_batch: bool = False,
+    trust: bool = False,
+    seed: int = 0,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
+) -> ExportResult:
+    """Quantizes a model, scores every candidate on real images, and keeps the best.
+
+    The choice is made on the validation split, the report is on the test split.
+
+    Args:
+        model: a finished training, or a `.keras` or legacy `.h5` file, or a SavedModel.
+        out: the folder to make; None is `export/` inside the run.
+        recipes: `auto`, or names of `tfxfer_edge.RECIPES`.
+        max_drop: points of the task's metric that may be lost; None accepts everything.
+        prefer: `size` or `latency`, among the candidates that pass.
+        allow_float: lets `auto` end with float16.
+        quick: does not score a candidate that cannot be chosen any more, since one that is
+            smaller and faster has passed.
+        calibration: labelled images, which a model outside of a run needs; a run calibrates on
+            its own training split unless they are given.
+        calibration_images: how many training images find the ranges.
+        labels: of a model outside of a run: names of its outputs, in order.
+        head: of the same: what they mean; None is classification.
+        preprocessing: of the same: what pixels go through before it, or `in_graph`.
+        dynamic_batch: leaves the number of images free; by default it is 1.
+        trust: whether code in a `.keras` file (a Lambda) may run.
+        seed: of the choice of calibration images.
+        overwrite: replace an earlier export.
+        progress: told of images scored.
+        say: gets remarks, one line each.
+
+    Raises:
+        GateError: no candidate passes; its `document` holds the table.
+        RunError: `out` is taken.
+        UsageError: what a model outside of a run needs is missing.
+        ModelError, DataError: see `convert` and `open_subject`.
+    """
+    tell = say or (lambda line: None)
+    names = ladder(recipes, allow_float=allow_float)
+    choose([], prefer=prefer)  # refuses another word before minutes of work
+    folder = _folder_of(model, out)
+    check_folder(folder, overwrite=overwrite)
+    subject = open_subject(
+        model,
+        calibration=calibration,
+        labels=labels,
+        head=head,
+        preprocessing=preprocessing,
+        dynamic_batch=dynamic_batch,
+        trust=trust,
+        seed=seed,
+        progress=progress,
+    )
+    pixels, files = pick_calibration(subject.calibration, images=calibration_images, seed=seed)
+    made = _time([_make(subject, name, pixels, tell) for name in names])
+    bench = _Bench(subject, max_drop, progress)
+    for item in made:
+        bench.add(item, quick=quick)
+    candidates = bench.candidates
+    chosen = choose(candidates, prefer=prefer)
+    # `auto` leaves one file to copy; who names recipes gets each of them.
+    kept = {item.recipe for item in candidates if "auto" not in recipes}
+    kept = (kept | {chosen.recipe}) if chosen is not None else set()
+    document: dict[str, Any] = {
+        ("model" if subject.run is None else "run"): str(subject.path),
+        "float": {
+            "path": str(subject.file),
+            "bytes": subject.bytes,
+            "metrics": bench.reference,
+        },
+        "candidates": [
+            {
+                **item.to_dict(),
+                "path": str(folder / item.path) if item.path and item.recipe in kept else None,
+            }
+            for item in candidates
+        ],
+        "chosen": None if chosen is None else chosen.recipe,
+        "max_drop": max_drop,
+        "prefer": prefer,
+        "calibration": {
+            "data": str(subject.calibration.root),
+            "images": len(files),
+            "seed": seed,
+            "files": files,
+        },
+    }
+    if chosen is None:
+        error = GateError(
+            f"export of {str(subject.path)!r}: expected a recipe that loses at most {max_drop} "
+            f"points. Received: none of {', '.join(names)}. Try --max-drop, --allow-float, or a "
+            "backbone made for int8 such as efficientnet_lite0."
+        )
+        error.document = document  # type: ignore[attr-defined]
+        raise error
+    contents = {item.recipe: item.content for item in made}
+    parity = _check_parity(subject, chosen, contents[chosen.recipe])
+    document["parity"] = None if parity is None else asdict(parity)
+    if parity is not None and parity.contract is not None:
+        tell(f"{chosen.recipe}: {parity.contract}")
+    write_folder(
+        folder,
+        main=str(chosen.path),
+        files={
+            item.path: contents[item.recipe]
+            for item in candidates
+            if item.path is not None and item.recipe in kept
+        },
+        labels=subject.predictor.labels,
+        document=document,
+        candidates=candidates,
+    )
+    if subject.run is not None:
+        _note_in_run(subject.run, folder / str(chosen.path), chosen)
+    return ExportResult(folder, document)
+
+
+def _folder_of(model: str | Path | RunDirectory, out: str | Path | None) -> Path:
+    if out is not None:
+        return Path(out)
+    path = model.path if isinstance(model, RunDirectory) else Path(model)
+    if path.is_dir() and not (path / "saved_model.pb").is_file():
+        return RunDirectory.open(path).export
+    raise UsageError(
+        f"export of {str(path)!r}: expected a folder to make, for a model outside of a run: "
+        "--out DIR. Received: none."
+    )
+
+
+def _make(subject: Subject, name: str, pixels: np.ndarray, tell: Callable[[str], None]) -> _Made:
+    try:
+        model = subject.source if name == "onnx" else subject.graph
+        converted = convert(model, recipe=name, calibration=pixels)
+        content = converted.content
+        if converted.suffix == ".tflite":
+            content = write_metadata(content, subject.make_card(converted))
+    except ModelError as error:
+        tell(f"{name}: {error}")
+        return _Made(name, str(error))
+    for note in converted.notes:
+        tell(f"{name}: {note}")
+    return _Made(name, "; ".join(converted.notes), converted, content)
+
+
+def _time(made: Sequence[_Made]) -> list[_Made]:
+    """Returns the same with the time of one image on one thread, the files taking turns."""
+    files = [item for item in made if item.converted is not None]
+    found = dict(
+        zip(
+            (item.recipe for item in files),
+            median_latencies([_one_image(item) for item in files]),
+            strict=True,
+        )
+    )
+    return [replace(item, latency_ms=found.get(item.recipe, float("nan"))) for item in made]
+
+
+def _one_image(item: _Made) -> Callable[[], object]:
+    assert item.converted is not None
+    if item.converted.suffix == ".onnx":
+        from tfxfer_edge.onnx import OnnxModel
+
+        session = OnnxModel(item.content, threads=1)
+        zeros = np.zeros((1, *item.converted.input_shape[1:]), np.float32)  # type: ignore[arg-type]
+        return lambda: session.run(zeros)
+    with quiet_native():
+        interpreter = load_interpreter(item.content)
+    return interpreter.invoke
+
+
+class _Bench:
+    """Scores files one after the other against the float model.
+
+    Args:
+        subject: the float model and the images.
+        max_drop: points that may be lost.
+        progress: told of images scored.
+
+    Attributes:
+        reference: metrics of the float model, of each split.
+        candidates: what came of each file so far.
+    """
+
+    def __init__(self, subject: Subject, max_drop: float | None, progress: Progress | None) -> None:
+        self._predictor, self._max_drop = subject.predictor, max_drop
+        self._progress = progress
+        self._pixels = {name: Pixels(getattr(subject.data, name)) for name in _SPLITS}
+        self._targets = {name: getattr(subject.data, name).targets for name in _SPLITS}
+        self._float = self._score("the float model", subject.predictor.score)
+        self.reference = self._measure(self._float)
+        self.candidates: list[Candidate] = []
+
+    def add(self, item: _Made, *, quick: bool) -> None:
+        """Scores a file, or notes why it has no score."""
+        if item.converted is None:
+            self.candidates.append(Candidate(item.recipe, reason=item.reason))
+            return
+        known = Candidate(
+            item.recipe,
+            path=f"model_{item.recipe}{item.converted.suffix}",
+            bytes=len(item.content),
+            engine=item.converted.engine,
+            latency_ms=item.latency_ms,
+        )
+        better = find_better(len(item.content), item.latency_ms, self.candidates)
+        if quick and better is not None:
+            reason = f"not scored: {better.recipe} passed, is smaller and faster"
+            self.candidates.append(replace(known, reason=reason))
+            return
+        scorer = open_scorer(item.converted, item.content)
+        scores = self._score(item.recipe, scorer.score)
+        drops = {name: self._compare(name, scores[name]) for name in _SPLITS}
+        passed, reason = judge(drops["val"]["value"], self._max_drop)
+        self.candidates.append(
+            replace(
+                known,
+                metrics=self._measure(scores),
+                drop_points=drops["val"]["value"],
+                test_drop_points=drops["test"],
+                agreement=self._agreement(scores["test"]),
+                passed=passed,
+                reason=reason or item.reason,
+            )
+        )
+
+    def _score(self, what: str, score: Callable[[np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:
+        total = sum(map(len, self._pixels.values()))
+        done = 0
+
+        def tell(images: int) -> None:
+            nonlocal done
+            done += images
+            if self._progress is not None:
+                self._progress(f"scoring {what}", done, total)
+
+        return {
+            name: score_pixels(score, pixels, tell=tell) for name, pixels in self._pixels.items()
+        }
+
+    def _measure(self, scores: dict[str, np.ndarray]) -> dict[str, dict[str, Any]]:
+        return {
+            name: score_predictions(
+                self._targets[name],
+                found,
+                task=self._predictor.head.task,
+                labels=self._predictor.labels,
+                threshold=self._predictor.head.threshold,
+            )
+            for name, found in scores.items()
+        }
+
+    def _compare(self, name: str, scores: np.ndarray) -> dict[str, float]:
+        metric, _ = headline(self.reference["val"])
+        drop = paired_difference(
+            self._targets[name],
+            self._float[name],
+            scores,
+            task=self._predictor.head.task,
+            metric=metric,
+            threshold=self._predictor.head.threshold,
+        )
+        reference = self.reference[name][metric]["value"]
+        return relative_drop(drop, metric=metric, reference=reference)
+
+    def _agreement(self, scores: np.ndarray) -> float | None:
+        head, labels = self._predictor.head, self._predictor.labels
+        if head.task == "regression":
+            return None
+        pairs = zip(
+            head.decode(scores, labels), head.decode(self._float["test"], labels), strict=True
+        )
+        return float(np.mean([a.label == b.label for a, b in pairs]))
+
+
+def _check_parity(subject: Subject, chosen: Candidate, content: bytes) -> Parity | None:
+    """Returns how photos fare as files, from the disk to the answer; None for ONNX."""
+    if not str(chosen.path).endswith(".tflite"):
+        return None
+    test = subject.data.test
+    step = max(1, len(test) // _PARITY_IMAGES)
+    photos = [test.root / path for path in test.paths[::step][:_PARITY_IMAGES]]
+    return check_parity(subject.predictor, content, photos)
+
+
+def _note_in_run(run: RunDirectory, path: Path, chosen: Candidate) -> None:
+    entry = {"path": str(path), "recipe": chosen.recipe, "bytes": chosen.bytes}
+    with run.lock():
+        manifest = run.read_manifest()
+        others = [item for item in manifest.exports if item["path"] != entry["path"]]
+        run.write_manifest(replace(manifest, exports=(*others, entry)))
