@@ -19,7 +19,7 @@ __all__ = ["DemoSource", "demo_request", "demo_source", "is_demo_run", "stored_s
 
 _MARK = "demo:"  # what a run's request names as its data
 
-_BUDGET_SECONDS = 300.0  # nobody tries a tool for longer; on a slow machine it trains less
+_BUDGET_SECONDS = 240.0  # with the export, nobody waits longer; on a slow machine it trains less
 _DEFECTIVE = 0.5  # the annotators' probability of a defect from which a cell counts as defective
 
 
@@ -78,7 +78,7 @@ def demo_request(
         name: `elpv` or `digits`.
         source: from `demo_source`.
         backbone: name of a backbone.
-        options: of the command line: budget (five minutes where None), seed, device, cache_dir.
+        options: of the command line: budget (four minutes where None), seed, device, cache_dir.
     """
     return TrainRequest(
         data=f"{_MARK}{name}",

@@ -82,6 +82,7 @@ def train_run(
         return run
     # Everything that can be wrong with the request is found before an image is read.
     backbone, head, schedule = check_request(request)
+    request = request.with_absolute_paths(backbone.weights)
 
     from tfxfer.device import prepare_device
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
+from collections.abc import Collection
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -94,6 +95,24 @@ class TrainRequest:
                 "training: expected a budget, which chooses views, depth and epochs, or those. "
                 f"Received: budget_seconds={self.budget_seconds:g} and {', '.join(given)}."
             )
+
+    def with_absolute_paths(self, sources: Collection[str] = ()) -> Self:
+        """Returns the same for every working directory: a run is gone on with from any.
+
+        Args:
+            sources: names of the backbone's weights, which are no paths.
+        """
+
+        def absolute(name: str, words: Collection[str] = ()) -> str:
+            path = Path(name).expanduser()
+            return name if name in words or not path.exists() else str(path.absolute())
+
+        return replace(
+            self,
+            data=absolute(self.data),
+            weights=absolute(self.weights, ("default", "none", *sources)),
+            cache_dir=None if self.cache_dir is None else absolute(self.cache_dir),
+        )
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:

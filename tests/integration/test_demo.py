@@ -35,7 +35,7 @@ def small_demo(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
 
     def demo_request(*args: Any, **options: Any) -> Any:
         request = whole_request(*args, **options)
-        assert request.budget_seconds == 300
+        assert request.budget_seconds == 240
         return replace(
             request,
             weights=str(weights),
@@ -49,6 +49,8 @@ def small_demo(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
     monkeypatch.setattr(tfxfer.demo, "demo_source", demo_source)
     monkeypatch.setattr(tfxfer.demo, "demo_request", demo_request)
     monkeypatch.setattr("tfxfer.cli.demo._BACKBONE", "double_vivid")
+    # What 16 images and one epoch teach loses any amount of points.
+    monkeypatch.setattr("tfxfer_edge.exports.judge", lambda *_: (True, ""))
 
 
 def test_demo(small_demo: None, tfxfer: Run, tmp_path: Path) -> None:
@@ -61,7 +63,9 @@ def test_demo(small_demo: None, tfxfer: Run, tmp_path: Path) -> None:
     predicted = tfxfer(*words, "--json")
     assert predicted.code == 0, predicted.stderr
     assert set(predicted.document[0]["scores"]) == set("0123456789")
+    assert words[1].endswith(".tflite")
     document = json.loads((out / "run.json").read_text())
+    assert [item["path"] for item in document["exports"]] == [words[1]]
     assert document["request"]["data"] == "demo:digits"
     assert document["request"]["flip"] is False
 
@@ -70,6 +74,7 @@ def test_demo(small_demo: None, tfxfer: Run, tmp_path: Path) -> None:
     assert done.code == 0, done.stderr
     assert "CC BY-NC-SA" in done.stderr
     assert done.document["labels"] == ["defective", "functional"]
+    assert Path(done.document["exports"][0]["path"]).is_file()
     assert done.document["request"]["flip"] is True
     assert done.document["request"]["data"] == "demo:elpv"
 
@@ -95,6 +100,27 @@ def test_demo(small_demo: None, tfxfer: Run, tmp_path: Path) -> None:
     assert done.code == 1
     assert "'thesis.txt', which is no run" in done.error
     assert [path.name for path in foreign.iterdir()] == ["thesis.txt"]
+
+
+def test_demo_of_what_no_file_is_good_enough_for(
+    small_demo: None, tfxfer: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfxfer_edge.exports.judge", lambda *_: (False, "loses too much"))
+    done = tfxfer("demo", "--data", "digits", "--out", tmp_path / "demo", "--json")
+    assert done.code == 3
+    assert done.document["error"]["type"] == "GateError"
+    assert done.document["metrics"]["test"]["accuracy"]["value"] >= 0
+    assert not list((tmp_path / "demo" / "export").iterdir())
+
+
+def test_demo_without_the_tools(
+    small_demo: None, tfxfer: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfxfer.cli.demo.entry_points", lambda group: [])
+    done = tfxfer("demo", "--data", "digits", "--out", tmp_path / "demo", "--json")
+    assert done.code == 0, done.stderr
+    assert done.document["exports"] == []
+    assert "pip install tfxfer-edge" in done.stderr
 
 
 def test_demo_without_its_photos(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from importlib.metadata import entry_points
 from typing import Any
 
 import click
@@ -10,7 +12,11 @@ import click
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.cli.train import run_training, training_options
 
-__all__ = ["command"]
+__all__ = ["EXPORTERS", "command"]
+
+EXPORTERS = "tfxfer.exporters"
+"""Entry-point group of what makes a run a file for the phone: a function that takes the `Output` of
+a command, the run and options, draws its table, and returns its document."""
 
 _BACKBONE = "efficientnet_lite0"
 
@@ -26,18 +32,19 @@ _BACKBONE = "efficientnet_lite0"
 )
 @training_options
 def command(output: Output, *, out: str, data: str, overwrite: bool, **options: Any) -> None:
-    """Train on real images that came with pip: the whole job in one line.
+    """Train on real images that came with pip, and export for a phone: the whole job in one line.
 
     EfficientNet-Lite0 and its weights came with pip, too: it needs no network. The run at --out is
     replaced if it is an earlier demo's.
     """
     started = time.monotonic()
     from tfxfer.demo import demo_request, demo_source, is_demo_run
+    from tfxfer.run import RunDirectory
 
     source = demo_source(data)
     for line in source.remarks:
         output.print(line)
-    run_training(
+    document = run_training(
         output,
         demo_request(data, source, backbone=_BACKBONE, options=options),
         out,
@@ -45,4 +52,23 @@ def command(output: Output, *, out: str, data: str, overwrite: bool, **options: 
         overwrite=overwrite or is_demo_run(out),
         source=source.source,
     )
-    output.show(f"try it:  tfxfer predict {out} {source.example}")
+    model = out
+    export = _find_exporter()
+    if export is None:
+        output.emit(document)
+        output.print("a file for the phone takes tfxfer-edge: pip install tfxfer-edge")
+    else:
+        try:
+            made = export(output, out, quick=True)
+        finally:
+            output.emit(RunDirectory.open(out).read_manifest().to_dict())
+        model = next(x["path"] for x in made["candidates"] if x["recipe"] == made["chosen"])
+    output.print(f"took {time.monotonic() - started:.0f} s in all")
+    output.show(f"try it:  tfxfer predict {model} {source.example}")
+
+
+def _find_exporter() -> Callable[..., dict[str, Any]] | None:
+    for point in entry_points(group=EXPORTERS):
+        found: Callable[..., dict[str, Any]] = point.load()
+        return found
+    return None

@@ -102,7 +102,9 @@ def command(output: Output, *, data: str | None, out: str, resume: bool, **optio
         _refuse_other_data(data, request.data)
         if manifest.status == "done":
             output.print(f"run {out!r} is done: nothing is left to train")
-            finish(output, run)
+            document = run.read_manifest().to_dict()
+            output.emit(document)
+            show_result(output, run, document)
             return
         source = stored_source(request.data)
     else:
@@ -118,7 +120,7 @@ def command(output: Output, *, data: str | None, out: str, resume: bool, **optio
             cache=not options.pop("no_cache"),
             **options,
         )
-    run_training(
+    document = run_training(
         output,
         request,
         out,
@@ -127,6 +129,7 @@ def command(output: Output, *, data: str | None, out: str, resume: bool, **optio
         source=source,
         started=started,
     )
+    output.emit(document)
 
 
 def _refuse_options() -> None:
@@ -164,8 +167,8 @@ def run_training(
     overwrite: bool = False,
     resume: bool = False,
     source: Any = None,
-) -> None:
-    """Trains, shows what happens, and emits `run.json`."""
+) -> dict[str, Any]:
+    """Trains, shows what happens, and returns `run.json`, which the command emits."""
     from tfxfer.data import read_source
     from tfxfer.job import train_run
     from tfxfer.request import check_place, check_request
@@ -200,15 +203,10 @@ def run_training(
             on_plan=lambda lines: show_plan(output, lines),
             on_audit=lambda data: show_audit(output, data),
         )
-    finish(output, run)
-    output.print(f"took {time.monotonic() - started:.0f} s")
-
-
-def finish(output: Output, run: Any) -> None:
-    """Emits `run.json` and shows what it says of the test."""
-    document = run.read_manifest().to_dict()
-    output.emit(document)
+    document: dict[str, Any] = run.read_manifest().to_dict()
     show_result(output, run, document)
+    output.print(f"took {time.monotonic() - started:.0f} s")
+    return document
 
 
 def show_audit(output: Output, data: Any) -> None:

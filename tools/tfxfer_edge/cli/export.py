@@ -107,7 +107,11 @@ def command(output: Output, *, model: str, labels_file: str | None, **options: A
 
     RUN_OR_MODEL is a run, a .keras or legacy .h5 file, or a SavedModel folder.
     """
-    output.emit(run_export(output, model, labels=read_labels(labels_file), **options))
+    try:
+        output.emit(run_export(output, model, labels=read_labels(labels_file), **options))
+    except GateError as error:
+        output.emit(getattr(error, "document", {}))
+        raise
 
 
 def run_export(output: Output, model: str, **options: Any) -> dict[str, Any]:
@@ -123,15 +127,17 @@ def run_export(output: Output, model: str, **options: Any) -> dict[str, Any]:
     """
     output.print("starting TensorFlow")
     with quiet_native():
+        import tensorflow as tf
+
+        tf.config.list_logical_devices()  # speaks of the processor, once
+
         from tfxfer_edge.exports import export
     output.check_interrupt()
     with output.progress() as progress:
         try:
             result = export(model, progress=progress, say=output.detail, **options)
         except GateError as error:
-            document: dict[str, Any] = getattr(error, "document", {})
-            output.emit(document)
-            show_candidates(output, document)
+            show_candidates(output, getattr(error, "document", {"candidates": []}))
             raise
     show_candidates(output, result.document)
     _show_parity(output, result.document["parity"])
