@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import time
@@ -30,8 +31,9 @@ class Latency:
         threads: of the interpreter.
         load_ms: reading it and allocating tensors, median of the rounds.
         median_ms: of one image.
-        p95_ms: 95th percentile of one image.
-        peak_memory_bytes: of a process that does nothing else, Python and the runtime included.
+        p95_ms: 95th percentile of one image; NaN where a phone's program does not tell.
+        peak_memory_bytes: of a process that does nothing else, Python and the runtime included; on
+            a phone what the model adds, None where its program does not tell.
     """
 
     path: str
@@ -40,13 +42,14 @@ class Latency:
     load_ms: float
     median_ms: float
     p95_ms: float
-    peak_memory_bytes: int
+    peak_memory_bytes: int | None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the document of `tfxfer benchmark`."""
         values = asdict(self)
         median, p95 = values.pop("median_ms"), values.pop("p95_ms")
-        return {**values, "latency_ms": {"median": median, "p95": p95}}
+        told = None if math.isnan(p95) else p95
+        return {**values, "latency_ms": {"median": median, "p95": told}}
 
 
 def measure(
