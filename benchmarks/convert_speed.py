@@ -2,15 +2,14 @@
 
 MobileNetV2 1.0 at 224 px, 100 calibration images, everything included; alternating, medians.
 
-    python benchmarks/convert_speed.py [--weights FILE] [--repeats 3] [--json FILE]
+    python benchmarks/convert_speed.py [--weights FOLDER] [--repeats 3] [--json FILE]
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,22 +17,24 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+sys.path.insert(0, str(Path(__file__).parent))
+
+from record import make_parser, print_table, write_record
 
 BARS = {"quantizer": 5.0, "converter": 3.0}  # times faster than from_keras_model
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--weights", type=Path, help="of MobileNetV2 without its top; or random")
+    parser = make_parser(__doc__, name="convert_speed")
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="where to write the figures")
     options = parser.parse_args()
 
     import numpy as np
 
-    model = build(options.image_size, options.weights)
+    weights = options.weights / "mobilenet_v2_1.0_224_notop.weights.h5"
+    model = build(options.image_size, weights if weights.is_file() else None)
     rng = np.random.default_rng(0)
     side = options.image_size // 16
     coarse = rng.uniform(0, 255, (options.images, side, side, 3))
@@ -66,18 +67,26 @@ def main() -> None:
         }
         for name in ways
     ]
-    print(f"\n{'way':18} {'seconds':>8} {'bytes':>10} {'faster':>7} {'bar':>5}")
-    for row in rows:
-        print(
-            f"{row['way']:18} {row['seconds']:8.2f} {row['bytes']:10,} "
-            f"{row['times_faster']:6.2f}x {row['bar'] or '':>5}"
-        )
-    if options.json:
-        document = {"images": options.images, "image_size": options.image_size, "rows": rows}
-        options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    print_table(
+        ("way", "seconds", "bytes", "times faster", "bar"),
+        [
+            (
+                row["way"],
+                f"{row['seconds']:.2f}",
+                f"{row['bytes']:,}",
+                f"{row['times_faster']:.2f}",
+                row["bar"] or "",
+            )
+            for row in rows
+        ],
+    )
+    write_record(
+        options.json, {"images": options.images, "image_size": options.image_size, "rows": rows}
+    )
 
 
-def build(image_size: int, weights: Path | None) -> Any:
+def build(image_size: int, weights: Path | None, *, outputs: int = 1000) -> Any:
+    """Returns MobileNetV2 1.0 with a classifier; random weights where there is no file."""
     import keras
 
     keras.utils.set_random_seed(0)
@@ -86,7 +95,7 @@ def build(image_size: int, weights: Path | None) -> Any:
     base = keras.applications.MobileNetV2(
         input_tensor=x, include_top=False, weights=weights, pooling="avg"
     )
-    return keras.Model(pixels, keras.layers.Dense(1000, activation="softmax")(base.output))
+    return keras.Model(pixels, keras.layers.Dense(outputs, activation="softmax")(base.output))
 
 
 def ours(model: Any, pixels: Any, engine: Any) -> bytes:

@@ -15,6 +15,7 @@ TfxferError                     70  a fault of ours unless a subclass says other
 ├── RunError         OSError     1  a run directory that is missing, taken or unreadable
 ├── StorageError     OSError     1  the disk is full or not writable
 ├── DeviceError      RuntimeError 1 the device asked for is not there
+├── SetupError       RuntimeError 1 what is installed is missing a part, or does not fit together
 └── GateError        RuntimeError 3 a quality gate was not met
 """
 
@@ -32,6 +33,7 @@ __all__ = [
     "PluginImportError",
     "RunError",
     "ScheduleError",
+    "SetupError",
     "StorageError",
     "TfxferError",
     "UnknownBackboneError",
@@ -126,6 +128,12 @@ class StorageError(TfxferError, OSError):
 
 class DeviceError(TfxferError, RuntimeError):
     """The device asked for is not there."""
+
+    exit_code = 1
+
+
+class SetupError(TfxferError, RuntimeError):
+    """Something that is installed does not fit, or something needed is not there."""
 
     exit_code = 1
 

@@ -32,7 +32,7 @@ _BACKBONE = "efficientnet_lite0"
 )
 @training_options
 def command(output: Output, *, out: str, data: str, overwrite: bool, **options: Any) -> None:
-    """Train on real images that came with pip, and export for a phone: the whole job in one line.
+    """Train on real images from pip, and export for a phone: the whole job in one line.
 
     EfficientNet-Lite0 and its weights came with pip, too: it needs no network. The run at --out is
     replaced if it is an earlier demo's.

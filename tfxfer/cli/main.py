@@ -30,8 +30,10 @@ from tfxfer.storage import describe_storage_error, to_json
 __all__ = ["COMMANDS", "cli", "main", "run"]
 
 COMMANDS: Mapping[str, str] = {
-    "demo": "Train on real images that came with pip: the whole job in one line.",
+    "demo": "Train on real images from pip, and export for a phone: the whole job in one line.",
+    "doctor": "Say what is installed, what does not fit together, and the remedy.",
     "evaluate": "Measure a run or a model file on labelled images.",
+    "plugin": "Start a plugin of your own, or check one.",
     "plugins": "List backbones, heads and commands, and where they come from.",
     "predict": "Label images.",
     "train": "Train a model on labelled images.",

@@ -1,0 +1,218 @@
+"""`tfxfer plugin new` and `tfxfer plugin check`: what a plugin's author types."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import click
+
+from tfxfer.cli.output import Output, tfxfer_command
+from tfxfer.cli.types import TIME
+from tfxfer.contract import Component
+from tfxfer.errors import GateError, PluginError, UnknownPluginError, UsageError
+from tfxfer.registry import Registry
+
+__all__ = ["command"]
+
+_KINDS = ("backbone", "head")
+_MARKS = {"passed": "✓", "failed": "✗", "waived": "~", "not_applicable": "-", "not_run": "?"}
+_COLOURS = {"passed": "green", "failed": "red", "waived": "yellow"}
+
+
+@click.group("plugin")
+@click.option("--json", "as_json", is_flag=True, help="The same after the subcommand.")
+@click.option("-v", "--verbose", "verbosity", count=True, help="The same after the subcommand.")
+@click.pass_context
+def command(ctx: click.Context, *, as_json: bool, verbosity: int) -> None:
+    """Start a plugin of your own, or check one."""
+    given = {"as_json": as_json, "verbosity": verbosity}
+    ctx.default_map = dict.fromkeys(("check", "new"), given)
+
+
+@tfxfer_command("new")
+@click.argument("name")
+@click.option("--kind", type=click.Choice(_KINDS), default="backbone", show_default=True)
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to write; NAME in this one by default.",
+)
+def new(output: Output, *, name: str, kind: str, folder: Path | None) -> None:
+    """Write a whole plugin, which passes its own check. NAME is for pip: tfxfer-mynet."""
+    from tfxfer.scaffold import plan_scaffold, write_scaffold
+
+    plan = plan_scaffold(name, kind=kind)
+    taken = [c for c in output.registry.list() if (c.kind, c.name) == (kind, plan.component)]
+    if taken:
+        raise UsageError(
+            f"{kind} {plan.component!r}: expected a name that no installed distribution has. "
+            f"Received: name={name!r}, which {taken[0].origin} brings. Choose another."
+        )
+    target = folder if folder is not None else Path(plan.distribution)
+    files = write_scaffold(plan, target)
+    lines = (
+        f"cd {target}",
+        "pip install -e .",
+        f"tfxfer plugin check {plan.component}",
+    )
+    output.emit(
+        {
+            "kind": kind,
+            "name": plan.component,
+            "distribution": plan.distribution,
+            "module": plan.module,
+            "path": target,
+            "files": files,
+            "next": lines,
+        }
+    )
+    output.show(f"Wrote {target}: {', '.join(files)}")
+    output.print("Next:")
+    for line in lines:
+        output.print(f"  {line}")
+
+
+@tfxfer_command("check")
+@click.argument("name")
+@click.option("--kind", type=click.Choice(_KINDS), help="Needed where a name is both.")
+@click.option(
+    "--weights",
+    metavar="PATH|SOURCE|none",
+    default="none",
+    show_default=True,
+    help="Of a backbone. Random weights need no network.",
+)
+@click.option(
+    "--image-size",
+    type=click.IntRange(min=1),
+    metavar="PX",
+    help="Of a backbone; the smallest it takes by default.",
+)
+@click.option(
+    "--waive",
+    "waivers",
+    metavar="CHECK=REASON",
+    multiple=True,
+    help="A check that may fail, and why. Repeatable.",
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=TIME,
+    default="60s",
+    show_default=True,
+    help="How long the import may take.",
+)
+def check(
+    output: Output,
+    *,
+    name: str,
+    kind: str | None,
+    weights: str,
+    image_size: int | None,
+    waivers: tuple[str, ...],
+    timeout_s: float,
+) -> None:
+    """Run the conformance kit on an installed backbone or head."""
+    from tfxfer.isolation import find_fault
+
+    registry = output.registry
+    component = _find(registry, name, kind)
+    reasons = dict(_split_waiver(text) for text in waivers)
+    if component.kind == "head" and (weights != "none" or image_size is not None):
+        raise UsageError(
+            f"head {name!r}: expected --weights and --image-size for backbones only. "
+            f"Received: weights={weights!r}, image_size={image_size}. Leave them out."
+        )
+    # In a process of its own: what hangs or crashes at import must not do so here.
+    fault = find_fault(component, timeout_s=timeout_s)
+    if fault is not None:
+        raise PluginError(fault)
+
+    from tfxfer.testing.check import Result
+    from tfxfer.testing.kits import examine_backbone, examine_head, run_report
+
+    def show(result: Result) -> None:
+        output.check_interrupt()
+        _show(output, result)
+
+    if component.kind == "head":
+        examination = examine_head(name, waivers=reasons, component=component, registry=registry)
+    else:
+        examination = examine_backbone(
+            name,
+            waivers=reasons,
+            weights=weights,
+            image_size=image_size,
+            component=component,
+            registry=registry,
+        )
+    report = run_report(examination, show)
+    output.emit(report.to_dict())
+    counts = [result.outcome for result in report.results]
+    summary = ", ".join(
+        f"{counts.count(outcome)} {outcome.replace('_', ' ')}" for outcome in dict.fromkeys(counts)
+    )
+    output.show(f"{component.kind} {report.name} [{component.origin}]: {summary}")
+    if not report.ok:
+        raise GateError(
+            f"{component.kind} {report.name!r}: expected every check to pass. "
+            f"Received: failed={', '.join(report.failed)}. Mend it, or waive a check with a "
+            f"reason: --waive {report.failed[0]}='…' [{component.origin}]"
+        )
+
+
+command.add_command(new)
+command.add_command(check)
+
+
+def _show(output: Output, result: object) -> None:
+    from tfxfer.testing.check import Result
+
+    assert isinstance(result, Result)
+    if output.stdout.isatty():
+        mark = click.style(_MARKS[result.outcome], fg=_COLOURS.get(result.outcome))
+        output.show(f"{mark} {result.name:<20} {result.description}")
+    else:
+        output.show(f"{result.outcome:<14}  {result.name:<20}  {result.seconds:6.1f} s")
+    if result.message and (result.outcome == "failed" or output.verbosity):
+        output.print(f"  {result.name}: {result.message}")
+
+
+def _find(registry: Registry, name: str, kind: str | None) -> Component:
+    """Returns the component that a name or `prefix:handle` means."""
+    components = registry.list()
+    prefix = name.partition(":")[0]
+    found = [c for c in components if c.name in (name, prefix) and kind in (None, c.kind)]
+    kinds = sorted({c.kind for c in found} - {"command"})
+    if found and not kinds:
+        raise UsageError(
+            f"command {name!r}: expected a backbone or a head, which have a kit. "
+            f"Received: a command of {found[0].origin}. Test it with pytest."
+        )
+    if len(kinds) > 1:
+        raise UsageError(
+            f"plugin {name!r}: expected --kind, since it names a backbone and a head. "
+            "Received: none. Add --kind backbone or --kind head."
+        )
+    if not found:
+        names = sorted({c.name for c in components if c.kind != "command"})
+        close = difflib.get_close_matches(name, names, n=3)
+        hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+        raise UnknownPluginError(
+            f"no {kind or 'backbone or head'} named {name!r}.{hint} Of a plugin in this folder: "
+            "pip install -e . To list all: tfxfer plugins"
+        )
+    component = next(c for c in found if c.kind != "command")
+    if component.status != "ok":
+        # Loading says best what is in conflict or missing, and what to do about it.
+        load = registry.load_backbone if component.kind == "backbone" else registry.load_head
+        load(name)
+    return component
+
+
+def _split_waiver(text: str) -> tuple[str, str]:
+    name, _, reason = text.partition("=")
+    return name.strip(), reason.strip()

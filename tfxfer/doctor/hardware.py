@@ -1,0 +1,145 @@
+"""What lies outside Python's packages: GPUs, libusb, disks and caches."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from tfxfer.doctor.environment import Cache, Volume
+
+__all__ = ["find_caches", "find_gpus", "find_libusb", "find_volumes", "locate_keras_home"]
+
+_LIBUSB = "libusb-1.0.so.0"
+_NVIDIA = Path("/proc/driver/nvidia/gpus")
+_WALK_FILES, _WALK_S = 50_000, 1.0
+
+
+def find_gpus(*, driver: Path = _NVIDIA, timeout_s: float = 10.0) -> tuple[str, ...]:
+    """Returns the names of the NVIDIA GPUs that the driver shows; TensorFlow need not see them."""
+    program = shutil.which("nvidia-smi")
+    if program is not None:
+        try:
+            done = subprocess.run(  # noqa: S603 - what PATH has under that name
+                [program, "--query-gpu=name", "--format=csv,noheader"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                errors="replace",
+                timeout=timeout_s,
+                check=False,
+            )
+            if done.returncode == 0:
+                lines = [line.strip() for line in done.stdout.splitlines()]
+                return tuple(x for x in lines if x and not x.startswith("No devices"))
+        except (OSError, subprocess.TimeoutExpired):
+            pass  # a driver that hangs: its own folder still tells
+    return tuple(_read_driver(driver))
+
+
+def _read_driver(driver: Path) -> Iterator[str]:
+    for path in sorted(driver.glob("*/information")):
+        try:
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            continue
+        models = [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]
+        yield from models or ["NVIDIA GPU"]
+
+
+def find_libusb() -> str | None:
+    """Loads libusb as `tfxfer-edge` does and returns where from: `system` or `libusb-package`."""
+    if _is_loadable(_LIBUSB):
+        return "system"
+    try:
+        path = importlib.import_module("libusb_package").get_library_path()
+    except Exception:  # noqa: BLE001 - a package that is broken brings no library
+        return None
+    return "libusb-package" if path is not None and _is_loadable(str(path)) else None
+
+
+def _is_loadable(library: str) -> bool:
+    try:
+        ctypes.CDLL(library, ctypes.RTLD_GLOBAL)
+    except OSError:
+        return False
+    return True
+
+
+def locate_keras_home(variables: Mapping[str, str]) -> Path:
+    """Returns the folder of Keras's settings and downloads, as Keras itself chooses it."""
+    if variables.get("KERAS_HOME"):
+        return Path(os.path.expanduser(variables["KERAS_HOME"]))  # noqa: PTH111 - never raises
+    home = _find_home()
+    return (home if os.access(home, os.W_OK) else Path("/tmp")) / ".keras"  # noqa: S108
+
+
+def find_volumes(variables: Mapping[str, str]) -> tuple[Volume, ...]:
+    """Returns how much room there is where we, Keras and TensorFlow write; each disk once."""
+    places = {
+        "the current folder": Path(),
+        "temporary files": _find_temporary(),
+        "Keras's downloads": locate_keras_home(variables),
+    }
+    found: dict[int, Volume] = {}
+    for use, folder in places.items():
+        try:
+            # What is not there yet will be made on the disk of its nearest parent.
+            folder = folder.absolute()
+            folder = next(path for path in (folder, *folder.parents) if path.exists())
+            device, free_bytes = folder.stat().st_dev, shutil.disk_usage(folder).free
+        except (OSError, StopIteration):
+            continue
+        other = found.get(device)
+        both = f"{other.use}, {use}" if other else use
+        found[device] = Volume(both, other.path if other else str(folder), free_bytes)
+    return tuple(found.values())
+
+
+def find_caches(variables: Mapping[str, str]) -> tuple[Cache, ...]:
+    """Returns the folders of downloads and of activations that exist, with their sizes."""
+    home, temporary = _find_home(), _find_temporary()
+    shared = Path(variables.get("XDG_CACHE_HOME") or home / ".cache")
+    places = [
+        ("Keras", locate_keras_home(variables)),
+        ("TensorFlow Hub", Path(variables.get("TFHUB_CACHE_DIR") or temporary / "tfhub_modules")),
+        ("Kaggle Hub", Path(variables.get("KAGGLEHUB_CACHE") or home / ".cache" / "kagglehub")),
+        ("tfxfer", shared / "tfxfer"),
+        # A training that was killed outright leaves its activations behind.
+        *(("activations", folder) for folder in sorted(temporary.glob("tfxfer-cache-*"))),
+    ]
+    return tuple(_measure(name, folder) for name, folder in places if folder.is_dir())
+
+
+def _find_home() -> Path:
+    return Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home raises where there is none
+
+
+def _find_temporary() -> Path:
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError:  # it tries to write, and the disk may be full
+        return Path(os.environ.get("TMPDIR") or "/tmp")  # noqa: S108 - as tempfile itself does
+
+
+def _measure(name: str, folder: Path) -> Cache:
+    """Adds up the files of a folder; gives up where there are too many to wait for."""
+    size_bytes = files = 0
+    end_s = time.monotonic() + _WALK_S
+    for parent, _, names in os.walk(folder):
+        for file in names:
+            try:
+                size_bytes += os.lstat(os.path.join(parent, file)).st_size  # noqa: PTH118 - many
+            except OSError:
+                continue
+        files += len(names)
+        if files > _WALK_FILES or time.monotonic() > end_s:
+            return Cache(name, str(folder), size_bytes, is_complete=False)
+    return Cache(name, str(folder), size_bytes)

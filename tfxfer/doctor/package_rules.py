@@ -1,0 +1,303 @@
+"""What does not fit together among the installed packages. Reads metadata only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from tfxfer.contract import normalise_name
+from tfxfer.doctor.environment import TENSORFLOWS, Demand, Environment
+from tfxfer.doctor.problem import Problem, Rule
+from tfxfer.doctor.versions import (
+    FOLLOWERS,
+    SUPPORTED,
+    find_versions,
+    follow_tensorflow,
+    format_specifiers,
+    install_line,
+)
+
+__all__ = ["RULES", "check_requirements"]
+
+_FIRST_PYTHON = (3, 11)
+_LAST_PYTHON = (3, 13)  # TensorFlow 2.21 has no wheels for a later one
+_METADATA_PYTHON = (3, 11)  # tflite-support 0.4.4 has no wheels for a later one
+_METADATA = '"tfxfer-edge[metadata]"'
+_MODEL_MAKERS = ("mediapipe-model-maker", "tflite-model-maker")
+
+
+def check_python(environment: Environment) -> Iterator[Problem]:
+    """Python that tfxfer, or any TensorFlow it works with, is not made for."""
+    if not _has_fit_python(environment):
+        is_old = environment.python_minor < _FIRST_PYTHON
+        expected = "3.11 or newer" if is_old else "3.11 to 3.13, which TensorFlow has wheels for"
+        yield Problem(
+            f"Python: expected {expected}. Received: Python {environment.python}.",
+            _new_environment(environment, "tfxfer"),
+            mends=frozenset({"tensorflow"}),
+        )
+
+
+def _has_fit_python(environment: Environment) -> bool:
+    found = environment.python_minor
+    return found >= _FIRST_PYTHON and (found <= _LAST_PYTHON or environment.tensorflow is not None)
+
+
+def check_supported(environment: Environment) -> Iterator[Problem]:
+    """TensorFlow or Keras that is absent, or not one that tfxfer works with."""
+    if not _has_fit_python(environment):
+        return  # no line would bring them
+    for name, versions in SUPPORTED.items():
+        found = environment.version(name)
+        if found is not None and SpecifierSet(versions).contains(found, prereleases=True):
+            continue
+        followers = {
+            follower.replace("-", "_"): versions
+            for follower in FOLLOWERS
+            if name == "tensorflow"
+            and (theirs := environment.version(follower)) is not None
+            and not SpecifierSet(versions).contains(theirs, prereleases=True)
+        }
+        yield Problem(
+            f"{name}: expected {versions}. Received: {found or 'none'}.",
+            install_line(environment, name, **followers),
+            mends=frozenset({name, *(each.replace("_", "-") for each in followers)}),
+        )
+
+
+def check_duplicates(environment: Environment) -> Iterator[Problem]:
+    """Several distributions that install one module over one another."""
+    found = [name for name in TENSORFLOWS if name in environment.packages]
+    if environment.platform == "win32" and found[:1] == ["tensorflow"]:
+        found = [name for name in found if name != "tensorflow-intel"]  # a part of it there
+    if len(found) > 1:
+        listed = ", ".join(f"{name} {environment.packages[name].version}" for name in found)
+        # What is uninstalled takes the other's files along: both must go.
+        yield Problem(
+            f"tensorflow: expected one distribution of it. Received: {listed}.",
+            f"pip uninstall -y {' '.join(found)} && {install_line(environment, 'tensorflow')}",
+            mends=frozenset(found),
+        )
+
+
+def check_model_makers(environment: Environment) -> Iterator[Problem]:
+    """The former trainers, which are held to a TensorFlow before Keras 3."""
+    for name in _MODEL_MAKERS:
+        if name in environment.packages:
+            yield Problem(
+                f"{name} {environment.packages[name].version}: expected not to be here, it is "
+                "held to a TensorFlow before 2.16. Received: both in one environment.",
+                f"pip uninstall -y {name}",
+                mends=frozenset({name}),
+            )
+
+
+def check_tflite_support(environment: Environment) -> Iterator[Problem]:
+    """What writes metadata: one version, of one Python, with an old protobuf."""
+    package = environment.packages.get("tflite-support")
+    is_wanted = package is not None or "tfxfer-edge" in environment.packages
+    if not is_wanted:
+        return
+    tensorflow = environment.version("tensorflow")
+    is_late = tensorflow is not None and tensorflow >= Version("2.20.dev0")
+    older = {
+        name.replace("-", "_"): ">=2.19,<2.20"
+        for name in ("tensorflow", *FOLLOWERS)
+        if name in environment.packages or name == "tensorflow"
+    }
+    if environment.python_minor > _METADATA_PYTHON:
+        yield Problem(
+            "metadata for phones: expected Python 3.11, which tflite-support 0.4.4 is made for. "
+            f"Received: Python {environment.python}.",
+            _new_environment(environment, _METADATA),
+            severity="note",
+            mends=frozenset({"tflite-support"}),
+        )
+    elif package is None:
+        line = install_line(environment, **older) if is_late else "pip install"
+        received = f"none, beside tensorflow {tensorflow}" if is_late else "none"
+        yield Problem(
+            f"metadata for phones: expected tflite-support 0.4.4. Received: {received}.",
+            f"{line} {_METADATA}",
+            severity="note",
+        )
+    elif package.version != "0.4.4":
+        yield Problem(
+            f"tflite-support: expected 0.4.4. Received: {package.version}.",
+            install_line(environment, tflite_support="==0.4.4"),
+            mends=frozenset({"tflite-support"}),
+        )
+    elif is_late:
+        pins = {**older, "tflite_support": "==0.4.4", "protobuf": ">=3.20.3,<4"}
+        yield Problem(
+            "tflite-support 0.4.4 needs protobuf < 4: expected tensorflow 2.19. "
+            f"Received: tensorflow {tensorflow}.",
+            install_line(environment, **pins),
+            mends=frozenset(name.replace("_", "-") for name in pins),
+        )
+    else:
+        yield from _check_protobuf(environment)
+
+
+def _check_protobuf(environment: Environment) -> Iterator[Problem]:
+    protobuf, onnx = environment.version("protobuf"), environment.version("onnx")
+    pins = {"protobuf": ">=3.20.3,<4"}
+    found = []
+    if protobuf is not None and protobuf >= Version("4.dev0"):
+        found.append(f"protobuf {protobuf}")
+    if onnx is not None and onnx >= Version("1.18.dev0"):
+        found.append(f"onnx {onnx}, which needs protobuf 4")
+        pins["onnx"] = ">=1.17,<1.18"
+    if found:
+        yield Problem(
+            f"tflite-support 0.4.4: expected protobuf < 4. Received: {' and '.join(found)}.",
+            install_line(environment, **pins),
+            mends=frozenset(pins),
+        )
+
+
+def check_followers(environment: Environment) -> Iterator[Problem]:
+    """Packages that must have TensorFlow's minor version."""
+    tensorflow = environment.version("tensorflow")
+    supported = SpecifierSet(SUPPORTED["tensorflow"])
+    if tensorflow is None or not supported.contains(tensorflow, prereleases=True):
+        return
+    for name in FOLLOWERS:
+        found = environment.version(name)
+        if found is not None and found.release[:2] != tensorflow.release[:2]:
+            yield Problem(
+                f"{name}: expected {follow_tensorflow(tensorflow)}, like tensorflow {tensorflow}. "
+                f"Received: {found}.",
+                install_line(environment, name),
+                mends=frozenset({name}),
+            )
+
+
+def check_hub(environment: Environment) -> Iterator[Problem]:
+    """tensorflow-hub, which imports what setuptools no longer has."""
+    hub, setuptools = environment.version("tensorflow-hub"), environment.version("setuptools")
+    if hub is None or hub > Version("0.16.1"):
+        return
+    if setuptools is None or setuptools >= Version("81.dev0"):
+        yield Problem(
+            f"tensorflow-hub {hub} imports pkg_resources: expected setuptools < 81. "
+            f"Received: {setuptools or 'none'}.",
+            'pip install "setuptools<81"',
+            mends=frozenset({"setuptools", "tensorflow-hub"}),
+        )
+
+
+def check_quantizer(environment: Environment) -> Iterator[Problem]:
+    """The quantizer under its former name."""
+    packages = environment.packages
+    if "tfxfer-edge" not in packages or "litert-quantizer" in packages:
+        return
+    if "ai-edge-quantizer" in packages:
+        yield Problem(
+            "quantizer: expected litert-quantizer. Received: ai-edge-quantizer "
+            f"{packages['ai-edge-quantizer'].version}, its former name.",
+            "pip uninstall -y ai-edge-quantizer && "
+            + install_line(environment, "litert-quantizer"),
+            mends=frozenset({"litert-quantizer"}),
+        )
+
+
+def check_mediapipe(environment: Environment) -> Iterator[Problem]:
+    """A MediaPipe older than what exports are tried with."""
+    found = environment.version("mediapipe")
+    if found is not None and found < Version("1.2"):
+        yield Problem(
+            f"mediapipe: expected >=1.2, which exports are tried with. Received: {found}.",
+            'pip install "mediapipe>=1.2"',
+            severity="note",
+        )
+
+
+def check_strenum(environment: Environment) -> Iterator[Problem]:
+    """A backport whose later versions say that they are not for this Python."""
+    found = environment.version("backports-strenum")
+    if found is not None and found > Version("1.2.8") and environment.python_minor >= (3, 11):
+        yield Problem(
+            f"backports.strenum: expected 1.2.8. Received: {found}, whose metadata forbids Python "
+            "3.11: it works, but pip will not install this environment again.",
+            'pip install "backports.strenum==1.2.8"',
+            severity="note",
+        )
+
+
+def check_parts(environment: Environment) -> Iterator[Problem]:
+    """What most people will want and is not there."""
+    kinds = {component.kind for component in environment.components}
+    for is_here, what, remedy in (
+        ("backbone" in kinds, "backbones: expected a plugin that brings some", "efficientnet"),
+        ("head" in kinds, "heads: expected a plugin that brings some", "heads"),
+        ("tfxfer-edge" in environment.packages, "export: expected tfxfer-edge", "edge"),
+    ):
+        if not is_here:
+            line = f"pip install tfxfer-{remedy}"
+            yield Problem(f"{what}. Received: none.", line, severity="note")
+
+
+RULES: tuple[Rule, ...] = (
+    check_python,
+    check_supported,
+    check_duplicates,
+    check_model_makers,
+    check_tflite_support,
+    check_followers,
+    check_hub,
+    check_quantizer,
+    check_mediapipe,
+    check_strenum,
+    check_parts,
+)
+"""Each looks at one bad combination; the order is that of the report."""
+
+
+def check_requirements(environment: Environment, mended: frozenset[str]) -> Iterator[Problem]:
+    """What the watched packages themselves declare, against what is there.
+
+    Args:
+        environment: what is installed.
+        mended: packages that an earlier remedy settles, which nothing is said of.
+    """
+    plugins = {normalise_name(c.distribution) for c in environment.components}
+    unmet: dict[str, list[Demand]] = {}
+    for demand in environment.demands:
+        name, asker = demand.dependency, demand.package.name
+        # What a plugin needs of tfxfer has a rule of its own.
+        is_told = name in mended or asker in mended or (name == "tfxfer" and asker in plugins)
+        if not is_told and not _is_met(environment, demand):
+            unmet.setdefault(name, []).append(demand)
+    for name, demands in unmet.items():
+        askers = [f"{d.package.name} {d.package.version}" for d in demands]
+        wishes = {format_specifiers(d.versions) or "any version" for d in demands}
+        if find_versions(environment, name) is None:
+            # No version suits all: later ones of those who want it may want another.
+            remedy = f"pip install --upgrade {' '.join(d.package.name for d in demands)}"
+        else:
+            remedy = install_line(environment, name)
+        yield Problem(
+            f"{name}: expected {' and '.join(sorted(wishes))}, for {' and '.join(askers)}. "
+            f"Received: {environment.version(name) or 'none'}.",
+            remedy,
+            mends=frozenset({name}),
+        )
+
+
+def _is_met(environment: Environment, demand: Demand) -> bool:
+    name = demand.dependency
+    if name.startswith("opencv-"):  # its variants bring one module
+        return any(each.startswith("opencv-") for each in environment.packages)
+    found = environment.version(name)
+    if found is None:
+        return name in environment.packages  # of an odd version nothing can be said
+    return demand.versions.contains(found, prereleases=True)
+
+
+def _new_environment(environment: Environment, package: str) -> str:
+    if environment.platform == "win32":
+        return f"py -3.11 -m venv tfxfer-env && tfxfer-env\\Scripts\\pip install {package}"
+    return f"python3.11 -m venv tfxfer-env && tfxfer-env/bin/pip install {package}"

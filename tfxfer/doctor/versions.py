@@ -1,0 +1,114 @@
+"""Which versions of a package suit everything that is installed, as pip would be told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from packaging.specifiers import Specifier, SpecifierSet
+from packaging.version import Version
+
+from tfxfer.doctor.environment import Environment
+
+__all__ = [
+    "FOLLOWERS",
+    "SUPPORTED",
+    "find_versions",
+    "follow_tensorflow",
+    "format_specifiers",
+    "install_line",
+]
+
+SUPPORTED = {"tensorflow": ">=2.19,<2.22", "keras": ">=3.12,<4"}
+"""As in our own `pyproject.toml`; known here even where tfxfer's metadata is not."""
+
+FOLLOWERS = ("tf-keras", "tensorflow-text")
+"""Packages whose minor version must be TensorFlow's."""
+
+_ORDER = ("==", "===", "~=", ">=", ">", "<", "<=", "!=")
+
+
+def format_specifiers(specifiers: SpecifierSet) -> str:
+    """Returns `>=3.12,<4`: lower bound first, as people write it.
+
+    Example:
+        >>> format_specifiers(SpecifierSet("<4,!=3.13,>=3.12"))
+        '>=3.12,<4,!=3.13'
+    """
+    ordered = sorted(specifiers, key=lambda each: (_ORDER.index(each.operator), each.version))
+    return ",".join(map(str, ordered))
+
+
+def install_line(environment: Environment, *names: str, **fixed: str) -> str:
+    """Returns the `pip install` that brings packages in versions which suit all the others.
+
+    Args:
+        environment: what is installed.
+        names: normalised names. Where the wishes for one clash, that of tfxfer counts.
+        fixed: versions that are settled already, by name with `_` for `-`, as `protobuf="<4"`.
+
+    Example:
+        >>> install_line(Environment(), "keras", setuptools="<81")
+        'pip install "keras>=3.12,<4" "setuptools<81"'
+    """
+    settled = {name.replace("_", "-"): versions for name, versions in fixed.items()}
+    wanted = {}
+    for name in names:
+        found = find_versions(environment, name)
+        wanted[name] = SUPPORTED.get(name, "") if found is None else found
+    pairs = {**wanted, **settled}.items()
+    return " ".join(["pip install", *(_quote(*pair) for pair in pairs)])
+
+
+def follow_tensorflow(version: Version) -> str:
+    """Returns the versions that go with one of TensorFlow: those of the same minor.
+
+    Example:
+        >>> follow_tensorflow(Version("2.19.1"))
+        '>=2.19,<2.20'
+    """
+    return f">={version.major}.{version.minor},<{version.major}.{version.minor + 1}"
+
+
+def _quote(name: str, versions: str) -> str:
+    return f'"{name}{versions}"' if versions else name
+
+
+def find_versions(environment: Environment, name: str) -> str | None:
+    """Returns the versions of a package that all who want it can live with; None if they clash."""
+    if name in FOLLOWERS and (tensorflow := environment.version("tensorflow")):
+        return follow_tensorflow(tensorflow)
+    together = SpecifierSet(SUPPORTED.get(name, ""))
+    for demand in environment.demands:
+        if demand.dependency == name:
+            together &= demand.versions
+    return format_specifiers(_simplify(together)) if _is_satisfiable(together) else None
+
+
+def _is_satisfiable(specifiers: SpecifierSet) -> bool:
+    # If any version will do, then one at or right behind a bound, or the very first.
+    bounds = [_bound(each) for each in specifiers if each.operator != "==="]
+    tries = [Version("0"), *bounds, *(Version(f"{x.base_version}.0.0.1") for x in bounds)]
+    return any(specifiers.contains(each, prereleases=True) for each in tries)
+
+
+def _simplify(specifiers: SpecifierSet) -> SpecifierSet:
+    """Leaves out bounds that a tighter one makes idle, so that the line can be read."""
+    exact = [x for x in specifiers if x.operator == "==" and "*" not in x.version]
+    if exact:
+        return _join(exact)
+    lower = sorted((x for x in specifiers if x.operator in (">=", ">")), key=_bound)[-1:]
+    upper = sorted((x for x in specifiers if x.operator in ("<", "<=")), key=_bound)[:1]
+    ends = _join([*lower, *upper])
+    others = [x for x in specifiers if x.operator in ("==", "===", "~=")]
+    excluded = [
+        x for x in specifiers if x.operator == "!=" and ends.contains(_bound(x), prereleases=True)
+    ]
+    return _join([*others, *lower, *upper, *excluded])
+
+
+def _bound(specifier: Specifier) -> Version:
+    return Version(specifier.version.removesuffix(".*"))
+
+
+def _join(specifiers: Iterable[Specifier]) -> SpecifierSet:
+    return SpecifierSet(",".join(map(str, specifiers)))
