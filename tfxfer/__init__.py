@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 # name -> module. Resolved at first use (PEP 562): `import tfxfer` must not cost the seconds that
 # TensorFlow takes, since `tfxfer --version` and every shell completion pay for it, too.
 _EXPORTS = {
+    "ApplicationBackbone": "tfxfer.application",
     "BACKBONE_END": "tfxfer.backbone",
     "Backbone": "tfxfer.backbone",
     "CONTRACT_VERSION": "tfxfer.backbone",
@@ -59,6 +60,7 @@ _EXPORTS = {
 __all__ = [
     "BACKBONE_END",
     "CONTRACT_VERSION",
+    "ApplicationBackbone",
     "Backbone",
     "ContractError",
     "DataError",
@@ -120,6 +122,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from tfxfer.application import ApplicationBackbone
     from tfxfer.backbone import BACKBONE_END, CONTRACT_VERSION, Backbone, Stage, Weights
     from tfxfer.data import load_images
     from tfxfer.errors import (

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from tfxfer.application import ApplicationBackbone
 from tfxfer.backbone import Stage, Weights
-from tfxfer_mobilenet.application import ApplicationBackbone
+from tfxfer.preprocessing import Preprocessing
 
 __all__ = ["MobileNetV2", "MobileNetV2x035", "MobileNetV2x050", "MobileNetV2x075"]
 
@@ -34,6 +35,7 @@ class MobileNetV2(ApplicationBackbone):
     name = "mobilenet_v2"
     family = "mobilenet_v2"
     application = "MobileNetV2"
+    preprocessing = Preprocessing.from_mean_std(mean=127.5, std=127.5)
     options: ClassVar[Mapping[str, Any]] = {"alpha": 1.0}
     weights: ClassVar[Mapping[str, Weights]] = _weights(1.0)
     stages = (

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from tfxfer.application import ApplicationBackbone
 from tfxfer.backbone import Stage, Weights
+from tfxfer.preprocessing import Preprocessing
 from tfxfer.surgery import find_inputs, replace_layers
-from tfxfer_mobilenet.application import ApplicationBackbone
 
 __all__ = ["MobileNetV3Large", "MobileNetV3Small"]
 
@@ -37,6 +38,7 @@ class _MobileNetV3(ApplicationBackbone):
     """What the two sizes share."""
 
     family = "mobilenet_v3"
+    preprocessing = Preprocessing.from_mean_std(mean=127.5, std=127.5)
     options: ClassVar[Mapping[str, Any]] = {
         "alpha": 1.0,
         "minimalistic": False,

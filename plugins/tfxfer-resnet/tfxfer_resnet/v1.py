@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from tfxfer.application import ApplicationBackbone
 from tfxfer.backbone import Weights
 from tfxfer.preprocessing import Preprocessing
-from tfxfer_resnet.application import ApplicationBackbone, stages_of_50_layers, weights_url
+from tfxfer_resnet.stages import stages_of_50_layers, weights_url
 
 __all__ = ["ResNet50"]
 
@@ -40,7 +41,8 @@ class ResNet50(ApplicationBackbone):
     # The last block is the end: there is no top.
     stages = stages_of_50_layers()
 
-    def _adapt(self, source: Any) -> None:
+    def adapt(self, source: Any) -> None:
+        """Turns the first kernel from BGR to RGB, which is exact."""
         layer = source.get_layer("conv1_conv")
         kernel, bias = layer.get_weights()
         layer.set_weights([kernel[:, :, ::-1], bias])

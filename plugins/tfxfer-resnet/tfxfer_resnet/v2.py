@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from tfxfer.application import ApplicationBackbone
 from tfxfer.backbone import Stage, Weights
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.surgery import find_inputs, replace_layers
-from tfxfer_resnet.application import ApplicationBackbone, stages_of_50_layers, weights_url
+from tfxfer_resnet.stages import stages_of_50_layers, weights_url
 
 __all__ = ["ResNet50V2"]
 

@@ -1,31 +1,37 @@
-"""What both ResNets share: the architecture and the files are those of Keras Applications."""
+"""A backbone out of Keras Applications: what each of them would write again."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tfxfer.backbone import Backbone, Stage
+from tfxfer.backbone import Backbone
 from tfxfer.errors import WeightsError
 from tfxfer.surgery import copy_weights
 
-__all__ = ["ApplicationBackbone", "stages_of_50_layers", "weights_url"]
+__all__ = ["ApplicationBackbone"]
 
 
 class ApplicationBackbone(Backbone):
-    """A backbone that `keras.applications` builds.
+    """A backbone that `keras.applications` builds, flat and without a rescale of its own.
+
+    A subclass names it, its `preprocessing` and its `stages`; the rest is here. One that rescales
+    inside, or holds Dropout, overrides `build` and takes it out with `surgery.replace_layers`.
 
     Attributes:
         application: name of the function in `keras.applications`.
+        options: those of its arguments that make the variant.
     """
 
     application: ClassVar[str]
+    options: ClassVar[Mapping[str, Any]] = {}
 
     def build(self, inputs: Any) -> Any:
         """Returns the last map of already preprocessed images, with random weights.
 
-        Shapes: inputs (batch, size, size, 3); returns (batch, size / 32, size / 32, 2048).
+        Shapes: inputs (batch, size, size, 3); returns (batch, height, width, channels).
         """
         return self._make(input_tensor=inputs).output
 
@@ -47,23 +53,29 @@ class ApplicationBackbone(Backbone):
                 warnings.filterwarnings("error", message="Skipping nested container")
                 self._read(Path(path), into=source)
         except (ValueError, OSError, KeyError, UserWarning) as error:
+            options = ", ".join(f"{key}={value!r}" for key, value in self.options.items())
+            call = f"{self.application}({options})" if options else self.application
             raise WeightsError(
                 f"backbone {self.name!r} cannot read its weights: expected a .weights.h5 or legacy "
-                f".h5 file of keras.applications.{self.application}, without top or with 1000 "
-                f"classes. Received: path={str(path)!r}. "
+                f".h5 file of keras.applications.{call}, without top or "
+                f"with 1000 classes. Received: path={str(path)!r}. "
                 f"Keras says: {' '.join(str(error).split())[:300]}"
             ) from error
-        self._adapt(source)
+        self.adapt(source)
         copy_weights(source, model)
 
-    def _adapt(self, source: Any) -> None:
-        """Changes the loaded weights where the project feeds other pixels than Keras."""
+    def adapt(self, source: Any) -> None:
+        """Changes loaded weights where this project feeds other pixels than Keras; nothing here.
+
+        Args:
+            source: the untouched Keras model, with the file's weights in it.
+        """
 
     def _make(self, **arguments: Any) -> Any:
         import keras
 
         make = getattr(keras.applications, self.application)
-        return make(**{"include_top": False, "weights": None, **arguments})
+        return make(**{"include_top": False, "weights": None, **self.options, **arguments})
 
     def _read(self, path: Path, *, into: Any) -> None:
         try:
@@ -81,25 +93,3 @@ class ApplicationBackbone(Backbone):
             # The top is a chain at the end; what comes before it is `into`, layer by layer.
             for receiver, layer in zip(into.layers, full.layers, strict=False):
                 receiver.set_weights(layer.get_weights())
-
-
-def stages_of_50_layers() -> tuple[Stage, ...]:
-    """Returns the stem and the sixteen bottleneck blocks, which both versions have.
-
-    Keras calls the last tensor of a block `_out`: the ReLU after the addition in the first
-    version, the addition itself in the second, where the next block's shortcut starts there too.
-    """
-    depths = {"conv2": 3, "conv3": 4, "conv4": 6, "conv5": 3}
-    ends = [f"{group}_block{i}_out" for group, n in depths.items() for i in range(1, n + 1)]
-    return (
-        Stage("stem", "pool1_pool"),
-        *(Stage(f"block_{i}", end) for i, end in enumerate(ends, start=1)),
-    )
-
-
-def weights_url(name: str) -> str:
-    """Returns where Keras Applications keeps the ImageNet weights without top."""
-    return (
-        "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
-        f"{name}_weights_tf_dim_ordering_tf_kernels_notop.h5"
-    )

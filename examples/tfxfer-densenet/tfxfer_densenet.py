@@ -1,0 +1,50 @@
+"""DenseNet121 as a backbone for tfxfer.
+
+Source:
+    Huang et al. 2017, https://arxiv.org/abs/1608.06993. Weights: Keras Applications.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from tfxfer import ApplicationBackbone, Preprocessing, Stage, Weights
+
+__all__ = ["DenseNet121"]
+
+_LAYERS = {2: 6, 3: 12, 4: 24, 5: 16}  # dense layers in each block
+
+
+def _stages() -> tuple[Stage, ...]:
+    """Returns a cut after every dense layer: its concatenation holds all that is known so far."""
+    stages = [Stage("stem", "pool1")]
+    for block, layers in _LAYERS.items():
+        stages += [
+            Stage(f"block_{block - 1}_{n}", f"conv{block}_block{n}_concat")
+            for n in range(1, layers + 1)
+        ]
+        if block < max(_LAYERS):
+            stages.append(Stage(f"transition_{block - 1}", f"pool{block}_pool"))
+    return (*stages, Stage("top", "relu"))
+
+
+class DenseNet121(ApplicationBackbone):
+    """DenseNet121: 7.0 million parameters, 1024 features."""
+
+    name = "densenet121"
+    family = "densenet"
+    application = "DenseNet121"
+    preprocessing = Preprocessing.from_mean_std(
+        mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375)
+    )
+    weights: ClassVar[Mapping[str, Weights]] = {
+        "imagenet": Weights(
+            licence="BSD-3-Clause",
+            url="https://storage.googleapis.com/tensorflow/keras-applications/densenet/"
+            "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            md5="30ee3e1110167f948a6b9946edeeb738",
+            origin="ImageNet-1k, by the authors of the paper",
+        )
+    }
+    stages = _stages()
