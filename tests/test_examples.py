@@ -39,11 +39,25 @@ def load(name: str) -> ModuleType:
     return module
 
 
-def test_train_from_a_folder(photos: Path, tmp_path: Path) -> None:
-    out = tmp_path / "model.keras"
+@pytest.fixture(scope="module")
+def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("trained") / "model.keras"
     accuracy = load("01_train_from_a_folder").main(str(photos), str(out), image_size=SIZE, epochs=2)
     assert accuracy > 0.8
-    assert keras.models.load_model(out).input_shape == (None, SIZE, SIZE, 3)
+    return out
+
+
+def test_train_from_a_folder(trained: Path) -> None:
+    assert keras.models.load_model(trained).input_shape == (None, SIZE, SIZE, 3)
+
+
+def test_your_own_model_to_int8(photos: Path, trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model.tflite"
+    before, after = load("04_your_own_model_to_int8").main(str(photos), str(trained), str(out))
+    # Eight test images: one may change sides.
+    assert before > 0.8
+    assert after >= before - 0.13
+    assert out.stat().st_size < 0.4 * trained.stat().st_size
 
 
 def test_freeze_in_your_own_fit(photos: Path) -> None:
