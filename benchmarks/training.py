@@ -1,0 +1,174 @@
+"""Trains every set in every way, each in a process of its own, and keeps what came of it.
+
+    python benchmarks/training.py --data FOLDER [--sets flowers5,hymenoptera] [--seeds 0,1,2]
+        [--ways ours,probe,guide,uncached]
+
+`ours` is `tfxfer train` with its defaults, `uncached` the same schedule through the whole network,
+`probe` logistic regression on pooled features, `guide` the keras.io guide. What is in the JSON file
+already is not trained again: interrupt it, and go on later. `benchmarks/claims.py` reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+sys.path.insert(0, str(Path(__file__).parent))
+
+from record import make_parser, print_table, read_record, write_record
+
+STARTED = time.monotonic()  # nothing heavy has been imported yet
+WAYS = ("ours", "probe", "guide", "uncached")
+
+
+def main() -> None:
+    parser = make_parser(__doc__, name="training")
+    parser.add_argument("--sets", default="flowers5,hymenoptera,neu,elpv", help="NAME or NAME@N")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--ways", default="ours,probe,guide")
+    parser.add_argument("--backbone", default="efficientnet_lite0")
+    parser.add_argument("--one", nargs=3, metavar=("SET", "SEED", "WAY"), help="in this process")
+    options = parser.parse_args()
+    if options.one:
+        name, seed, way = options.one
+        print(json.dumps(train_one(name, int(seed), way, options)))
+        return
+    for seed in options.seeds.split(","):
+        for name in options.sets.split(","):
+            for way in options.ways.split(","):
+                train_missing(f"{name}/{seed}/{way}", options)
+    show(read_record(options.json))
+
+
+def train_missing(key: str, options: Any) -> None:
+    """Trains what is not in the record yet, in a process of its own, and writes it there."""
+    if key in read_record(options.json).get("runs", {}):
+        return
+    print(f"== {key} {time.strftime('%H:%M:%S')}", flush=True)
+    command = [sys.executable, __file__, "--one", *key.split("/"), "--backbone", options.backbone]
+    command += ["--data", str(options.data), "--json", str(options.json)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{key}: ended with exit code {done.returncode}")
+    record = read_record(options.json)
+    runs = {**record.get("runs", {}), key: json.loads(done.stdout.splitlines()[-1])}
+    write_record(options.json, {"backbone": options.backbone, "runs": runs})
+
+
+def train_one(name: str, seed: int, way: str, options: Any) -> dict[str, Any]:
+    """Trains one set in one way, and returns its figures; test scores go beside the record."""
+    import numpy as np
+
+    if way not in WAYS:
+        sys.exit(f"ways: expected some of {', '.join(WAYS)}. Received: {way!r}")
+    from sets import load_set
+
+    from tfxfer.evaluation import score_predictions
+
+    data = load_set(name, options.data, seed=seed)
+    if way == "guide":
+        from guide import train_guide
+
+        found = train_guide(data, backbone=options.backbone, seed=seed, started=STARTED)
+    elif way == "probe":
+        found = train_probe(data, backbone=options.backbone, seed=seed)
+    else:
+        found = train_ours(data, backbone=options.backbone, seed=seed, cache=way == "ours")
+    place = options.json.parent / "scores" / f"{name}-{seed}-{way}.npz"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {key: found.pop(key) for key in ("scores", "head_scores") if key in found}
+    np.savez(place, targets=data.test.targets, **arrays)
+    for key, scores in arrays.items():
+        found[key.replace("scores", "test")] = {
+            metric: value
+            for metric, value in score_predictions(
+                data.test.targets, scores, task="classification", labels=data.labels
+            ).items()
+            if metric in ("accuracy", "macro_f1")
+        }
+    counts = {split: len(getattr(data, split)) for split in ("train", "val", "test")}
+    return {**found, "images": counts, "load_1min": os.getloadavg()[0]}
+
+
+def train_ours(data: Any, *, backbone: str, seed: int, cache: bool) -> dict[str, Any]:
+    """Trains as `tfxfer train` does with its defaults."""
+    import keras
+
+    import tfxfer
+    from tfxfer.inference import Predictor, score_split
+
+    epochs: list[dict[str, float]] = []
+
+    class Clock(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            accuracy = float(logs["val_accuracy"])
+            epochs.append({"seconds": time.monotonic() - STARTED, "val_accuracy": accuracy})
+            print(f"{epoch + 1}: val_accuracy {accuracy:.4f}", file=sys.stderr, flush=True)
+
+    model = tfxfer.build_model(backbone, labels=data.labels, targets=data.train.targets, seed=seed)
+    history = tfxfer.fit(model, data, seed=seed, cache=cache, verbose=0, callbacks=[Clock()])
+    seconds = time.monotonic() - STARTED
+    phases = [
+        {"name": x.name, "epochs": x.epochs, "seconds": x.seconds} for x in history.state.records
+    ]
+    scores = score_split(Predictor.from_model(model), data.test)
+    return {"epochs": epochs, "seconds": seconds, "phases": phases, "scores": scores}
+
+
+def train_probe(data: Any, *, backbone: str, seed: int) -> dict[str, Any]:
+    """Fits logistic regression on the pooled features, its strength chosen on validation."""
+    import keras
+    import numpy as np
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    import tfxfer
+
+    model = tfxfer.build_model(backbone, labels=data.labels, seed=seed)
+    features = keras.Model(model.inputs[0], model.get_layer("pool").output)
+
+    def read(split: Any) -> Any:
+        return np.concatenate(
+            [features.predict_on_batch(x[:, 0].astype(np.float32)) for _, x in split.iter_views()]
+        )
+
+    train, val, test = (read(getattr(data, name)) for name in ("train", "val", "test"))
+    scale = StandardScaler().fit(train)
+    truth = {name: getattr(data, name).targets.argmax(1) for name in ("train", "val")}
+    best: Any = None
+    for strength in (1e-4, 1e-3, 1e-2, 1e-1, 1.0):
+        probe = LogisticRegression(C=strength, max_iter=2000)
+        probe.fit(scale.transform(train), truth["train"])
+        accuracy = float((probe.predict(scale.transform(val)) == truth["val"]).mean())
+        if best is None or accuracy > best[0]:
+            best = (accuracy, strength, probe.predict_proba(scale.transform(test)))
+    seconds = time.monotonic() - STARTED
+    return {"val_accuracy": best[0], "C": best[1], "seconds": seconds, "scores": best[2]}
+
+
+def show(record: dict[str, Any]) -> None:
+    """Prints every run."""
+    rows = []
+    for key, run in sorted(record.get("runs", {}).items()):
+        test = run["test"]
+        rows.append(
+            (
+                key,
+                f"{run['seconds']:.0f}",
+                "{value:.3f} [{low:.3f}, {high:.3f}]".format(**test["accuracy"]),
+                f"{test['macro_f1']['value']:.3f}",
+                f"{run['head_test']['accuracy']['value']:.3f}" if "head_test" in run else "",
+            )
+        )
+    print_table(("set/seed/way", "seconds", "test accuracy", "macro-F1", "head phase's best"), rows)
+
+
+if __name__ == "__main__":
+    main()
