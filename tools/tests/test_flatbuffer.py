@@ -57,6 +57,27 @@ def invoke(content: bytes, value: int) -> np.ndarray:
     return np.asarray(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
 
 
+def test_equal_vectors_are_written_once(signed: bytes) -> None:
+    model = read_model(signed)
+    written = write_model(model)
+    zeros = sum(
+        tensor.quantization.zeroPoint.nbytes
+        for tensor in model.subgraphs[0].tensors
+        if tensor.quantization is not None
+        and tensor.quantization.zeroPoint is not None
+        and len(tensor.quantization.zeroPoint) > 1
+    )
+    assert len(written) < len(signed) - zeros / 2
+    again = read_model(written)
+    pairs = zip(model.subgraphs[0].tensors, again.subgraphs[0].tensors, strict=True)
+    for before, after in pairs:
+        for name in ("scale", "zeroPoint"):
+            vectors = [getattr(x.quantization, name, None) for x in (before, after)]
+            np.testing.assert_array_equal(*vectors)
+        np.testing.assert_array_equal(before.shape, after.shape)
+    np.testing.assert_array_equal(invoke(signed, 7), invoke(written, 7))
+
+
 def test_reading_and_writing_changes_nothing(content: bytes) -> None:
     again = write_model(read_model(content))
     assert tensor_table(again) == tensor_table(content)
