@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,9 +120,9 @@ def build_model(
     features = _pool(backbone, backbone.build(_rescale(pixels, backbone.preprocessing)))
     # The backbone may have rebuilt the graph from its inputs: they are looked up, not assumed.
     (source,) = find_inputs(features)
-    model = keras.Model(
-        source, head.build(features, labels), name=f"{backbone.name}_{head.name}".replace(":", "_")
-    )
+    # Keras takes no slashes in a name, and a handle after `prefix:` may be an address.
+    name = re.sub(r"[^\w.-]+", "_", f"{backbone.name}_{head.name}")
+    model = keras.Model(source, head.build(features, labels), name=name)
     info = ModelInfo(
         backbone=backbone.name,
         head=head,

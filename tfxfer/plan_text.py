@@ -46,6 +46,8 @@ def describe_plan(
                 f"{phase.epochs} epochs at {phase.learning_rate:g}, {source}",
             )
         )
+    if _trains_whole(plan, request):
+        lines.append(PlanLine("stages", "none inside the backbone: it trains as a whole"))
     if request.weights == "none" and request.schedule != "scratch":
         lines.append(
             PlanLine("weights", "random, and partly frozen: --schedule scratch trains all")
@@ -63,6 +65,13 @@ def describe_plan(
         more = ", more than the budget leaves: it will stop early" if late else ""
         lines.append(PlanLine("expected time", f"about {_format_seconds(seconds)}{more}"))
     return lines
+
+
+def _trains_whole(plan: FitPlan, request: TrainRequest) -> bool:
+    # A depth that nobody asked for is a fraction of the stages. Only where there are none does the
+    # first fraction of a schedule freeze nothing.
+    asked = request.unfreeze_from is not None or request.schedule == "scratch"
+    return not asked and len(plan.phases) > 1 and plan.phases[1].stage is None
 
 
 def _format_seconds(seconds: float) -> str:

@@ -76,7 +76,9 @@ _UNKNOWN: Mapping[Kind, type[UnknownPluginError]] = {
     "command": UnknownPluginError,
 }
 
-RESERVED_COMMANDS = frozenset({"demo", "evaluate", "plugins", "predict", "train"})
+RESERVED_COMMANDS = frozenset(
+    {"demo", "doctor", "evaluate", "plugin", "plugins", "predict", "train"}
+)
 """Commands that `tfxfer` itself has: a plugin that claims one of them loses it."""
 
 # This project's own distributions, so that an unknown name can say what would bring it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.cli.types import TIME
 from tfxfer.contract import Component
 from tfxfer.errors import GateError, PluginError, UnknownPluginError, UsageError
+from tfxfer.quiet import quiet_native
 from tfxfer.registry import Registry
 
 __all__ = ["command"]
@@ -130,6 +132,9 @@ def check(
     fault = find_fault(component, timeout_s=timeout_s)
     if fault is not None:
         raise PluginError(fault)
+
+    with nullcontext() if output.verbosity else quiet_native():
+        import keras  # noqa: F401 - loads TensorFlow, which greets in C++
 
     from tfxfer.testing.check import Result
     from tfxfer.testing.kits import examine_backbone, examine_head, run_report

@@ -161,10 +161,13 @@ def export(
         },
     }
     if chosen is None:
+        images = len(subject.data.val)
+        step = f" One of its {images} validation images is {100 / images:.1f} points."
+        is_coarse = max_drop is not None and 100 / images > max_drop
         error = GateError(
             f"export of {str(subject.path)!r}: expected a recipe that loses at most {max_drop} "
-            f"points. Received: none of {', '.join(names)}. Try --max-drop, --allow-float, or a "
-            "backbone made for int8 such as efficientnet_lite0."
+            f"points. Received: none of {', '.join(names)}.{step * is_coarse} Try --max-drop, "
+            "--allow-float, or a backbone made for int8 such as efficientnet_lite0."
         )
         error.document = document  # type: ignore[attr-defined]
         raise error
