@@ -90,7 +90,7 @@ def test_a_split_is_read_image_by_image_as_in_one_pass(images: Any) -> None:
     assert len(source) == 24
     assert source.image_shape == (32, 32, 3)
     whole = np.empty((24, 3, 32, 32, 3), np.float32)
-    for indices, views, pixels in source.iter_views(3):
+    for indices, views, pixels in source.iter_views(range(3)):
         whole[np.ix_(indices, views)] = pixels
     indices, views = np.array([5, 0, 23, 5]), np.array([1, 0, 2, 2])
     read = source.read(indices, views)
@@ -108,7 +108,7 @@ def test_a_dataset_is_read_pass_by_pass(arrays: Any) -> None:
     assert np.array_equal(source.targets, targets)
     assert source.sample_weights is not None
     assert np.array_equal(source.sample_weights, weights)
-    seen = list(source.iter_views(2))
+    seen = list(source.iter_views(range(2)))
     assert [int(views[0]) for _, views, _ in seen] == [0, 0, 0, 1, 1, 1]
     for indices, _, read in seen:
         assert np.array_equal(read[:, 0], pixels[indices])
@@ -151,9 +151,9 @@ def test_a_dataset_in_another_order_each_time_is_refused(arrays: Any) -> None:
     tf.random.set_seed(0)
     source = DatasetSource(single.shuffle(10).batch(4))
     with pytest.raises(DataError, match=r"same order.*\.shuffle\(\)"):
-        list(source.iter_views(4))
+        list(source.iter_views(range(4)))
     steady = single.shuffle(10, seed=1, reshuffle_each_iteration=False).batch(4)
-    assert len(list(DatasetSource(steady).iter_views(2))) == 6
+    assert len(list(DatasetSource(steady).iter_views(range(2)))) == 6
 
 
 def test_a_dataset_that_is_used_up_is_refused(arrays: Any) -> None:
@@ -164,7 +164,7 @@ def test_a_dataset_that_is_used_up_is_refused(arrays: Any) -> None:
     signature = (tf.TensorSpec((None, 32, 32, 3)), tf.TensorSpec((None, 3)))
     source = DatasetSource(tf.data.Dataset.from_generator(lambda: once, output_signature=signature))
     with pytest.raises(DataError, match=r"expected 2 batches on every pass\. Received: 0"):
-        list(source.iter_views(1))
+        list(source.iter_views(range(1)))
 
 
 def test_a_dataset_without_an_end_is_refused() -> None:

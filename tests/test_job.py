@@ -128,8 +128,8 @@ def test_a_run_that_is_done_is_returned_as_it_is(tmp_path: Path) -> None:
 def test_the_plan_in_words() -> None:
     plan = FitPlan(
         (
-            PhasePlan(Phase("head", "backbone", 10, 1e-3), 2562, True, False),
-            PhasePlan(Phase("fine_tune", None, 12, 2e-4), 3_400_000, False, False),
+            PhasePlan(Phase("head", "backbone", 10, 1e-3), 2562, True, False, 1),
+            PhasePlan(Phase("fine_tune", None, 12, 2e-4), 3_400_000, False, False, 4),
         ),
         views=4,
         cache_bytes=3 * 2**20,
@@ -143,9 +143,10 @@ def test_the_plan_in_words() -> None:
         "device": "gpu (GPU:0), mixed_bfloat16",
         "batch": "32 images, 4 cached views of each",
         "phase head": "frozen up to backbone, 2,562 trainable parameters, at most 10 epochs at "
-        "0.001, from cached activations",
+        "0.001, from cached activations of the plain images",
         "phase fine_tune": "nothing frozen, 3,400,000 trainable parameters, at most 12 epochs at "
         "0.0002, from pixels",
+        "stages": "none inside the backbone: it trains as a whole",
         "cache": "3 MiB on disk in /scratch",
         "expected time": "about 1 min 35 s",
     }

@@ -21,6 +21,10 @@ def plan(model: Any, *stages: str | float | None, **options: Any) -> FitPlan:
     return plan_fit(model, make_schedule(*stages), **(settings | options))
 
 
+def stages_of(found: Any) -> list[list[str | None]]:
+    return [list(fill.stages) for fill in found.fills()]
+
+
 @pytest.fixture(scope="module")
 def model(make_tiny: Callable[..., Any]) -> Any:
     return make_tiny()
@@ -29,21 +33,40 @@ def model(make_tiny: Callable[..., Any]) -> Any:
 def test_one_pass_fills_every_stage_that_nothing_has_trained(model: Any) -> None:
     found = plan(model, "backbone", "block_2", "stem")
     assert [item.refill for item in found.phases] == [False, False, False]
-    assert found.fills() == [["backbone", "block_2", "stem"], [], []]
+    assert stages_of(found) == [["backbone", "block_2", "stem"], [], []]
     assert found.epochs == 6
+
+
+def test_a_phase_does_not_wait_for_views_it_does_not_need(model: Any) -> None:
+    schedule = (
+        Phase("head", "backbone", 1, 1e-3, views=1),
+        Phase("upper", "block_2", 1, 1e-3),
+        Phase("lower", "stem", 1, 1e-3),
+    )
+    store = CacheStore(memory_bytes=2**30)
+    found = plan_fit(model, schedule, images=10, views=4, store=store)
+    assert [item.views for item in found.phases] == [1, 4, 4]
+    first, second, third = found.fills()
+    assert (first.stages, first.views) == (("backbone", "block_2", "stem"), range(1))
+    # What the first pass has computed is completed, without the part that only the head needs.
+    assert (second.stages, second.views) == (("block_2", "stem"), range(1, 4))
+    assert third.stages == ()
+    assert found.views_of() == {"backbone": 1, "block_2": 4, "stem": 4}
+    sizes = [cache_bytes(model, [x], images=10, views=n) for x, n in found.views_of().items()]
+    assert found.cache_bytes == sum(sizes)
 
 
 def test_freezing_again_fills_again(model: Any) -> None:
     found = plan(model, "block_1", "backbone", "stem", "block_2")
     assert [item.refill for item in found.phases] == [False, True, False, True]
     # The stem was frozen all along, and is computed with what comes before the next refill.
-    assert found.fills() == [["block_1"], ["backbone", "stem"], [], ["block_2"]]
+    assert stages_of(found) == [["block_1"], ["backbone", "stem"], [], ["block_2"]]
 
 
 def test_training_everything_first_needs_the_pixels(model: Any) -> None:
     found = plan(model, None, "backbone")
     assert [item.stage for item in found.phases] == [None, "backbone"]
-    assert found.fills() == [[None], ["backbone"]]
+    assert stages_of(found) == [[None], ["backbone"]]
 
 
 def test_parameters_are_those_that_move_and_the_model_stays_as_it_was(model: Any) -> None:
@@ -77,7 +100,7 @@ def test_what_does_not_fit_trains_from_pixels(model: Any) -> None:
     store = CacheStore(memory_bytes=room, disk_bytes=0)
     found = plan(model, "backbone", "block_1", store=store)
     assert [item.cached for item in found.phases] == [True, False]
-    assert found.fills() == [["backbone"], []]
+    assert stages_of(found) == [["backbone"], []]
     assert found.cache_bytes == room
     found = plan(model, "backbone", "block_1", cache=False)
     assert not any(item.cached for item in found.phases)

@@ -150,19 +150,27 @@ def estimate_seconds(
         test: images.
         batch_size: images a step.
     """
-    cached = train * views + val
-    seconds = _START_SECONDS + cached * (
-        speeds.view_seconds + speeds.forward_seconds / _LITERT_GAIN
-    )
+    each = speeds.forward_seconds / _LITERT_GAIN
+    seconds = _START_SECONDS + val * (speeds.view_seconds + each)
+    counted = 0
+    for number, phase in enumerate(phases):
+        wanted = min(phase.views or views, views)
+        # One pass computes as far as the last frontier that is still to come.
+        depth = 1 - min(shares[_stage_of(later)] for later in phases[number:])
+        seconds += train * max(0, wanted - counted) * (speeds.view_seconds + depth * each)
+        counted = max(counted, wanted)
     seconds += (train + val + 2 * test) * speeds.read_seconds
     for phase in phases:
-        stage = None if phase.stage is None else str(phase.stage)
-        forward = speeds.forward_seconds * shares[stage]
+        forward = speeds.forward_seconds * shares[_stage_of(phase)]
         steps = math.ceil(train / batch_size)
         seconds += phase.epochs * (
             train * forward * _STEP_PASSES + val * forward + steps * _HEAD_STEP_SECONDS
         )
     return seconds + (test + val) * speeds.forward_seconds
+
+
+def _stage_of(phase: Phase) -> str | None:
+    return None if phase.stage is None else str(phase.stage)
 
 
 def choose_schedule(

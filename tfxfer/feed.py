@@ -36,7 +36,9 @@ class PixelSource(Protocol):
         """Returns the number of images."""
         ...
 
-    def iter_views(self, views: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    def iter_views(
+        self, views: Sequence[int]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Yields (image indices (n,), view numbers (v,), pixels (n, v, size, size, 3))."""
         ...
 
@@ -73,11 +75,13 @@ class SplitSource:
     def __len__(self) -> int:
         return len(self.split)
 
-    def iter_views(self, views: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Yields every image once with all its views, decoded once."""
-        numbers = np.arange(views)
+    def iter_views(
+        self, views: Sequence[int]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yields every image once with these views, decoded once."""
+        numbers = np.asarray(views)
         for indices, pixels in self.split.iter_views(
-            batch_size=32, views=range(views), level=self.augment, flip=self.flip
+            batch_size=32, views=views, level=self.augment, flip=self.flip
         ):
             yield np.asarray(indices), numbers, pixels
 
@@ -152,9 +156,11 @@ class DatasetSource:
             )
         return element[0], element[1], element[2] if len(element) == 3 else None
 
-    def iter_views(self, views: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Yields every batch of every pass; pass v is view v."""
-        for view in range(views):
+    def iter_views(
+        self, views: Sequence[int]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yields every batch of a pass for each view."""
+        for view in views:
             start = number = 0
             for number, element in enumerate(self._dataset, 1):
                 pixels, target, _ = self._unpack(element)

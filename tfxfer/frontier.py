@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -184,10 +184,12 @@ def _reserve(path: Path, size_bytes: int) -> None:
 
 def fill_frontiers(
     model: Any,
-    sources: dict[str, tuple[PixelSource, int]],
+    sources: Mapping[str, tuple[PixelSource, int | Mapping[str | None, int]]],
     stages: Sequence[str | None],
     store: CacheStore,
     *,
+    views: Mapping[str, range] | None = None,
+    into: dict[str, dict[str | None, np.ndarray]] | None = None,
     dtype: str = "float16",
     use_litert: bool = True,
     progress: Progress | None = None,
@@ -197,9 +199,12 @@ def fill_frontiers(
     Args:
         model: from `build_model`; its layers up to the last of the stages must not change while
             the result is used.
-        sources: by name, pixels and how many views of each image.
+        sources: by name, pixels and how many views of each image there is room for, in all or at
+            each stage.
         stages: the boundaries; None caches the pixels themselves, as uint8.
         store: where the arrays go.
+        views: numbers of those that this pass computes, by source; all where it names none.
+        into: arrays of an earlier pass, which this one completes.
         dtype: of the cached activations; float32 where they would overflow float16.
         use_litert: False computes them through Keras.
         progress: told of images done.
@@ -216,25 +221,35 @@ def fill_frontiers(
     if cuts:
         prefix = keras.Model(model.inputs[0], [stage_tensor(model, stage) for stage in cuts])
         runner = make_runner(prefix, use_litert=use_litert)
-    total = sum(len(source) * views for source, views in sources.values())
+    rooms = {
+        name: dict.fromkeys(stages, room) if isinstance(room, int) else room
+        for name, (_, room) in sources.items()
+    }
+    numbered = {
+        name: range(max(rooms[name][stage] for stage in stages)) for name in sources
+    } | dict(views or {})
+    total = sum(len(source) * len(numbered[name]) for name, (source, _) in sources.items())
     done = 0
-    result: dict[str, dict[str | None, np.ndarray]] = {}
+    result = {} if into is None else into
     try:
-        for name, (source, views) in sources.items():
-            arrays: dict[str | None, np.ndarray] = {}
-            for indices, numbers, pixels in source.iter_views(views):
+        for name, (source, _) in sources.items():
+            arrays = result.setdefault(name, {})
+            for indices, numbers, pixels in source.iter_views(numbered[name]):
                 where = np.ix_(indices, numbers)
+
+                def keep(stage: str | None, values: np.ndarray, dtype: Any) -> None:
+                    leading = (len(source), rooms[name][stage])  # noqa: B023  called at once
+                    _store(arrays, stage, where, values, leading, store, dtype)  # noqa: B023
+
                 if None in stages:
-                    _store(arrays, None, where, pixels, (len(source), views), store, pixels.dtype)
+                    keep(None, pixels, pixels.dtype)
                 if runner is not None:
                     flat = pixels.reshape(-1, *pixels.shape[2:])
                     for stage, values in zip(cuts, runner(flat), strict=True):
-                        values = values.reshape(*pixels.shape[:2], *values.shape[1:])
-                        _store(arrays, stage, where, values, (len(source), views), store, dtype)
+                        keep(stage, values.reshape(*pixels.shape[:2], *values.shape[1:]), dtype)
                 done += pixels.shape[0] * pixels.shape[1]
                 if progress is not None:
                     progress("caching activations", done, total)
-            result[name] = arrays
     finally:
         if runner is not None:
             runner.close()

@@ -10,7 +10,7 @@ from tfxfer.frontier import CacheStore, cache_bytes
 from tfxfer.model import count_parameters, get_info, set_trainable
 from tfxfer.schedule import Phase, resolve_schedule
 
-__all__ = ["FitPlan", "PhasePlan", "plan_fit"]
+__all__ = ["Fill", "FitPlan", "PhasePlan", "plan_fit"]
 
 
 @dataclass(frozen=True)
@@ -23,17 +23,32 @@ class PhasePlan:
         cached: whether it trains on stored activations (or stored pixels).
         refill: whether its activations must be computed anew, since an earlier phase trained
             layers that this one freezes.
+        views: versions of each training image it draws among.
     """
 
     phase: Phase
     trainable_parameters: int
     cached: bool
     refill: bool
+    views: int
 
     @property
     def stage(self) -> str | None:
         """Returns the frontier: a stage's name, or None where nothing is frozen."""
         return None if self.phase.stage is None else str(self.phase.stage)
+
+
+@dataclass(frozen=True)
+class Fill:
+    """One pass over the images.
+
+    Args:
+        stages: where activations are stored; empty where nothing has to be computed.
+        views: numbers of the views it computes.
+    """
+
+    stages: tuple[str | None, ...]
+    views: range
 
 
 @dataclass(frozen=True)
@@ -59,25 +74,36 @@ class FitPlan:
         """Epochs of all phases, at most."""
         return sum(item.phase.epochs for item in self.phases)
 
-    def fills(self) -> list[list[str | None]]:
-        """Returns, for each phase, the stages that one pass over the images computes before it."""
-        result: list[list[str | None]] = []
+    def views_of(self) -> dict[str | None, int]:
+        """Returns how many views of each training image are cached at each stage."""
+        found: dict[str | None, int] = {}
+        for item in self.phases:
+            if item.cached:
+                found[item.stage] = max(item.views, found.get(item.stage, 0))
+        return found
+
+    def fills(self) -> list[Fill]:
+        """Returns, for each phase, the pass over the images that comes before it.
+
+        A phase that needs few views does not wait for those of a later one: the head is trained
+        on plain images while the others have not been computed.
+        """
+        held: dict[str | None, int] = {}
+        result = []
         for number, item in enumerate(self.phases):
-            stages: list[str | None] = []
-            if item.cached and (number == 0 or item.refill or not _covered(self.phases, number)):
-                stages.append(item.stage)
-                for later in self.phases[number + 1 :]:
-                    if later.refill:
-                        break
-                    if later.cached and later.stage not in stages:
-                        stages.append(later.stage)
-            result.append(stages)
+            if item.refill:
+                held = {}
+            views = range(held.get(item.stage, 0), item.views if item.cached else 0)
+            stages: list[str | None] = [item.stage] if views else []
+            for later in self.phases[number + 1 :]:
+                if later.refill or not views:
+                    break
+                joins = held.get(later.stage, 0) == views.start and later.views >= item.views
+                if later.cached and joins and later.stage not in stages:
+                    stages.append(later.stage)
+            held.update(dict.fromkeys(stages, views.stop))
+            result.append(Fill(tuple(stages), views))
         return result
-
-
-def _covered(phases: Sequence[PhasePlan], number: int) -> bool:
-    """Whether an earlier cached phase's pass has computed what this one needs."""
-    return any(item.cached for item in phases[:number])
 
 
 def plan_fit(
@@ -115,17 +141,26 @@ def plan_fit(
     peak = 0
     before = [(layer, layer.trainable) for layer in model.layers]
 
+    counts = [min(phase.views or views, views) for phase in phases]
+    most = {
+        phase.stage: max(n for n, p in zip(counts, phases, strict=True) if p.stage == phase.stage)
+        for phase in phases
+    }
+
     def measure(stages: set[str | None]) -> int:
-        return cache_bytes(
-            model,
-            list(stages),
-            images=images,
-            views=views,
-            itemsize=itemsize,
-            pixel_itemsize=pixel_itemsize,
+        return sum(
+            cache_bytes(
+                model,
+                [stage],
+                images=images,
+                views=most[stage],
+                itemsize=itemsize,
+                pixel_itemsize=pixel_itemsize,
+            )
+            for stage in stages
         )
 
-    for phase in phases:
+    for phase, count in zip(phases, counts, strict=True):
         stage = None if phase.stage is None else str(phase.stage)
         set_trainable(model, stage, batch_norm=phase.batch_norm)
         # The end of this phase's frozen part lies above layers that an earlier phase trained.
@@ -137,7 +172,8 @@ def plan_fit(
         if cached:
             held.add(stage)
             peak = max(peak, needed)
-        items.append(PhasePlan(phase, count_parameters(model.trainable_weights), cached, refill))
+        parameters = count_parameters(model.trainable_weights)
+        items.append(PhasePlan(phase, parameters, cached, refill, count))
         trained_from = min(trained_from, depth[stage])
     for layer, trainable in before:
         layer.trainable = trainable

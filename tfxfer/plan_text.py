@@ -39,6 +39,8 @@ def describe_plan(
         phase = item.phase
         frozen = "nothing frozen" if phase.stage is None else f"frozen up to {phase.stage}"
         source = "from cached activations" if item.cached else "from pixels"
+        if item.views == 1 < plan.views:
+            source += " of the plain images"
         lines.append(
             PlanLine(
                 f"phase {phase.name}",

@@ -35,6 +35,7 @@ class Phase:
         patience: epochs without a better validation score that end the phase; None never does.
         batch_norm: also train the backbone's BatchNormalization after the frontier: for random
             weights, whose statistics mean nothing yet.
+        views: versions of each image it draws among, the plain one first; None is all there are.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Phase:
     weight_decay: float = 0.0
     patience: int | None = None
     batch_norm: bool = False
+    views: int | None = None
 
     def __post_init__(self) -> None:
         checks = {
@@ -59,6 +61,7 @@ class Phase:
             "optimizer 'adam', 'adamw' or 'sgd'": self.optimizer in ("adam", "adamw", "sgd"),
             "weight_decay of at least 0": self.weight_decay >= 0,
             "patience None or at least 1": self.patience is None or self.patience >= 1,
+            "views None or at least 1": self.views is None or self.views >= 1,
             "a stage's name, None, or a fraction 0..1": not isinstance(self.stage, (int, float))
             or 0 <= self.stage <= 1,
         }
@@ -90,7 +93,8 @@ def two_phase(
     """Returns the default schedule: the head on frozen features, then the upper network, too.
 
     Args:
-        head_epochs: of the first phase; nearly free, since its features are cached.
+        head_epochs: of the first phase; nearly free, since its features are cached. It sees plain
+            images only, so that it can start as soon as those are computed.
         epochs: of the second phase; 0 leaves it out.
         unfreeze_from: everything up to here stays frozen in the second phase: a stage's name, a
             fraction of the stages, or None to train everything.
@@ -108,7 +112,7 @@ def two_phase(
     head = Phase("head", BACKBONE_END, head_epochs, head_rate, patience=5)
     if epochs == 0:
         return (head,)
-    return (head, Phase("fine_tune", unfreeze_from, epochs, rate, patience=6))
+    return (replace(head, views=1), Phase("fine_tune", unfreeze_from, epochs, rate, patience=6))
 
 
 def progressive(
@@ -138,7 +142,7 @@ def progressive(
         >>> [p.stage for p in progressive(steps=(0.5, 0.25))]
         ['backbone', 0.5, 0.25]
     """
-    phases = [Phase("head", BACKBONE_END, head_epochs, head_rate, patience=5)]
+    phases = [Phase("head", BACKBONE_END, head_epochs, head_rate, patience=5, views=1)]
     for number, stage in enumerate(steps):
         phases.append(
             Phase(

@@ -16,7 +16,7 @@ from tfxfer.feed import DatasetSource, EpochDraw, PixelSource, SplitSource, make
 from tfxfer.frontier import CacheStore, fill_frontiers, make_suffix
 from tfxfer.model import fresh_statistics, get_info, set_trainable
 from tfxfer.optimizers import make_optimizer, stage_rates
-from tfxfer.plan import FitPlan, PhasePlan, plan_fit
+from tfxfer.plan import Fill, FitPlan, PhasePlan, plan_fit
 from tfxfer.progress import Progress
 from tfxfer.schedule import Phase, two_phase
 
@@ -428,20 +428,28 @@ def _build_metrics(model: Any, targets: np.ndarray) -> None:
 
 
 def _fill(job: _Job, number: int) -> None:
-    stages = job.plan.fills()[number]
-    if not stages and job.plan.phases[number].cached:
-        # A resumed training starts behind the phase that would have computed them.
-        stage = job.plan.phases[number].stage
-        stages = [] if stage in job.arrays.get("train", {}) else [stage]
-    if not stages:
+    item, fill = job.plan.phases[number], job.plan.fills()[number]
+    if not item.cached:
         return
-    job.arrays.clear()
-    job.store.close()
-    job.arrays = fill_frontiers(
+    starts = bool(fill.stages) and not fill.views.start
+    if not starts and item.stage not in job.arrays.get("train", {}):
+        # A resumed training starts behind the passes that would have computed them.
+        fill = Fill(fill.stages or (item.stage,), range(item.views))
+    if not fill.stages:
+        return
+    if item.refill:
+        job.arrays.clear()
+        job.store.close()
+    sources: dict[str, Any] = {"train": (job.train, job.plan.views_of())}
+    if not fill.views.start:
+        sources["val"] = (job.val, 1)
+    fill_frontiers(
         job.model,
-        {"train": (job.train, job.plan.views), "val": (job.val, 1)},
-        stages,
+        sources,
+        fill.stages,
         job.store,
+        views={"train": fill.views},
+        into=job.arrays,
         dtype=job.cache_dtype,
         use_litert=job.use_litert,
         progress=job.progress,
@@ -449,7 +457,7 @@ def _fill(job: _Job, number: int) -> None:
 
 
 def _batches(job: _Job, item: PhasePlan, stage: str | None, first_epoch: int) -> tuple[Any, Any]:
-    draw = EpochDraw(len(job.train), job.plan.views, job.batch_size, job.seed, job.oversampled)
+    draw = EpochDraw(len(job.train), item.views, job.batch_size, job.seed, job.oversampled)
     plain = EpochDraw(len(job.val), 1, job.batch_size, job.seed, shuffle=False)
     readers = []
     for name, source in (("train", job.train), ("val", job.val)):

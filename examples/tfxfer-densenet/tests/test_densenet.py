@@ -1,6 +1,5 @@
-from tfxfer_densenet import DenseNet121
-
 from tfxfer.testing import BackboneConformance
+from tfxfer_densenet import DenseNet121
 
 
 class TestDenseNet121(BackboneConformance):

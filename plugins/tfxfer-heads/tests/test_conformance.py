@@ -1,0 +1,14 @@
+from tfxfer.testing import HeadConformance
+from tfxfer_heads import Classification, Multilabel, Regression
+
+
+class TestClassification(HeadConformance):
+    head = Classification
+
+
+class TestMultilabel(HeadConformance):
+    head = Multilabel
+
+
+class TestRegression(HeadConformance):
+    head = Regression

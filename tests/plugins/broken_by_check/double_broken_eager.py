@@ -1,0 +1,15 @@
+"""Doubles that would do, were it not for the import at the top."""
+
+from __future__ import annotations
+
+import jax  # noqa: F401  the quickest of the slow ones
+from double_good_backbone import Tiny
+from double_good_head import Softmax
+
+
+class Eager(Tiny):
+    name = "double_eager"
+
+
+class EagerHead(Softmax):
+    name = "double_eager_head"

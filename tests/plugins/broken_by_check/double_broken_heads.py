@@ -1,0 +1,167 @@
+"""Heads with one fault each, on top of the good double. `FAULTS` says which check finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from double_good_head import Softmax
+
+from tfxfer import Monitor, Prediction
+
+FAULTS: dict[str, list[type[Softmax]]] = {}
+
+
+def fault(check: str) -> Any:
+    def note(double: type[Softmax]) -> type[Softmax]:
+        double.name = f"double_{double.__name__.lower()}"
+        FAULTS.setdefault(check, []).append(double)
+        return double
+
+    return note
+
+
+@fault("metadata")
+class NoTask(Softmax):
+    task = "ranking"
+
+
+@fault("options")
+class ForgetsOption(Softmax):
+    def __init__(self, *, smoothing: float = 0.1, extra: int = 1) -> None:
+        super().__init__(smoothing=smoothing)
+        self.extra = extra
+
+    def options(self) -> dict[str, Any]:
+        return {"smoothing": self.smoothing + 0.1, "extra": self.extra}
+
+
+@fault("options")
+class NotJson(Softmax):
+    def options(self) -> dict[str, Any]:
+        return {"smoothing": np.float32(0)}
+
+
+@fault("labels")
+class WideTargets(Softmax):
+    def encode(self, raw: Sequence[str], labels: Sequence[str]) -> np.ndarray:
+        return super().encode(raw, labels).astype(np.float64)
+
+
+@fault("labels")
+class OrderOfArrival(Softmax):
+    def fit_labels(self, raw: Sequence[str]) -> tuple[str, ...]:
+        super().fit_labels(raw)
+        return tuple(dict.fromkeys(raw))
+
+
+@fault("label_errors")
+class TakesOneClass(Softmax):
+    def fit_labels(self, raw: Sequence[str]) -> tuple[str, ...]:
+        return tuple(sorted(set(raw)))
+
+
+@fault("flat")
+class Nested(Softmax):
+    def build(self, features: Any, labels: Sequence[str]) -> Any:
+        import keras
+
+        inner = keras.Input(features.shape[1:])
+        return keras.Model(inner, super().build(inner, labels), name="inner")(features)
+
+
+@fault("model")
+class OneTooMany(Softmax):
+    def build(self, features: Any, labels: Sequence[str]) -> Any:
+        return super().build(features, [*labels, "other"])
+
+
+@fault("float32_outputs")
+class HalfPrecision(Softmax):
+    def build(self, features: Any, labels: Sequence[str]) -> Any:
+        from keras import layers
+
+        logits = layers.Dense(len(labels), name="logits")(features)
+        return layers.Activation("softmax", name="scores")(logits)
+
+
+@fault("output_range")
+class Logits(Softmax):
+    def build(self, features: Any, labels: Sequence[str]) -> Any:
+        from keras import layers
+
+        return layers.Dense(len(labels), dtype="float32", name="logits")(features)
+
+
+@fault("predictions")
+class AlwaysFirst(Softmax):
+    def decode(self, scores: np.ndarray, labels: Sequence[str]) -> list[Prediction]:
+        return [
+            Prediction(labels[0], item.score, item.scores)
+            for item in super().decode(scores, labels)
+        ]
+
+
+@fault("deterministic")
+class Unseeded(Softmax):
+    def build(self, features: Any, labels: Sequence[str]) -> Any:
+        from keras import initializers, layers
+
+        size = (features.shape[-1], features.shape[-1])
+        kernel = initializers.Constant(np.random.default_rng().normal(size=size).tolist())
+        x = layers.Dense(size[1], kernel_initializer=kernel, name="drawn")(features)
+        return super().build(x, labels)
+
+
+@fault("learns")
+class WatchesNothing(Softmax):
+    monitor = Monitor("val_f1", "max")
+
+
+@fault("learns")
+class SameMetrics(Softmax):
+    def __init__(self, *, smoothing: float = 0.0) -> None:
+        super().__init__(smoothing=smoothing)
+        self._metrics: list[Any] = []
+
+    def metrics(self) -> list[Any]:
+        self._metrics = self._metrics or super().metrics()
+        return self._metrics
+
+
+@fault("reload")
+class NeedsTfxfer(Softmax):
+    """A layer of this module, which imports tfxfer."""
+
+    def build(self, features: Any, labels: Sequence[str]) -> Any:
+        return super().build(_own_layer()(name="own")(features), labels)
+
+
+@fault("export_float")
+class NoBuiltin(Softmax):
+    def build(self, features: Any, labels: Sequence[str]) -> Any:
+        from keras import ops
+
+        return super().build(ops.erfinv(0.5 * ops.tanh(features)), labels)
+
+
+@fault("export_int8")
+class FarFromZero(Softmax):
+    def build(self, features: Any, labels: Sequence[str]) -> Any:
+        from keras import layers, ops
+
+        x = ops.reshape(ops.tanh(features) + 1000.0, (-1, 1, 1, features.shape[-1]))
+        x = layers.AveragePooling2D(1, name="keep_apart")(x) - 1000.0
+        return super().build(layers.Flatten(name="flatten")(x), labels)
+
+
+def _own_layer() -> Any:
+    import keras
+
+    class Own(keras.layers.Layer):
+        def call(self, inputs: Any) -> Any:
+            return inputs + 1.0
+
+    Own.__module__ = __name__
+    return keras.saving.register_keras_serializable(package="double_broken")(Own)

@@ -1,0 +1,70 @@
+"""The code in docs/plugins.md runs, and its table of checks is the kit's."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfxfer import Backbone, Head, Weights, build_model
+from tfxfer.testing import BACKBONE_CHECKS, HEAD_CHECKS
+
+GUIDE = Path(__file__).parent.parent / "docs" / "plugins.md"
+
+
+def blocks() -> dict[str, str]:
+    """Returns the Python blocks of the guide, by the title above them."""
+    found = {}
+    title = ""
+    for part in re.split(r"^(#+ .*)$", GUIDE.read_text(encoding="utf-8"), flags=re.MULTILINE):
+        if part.startswith("#"):
+            title = part.lstrip("# ")
+        for code in re.findall(r"```python\n(.*?)```", part, flags=re.DOTALL):
+            found[title] = code
+    return found
+
+
+def run(title: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    module = ModuleType("my_package")
+    monkeypatch.setitem(sys.modules, "my_package", module)
+    exec(compile(blocks()[title], str(GUIDE), "exec"), module.__dict__)
+    return module.__dict__
+
+
+def test_a_backbone_in_20_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    title = "A backbone in 20 lines"
+    assert len(blocks()[title].strip().splitlines()) <= 20
+    made = run(title, monkeypatch)["MyNet"]
+    assert issubclass(made, Backbone)
+    model = build_model(made(), labels=["a", "b"], weights=None, image_size=32)
+    assert model(np.zeros((1, 32, 32, 3), np.float32)).shape == (1, 2)
+
+
+def test_a_head_in_20_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    title = "A head in 20 lines"
+    code = [line for line in blocks()[title].strip().splitlines() if line.strip()]
+    assert len(code) <= 20
+    made = run(title, monkeypatch)["HiddenLayer"]
+    assert issubclass(made, Head)
+    backbone = run("A backbone in 20 lines", monkeypatch)["MyNet"]
+    model = build_model(
+        backbone(), head=made(units=8), labels=["a", "b"], weights=None, image_size=32
+    )
+    assert model.get_layer("head_hidden").units == 8
+
+
+def test_weights_are_declared_as_the_guide_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = run("Weights, licence, quantization", monkeypatch)["WEIGHTS"]
+    assert all(isinstance(item, Weights) for item in made.values())
+
+
+def test_the_table_has_every_check() -> None:
+    text = GUIDE.read_text(encoding="utf-8")
+    table = text.partition("<!-- checks -->")[2].partition("<!-- /checks -->")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", table, flags=re.MULTILINE)
+    assert rows == [(item.name, item.description) for item in (*BACKBONE_CHECKS, *HEAD_CHECKS)]

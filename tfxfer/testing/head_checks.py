@@ -1,0 +1,324 @@
+"""What a head must be: its options, its labels, its outputs, and that it learns."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tfxfer.backbone import BACKBONE_END
+from tfxfer.contract import Component, check_class, check_head
+from tfxfer.errors import DataError
+from tfxfer.head import Head, Prediction
+from tfxfer.schedule import Phase
+from tfxfer.surgery import find_inputs
+from tfxfer.testing.check import check, describe_error, fail
+from tfxfer.testing.probes import BATCH_IMAGES
+from tfxfer.testing.subject import HeadSubject, take_snapshot
+
+__all__ = [
+    "deterministic",
+    "flat",
+    "float32_outputs",
+    "label_errors",
+    "labels",
+    "learns",
+    "metadata",
+    "model",
+    "options",
+    "output_range",
+    "predictions",
+]
+
+_EPOCHS = 3
+_CHANNELS = 16
+_SUM_TOLERANCE = 1e-4  # of a softmax's sum in float32
+_BAD_LABELS: Mapping[str, Sequence[Sequence[str]]] = {
+    "classification": (("ant", "ant"),),
+    "multilabel": (("", ""),),
+    "regression": (("1.5", "much"), ("1.5", "nan")),
+}
+
+
+@check("every attribute is what tfxfer.Head says of it")
+def metadata(subject: HeadSubject) -> None:
+    """Runs the check that the registry makes at the door."""
+    plugin = subject.plugin
+    component = subject.component or Component(
+        "head", subject.name, f"{type(plugin).__module__}:{type(plugin).__qualname__}", "", ""
+    )
+    check_class(component, type(plugin), Head)
+    check_head(component, plugin)
+
+
+@check(
+    "every option has a default, and options() repeats the head as JSON data",
+    requires=("metadata",),
+)
+def options(subject: HeadSubject) -> None:
+    """Makes the head with no options, and again from those that it says it has."""
+    plugin = subject.plugin
+    what = f"options of head {subject.name!r}"
+    needed = [
+        name
+        for name, item in inspect.signature(type(plugin)).parameters.items()
+        if item.default is item.empty and item.kind not in (item.VAR_KEYWORD, item.VAR_POSITIONAL)
+    ]
+    if needed:
+        fail(
+            what,
+            expected="a default for each",
+            received=f"none for {needed}",
+            fix="Users name a head and nothing else.",
+        )
+    said = plugin.options()
+    try:
+        read = json.loads(json.dumps(said, allow_nan=False))
+        again = type(plugin)(**read).options()
+    except Exception as error:  # noqa: BLE001 - a plugin's code may raise anything
+        fail(
+            what,
+            expected="JSON data that its constructor takes",
+            received=f"{said!r}, {describe_error(error)}",
+            fix="A run stores them, and makes the head from them when it resumes.",
+        )
+    if json.loads(json.dumps(again)) != read:
+        fail(
+            what,
+            expected=f"a head made of {read!r} to say the same",
+            received=f"options={again!r}",
+            fix="Return every argument of the constructor, as it was given.",
+        )
+
+
+@check("labels become one column each, and targets one finite row per image", requires=("options",))
+def labels(subject: HeadSubject) -> None:
+    """Fits and encodes the kit's raw labels."""
+    found = subject.plugin.fit_labels(subject.raw_labels)
+    what = f"head {subject.name!r}"
+    if (
+        not isinstance(found, tuple)
+        or not found
+        or not all(isinstance(item, str) and item for item in found)
+        or len(set(found)) < len(found)
+    ):
+        fail(
+            what,
+            expected="fit_labels to return a tuple of different names",
+            received=f"labels={found!r}",
+            fix="They become labels.txt, one a line.",
+        )
+    shuffled = subject.plugin.fit_labels(tuple(reversed(subject.raw_labels)))
+    if shuffled != found:
+        fail(
+            what,
+            expected="the same labels whatever the order of the images",
+            received=f"{found} and {shuffled}",
+            fix="Sort them.",
+        )
+    targets = np.asarray(subject.plugin.encode(subject.raw_labels, found))
+    shape = (len(subject.raw_labels), len(found))
+    if targets.shape != shape or targets.dtype != np.float32 or not np.isfinite(targets).all():
+        fail(
+            what,
+            expected=f"encode to return finite float32 of shape {shape}",
+            received=f"shape={targets.shape}, dtype={targets.dtype.name}",
+            fix="One row per image, one column per label.",
+        )
+
+
+@check("labels that cannot be this task's are refused as DataError", requires=("metadata",))
+def label_errors(subject: HeadSubject) -> None:
+    """Fits labels that hold nothing to learn, or are no labels."""
+    plugin = subject.plugin
+    for raw in _BAD_LABELS[plugin.task]:
+        try:
+            found: Any = plugin.fit_labels(raw)
+        except DataError:
+            continue
+        except Exception as error:  # noqa: BLE001 - a plugin's code may raise anything
+            found = describe_error(error)
+        fail(
+            f"head {subject.name!r}",
+            expected=f"tfxfer.DataError for the labels {list(raw)}",
+            received=repr(found),
+            fix="Say in fit_labels what is wrong with the data, before anything is trained.",
+        )
+
+
+@check("builds one finite output per label on pooled features", requires=("flat",))
+def model(subject: HeadSubject) -> None:
+    """Builds the head on a small backbone; all later checks use that model."""
+    shape = tuple(subject.model.outputs[0].shape)
+    if shape != (None, len(subject.labels)):
+        fail(
+            f"head {subject.name!r}",
+            expected=f"outputs of shape (batch, {len(subject.labels)})",
+            received=f"shape={shape}",
+            fix="One output per label.",
+        )
+    if not np.isfinite(subject.outputs).all():
+        fail(
+            f"head {subject.name!r}",
+            expected="finite outputs",
+            received="NaN or infinity",
+            fix="Look at its initial weights, and at what `prepare` measured.",
+        )
+
+
+@check("no model nested in the head's layers", requires=("labels",))
+def flat(subject: HeadSubject) -> None:
+    """Looks at the graph of the head alone."""
+    import keras
+
+    features = keras.Input((_CHANNELS,))
+    outputs = subject.plugin.build(features, subject.labels)
+    graph = keras.Model(find_inputs(outputs), outputs)
+    nested = [layer.name for layer in graph.layers if isinstance(layer, keras.Model)]
+    if nested:
+        fail(
+            f"head {subject.name!r}",
+            expected="a flat graph",
+            received=f"nested models {nested}",
+            fix="Call the layers one by one.",
+        )
+
+
+@check("outputs are float32 when training computes in bfloat16", requires=("labels",))
+def float32_outputs(subject: HeadSubject) -> None:
+    """Builds the head under a mixed precision policy."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        features = keras.Input((_CHANNELS,))
+        outputs = subject.plugin.build(features, subject.labels)
+    finally:
+        keras.config.set_dtype_policy(before)
+    if outputs.dtype != "float32":
+        fail(
+            f"head {subject.name!r}",
+            expected="outputs in float32 under the policy mixed_bfloat16",
+            received=f"dtype={outputs.dtype}",
+            fix='Give the last layer dtype="float32".',
+        )
+
+
+@check("outputs are probabilities where the task says so", requires=("model",))
+def output_range(subject: HeadSubject) -> None:
+    """Looks at the outputs of the kit's images."""
+    task, outputs = subject.plugin.task, subject.outputs
+    if task == "regression":
+        return
+    low, high = float(outputs.min()), float(outputs.max())
+    sums = np.abs(outputs.sum(axis=1) - 1).max()
+    if low < 0 or high > 1 or (task == "classification" and not sums <= _SUM_TOLERANCE):
+        fail(
+            f"head {subject.name!r}",
+            expected="probabilities 0..1" + (" that sum to 1" * (task == "classification")),
+            received=f"values from {low:.3g} to {high:.3g}, sums off by {sums:.3g}",
+            fix="End in softmax or sigmoid: phones read the outputs as they are.",
+        )
+
+
+@check("one training gives a finite loss, the monitor's value and new weights", requires=("model",))
+def learns(subject: HeadSubject) -> None:
+    """Trains the head for a few epochs on the kit's images."""
+    from tfxfer.training import fit
+
+    plugin = subject.plugin
+    what = f"head {subject.name!r}"
+    first, second = plugin.metrics(), plugin.metrics()
+    if any(one is other for one in first for other in second):
+        fail(
+            what,
+            expected="fresh metrics from every call",
+            received="the same objects twice",
+            fix="Make them in `metrics`: a metric holds the counts of one training.",
+        )
+    phase = Phase("head", BACKBONE_END, _EPOCHS, 1e-2, warmup=0, decay="constant")
+    with subject.borrow_model() as whole:
+        before = take_snapshot(whole)
+        history = fit(
+            whole,
+            subject.data,
+            schedule=(phase,),
+            batch_size=BATCH_IMAGES,
+            augment="none",
+            views=1,
+            verbose=0,
+        ).history
+        after = take_snapshot(whole)
+    if plugin.monitor.name not in history:
+        fail(
+            what,
+            expected=f"its monitor, {plugin.monitor.name!r}, among what training logs",
+            received=f"logs={sorted(history)}",
+            fix="Name the metric in `metrics` as the monitor does, without `val_`.",
+        )
+    if all(np.array_equal(before[path], after[path]) for path in before):
+        fail(
+            what,
+            expected="weights that change",
+            received="none that did",
+            fix="Look at the loss: it must depend on the outputs.",
+        )
+
+
+@check("targets decode to the labels they came from, with a score for each", requires=("labels",))
+def predictions(subject: HeadSubject) -> None:
+    """Decodes the targets themselves, as if they were scores."""
+    found = subject.plugin.decode(subject.targets, subject.labels)
+    what = f"head {subject.name!r}"
+    if len(found) != len(subject.targets) or not all(isinstance(x, Prediction) for x in found):
+        fail(
+            what,
+            expected=f"decode to return {len(subject.targets)} tfxfer.Prediction, one per row",
+            received=f"{len(found)} {type(found[0]).__name__ if found else 'items'}",
+            fix="Return one for every row of scores.",
+        )
+    for raw, prediction in zip(subject.raw_labels, found, strict=True):
+        if prediction.label != raw or set(prediction.scores) != set(subject.labels):
+            fail(
+                what,
+                expected=f"the targets of {raw!r} to decode to it, with scores of "
+                f"{list(subject.labels)}",
+                received=f"label={prediction.label!r}, scores of {list(prediction.scores)}",
+                fix="decode is the inverse of encode.",
+            )
+
+
+@check("two builds from one seed have equal layers, weights and outputs", requires=("model",))
+def deterministic(subject: HeadSubject) -> None:
+    """Builds the model a second time."""
+    again = subject.make_model()
+    first, second = take_snapshot(subject.model), take_snapshot(again)
+    if first.keys() != second.keys():
+        fail(
+            f"head {subject.name!r}",
+            expected="the same names of layers from every build",
+            received=f"names of one build only: {sorted(first.keys() ^ second.keys())[:5]}",
+            fix="Name every layer: Keras numbers the others through the whole process.",
+        )
+    moved = [path for path in first if not np.array_equal(first[path], second[path])]
+    if moved:
+        fail(
+            f"head {subject.name!r}",
+            expected="equal random weights from equal seeds",
+            received=f"differences in {moved[:3]}, {len(moved)} in all",
+            fix="Draw weights through Keras's initializers, which follow set_random_seed.",
+        )
+    one, other = (
+        np.asarray(item(subject.pixels, training=False)) for item in (subject.model, again)
+    )
+    if not np.array_equal(one, other):
+        fail(
+            f"head {subject.name!r}",
+            expected="equal outputs of two builds",
+            received=f"difference={np.abs(one - other).max():.3g}",
+            fix="Take out what draws random numbers when training=False.",
+        )

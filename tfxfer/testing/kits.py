@@ -1,0 +1,209 @@
+"""The two kits: which checks a backbone and a head go through, as plain functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tfxfer.backbone import Backbone
+from tfxfer.contract import Component
+from tfxfer.errors import UsageError
+from tfxfer.head import Head
+from tfxfer.registry import Registry, default_registry
+from tfxfer.testing import backbone_checks, head_checks
+from tfxfer.testing.check import Check, Examination, Report, Result
+from tfxfer.testing.export_checks import export_float, export_int8, export_uint8_input
+from tfxfer.testing.fresh_process import reload, start_loader
+from tfxfer.testing.pixel_checks import no_randomness, preprocessing
+from tfxfer.testing.shared_checks import laziness, provenance
+from tfxfer.testing.subject import BackboneSubject, HeadSubject
+from tfxfer.testing.training_checks import cached, freezing, phase_fine_tune, phase_head
+
+__all__ = [
+    "BACKBONE_CHECKS",
+    "HEAD_CHECKS",
+    "check_backbone",
+    "check_head",
+    "examine_backbone",
+    "examine_head",
+    "run_report",
+]
+
+BACKBONE_CHECKS: tuple[Check, ...] = (
+    backbone_checks.metadata,
+    provenance,
+    laziness,
+    backbone_checks.weights_sha256,
+    backbone_checks.builds,
+    backbone_checks.flat,
+    backbone_checks.stages,
+    backbone_checks.model,
+    preprocessing,
+    backbone_checks.deterministic,
+    no_randomness,
+    freezing,
+    phase_head,
+    phase_fine_tune,
+    cached,
+    reload,
+    export_float,
+    export_int8,
+    export_uint8_input,
+    backbone_checks.wrong_size,
+    backbone_checks.unknown_weights,
+)
+"""What a backbone goes through, in order."""
+
+HEAD_CHECKS: tuple[Check, ...] = (
+    head_checks.metadata,
+    provenance,
+    laziness,
+    head_checks.options,
+    head_checks.labels,
+    head_checks.label_errors,
+    head_checks.flat,
+    head_checks.model,
+    head_checks.float32_outputs,
+    head_checks.output_range,
+    head_checks.predictions,
+    head_checks.deterministic,
+    head_checks.learns,
+    reload,
+    export_float,
+    export_int8,
+)
+"""What a head goes through, in order."""
+
+
+def examine_backbone(
+    backbone: str | Backbone | type[Backbone],
+    *,
+    waivers: Mapping[str, str] | None = None,
+    weights: str | Path | None = None,
+    image_size: int | None = None,
+    component: Component | None = None,
+    registry: Registry | None = None,
+) -> Examination:
+    """Returns the checks of one backbone, none of them run yet.
+
+    Args:
+        backbone: an installed name, such as `mobilenet_v2` or `prefix:handle`; a class; or an
+            instance.
+        waivers: reasons, by the name of the check that may fail.
+        weights: as `build_model` takes them; None is random weights, which need no network.
+        image_size: side of the images it is tried with; None is the smallest it takes.
+        component: the entry point that brings it; looked for where None.
+        registry: where names are looked up; what is installed where None.
+
+    Raises:
+        UsageError: a waiver of an unknown check, or without a reason.
+        PluginError: an unknown name, or a plugin that does not load.
+    """
+    registry = registry or default_registry()
+    if isinstance(backbone, str):
+        plugin: Backbone = registry.load_backbone(backbone)
+    elif isinstance(backbone, type):
+        plugin = backbone()
+    else:
+        plugin = backbone
+    subject = BackboneSubject(
+        plugin, component=component, registry=registry, weights=weights, image_size=image_size
+    )
+    return Examination(BACKBONE_CHECKS, subject, waivers=waivers)
+
+
+def examine_head(
+    head: str | Head | type[Head],
+    *,
+    waivers: Mapping[str, str] | None = None,
+    raw_labels: Sequence[str] | None = None,
+    component: Component | None = None,
+    registry: Registry | None = None,
+) -> Examination:
+    """Returns the checks of one head, none of them run yet.
+
+    Args:
+        head: an installed name, a class or an instance.
+        waivers: reasons, by the name of the check that may fail.
+        raw_labels: raw labels as its data sets have them, which `decode` gives back unchanged;
+            None takes some of its task.
+        component: the entry point that brings it; looked for where None.
+        registry: where names are looked up; what is installed where None.
+
+    Raises:
+        UsageError: a waiver of an unknown check, or without a reason.
+        PluginError: an unknown name, or a plugin that does not load.
+    """
+    registry = registry or default_registry()
+    if isinstance(head, str):
+        plugin: Head = registry.load_head(head)
+    elif isinstance(head, type):
+        plugin = head()
+    else:
+        plugin = head
+    subject = HeadSubject(plugin, component=component, registry=registry, raw_labels=raw_labels)
+    return Examination(HEAD_CHECKS, subject, waivers=waivers)
+
+
+def check_backbone(
+    backbone: str | Backbone | type[Backbone],
+    *,
+    waivers: Mapping[str, str] | None = None,
+    weights: str | Path | None = None,
+    image_size: int | None = None,
+    registry: Registry | None = None,
+    on_result: Callable[[Result], None] | None = None,
+) -> Report:
+    """Runs every check on a backbone; see `examine_backbone` for the arguments.
+
+    `on_result` hears of each check as it ends.
+
+    Example:
+        report = check_backbone("efficientnet_lite0")
+        assert report.ok, report.failed
+    """
+    examination = examine_backbone(
+        backbone, waivers=waivers, weights=weights, image_size=image_size, registry=registry
+    )
+    return run_report(examination, on_result)
+
+
+def check_head(
+    head: str | Head | type[Head],
+    *,
+    waivers: Mapping[str, str] | None = None,
+    raw_labels: Sequence[str] | None = None,
+    registry: Registry | None = None,
+    on_result: Callable[[Result], None] | None = None,
+) -> Report:
+    """Runs every check on a head; see `examine_head` for the arguments.
+
+    `on_result` hears of each check as it ends.
+
+    Example:
+        report = check_head("classification")
+        assert report.ok, report.failed
+    """
+    examination = examine_head(head, waivers=waivers, raw_labels=raw_labels, registry=registry)
+    return run_report(examination, on_result)
+
+
+def run_report(
+    examination: Examination, on_result: Callable[[Result], None] | None = None
+) -> Report:
+    """Runs what `examine_backbone` or `examine_head` returned."""
+    subject = examination.subject
+    if not isinstance(subject, (BackboneSubject, HeadSubject)):
+        raise UsageError(
+            f"report: expected the examination of a backbone or a head. Received: {subject!r}."
+        )
+    component = subject.component
+    with start_loader() as subject.loader:
+        results = examination.results(on_result)
+    return Report(
+        name=subject.name,
+        kind=subject.kind,
+        distribution="" if component is None else component.distribution,
+        version="" if component is None else component.version,
+        results=results,
+    )
