@@ -105,7 +105,8 @@ def probe_speeds(model: Any, source: SplitSource, *, images: int = 16) -> Speeds
 def macs_share(model: Any) -> dict[str | None, float]:
     """Returns the share of the network's multiplications that lie after each stage.
 
-    Counted for convolutions and dense layers, from their kernels and output shapes.
+    Counted for convolutions and dense layers, from their kernels and output shapes; a layer of
+    another kind, such as a whole hub module, counts as its weights.
     """
     import keras
 
@@ -113,6 +114,8 @@ def macs_share(model: Any) -> dict[str | None, float]:
     for layer in model.layers:
         kernel = getattr(layer, "kernel", None)
         if kernel is None or not hasattr(layer, "output"):
+            if not isinstance(layer, keras.layers.BatchNormalization):
+                macs[layer.name] = sum(math.prod(weight.shape) for weight in layer.weights)
             continue
         sides = layer.output.shape[1:-1] if len(layer.output.shape) > 2 else ()
         depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
