@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, Arguments] = {
     "training": lambda o: [],
     "claims": lambda o: [],
     "growth": lambda o: [],
+    "gpu_training": lambda o: [],
 }
 """Name of a script beside this one → its arguments."""
 
