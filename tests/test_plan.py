@@ -37,6 +37,12 @@ def test_one_pass_fills_every_stage_that_nothing_has_trained(model: Any) -> None
     assert found.epochs == 6
 
 
+def test_validation_images_have_one_version(model: Any) -> None:
+    plain = plan(model, "backbone").cache_bytes
+    both = plan(model, "backbone", val=6).cache_bytes
+    assert both - plain == cache_bytes(model, ["backbone"], images=6, views=1)
+
+
 def test_a_phase_does_not_wait_for_views_it_does_not_need(model: Any) -> None:
     schedule = (
         Phase("head", "backbone", 1, 1e-3, views=1),

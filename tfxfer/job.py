@@ -239,8 +239,9 @@ class _Job:
         return plan_fit(
             model,
             self.schedule,
-            images=len(self.data.train) + -(-len(self.data.val) // self.views),
+            images=len(self.data.train),
             views=self.views,
+            val=len(self.data.val),
             store=store,
             cache=self.request.cache,
         )

@@ -112,6 +112,7 @@ def plan_fit(
     *,
     images: int,
     views: int,
+    val: int = 0,
     store: CacheStore,
     cache: bool = True,
     itemsize: int = 2,
@@ -122,8 +123,9 @@ def plan_fit(
     Args:
         model: from `build_model`.
         schedule: phases, resolved or not.
-        images: training and validation images.
+        images: training images.
         views: cached versions of each.
+        val: validation images, of which the plain version is cached.
         store: where caches would go.
         cache: False trains every phase from pixels.
         itemsize: bytes of one cached activation.
@@ -152,12 +154,13 @@ def plan_fit(
             cache_bytes(
                 model,
                 [stage],
-                images=images,
-                views=most[stage],
+                images=count,
+                views=versions,
                 itemsize=itemsize,
                 pixel_itemsize=pixel_itemsize,
             )
             for stage in stages
+            for count, versions in ((images, most[stage]), (val, 1))
         )
 
     for phase, count in zip(phases, counts, strict=True):

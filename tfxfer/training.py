@@ -196,8 +196,9 @@ def fit(
     plan = plan_fit(
         model,
         two_phase() if schedule is None else schedule,
-        images=len(train) + -(-len(val) // number_of_views),
+        images=len(train),
         views=number_of_views,
+        val=len(val),
         store=store,
         cache=cache,
         itemsize=np.dtype(cache_dtype).itemsize,

@@ -105,6 +105,11 @@ def _resolve_source(backbone: Backbone, name: str, weights: Weights) -> Resolved
     path = _package_file(weights)
     if path is None and weights.fetch is not None:
         path = weights.fetch()
+        if not path.is_file():
+            raise WeightsError(
+                f"weights {name!r} of {backbone.name!r}: expected a file. Received: {path}, which "
+                "is not there. Give a file with --weights PATH."
+            )
     elif path is None and weights.url is not None:
         path = _download(backbone, weights)
     if path is None:

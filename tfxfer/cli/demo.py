@@ -11,6 +11,7 @@ import click
 
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.cli.train import run_training, training_options
+from tfxfer.errors import PluginConflictError
 
 __all__ = ["EXPORTERS", "command"]
 
@@ -35,12 +36,14 @@ def command(output: Output, *, out: str, data: str, overwrite: bool, **options: 
     """Train on real images from pip, and export for a phone: the whole job in one line.
 
     EfficientNet-Lite0 and its weights came with pip, too: it needs no network. The run at --out is
-    replaced if it is an earlier demo's.
+    replaced if it is an earlier demo's. A --budget is that of the training; the export comes after
+    it.
     """
     started = time.monotonic()
     from tfxfer.demo import demo_request, demo_source, is_demo_run
     from tfxfer.run import RunDirectory
 
+    export = _find_exporter(output)
     source = demo_source(data)
     for line in source.remarks:
         output.print(line)
@@ -53,7 +56,6 @@ def command(output: Output, *, out: str, data: str, overwrite: bool, **options: 
         source=source.source,
     )
     model = out
-    export = _find_exporter()
     if export is None:
         output.emit(document)
         output.print("a file for the phone takes tfxfer-edge: pip install tfxfer-edge")
@@ -67,8 +69,20 @@ def command(output: Output, *, out: str, data: str, overwrite: bool, **options: 
     output.show(f"try it:  tfxfer predict {model} {source.example}")
 
 
-def _find_exporter() -> Callable[..., dict[str, Any]] | None:
-    for point in entry_points(group=EXPORTERS):
-        found: Callable[..., dict[str, Any]] = point.load()
+def _find_exporter(output: Output) -> Callable[..., dict[str, Any]] | None:
+    """Returns what exports; found before minutes of training."""
+    points = sorted(entry_points(group=EXPORTERS), key=lambda point: point.value)
+    if len(points) > 1:
+        raise PluginConflictError(
+            "demo: expected one distribution that exports. Received: "
+            f"{', '.join(point.value for point in points)}. Uninstall all but one."
+        )
+    for point in points:
+        try:
+            found: Callable[..., dict[str, Any]] = point.load()
+        # A plugin's module may raise anything; the training does not need it.
+        except Exception as error:  # noqa: BLE001
+            output.warn(f"no export: {point.value} cannot be imported: {error}")
+            return None
         return found
     return None

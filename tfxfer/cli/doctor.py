@@ -23,7 +23,11 @@ __all__ = ["command"]
 
 
 @tfxfer_command("doctor")
-@click.option("--quick", is_flag=True, help="Import nothing: look at metadata and disks only.")
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Import none of the large packages: look at metadata and disks only.",
+)
 @click.option(
     "--timeout",
     "timeout_s",

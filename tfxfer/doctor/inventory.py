@@ -111,7 +111,8 @@ def _read_distributions(
             theirs = list(dist.entry_points) if "tfxfer." in text else []
         except Exception:  # noqa: BLE001 - whatever is wrong with one
             folder = getattr(dist, "_path", None)
-            unreadable.append(str(folder) if folder is not None else "a distribution")
+            if folder is not None:  # without one there is nothing that anybody could remove
+                unreadable.append(str(folder))
             continue
         # The first one on the path is the one that is imported.
         if package.name not in packages:

@@ -102,7 +102,7 @@ def test_files_take_turns_on_the_phone(
     assert [item["path"] for item in document["models"]] == [str(model), str(other)]
     assert document["models"][0]["latency_ms"] == {"median": 4.01, "p95": 4.3}
     assert document["models"][0]["load_ms"] == 0.855
-    assert document["models"][0]["peak_memory_bytes"] == 12_867_200
+    assert document["models"][0]["peak_memory_bytes"] == round(12.8672 * 2**20 - 0.5)
     graphs = [line.split("--graph=")[1].split()[0] for line in wire.asked if "--graph" in line]
     assert [Path(graph).name for graph in graphs] == ["0.tflite", "1.tflite"] * 2
     # Nothing stays on the phone.
@@ -161,3 +161,15 @@ def test_no_adb(wire: Wire, model: Path, capfd: pytest.CaptureFixture[str]) -> N
 def test_a_report_without_timings() -> None:
     with pytest.raises(ModelError, match="Received: nothing"):
         read_report("", path="m.tflite")
+
+
+def test_a_single_image_and_the_peak_where_it_is_told() -> None:
+    printed = (
+        "count=1 first=9000 curr=9000 min=9000 max=9000 avg=9000 std=0\n\ncount=1 curr=4100\n"
+        "Inference timings in us: Init: 855, First inference: 9000\n"
+        "Peak memory footprint (MB): init=1.5 overall=12.5\n"
+        "Overall peak memory footprint (MB) via periodic monitoring: 20.5\n"
+    )
+    found = read_report(printed, path="m.tflite")
+    assert found["median_ms"] == 4.1
+    assert found["memory_bytes"] == 20.5 * 2**20

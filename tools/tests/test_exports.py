@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tfxfer import Preprocessing
 from tfxfer.cli.main import run as run_cli
-from tfxfer.errors import DataError, GateError, RunError
+from tfxfer.errors import DataError, GateError, ModelError, RunError
 from tfxfer.inference import load_predictor, predict
 from tfxfer.run import RunDirectory
+from tfxfer_edge import exports
 from tfxfer_edge.exports import export
 from tfxfer_edge.interpreter import TFLiteModel
+from tfxfer_edge.subject import Subject
 
 pytest.importorskip(
     "tensorflow_lite_support", reason="tflite-support is not installed: tfxfer-edge[metadata]"
@@ -200,3 +204,92 @@ def test_the_document_holds_the_way_from_the_file_to_the_answer(exported: Path) 
     assert parity["contract"] is None
     assert parity["interpreter"]["largest"] < 0.2
     assert parity["mediapipe"]["largest"] < 0.2
+
+
+def test_metadata_that_means_something_else_is_no_proof(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control of the parity: scores are right, but whoever reads the metadata gets others."""
+    whole = Subject.make_card
+
+    def make_card(self: Subject, converted: Any) -> Any:
+        return replace(whole(self, converted), preprocessing=Preprocessing())
+
+    monkeypatch.setattr(Subject, "make_card", make_card)
+    with pytest.raises(GateError, match=r"no rescale: pixels reach the model as 0\.\.255") as caught:
+        export(run, tmp_path / "edge", recipes=("float32",))
+    assert caught.value.document["chosen"] == "float32"  # type: ignore[attr-defined]
+    assert not (tmp_path / "edge").exists()
+
+
+def test_labels_in_another_order_are_no_proof(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Subject.make_card
+
+    def make_card(self: Subject, converted: Any) -> Any:
+        card = whole(self, converted)
+        return replace(card, labels=card.labels[::-1])
+
+    monkeypatch.setattr(Subject, "make_card", make_card)
+    with pytest.raises(ModelError, match="labels"):
+        export(run, tmp_path / "edge", recipes=("float32",))
+    assert not (tmp_path / "edge").exists()
+
+
+def test_a_recipe_that_makes_no_file_is_no_question_of_points(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ModelError("operation FlexErf of layer 'gelu': expected a builtin.")
+
+    monkeypatch.setattr("tfxfer_edge.exports.convert", refuse)
+    with pytest.raises(ModelError, match="FlexErf") as caught:
+        export(run, tmp_path / "edge", recipes=("float32",))
+    assert caught.value.exit_code == 1
+
+
+def test_a_file_whose_scores_are_no_numbers_costs_itself_only(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        def score(self, pixels: np.ndarray) -> np.ndarray:
+            return np.full((len(pixels), 3), np.nan, np.float32)
+
+    whole = exports.open_scorer
+
+    def open_scorer(converted: Any, content: bytes) -> Any:
+        return Broken() if converted.recipe.name == "float16" else whole(converted, content)
+
+    monkeypatch.setattr("tfxfer_edge.exports.open_scorer", open_scorer)
+    document = export(run, tmp_path / "edge", recipes=("float16", "float32")).document
+    broken, good = document["candidates"]
+    assert (broken["passed"], broken["path"], good["passed"]) == (False, None, True)
+    assert "NaN" in broken["reason"] or "finite" in broken["reason"]
+
+
+def test_an_interruption_while_the_folder_is_replaced_leaves_the_old_one(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "edge"
+    export(run, out, recipes=("float32",))
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if ".tmp-" in self.name and "-old" not in self.name:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export(run, out, recipes=("float32",), overwrite=True)
+    assert (out / "model_float32.tflite").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["edge"]
+
+
+def test_the_working_directory_cannot_be_replaced(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunError, match="working directory"):
+        export(run, ".", recipes=("float32",))

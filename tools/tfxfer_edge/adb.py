@@ -54,9 +54,10 @@ def find_phone() -> Phone:
             "device 'adb': expected adb, of Android's platform tools, on the PATH. "
             "Received: no adb here. Install it, or use --device host."
         )
-    rows = [line.split() for line in _run([program, "devices", "-l"]).splitlines()[1:]]
+    listed = _run([program, "devices", "-l"]).partition("List of devices attached")[2]
+    rows = [line.split() for line in listed.splitlines()]
     states = {row[0]: row[1] for row in rows if len(row) > 1}
-    wanted = os.environ.get("ANDROID_SERIAL")
+    wanted = os.environ.get("ANDROID_SERIAL") or None
     if wanted is not None:
         states = {name: state for name, state in states.items() if name == wanted}
     if len(states) != 1:
@@ -159,13 +160,16 @@ def read_report(printed: str, *, path: str) -> dict[str, float]:
         last = (printed.strip() or "nothing").splitlines()[-1]
         raise ModelError(f"model {path!r}: expected it to run on the phone. Received: {last}")
     timed = counts[-1]  # the first is the warm-up
-    memory = re.search(r"footprint[^\n]*\(MB\)[^\n]*overall=([\d.]+)", printed)
+    memory = re.search(
+        r"Overall peak memory footprint \(MB\)[^\n]*: ([\d.]+)", printed
+    ) or re.search(r"footprint[^\n]*\(MB\)[^\n]*overall=([\d.]+)", printed)
     nan = float("nan")
     return {
         "load_ms": int(load[1]) / 1e3,
-        "median_ms": float(timed["median" if "median" in timed else "avg"]) / 1e3,
+        "median_ms": float(timed[next(key for key in ("median", "avg", "curr") if key in timed)])
+        / 1e3,
         "p95_ms": float(timed["p95"]) / 1e3 if "p95" in timed else nan,
-        "memory_bytes": float(memory[1]) * 1e6 if memory else nan,
+        "memory_bytes": float(memory[1]) * 2**20 if memory else nan,
     }
 
 
@@ -188,12 +192,17 @@ def _summarize(path: str, threads: int, reports: Sequence[dict[str, float]]) -> 
 def _run(command: list[str]) -> str:
     try:
         done = subprocess.run(  # noqa: S603 - adb, found on the PATH
-            command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=_TIMEOUT_S,
         )
     except subprocess.TimeoutExpired as error:
         raise DeviceError(
             f"adb: expected an answer within {_TIMEOUT_S} s. Received: none. "
-            "Connect the phone again."
+            "Connect the phone again, or ask for fewer --runs."
         ) from error
     if done.returncode != 0:
         last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]

@@ -20,7 +20,20 @@ _MANIFEST = "export.json"
 
 
 def check_folder(folder: Path, *, overwrite: bool) -> None:
-    """Raises RunError where `folder` holds anything but an export that may be replaced."""
+    """Refuses a folder that holds anything but an export that may be replaced.
+
+    Args:
+        folder: to be made.
+        overwrite: whether an earlier export may go.
+
+    Raises:
+        RunError: it is taken, or cannot be replaced in one step.
+    """
+    if folder == Path.cwd() or folder.is_mount():
+        raise RunError(
+            f"cannot export to {str(folder)!r}: expected a folder that can be replaced. "
+            "Received: the working directory, or a disk. Choose a folder in it."
+        )
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not folder.is_dir():
@@ -85,6 +98,7 @@ def _write_beside(
 ) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.tmp-", dir=folder.parent))
+    old = beside.with_name(f"{beside.name}-old")
     try:
         for name, content in files.items():
             with atomic_write(beside / name) as temporary:
@@ -97,16 +111,15 @@ def _write_beside(
             temporary.write_text(to_json(document), encoding="utf-8")
         beside.chmod(0o755)
         if folder.exists():
-            # Aside in one step: an interruption leaves the old folder or the new one.
-            old = beside.with_name(f"{beside.name}-old")
             folder.rename(old)
-            beside.rename(folder)
-            shutil.rmtree(old)
-        else:
-            beside.rename(folder)
+        beside.rename(folder)
     except BaseException:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
         shutil.rmtree(beside, ignore_errors=True)
         raise
+    # The new one is in its place: what is left of the old one harms nobody.
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _table(candidates: Sequence[Candidate]) -> str:
@@ -118,7 +131,8 @@ def _table(candidates: Sequence[Candidate]) -> str:
     ]
     for item in candidates:
         if item.bytes is None or item.test_drop_points is None:
-            lines.append(f"| {item.recipe} | | | | no: {item.reason} |")
+            reason = " ".join(item.reason.split()).replace("|", "\\|")
+            lines.append(f"| {item.recipe} | | | | no: {reason} |")
             continue
         drop = item.test_drop_points
         lines.append(

@@ -160,22 +160,29 @@ def export(
             "files": files,
         },
     }
+    if all(item.path is None for item in candidates):
+        failure = ModelError(candidates[0].reason)
+        failure.document = document  # type: ignore[attr-defined]
+        raise failure
     if chosen is None:
         images = len(subject.data.val)
         step = f" One of its {images} validation images is {100 / images:.1f} points."
         is_coarse = max_drop is not None and 100 / images > max_drop
-        error = GateError(
+        raise _refuse(
+            document,
             f"export of {str(subject.path)!r}: expected a recipe that loses at most {max_drop} "
             f"points. Received: none of {', '.join(names)}.{step * is_coarse} Try --max-drop, "
-            "--allow-float, or a backbone made for int8 such as efficientnet_lite0."
+            "--allow-float, or a backbone made for int8 such as efficientnet_lite0.",
         )
-        error.document = document  # type: ignore[attr-defined]
-        raise error
     contents = {item.recipe: item.content for item in made}
     parity = _check_parity(subject, chosen, contents[chosen.recipe])
     document["parity"] = None if parity is None else asdict(parity)
-    if parity is not None and parity.contract is not None:
-        tell(f"{chosen.recipe}: {parity.contract}")
+    if parity is not None and parity.fault is not None:
+        raise _refuse(
+            document,
+            f"export of {str(subject.path)!r}: expected photos to get Keras's answers from the "
+            f"file. Received: {chosen.recipe}: {parity.fault}.",
+        )
     write_folder(
         folder,
         main=str(chosen.path),
@@ -193,9 +200,15 @@ def export(
     return ExportResult(folder, document)
 
 
+def _refuse(document: dict[str, Any], message: str) -> GateError:
+    error = GateError(message)
+    error.document = document  # type: ignore[attr-defined]
+    return error
+
+
 def _folder_of(model: str | Path | RunDirectory, out: str | Path | None) -> Path:
     if out is not None:
-        return Path(out)
+        return Path(out).resolve()
     path = model.path if isinstance(model, RunDirectory) else Path(model)
     if path.is_dir() and not (path / "saved_model.pb").is_file():
         return RunDirectory.open(path).export
@@ -213,8 +226,9 @@ def _make(subject: Subject, name: str, pixels: np.ndarray, tell: Callable[[str],
         if converted.suffix == ".tflite":
             content = write_metadata(content, subject.make_card(converted))
     except ModelError as error:
-        tell(f"{name}: {error}")
-        return _Made(name, str(error))
+        reason = " ".join(str(error).split())
+        tell(f"{name}: {reason}")
+        return _Made(name, reason)
     for note in converted.notes:
         tell(f"{name}: {note}")
     return _Made(name, "; ".join(converted.notes), converted, content)
@@ -285,20 +299,26 @@ class _Bench:
             reason = f"not scored: {better.recipe} passed, is smaller and faster"
             self.candidates.append(replace(known, reason=reason))
             return
-        scorer = open_scorer(item.converted, item.content)
-        scores = self._score(item.recipe, scorer.score)
+        try:
+            self.candidates.append(self._judge(known, item))
+        except ModelError as error:
+            # Scores that are no numbers on one photo cost this file, not those before it.
+            reason = " ".join(str(error).split())
+            self.candidates.append(replace(known, path=None, reason=reason))
+
+    def _judge(self, known: Candidate, item: _Made) -> Candidate:
+        assert item.converted is not None
+        scores = self._score(item.recipe, open_scorer(item.converted, item.content).score)
         drops = {name: self._compare(name, scores[name]) for name in _SPLITS}
         passed, reason = judge(drops["val"]["value"], self._max_drop)
-        self.candidates.append(
-            replace(
-                known,
-                metrics=self._measure(scores),
-                drop_points=drops["val"]["value"],
-                test_drop_points=drops["test"],
-                agreement=self._agreement(scores["test"]),
-                passed=passed,
-                reason=reason or item.reason,
-            )
+        return replace(
+            known,
+            metrics=self._measure(scores),
+            drop_points=drops["val"]["value"],
+            test_drop_points=drops["test"],
+            agreement=self._agreement(scores["test"]),
+            passed=passed,
+            reason=reason or item.reason,
         )
 
     def _score(self, what: str, score: Callable[[np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:
@@ -361,8 +381,10 @@ def _check_parity(subject: Subject, chosen: Candidate, content: bytes) -> Parity
 
 
 def _note_in_run(run: RunDirectory, path: Path, chosen: Candidate) -> None:
+    path = path.absolute()
     entry = {"path": str(path), "recipe": chosen.recipe, "bytes": chosen.bytes}
     with run.lock():
         manifest = run.read_manifest()
-        others = [item for item in manifest.exports if item["path"] != entry["path"]]
+        # What an earlier export left in this folder is gone.
+        others = [item for item in manifest.exports if Path(item["path"]).parent != path.parent]
         run.write_manifest(replace(manifest, exports=(*others, entry)))

@@ -19,6 +19,7 @@ from tfxfer.errors import ModelError
 __all__ = ["Latency", "measure", "median_latencies"]
 
 _SLOW_MS = 2000
+_TIMEOUT_S = 600
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,16 @@ def measure(
 
 
 def _run_once(path: str, *, threads: int, runs: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "tfxfer_edge.latency", path, str(threads), str(runs)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    command = [sys.executable, "-P", "-m", "tfxfer_edge.latency", path, str(threads), str(runs)]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter
+            command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ModelError(
+            f"model {path!r}: expected {runs} images within {_TIMEOUT_S} s. Received: none. "
+            "Ask for fewer --runs."
+        ) from error
     if done.returncode != 0:
         last = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
         raise ModelError(f"model {path!r}: expected a .tflite file that runs. Received: {last}")

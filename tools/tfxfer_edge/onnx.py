@@ -53,6 +53,8 @@ def export_onnx(model: Any, path: str | Path) -> None:
             with quiet_native(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 model.export(str(temporary), format="onnx", verbose=False)
+        except (OSError, MemoryError):
+            raise  # a full disk is no fault of the model
         # tf2onnx raises what it likes.
         except Exception as error:
             raise ModelError(
@@ -123,7 +125,7 @@ class OnnxModel:
         except Exception as error:
             raise ModelError(
                 f"model {self.source!r}: expected a file that onnxruntime runs. "
-                f"Received: {str(error).strip().splitlines()[0]}"
+                f"Received: {(str(error).strip() or type(error).__name__).splitlines()[0]}"
             ) from error
 
 

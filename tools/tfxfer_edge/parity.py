@@ -34,6 +34,7 @@ __all__ = [
 
 _DIAGNOSED_IMAGES = 16
 _FINE = 0.1  # of the scores' own variation; int8 alone makes a difference of this size
+_NEAR = 0.02  # of scores 0..1: what quantization alone makes of a model that knows nothing
 _EXPLAINED = 0.3  # a hypothesis must come at least this near, and halve the difference
 _RANGES = {
     "0..255": Preprocessing(),
@@ -78,11 +79,13 @@ class Parity:
         mediapipe: MediaPipe Tasks, on photos that we resized; None where it did not run.
         mediapipe_raw: the same on the photos as they are, which it resizes itself.
         mediapipe_note: why MediaPipe did not run.
-        contract: what is wrong between pixels and weights; None where nothing is found.
+        contract: what is wrong between pixels, weights and labels; None where nothing is found.
+        spread: how much Keras's scores differ from photo to photo, mean over all.
     """
 
     images: int
     interpreter: Agreement
+    spread: float
     mediapipe: Agreement | None = None
     mediapipe_raw: Agreement | None = None
     mediapipe_note: str | None = None
@@ -91,6 +94,18 @@ class Parity:
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON data."""
         return asdict(self)
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong, in one line; None where both clients answer as Keras does."""
+        if self.contract is not None:
+            return self.contract
+        limit = max(_EXPLAINED * self.spread, _NEAR)
+        for name, way in (("LiteRT", self.interpreter), ("MediaPipe", self.mediapipe)):
+            # Not `>`: the NaN of a class that a client does not know would pass.
+            if way is not None and not way.mean <= limit:
+                return f"{name} differs from Keras by {way.mean:.3g} on average, above {limit:.3g}"
+        return None
 
 
 class MediaPipeClassifier:
@@ -202,6 +217,7 @@ def check_parity(
     resize = predictor.resize if model.card is None else model.card.resize
     client, note = _open_mediapipe(model, mediapipe)
     rows: dict[str, list[np.ndarray]] = {"keras": [], "ours": [], "theirs": [], "raw": []}
+    named: tuple[str | None, ...] | None = None
     try:
         for photo in _open_photos(images):
             trained = resize_image(photo, predictor.image_size, predictor.resize)
@@ -209,7 +225,8 @@ def check_parity(
             rows["keras"].append(predictor.score(trained[None])[0])
             rows["ours"].append(model.score(square[None])[0])
             if client is not None:
-                rows["theirs"].append(client.classify(square)[0])
+                scores, named = client.classify(square)
+                rows["theirs"].append(scores)
                 rows["raw"].append(client.classify(np.asarray(photo))[0])
     finally:
         if client is not None:
@@ -219,14 +236,23 @@ def check_parity(
     def compare(name: str) -> Agreement | None:
         return _agreement(predictor, keras, np.stack(rows[name])) if rows[name] else None
 
+    contract = diagnose_contract(predictor, model, images[:_DIAGNOSED_IMAGES])
+    if contract is None and named is not None and named != tuple(predictor.labels):
+        contract = f"labels: MediaPipe calls the outputs {list(named[:5])}"
     return Parity(
         images=len(images),
         interpreter=_agreement(predictor, keras, np.stack(rows["ours"])),
+        spread=_spread(keras),
         mediapipe=compare("theirs"),
         mediapipe_raw=compare("raw"),
         mediapipe_note=note,
-        contract=diagnose_contract(predictor, model, images[:_DIAGNOSED_IMAGES]),
+        contract=contract,
     )
+
+
+def _spread(scores: np.ndarray) -> float:
+    centre = scores.mean(axis=0) if len(scores) > 1 else 0.0
+    return float(np.abs(scores - centre).mean())
 
 
 def diagnose_contract(
@@ -249,13 +275,13 @@ def diagnose_contract(
     photos = list(_open_photos(images))
     trained = [resize_image(x, predictor.image_size, predictor.resize) for x in photos]
     keras = predictor.score(np.stack(trained))
-    spread = np.abs(keras - keras.mean(axis=0)).mean() if len(photos) > 1 else np.abs(keras).mean()
+    spread = _spread(keras)
     stated = predictor.resize if model.card is None else model.card.resize
     pixels = np.stack([resize_image(x, model.image_size, stated) for x in photos])
 
     def distance(inputs: np.ndarray) -> float:
         with np.errstate(all="ignore"):
-            off = float(np.abs(model.run(inputs) - keras).mean() / max(float(spread), 1e-6))
+            off = float(np.abs(model.run(inputs) - keras).mean() / max(spread, 1e-6))
         return off if np.isfinite(off) else float("inf")
 
     found = distance(model.encode(pixels))

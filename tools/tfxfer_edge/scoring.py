@@ -15,7 +15,8 @@ from tfxfer_edge.interpreter import TFLiteModel
 __all__ = ["Pixels", "Scorer", "open_scorer", "score_pixels"]
 
 _BATCH_IMAGES = 32
-_KEPT_BYTES = 1 << 30
+_KEPT_BYTES = 1 << 29  # of each split
+_MOST_WORKERS = 8  # each holds the weights and tensors of its own
 
 
 class Scorer(Protocol):
@@ -26,7 +27,7 @@ class Scorer(Protocol):
 
 
 class Pixels:
-    """The images of a split as batches, again and again; kept where they fit into 1 GiB.
+    """The images of a split as batches, again and again; kept where they fit into 512 MiB.
 
     Args:
         split: whose images.
@@ -66,7 +67,7 @@ def open_scorer(converted: Converted, content: bytes) -> Scorer:
         from tfxfer_edge.onnx import OnnxModel
 
         return OnnxModel(content, normalization=converted.normalization)
-    workers = os.cpu_count() or 1
+    workers = min(os.cpu_count() or 1, _MOST_WORKERS)
     # The metadata is not asked: what it says of a float input is checked by the parity.
     stated = converted.normalization if converted.input_dtype == "float32" else None
     return TFLiteModel(content, workers=workers, preprocessing=stated)

@@ -110,8 +110,8 @@ def open_subject(
         needless = [name for name, value in given.items() if value is not None]
         if needless:
             raise UsageError(
-                f"run {str(path)!r}: expected no {', no '.join(needless)}, which a run knows "
-                "itself. Leave them out."
+                f"run {str(path)!r}: expected nothing that a run knows itself. "
+                f"Received: {', '.join(needless)}. Leave that out."
             )
         return _open_run(path, calibration, dynamic_batch=dynamic_batch, progress=progress)
     if not path.exists():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import click
 
 from tfxfer.cli.evaluate import read_labels
 from tfxfer.cli.output import Output, tfxfer_command
-from tfxfer.errors import GateError
+from tfxfer.errors import GateError, ModelError
 from tfxfer.quiet import quiet_native
 
 __all__ = ["command", "parse_preprocessing", "run_export", "show_candidates"]
@@ -51,7 +52,11 @@ def parse_preprocessing(text: str) -> Any:
         return Preprocessing.from_mean_std(mean=mean, std=std)
     try:
         means, stds = ([float(number) for number in part.split(",")] for part in text.split("/"))
-        if {len(means), len(stds)} - {1, 3} or not all(std > 0 for std in stds):
+        if {len(means), len(stds)} - {1, 3} or not all(
+            math.isfinite(number) for number in (*means, *stds)
+        ):
+            raise ValueError
+        if not all(std > 0 for std in stds):
             raise ValueError
     except ValueError:
         raise ValueError(
@@ -109,8 +114,9 @@ def command(output: Output, *, model: str, labels_file: str | None, **options: A
     """
     try:
         output.emit(run_export(output, model, labels=read_labels(labels_file), **options))
-    except GateError as error:
-        output.emit(getattr(error, "document", {}))
+    except (GateError, ModelError) as error:
+        if hasattr(error, "document"):
+            output.emit(error.document)
         raise
 
 
@@ -134,10 +140,16 @@ def run_export(output: Output, model: str, **options: Any) -> dict[str, Any]:
         from tfxfer_edge.exports import export
     output.check_interrupt()
     with output.progress() as progress:
+
+        def tell(what: str, done: int, total: int) -> None:
+            output.check_interrupt()
+            progress(what, done, total)
+
         try:
-            result = export(model, progress=progress, say=output.detail, **options)
-        except GateError as error:
-            show_candidates(output, getattr(error, "document", {"candidates": []}))
+            result = export(model, progress=tell, say=output.detail, **options)
+        except (GateError, ModelError) as error:
+            if hasattr(error, "document"):
+                show_candidates(output, error.document)
             raise
     show_candidates(output, result.document)
     _show_parity(output, result.document["parity"])
@@ -178,5 +190,3 @@ def _show_parity(output: Output, parity: dict[str, Any] | None) -> None:
         f"{name} differs from Keras by {way['largest']:.3f} at most" for name, way in ways
     )
     output.show(f"{parity['images']} photos from the file to the answer: {told}")
-    if parity["contract"] is not None:
-        output.warn(parity["contract"])
