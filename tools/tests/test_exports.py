@@ -216,7 +216,7 @@ def test_metadata_that_means_something_else_is_no_proof(
         return replace(whole(self, converted), preprocessing=Preprocessing())
 
     monkeypatch.setattr(Subject, "make_card", make_card)
-    with pytest.raises(GateError, match=r"no rescale: pixels reach the model as 0\.\.255") as caught:
+    with pytest.raises(GateError, match=r"no rescale: .* as 0\.\.255") as caught:
         export(run, tmp_path / "edge", recipes=("float32",))
     assert caught.value.document["chosen"] == "float32"  # type: ignore[attr-defined]
     assert not (tmp_path / "edge").exists()
