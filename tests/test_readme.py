@@ -27,11 +27,13 @@ def test_first_two_commands_are_what_ci_runs() -> None:
 def test_every_command_and_option_exists(capfd: pytest.CaptureFixture[str]) -> None:
     lines = [line for block in blocks("sh") for line in block.splitlines()]
     table = re.findall(r"`(--[a-z][^`]*)`", README)
-    commands = {word for line in lines for word in re.findall(r"tfxfer ([a-z]+)", line)}
-    assert {"demo", "train", "predict", "evaluate"} <= commands
+    commands = {
+        words for line in lines for words in re.findall(r"tfxfer ([a-z]+)(?: (new|check)\b)?", line)
+    }
+    assert {"demo", "train", "predict", "evaluate", "plugin"} <= {words[0] for words in commands}
     helps = ""
-    for command in sorted(commands):
-        assert run([command, "--help"]) == 0
+    for words in sorted(commands):
+        assert run([*filter(None, words), "--help"]) == 0
         helps += capfd.readouterr().out
     options = {
         word for text in [*lines, *table] for word in re.findall(r"(?<!\S)--[a-z][a-z-]*", text)
