@@ -8,6 +8,7 @@ from tfxfer.registry import get_backbone
 from tfxfer.testing import BackboneConformance
 
 
+@pytest.mark.slow
 class TestHubModule(BackboneConformance):
     @pytest.fixture(autouse=True, scope="class")
     @classmethod

@@ -11,6 +11,7 @@ from tfxfer_mobilenet import (
 )
 
 
+@pytest.mark.slow
 class TestMobileNetV2x035(BackboneConformance):
     backbone = MobileNetV2x035
 
