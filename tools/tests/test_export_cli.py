@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +108,36 @@ def test_a_keras_file_with_its_images(
     assert document["float"]["metrics"]["test"]["accuracy"]["value"] > 0.8
     assert (tmp_path / "edge" / "model_float32.tflite").is_file()
     assert set(document["calibration"]) == {"data", "files", "images", "seed"}
+
+
+@pytest.mark.parametrize("kind", ["old.h5", "saved"])
+def test_a_legacy_file_and_a_saved_model(
+    kind: str,
+    tfxfer: Callable[..., Done],
+    foreign: tuple[object, ...],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    tf_keras = pytest.importorskip("tf_keras")
+    pixels = tf_keras.Input((48, 48, 3))
+    x = tf_keras.layers.GlobalAveragePooling2D()(tf_keras.layers.Rescaling(1 / 255)(pixels))
+    dense = tf_keras.layers.Dense(3, activation="softmax")
+    model = tf_keras.Model(pixels, dense(x))
+    # Amber has red and green, green has green, violet has blue: in the order of labels.txt.
+    dense.set_weights(
+        [12 * np.array([[1, -1, 0], [0, 1, -1], [-1, 0, 1]], np.float32), np.zeros(3)]
+    )
+    if kind == "saved":
+        model.export(tmp_path / kind)
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the format is a legacy is the point
+            model.save(tmp_path / kind)
+    capfd.readouterr()  # tf_keras tells what it saves
+    done = tfxfer("export", tmp_path / kind, *foreign, *FAST, "--json")
+    assert done.code == 0, done.error
+    assert done.document["float"]["metrics"]["test"]["accuracy"]["value"] == 1
+    assert done.document["candidates"][0]["agreement"] == 1
 
 
 def test_labels_in_another_order_are_other_answers(

@@ -8,7 +8,6 @@ from tfxfer.registry import get_backbone
 from tfxfer.testing import BackboneConformance
 
 
-@pytest.mark.slow
 class TestHubModule(BackboneConformance):
     @pytest.fixture(autouse=True, scope="class")
     @classmethod

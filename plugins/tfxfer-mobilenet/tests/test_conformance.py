@@ -11,7 +11,6 @@ from tfxfer_mobilenet import (
 )
 
 
-@pytest.mark.slow
 class TestMobileNetV2x035(BackboneConformance):
     backbone = MobileNetV2x035
 
