@@ -218,7 +218,10 @@ def test_metadata_that_means_something_else_is_no_proof(
     monkeypatch.setattr(Subject, "make_card", make_card)
     with pytest.raises(GateError, match=r"no rescale: .* as 0\.\.255") as caught:
         export(run, tmp_path / "edge", recipes=("float32",))
-    assert caught.value.document["chosen"] == "float32"  # type: ignore[attr-defined]
+    document = caught.value.document  # type: ignore[attr-defined]
+    (candidate,) = document["candidates"]
+    assert (document["chosen"], candidate["path"], candidate["passed"]) == (None, None, False)
+    assert candidate["reason"].startswith("no rescale")
     assert not (tmp_path / "edge").exists()
 
 

@@ -178,6 +178,12 @@ def export(
     parity = _check_parity(subject, chosen, contents[chosen.recipe])
     document["parity"] = None if parity is None else asdict(parity)
     if parity is not None and parity.fault is not None:
+        # Nothing is written: the table must not say that something was chosen.
+        document["chosen"] = None
+        for entry in document["candidates"]:
+            entry["path"] = None
+            if entry["recipe"] == chosen.recipe:
+                entry["passed"], entry["reason"] = False, parity.fault
         raise _refuse(
             document,
             f"export of {str(subject.path)!r}: expected photos to get Keras's answers from the "
