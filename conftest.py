@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,17 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no folder {folder}: set TFXFER_SHARED to real images and weights")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def random_heads() -> Iterator[str]:
+    """Starts heads from random weights: of zeros, every comparison of outputs would hold.
+
+    Returns the initializer that is used outside of tests.
+    """
+    from tfxfer_heads import dense
+
+    usual = dense.KERNEL_INITIALIZER
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dense, "KERNEL_INITIALIZER", "glorot_uniform")
+        yield usual

@@ -26,17 +26,17 @@ def main() -> None:
         sys.exit(f"expected figures in {path}. Received: none. Run benchmarks/training.py first")
     quality = list(compare_quality(runs, path.parent / "scores"))
     print_table(
-        ("set", "way", "seeds", "test accuracy", "macro-F1", "ours - this, points [95 %]"),
+        ("set", "way", "seeds", "test accuracy", "ours - this", "macro-F1", "ours - this"),
         [
             (
                 row["set"],
                 row["way"],
                 row["seeds"],
-                f"{100 * row['accuracy']:.1f} %",
-                f"{100 * row['macro_f1']:.1f} %",
-                "{value:+.1f} [{low:+.1f}, {high:+.1f}]".format(**row["gain"])
-                if row["gain"]
-                else "",
+                *(
+                    cell
+                    for metric in ("accuracy", "macro_f1")
+                    for cell in (f"{100 * row[metric]:.1f} %", describe(row["gain"].get(metric)))
+                ),
             )
             for row in quality
         ],
@@ -60,6 +60,11 @@ def main() -> None:
     write_record(options.json, {"quality": quality, "speed": speed})
 
 
+def describe(gain: dict[str, float] | None) -> str:
+    """Returns a difference in points with its 95 % interval."""
+    return "" if gain is None else "{value:+.1f} [{low:+.1f}, {high:+.1f}]".format(**gain)
+
+
 def group(runs: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
     """Returns runs by set, way and seed."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
@@ -77,31 +82,35 @@ def compare_quality(runs: dict[str, Any], scores: Path) -> Iterator[dict[str, An
 
     for name, ways in sorted(group(runs).items()):
         for way, seeds in ways.items():
-            columns = {way: "test"} | ({f"{way}, head": "head_test"} if way == "guide" else {})
-            for label, column in columns.items():
-                shared = sorted(set(seeds) & set(ways.get("ours", {})))
-                gain = None
-                if way != "ours" and shared:
-                    files = [
-                        [np.load(scores / f"{name}-{seed}-{x}.npz") for x in ("ours", way)]
-                        for seed in shared
-                    ]
-                    key = "head_scores" if column == "head_test" else "scores"
-                    gain = paired_difference(
+            # Of the head phase alone, its best epoch counts: what early stopping would keep.
+            column, key = (
+                ("test", "scores") if way != "guide_head" else ("head_test", "head_scores")
+            )
+            shared = sorted(set(seeds) & set(ways.get("ours", {})))
+            gain: dict[str, Any] = {}
+            if way != "ours" and shared:
+                files = [
+                    [np.load(scores / f"{name}-{seed}-{x}.npz") for x in ("ours", way)]
+                    for seed in shared
+                ]
+                gain = {
+                    metric: paired_difference(
                         np.concatenate([ours["targets"] for ours, _ in files]),
                         np.concatenate([ours["scores"] for ours, _ in files]),
                         np.concatenate([theirs[key] for _, theirs in files]),
                         task="classification",
-                        metric="accuracy",
+                        metric=metric,
                     )
-                yield {
-                    "set": name,
-                    "way": label,
-                    "seeds": len(seeds),
-                    "accuracy": mean(run[column]["accuracy"]["value"] for run in seeds.values()),
-                    "macro_f1": mean(run[column]["macro_f1"]["value"] for run in seeds.values()),
-                    "gain": gain,
+                    for metric in ("accuracy", "macro_f1")
                 }
+            yield {
+                "set": name,
+                "way": way,
+                "seeds": len(seeds),
+                "accuracy": mean(run[column]["accuracy"]["value"] for run in seeds.values()),
+                "macro_f1": mean(run[column]["macro_f1"]["value"] for run in seeds.values()),
+                "gain": gain,
+            }
 
 
 def compare_speed(runs: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -109,25 +118,22 @@ def compare_speed(runs: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for name, ways in sorted(group(runs).items()):
         ours = ways.get("ours", {})
         pairs: dict[str, list[tuple[float, float]]] = {}
-        for seed, run in ways.get("uncached", {}).items():
-            if seed in ours:
-                pairs.setdefault("the same schedule, uncached", []).append(
-                    (run["seconds"], ours[seed]["seconds"])
-                )
-        for seed, run in ways.get("guide", {}).items():
-            if seed not in ours:
-                continue
-            head = [epoch for epoch in run["epochs"] if epoch["phase"] == "head"]
-            for what, epochs in (("guide, its head phase", head), ("guide, whole", run["epochs"])):
+        for seed, run in comparable(ways, "uncached"):
+            pairs.setdefault("the same schedule, uncached", []).append(
+                (run["seconds"], ours[seed]["seconds"])
+            )
+        for way, what in (("guide_head", "guide, its head phase"), ("guide", "guide, whole")):
+            for seed, run in comparable(ways, way):
+                epochs = run["epochs"]
                 best = max(epoch["val_accuracy"] for epoch in epochs)
-                theirs = first_reached(epochs, best)
                 reached = first_reached(ours[seed]["epochs"], best)
-                pairs.setdefault(f"{what}: its best validation", []).append(
-                    (theirs, reached if reached is not None else float("inf"))
-                )
-                pairs.setdefault(f"{what}: all of it", []).append(
-                    (epochs[-1]["seconds"], reached if reached is not None else float("inf"))
-                )
+                if reached is None:
+                    reached = float("inf")
+                for until, seconds in (
+                    ("its best validation", first_reached(epochs, best)),
+                    ("all of it", epochs[-1]["seconds"]),
+                ):
+                    pairs.setdefault(f"{what}: {until}", []).append((seconds, reached))
         for against, found in pairs.items():
             theirs_s, ours_s = (statistics.median(x[i] for x in found) for i in (0, 1))
             yield {
@@ -138,6 +144,16 @@ def compare_speed(runs: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 "ours_s": ours_s,
                 "times_faster": statistics.median(theirs / ours for theirs, ours in found),
             }
+
+
+def comparable(
+    ways: dict[str, dict[str, dict[str, Any]]], way: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields the runs of one way for which ours ran with the same seed on as many cores."""
+    for seed, run in ways.get(way, {}).items():
+        ours = ways.get("ours", {}).get(seed)
+        if ours is not None and ours.get("cores") == run.get("cores"):
+            yield seed, run
 
 
 def first_reached(epochs: list[dict[str, Any]], accuracy: float) -> Any:

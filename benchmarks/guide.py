@@ -11,8 +11,10 @@ Source:
 
 from __future__ import annotations
 
+import json
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,17 +25,25 @@ HEAD_EPOCHS, FINE_EPOCHS = 20, 10
 BATCH_IMAGES = 32
 
 
-def train_guide(data: Any, *, backbone: str, seed: int, started: float) -> dict[str, Any]:
+def train_guide(
+    data: Any, *, backbone: str, seed: int, started: float, state: Path, head_only: bool
+) -> dict[str, Any]:
     """Trains as the guide does.
+
+    Its second phase compiles anew, so it goes on from the weights of the first in another process
+    as well as in the same.
 
     Args:
         data: `tfxfer.ImageData`; only its files and its split are used.
         backbone: whose pretrained weights.
         seed: of Keras.
         started: `time.monotonic()` at the start of the process.
+        state: file for the weights after the head phase; where it exists, that phase is not
+            trained again.
+        head_only: stop after the head phase.
 
     Returns:
-        `epochs`, each with its phase, seconds since `started` and validation accuracy; `scores` of
+        `epochs`, each with its phase, seconds since the start and validation accuracy; `scores` of
         the test images at the end and `head_scores` at the best epoch of the head phase.
     """
     import keras
@@ -41,9 +51,10 @@ def train_guide(data: Any, *, backbone: str, seed: int, started: float) -> dict[
 
     keras.utils.set_random_seed(seed)
     outputs = len(data.labels)
-    base = _nested_base(backbone, data.labels)
+    size = data.train.image_size
+    base = _nested_base(backbone, data.labels, size)
     base.trainable = False
-    inputs = keras.Input((224, 224, 3))
+    inputs = keras.Input((size, size, 3))
     x = base(inputs, training=False)
     x = keras.layers.GlobalAveragePooling2D()(x)
     x = keras.layers.Dropout(0.2)(x)
@@ -54,11 +65,15 @@ def train_guide(data: Any, *, backbone: str, seed: int, started: float) -> dict[
     def augment(image: Any, target: Any) -> Any:
         return turn(flip(image, training=True), training=True), target
 
+    def read(path: Any, target: Any) -> Any:
+        image = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+        return tf.image.resize(image, (size, size), antialias=True), target
+
     def make(split: Any, *, train: bool) -> Any:
         root = str(split.root)
         paths = [f"{root}/{path}" for path in split.paths]
         pairs = tf.data.Dataset.from_tensor_slices((paths, split.targets))
-        pairs = pairs.map(_read, num_parallel_calls=tf.data.AUTOTUNE).cache()
+        pairs = pairs.map(read, num_parallel_calls=tf.data.AUTOTUNE).cache()
         if train:
             pairs = pairs.shuffle(len(paths), seed=seed)
         pairs = pairs.batch(BATCH_IMAGES)
@@ -93,38 +108,51 @@ def train_guide(data: Any, *, backbone: str, seed: int, started: float) -> dict[
 
     def fit(rate: float, count: int) -> None:
         model.compile(
-            keras.optimizers.Adam(rate), keras.losses.CategoricalCrossentropy(), ["accuracy"]
+            optimizer=keras.optimizers.Adam(rate),
+            loss=keras.losses.CategoricalCrossentropy(),
+            metrics=["accuracy"],
         )
-        model.fit(train, validation_data=val, epochs=count, verbose=0, callbacks=[clock])
+        # The images are shuffled by the dataset.
+        model.fit(
+            train, validation_data=val, epochs=count, verbose=0, callbacks=[clock], shuffle=False
+        )
 
-    fit(1e-3, HEAD_EPOCHS)
-    final, best = model.get_weights(), clock.best_weights
-    model.set_weights(best)
-    head_scores = model.predict(test, verbose=0)
-    model.set_weights(final)
-    base.trainable = True
-    clock.phase = "fine_tune"
-    fit(1e-5, FINE_EPOCHS)
+    if state.exists():
+        with np.load(state) as saved:
+            head_scores = saved["head_scores"]
+            model.set_weights([saved[f"w{i}"] for i in range(len(model.weights))])
+            epochs.extend(json.loads(str(saved["epochs"])))
+        earlier = epochs[-1]["seconds"]
+        started = time.monotonic() - earlier  # what this process took until here counts once
+    else:
+        fit(1e-3, HEAD_EPOCHS)
+        final = model.get_weights()
+        model.set_weights(clock.best_weights)
+        head_scores = np.asarray(model.predict(test, verbose=0))
+        model.set_weights(final)
+        weights = {f"w{i}": value for i, value in enumerate(final)}
+        state.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(state, head_scores=head_scores, epochs=json.dumps(epochs), **weights)
+    if head_only:
+        scores = np.asarray(model.predict(test, verbose=0))
+    else:
+        base.trainable = True
+        clock.phase = "fine_tune"
+        fit(1e-5, FINE_EPOCHS)
+        scores = np.asarray(model.predict(test, verbose=0))
     return {
         "epochs": epochs,
-        "seconds": time.monotonic() - started,
-        "scores": np.asarray(model.predict(test, verbose=0)),
-        "head_scores": np.asarray(head_scores),
+        "seconds": epochs[-1]["seconds"],
+        "scores": scores,
+        "head_scores": head_scores,
     }
 
 
-def _nested_base(backbone: str, labels: Any) -> Any:
+def _nested_base(backbone: str, labels: Any, size: int) -> Any:
     """Returns the pretrained network without its top, pixels to map, as one layer."""
     import keras
 
     import tfxfer
 
-    model = tfxfer.build_model(backbone, labels=labels)
+    model = tfxfer.build_model(backbone, labels=labels, image_size=size)
     return keras.Model(model.inputs[0], model.get_layer("pool").input, name="base")
-
-
-def _read(path: Any, target: Any) -> Any:
-    import tensorflow as tf
-
-    image = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
-    return tf.image.resize(image, (224, 224), antialias=True), target

@@ -15,16 +15,16 @@ FOLDERS = {
     "neu": "neu_surface_defects",
     "elpv": None,  # comes with pip
 }
-IMAGE_SIZE = 224
 
 
-def load_set(name: str, root: Path, *, seed: int) -> Any:
+def load_set(name: str, root: Path, *, seed: int, image_size: int = 224) -> Any:
     """Returns a set as `tfxfer.ImageData`: 70 % train, 15 % val, 15 % test.
 
     Args:
         name: of `FOLDERS`; with `@N` behind it, N training images of each class.
         root: folder that holds the sets.
         seed: of the split.
+        image_size: side of the square, in pixels.
     """
     import tfxfer
     from tfxfer.demo import demo_source
@@ -32,7 +32,7 @@ def load_set(name: str, root: Path, *, seed: int) -> Any:
     name, _, count = name.partition("@")
     folder = FOLDERS[name]
     source = demo_source("elpv").source if folder is None else root / folder
-    data = tfxfer.load_images(source, image_size=IMAGE_SIZE, seed=seed)
+    data = tfxfer.load_images(source, image_size=image_size, seed=seed)
     return few_images(data, int(count), seed=seed) if count else data
 
 

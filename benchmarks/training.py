@@ -1,11 +1,13 @@
 """Trains every set in every way, each in a process of its own, and keeps what came of it.
 
     python benchmarks/training.py --data FOLDER [--sets flowers5,hymenoptera] [--seeds 0,1,2]
-        [--ways ours,probe,guide,uncached]
+        [--ways ours,probe,guide,uncached] [--image-size 224]
 
 `ours` is `tfxfer train` with its defaults, `uncached` the same schedule through the whole network,
-`probe` logistic regression on pooled features, `guide` the keras.io guide. What is in the JSON file
-already is not trained again: interrupt it, and go on later. `benchmarks/claims.py` reads it.
+`probe` logistic regression on pooled features, `guide` the keras.io guide, `guide_head` its first
+phase alone, from which `guide` goes on, `scratch` the same network from random weights. What is in
+the JSON file already is not trained again: interrupt it, and go on later. `benchmarks/claims.py`
+reads it.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from record import make_parser, print_table, read_record, write_record
 
 STARTED = time.monotonic()  # nothing heavy has been imported yet
-WAYS = ("ours", "probe", "guide", "uncached")
+WAYS = ("ours", "probe", "guide_head", "guide", "uncached", "scratch")
 
 
 def main() -> None:
@@ -34,6 +36,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--ways", default="ours,probe,guide")
     parser.add_argument("--backbone", default="efficientnet_lite0")
+    parser.add_argument("--image-size", type=int, default=224, help="in pixels")
     parser.add_argument("--one", nargs=3, metavar=("SET", "SEED", "WAY"), help="in this process")
     options = parser.parse_args()
     if options.one:
@@ -54,12 +57,13 @@ def train_missing(key: str, options: Any) -> None:
     print(f"== {key} {time.strftime('%H:%M:%S')}", flush=True)
     command = [sys.executable, __file__, "--one", *key.split("/"), "--backbone", options.backbone]
     command += ["--data", str(options.data), "--json", str(options.json)]
+    command += ["--image-size", str(options.image_size)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"{key}: ended with exit code {done.returncode}")
     record = read_record(options.json)
     runs = {**record.get("runs", {}), key: json.loads(done.stdout.splitlines()[-1])}
-    write_record(options.json, {"backbone": options.backbone, "runs": runs})
+    write_record(options.json, {"runs": runs})
 
 
 def train_one(name: str, seed: int, way: str, options: Any) -> dict[str, Any]:
@@ -72,16 +76,30 @@ def train_one(name: str, seed: int, way: str, options: Any) -> dict[str, Any]:
 
     from tfxfer.evaluation import score_predictions
 
-    data = load_set(name, options.data, seed=seed)
-    if way == "guide":
+    data = load_set(name, options.data, seed=seed, image_size=options.image_size)
+    scores = options.json.parent / "scores"
+    if way in ("guide", "guide_head"):
         from guide import train_guide
 
-        found = train_guide(data, backbone=options.backbone, seed=seed, started=STARTED)
+        found = train_guide(
+            data,
+            backbone=options.backbone,
+            seed=seed,
+            started=STARTED,
+            state=scores / f"{name}-{seed}-guide-state.npz",
+            head_only=way == "guide_head",
+        )
     elif way == "probe":
         found = train_probe(data, backbone=options.backbone, seed=seed)
     else:
-        found = train_ours(data, backbone=options.backbone, seed=seed, cache=way == "ours")
-    place = options.json.parent / "scores" / f"{name}-{seed}-{way}.npz"
+        found = train_ours(
+            data,
+            backbone=options.backbone,
+            seed=seed,
+            cache=way == "ours",
+            pretrained=way != "scratch",
+        )
+    place = scores / f"{name}-{seed}-{way}.npz"
     place.parent.mkdir(parents=True, exist_ok=True)
     arrays = {key: found.pop(key) for key in ("scores", "head_scores") if key in found}
     np.savez(place, targets=data.test.targets, **arrays)
@@ -94,11 +112,28 @@ def train_one(name: str, seed: int, way: str, options: Any) -> dict[str, Any]:
             if metric in ("accuracy", "macro_f1")
         }
     counts = {split: len(getattr(data, split)) for split in ("train", "val", "test")}
-    return {**found, "images": counts, "load_1min": os.getloadavg()[0]}
+    about: dict[str, Any] = {
+        "backbone": options.backbone,
+        "image_size": options.image_size,
+        "images": counts,
+    }
+    if hasattr(os, "sched_getaffinity"):
+        about["cores"] = len(os.sched_getaffinity(0))  # `taskset` runs two of them side by side
+    return {**found, **about, "load_1min": os.getloadavg()[0]}
 
 
-def train_ours(data: Any, *, backbone: str, seed: int, cache: bool) -> dict[str, Any]:
-    """Trains as `tfxfer train` does with its defaults."""
+def train_ours(
+    data: Any, *, backbone: str, seed: int, cache: bool, pretrained: bool
+) -> dict[str, Any]:
+    """Trains as `tfxfer train` does with its defaults, or with `--weights none --schedule scratch`.
+
+    Args:
+        data: `tfxfer.ImageData`.
+        backbone: its name.
+        seed: of the head's weights and the order of images.
+        cache: False trains the same through the whole network.
+        pretrained: False starts from random weights and trains everything.
+    """
     import keras
 
     import tfxfer
@@ -112,8 +147,18 @@ def train_ours(data: Any, *, backbone: str, seed: int, cache: bool) -> dict[str,
             epochs.append({"seconds": time.monotonic() - STARTED, "val_accuracy": accuracy})
             print(f"{epoch + 1}: val_accuracy {accuracy:.4f}", file=sys.stderr, flush=True)
 
-    model = tfxfer.build_model(backbone, labels=data.labels, targets=data.train.targets, seed=seed)
-    history = tfxfer.fit(model, data, seed=seed, cache=cache, verbose=0, callbacks=[Clock()])
+    model = tfxfer.build_model(
+        backbone,
+        labels=data.labels,
+        targets=data.train.targets,
+        seed=seed,
+        image_size=data.train.image_size,
+        weights="default" if pretrained else None,
+    )
+    schedule = tfxfer.two_phase() if pretrained else tfxfer.from_scratch()
+    history = tfxfer.fit(
+        model, data, schedule=schedule, seed=seed, cache=cache, verbose=0, callbacks=[Clock()]
+    )
     seconds = time.monotonic() - STARTED
     phases = [
         {"name": x.name, "epochs": x.epochs, "seconds": x.seconds} for x in history.state.records
@@ -131,7 +176,9 @@ def train_probe(data: Any, *, backbone: str, seed: int) -> dict[str, Any]:
 
     import tfxfer
 
-    model = tfxfer.build_model(backbone, labels=data.labels, seed=seed)
+    model = tfxfer.build_model(
+        backbone, labels=data.labels, seed=seed, image_size=data.train.image_size
+    )
     features = keras.Model(model.inputs[0], model.get_layer("pool").output)
 
     def read(split: Any) -> Any:

@@ -2,11 +2,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -454,90 +451,3 @@ def test_a_head_with_its_own_loss_and_monitor_trains_through_two_phases(
     history = train(make_tiny(head=Custom(dropout=0)), pair())
     assert history.epoch == list(range(6))
     assert history.state.best_epoch == int(np.argmin(history.history["val_loss"]))
-
-
-JAX = """
-import os, sys
-import numpy as np
-import keras
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-import conftest
-from tfxfer import Phase, build_model, fit, load_images
-from tfxfer_heads import Classification
-import tensorflow as tf
-from PIL import Image
-
-assert keras.backend.backend() == "jax"
-
-
-def norms(model):
-    return [np.array(item) for item in model.weights if "_bn/" in item.path]
-
-
-def run(data):
-    model = build_model(
-        conftest.TinyBackbone(), labels=["a", "b", "c"], head=Classification(), weights=None
-    )
-    conftest.spread_statistics(model)
-    before, kept = norms(model), []
-
-    class Keep(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            assert all(np.isfinite(np.array(item)).all() for item in self.model.weights)
-
-        def on_epoch_end(self, epoch, logs=None):
-            kept.append(self.model.get_weights())
-
-    phases = [
-        Phase("head", "backbone", 2, 3e-2), Phase("up", "block_1", 2, 1e-2, stage_decay=0.5)
-    ]
-    history = fit(model, data, schedule=phases, batch_size=8, verbose=0, callbacks=[Keep()])
-    assert model.jit_compile
-    losses = history.history["loss"]
-    assert losses[-1] < losses[0], losses
-    assert all(np.array_equal(x, y) for x, y in zip(before, norms(model), strict=True))
-    best = kept[history.state.best_epoch]
-    assert all(np.array_equal(x, y) for x, y in zip(best, model.get_weights(), strict=True))
-    assert any(not np.array_equal(x, y) for x, y in zip(kept[0], best, strict=True))
-
-
-parts = [conftest.paint_blobs(n, 3, seed=s) for s, n in enumerate((24, 12))]
-run(tuple(tf.data.Dataset.from_tensor_slices((x.astype("float32"), y)).batch(8) for x, y in parts))
-root = Path(sys.argv[2])
-for part, (pixels, targets) in zip(("train", "val"), parts):
-    for number, (image, target) in enumerate(zip(pixels, targets)):
-        folder = root / part / str(target.argmax())
-        folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(folder / f"{number}.png")
-run(load_images(root, head=Classification(), image_size=32, near_duplicates=False))
-print("done")
-"""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def jax_process(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[subprocess.Popen[str] | None]:
-    """Starts the training under JAX before the other tests, which take as long on another core."""
-    if not any(
-        item.name == "test_the_same_code_trains_under_jax" for item in request.session.items
-    ):
-        yield None
-        return
-    photos = tmp_path_factory.mktemp("jax") / "photos"
-    with subprocess.Popen(
-        [sys.executable, "-c", JAX, str(Path(__file__).parent), str(photos)],
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        yield process
-        process.kill()
-
-
-def test_the_same_code_trains_under_jax(jax_process: subprocess.Popen[str]) -> None:
-    output, errors = jax_process.communicate(timeout=240)
-    assert jax_process.returncode == 0, errors[-3000:]
-    assert output.endswith("done\n")

@@ -84,7 +84,7 @@ class Phase:
 
 def two_phase(
     *,
-    head_epochs: int = 10,
+    head_epochs: int = 30,
     epochs: int = 12,
     unfreeze_from: str | float | None = 0.7,
     head_rate: float = 1e-3,
@@ -107,9 +107,9 @@ def two_phase(
 
     Example:
         >>> [(p.name, p.stage, p.epochs) for p in two_phase()]
-        [('head', 'backbone', 10), ('fine_tune', 0.7, 12)]
+        [('head', 'backbone', 30), ('fine_tune', 0.7, 12)]
     """
-    head = Phase("head", BACKBONE_END, head_epochs, head_rate, patience=5)
+    head = Phase("head", BACKBONE_END, head_epochs, head_rate, patience=10)
     if epochs == 0:
         return (head,)
     return (replace(head, views=1), Phase("fine_tune", unfreeze_from, epochs, rate, patience=6))
@@ -118,7 +118,7 @@ def two_phase(
 def progressive(
     *,
     steps: Sequence[str | float | None] = (0.8, 0.6, 0.4),
-    head_epochs: int = 10,
+    head_epochs: int = 30,
     epochs: int = 5,
     head_rate: float = 1e-3,
     rate: float = 2e-4,
@@ -142,7 +142,7 @@ def progressive(
         >>> [p.stage for p in progressive(steps=(0.5, 0.25))]
         ['backbone', 0.5, 0.25]
     """
-    phases = [Phase("head", BACKBONE_END, head_epochs, head_rate, patience=5, views=1)]
+    phases = [Phase("head", BACKBONE_END, head_epochs, head_rate, patience=10, views=1)]
     for number, stage in enumerate(steps):
         phases.append(
             Phase(

@@ -51,6 +51,20 @@ def test_learns_labels(head: Any) -> None:
     assert before < 0.8 < history["accuracy"][-1]
 
 
+@pytest.mark.parametrize("head", [Classification(), Multilabel(), Regression(dropout=0)])
+def test_outside_of_tests_a_head_starts_from_zeros_and_learns(
+    head: Any, random_heads: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spread(epochs: int) -> float:
+        model, _, features, _ = fit(head, epochs=epochs)
+        return float(np.ptp(model.predict(features, verbose=0), axis=0).max())
+
+    assert spread(0) > 0.1  # random weights, as other tests want them
+    monkeypatch.setattr("tfxfer_heads.dense.KERNEL_INITIALIZER", random_heads)
+    assert spread(0) < 1e-6
+    assert spread(5) > 0.1
+
+
 @pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
 def test_regression_learns_alike_in_every_unit(unit: float) -> None:
     class Scaled(Regression):

@@ -1,0 +1,96 @@
+"""The claims that benchmarks/claims.py makes of training records, on records made up here."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def claims(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.syspath_prepend(FOLDER)
+    yield importlib.import_module("claims")
+    for name in ("claims", "record"):
+        sys.modules.pop(name, None)
+
+
+def run(*accuracies: float, step_s: float, cores: int = 2) -> dict[str, Any]:
+    """Returns a record of one epoch each `step_s` seconds."""
+    epochs = [
+        {"seconds": step_s * number, "val_accuracy": value}
+        for number, value in enumerate(accuracies, 1)
+    ]
+    score = {"accuracy": {"value": accuracies[-1]}, "macro_f1": {"value": accuracies[-1] / 2}}
+    return {
+        "epochs": epochs,
+        "seconds": epochs[-1]["seconds"],
+        "cores": cores,
+        "test": score,
+        "head_test": {"accuracy": {"value": 1.0}, "macro_f1": {"value": 1.0}},
+    }
+
+
+def test_speed_is_the_time_until_their_best_is_first_reached(claims: Any) -> None:
+    runs = {
+        "photos/0/ours": run(0.5, 0.8, 0.9, step_s=10),
+        "photos/0/guide_head": run(0.6, 0.8, 0.7, step_s=100),
+        "photos/1/ours": run(0.9, 0.9, step_s=10),
+        "photos/1/guide_head": run(0.6, 0.7, 0.8, step_s=100),
+    }
+    best, whole = claims.compare_speed(runs)
+    # Seed 0: 200 s against 20 s; seed 1: 300 s against 10 s.
+    assert (best["theirs_s"], best["ours_s"], best["times_faster"]) == (250, 15, 20)
+    assert whole["times_faster"] == (15 + 30) / 2
+    assert best["seeds"] == 2
+
+
+def test_speed_where_ours_never_gets_there_is_no_gain(claims: Any) -> None:
+    runs = {
+        "photos/0/ours": run(0.5, step_s=10),
+        "photos/0/guide": run(0.6, step_s=100),
+    }
+    assert [row["times_faster"] for row in claims.compare_speed(runs)] == [0, 0]
+
+
+def test_speed_compares_equal_numbers_of_cores_only(claims: Any) -> None:
+    runs = {
+        "photos/0/ours": run(0.9, step_s=10, cores=1),
+        "photos/0/uncached": run(0.9, step_s=100),
+    }
+    assert list(claims.compare_speed(runs)) == []
+    runs["photos/0/uncached"]["cores"] = 1
+    assert [row["times_faster"] for row in claims.compare_speed(runs)] == [10]
+
+
+def test_quality_is_paired_by_image_over_the_seeds_that_both_have(
+    claims: Any, tmp_path: Path
+) -> None:
+    targets = np.eye(2)[[0, 1] * 50]
+    right, wrong = targets, targets[:, ::-1]
+    half = np.where(np.arange(100)[:, None] < 50, right, wrong)
+    np.savez(tmp_path / "photos-0-ours.npz", targets=targets, scores=right)
+    np.savez(tmp_path / "photos-0-probe.npz", targets=targets, scores=half)
+    np.savez(tmp_path / "photos-0-guide_head.npz", targets=targets, scores=wrong, head_scores=right)
+    runs = {
+        "photos/0/ours": run(1.0, step_s=1),
+        "photos/1/ours": run(0.8, step_s=1),
+        "photos/0/probe": run(0.5, step_s=1),
+        "photos/0/guide_head": run(0.0, step_s=1),
+    }
+    rows = {row["way"]: row for row in claims.compare_quality(runs, tmp_path)}
+    assert rows["ours"]["accuracy"] == pytest.approx(0.9)
+    assert rows["ours"]["gain"] == {}
+    gain = rows["probe"]["gain"]["accuracy"]
+    assert gain["value"] == pytest.approx(50)
+    assert gain["low"] < 50 < gain["high"]
+    # Of the head phase its best epoch is compared, not its last.
+    assert rows["guide_head"]["accuracy"] == 1.0
+    assert rows["guide_head"]["gain"]["accuracy"]["value"] == 0
