@@ -78,7 +78,7 @@ def draw_time(name: str, ways: dict[str, dict[str, Any]], path: Path) -> None:
 def draw_quality(runs: dict[str, Any], path: Path) -> None:
     """Draws the mean test accuracy of each set and way, with every seed as a dot."""
     order = [way for way in NAMES if any(way in ways for ways in runs.values())]
-    figure, axes = new_figure(6.4, 0.6 + 0.55 * len(runs))
+    figure, axes = new_figure(6.4, 1.0 + 0.55 * len(runs))
     for row, ways in enumerate(runs.values()):
         for place, way in enumerate(order):
             if way not in ways:
@@ -91,7 +91,9 @@ def draw_quality(runs: dict[str, Any], path: Path) -> None:
             axes.plot(mean, height[0], "|", color=COLOURS[way], ms=10, mew=2.2, label=NAMES[way])
     handles, labels = axes.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
-    axes.legend(unique.values(), unique.keys(), frameon=False, fontsize=8, loc="lower left")
+    figure.legend(
+        unique.values(), unique.keys(), frameon=False, fontsize=8, loc="outside upper left", ncols=3
+    )
     axes.set_yticks(range(len(runs)), list(runs))
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.3)

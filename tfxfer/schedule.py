@@ -32,7 +32,8 @@ class Phase:
         decay: `cosine` to 0 after the warm-up, or `constant`.
         optimizer: `adam`, `adamw` or `sgd` (momentum 0.9, Nesterov).
         weight_decay: of `adamw` and `sgd`, decoupled, not applied to biases.
-        patience: epochs without a better validation score that end the phase; None never does.
+        patience: epochs without a better validation score that end the phase; None never does. It
+            also cuts off the end of a cosine, where the rate is low and training gains most.
         batch_norm: also train the backbone's BatchNormalization after the frontier: for random
             weights, whose statistics mean nothing yet.
         views: versions of each image it draws among, the plain one first; None is all there are.
@@ -112,7 +113,7 @@ def two_phase(
     head = Phase("head", BACKBONE_END, head_epochs, head_rate, patience=10)
     if epochs == 0:
         return (head,)
-    return (replace(head, views=1), Phase("fine_tune", unfreeze_from, epochs, rate, patience=6))
+    return (replace(head, views=1), Phase("fine_tune", unfreeze_from, epochs, rate))
 
 
 def progressive(
@@ -151,7 +152,6 @@ def progressive(
                 epochs,
                 rate / 2**number,
                 stage_decay=stage_decay,
-                patience=4,
             )
         )
     return tuple(phases)
