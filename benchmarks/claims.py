@@ -5,6 +5,7 @@ python benchmarks/claims.py [--training runs/benchmarks/training.json]
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 from collections.abc import Iterator
@@ -51,7 +52,7 @@ def main() -> None:
                 row["against"],
                 row["seeds"],
                 f"{row['theirs_s']:.0f}",
-                f"{row['ours_s']:.0f}",
+                "never" if row["ours_s"] is None else f"{row['ours_s']:.0f}",
                 f"{row['times_faster']:.1f}",
             )
             for row in speed
@@ -141,7 +142,7 @@ def compare_speed(runs: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 "against": against,
                 "seeds": len(found),
                 "theirs_s": theirs_s,
-                "ours_s": ours_s,
+                "ours_s": ours_s if math.isfinite(ours_s) else None,  # JSON has no infinity
                 "times_faster": statistics.median(theirs / ours for theirs, ours in found),
             }
 
