@@ -81,6 +81,14 @@ def test_two_phases_begin_with_the_head() -> None:
     assert [phase.name for phase in two_phase(epochs=0)] == ["head"]
 
 
+def test_by_default_only_the_head_may_stop_early() -> None:
+    # A cosine that is cut short never reaches its low rates.
+    for head, *upper in (two_phase(), progressive()):
+        assert head.epochs == 30
+        assert head.patience == 10
+        assert {phase.patience for phase in upper} == {None}
+
+
 def test_progressive_unfreezes_step_by_step_at_falling_rates() -> None:
     phases = progressive(steps=(0.8, 0.4, 0))
     depths = [depth(phase.stage, STAGES) for phase in phases]

@@ -33,7 +33,7 @@ class Phase:
         optimizer: `adam`, `adamw` or `sgd` (momentum 0.9, Nesterov).
         weight_decay: of `adamw` and `sgd`, decoupled, not applied to biases.
         patience: epochs without a better validation score that end the phase; None never does. It
-            also cuts off the end of a cosine, where the rate is low and training gains most.
+            also cuts off the end of a cosine, where the rate is low.
         batch_norm: also train the backbone's BatchNormalization after the frontier: for random
             weights, whose statistics mean nothing yet.
         views: versions of each image it draws among, the plain one first; None is all there are.
