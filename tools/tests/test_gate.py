@@ -3,11 +3,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tfxfer.errors import UsageError
+from tfxfer.evaluation.intervals import matched_interval
 from tfxfer_edge.gate import (
     LADDER,
     Candidate,
@@ -27,6 +29,7 @@ def candidate(recipe: str = "int8", **changes: Any) -> Candidate:
         "engine": "quantizer",
         "metrics": {},
         "drop_points": 0.5,
+        "val_drop_points": {"value": 0.5, "low": 0.0, "high": 1.0},
         "test_drop_points": {"value": 0.5, "low": 0.0, "high": 1.0},
         "latency_ms": 5.0,
         "agreement": 0.99,
@@ -50,10 +53,44 @@ def test_names_that_cannot_be_meant(names: list[str]) -> None:
 
 
 def test_a_drop_passes_up_to_the_limit() -> None:
-    assert judge(1.0, 1.0) == (True, "")
-    assert judge(-0.3, 0.0) == (True, "")
-    assert judge(1.01, 1.0) == (False, "loses 1.0 points, more than 1")
-    assert judge(50.0, None) == (True, "")
+    assert judge(drop(1.0, 0.0), 1.0) == (True, "")
+    assert judge(drop(-0.3, 0.0), 0.0) == (True, "")
+    assert judge(drop(50.0, 0.0), None) == (True, "")
+    assert judge(drop(1.1, 0.0), 1.0) == (False, "loses 1.1 points [1.1, 1.1], more than 1")
+
+
+def test_a_drop_passes_within_its_standard_error() -> None:
+    passed, reason = judge(drop(1.9, 1.0), 1.0)
+    assert passed
+    assert reason == "loses 1.9 points, more than 1 by less than the standard error of 1.0"
+    assert not judge(drop(2.1, 1.0), 1.0)[0]
+
+
+def drop(value: float, error: float) -> dict[str, float]:
+    return {"value": value, "low": value - 1.96 * error, "high": value + 1.96 * error}
+
+
+@pytest.mark.parametrize(
+    ("lost", "images", "refused"),
+    [
+        (0, 393, (0.0, 0.01)),  # as good as the float model
+        (3, 393, (0.78, 0.86)),
+        (6, 393, (0.99, 1.0)),
+        (0, 60, (0.0, 0.02)),
+        (12, 60, (0.9, 1.0)),
+    ],
+)
+def test_the_gate_tells_a_loss_from_noise(
+    lost: int, images: int, refused: tuple[float, float]
+) -> None:
+    rng = np.random.default_rng(0)
+    shares = [0.0075 + lost / 100, 0.0075]
+    counts = rng.multinomial(images, [*shares, 1 - sum(shares)], size=2000)
+    verdicts = []
+    for worse, better, _ in counts:
+        found = matched_interval(int(worse), int(better), images)
+        verdicts.append(judge({key: 100 * x for key, x in found.items()}, 1.0)[0])
+    assert refused[0] <= 1 - np.mean(verdicts) <= refused[1]
 
 
 def test_errors_of_regression_are_relative() -> None:

@@ -126,17 +126,18 @@ def _table(candidates: Sequence[Candidate]) -> str:
     lines = [
         "## What was tried",
         "",
-        "| recipe | size, MB | ms an image here | points lost, test [95 %] | passed |",
-        "|---|---|---|---|---|",
+        "| recipe | size, MB | ms an image here | points lost, validation | test [95 %] | passed |",
+        "|---|---|---|---|---|---|",
     ]
     for item in candidates:
         if item.bytes is None or item.test_drop_points is None:
             reason = " ".join(item.reason.split()).replace("|", "\\|")
-            lines.append(f"| {item.recipe} | | | | no: {reason} |")
+            lines.append(f"| {item.recipe} | | | | | no: {reason} |")
             continue
         drop = item.test_drop_points
         lines.append(
             f"| {item.recipe} | {item.bytes / 1e6:.2f} | {item.latency_ms:.1f} | "
+            f"{item.drop_points:.1f} | "
             f"{drop['value']:.1f} [{drop['low']:.1f}, {drop['high']:.1f}] | "
             f"{'yes' if item.passed else 'no'} |"
         )

@@ -86,7 +86,8 @@ def export(
         model: a finished training, or a `.keras` or legacy `.h5` file, or a SavedModel.
         out: the folder to make; None is `export/` inside the run.
         recipes: `auto`, or names of `tfxfer_edge.RECIPES`.
-        max_drop: points of the task's metric that may be lost; None accepts everything.
+        max_drop: points of the task's metric that may be lost, see `judge`; None accepts
+            everything.
         prefer: `size` or `latency`, among the candidates that pass.
         allow_float: lets `auto` end with float16.
         quick: does not score a candidate that cannot be chosen any more, since one that is
@@ -165,13 +166,10 @@ def export(
         failure.document = document  # type: ignore[attr-defined]
         raise failure
     if chosen is None:
-        images = len(subject.data.val)
-        step = f" One of its {images} validation images is {100 / images:.1f} points."
-        is_coarse = max_drop is not None and 100 / images > max_drop
         raise _refuse(
             document,
             f"export of {str(subject.path)!r}: expected a recipe that loses at most {max_drop} "
-            f"points. Received: none of {', '.join(names)}.{step * is_coarse} Try --max-drop, "
+            f"points. Received: none of {', '.join(names)}. Try --max-drop, "
             "--allow-float, or a backbone made for int8 such as efficientnet_lite0.",
         )
     contents = {item.recipe: item.content for item in made}
@@ -316,15 +314,16 @@ class _Bench:
         assert item.converted is not None
         scores = self._score(item.recipe, open_scorer(item.converted, item.content).score)
         drops = {name: self._compare(name, scores[name]) for name in _SPLITS}
-        passed, reason = judge(drops["val"]["value"], self._max_drop)
+        passed, reason = judge(drops["val"], self._max_drop)
         return replace(
             known,
             metrics=self._measure(scores),
             drop_points=drops["val"]["value"],
+            val_drop_points=drops["val"],
             test_drop_points=drops["test"],
             agreement=self._agreement(scores["test"]),
             passed=passed,
-            reason=reason or item.reason,
+            reason="; ".join(filter(None, (reason, item.reason))),
         )
 
     def _score(self, what: str, score: Callable[[np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:

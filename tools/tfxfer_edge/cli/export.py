@@ -84,7 +84,7 @@ def parse_preprocessing(text: str) -> Any:
     type=click.FloatRange(0),
     default=1.0,
     show_default=True,
-    help="Points of the task's metric that may be lost.",
+    help="Points of the task's metric that may be lost, up to a standard error.",
 )
 @click.option("--prefer", type=click.Choice(["size", "latency"]), default="size", show_default=True)
 @click.option("--allow-float", is_flag=True, help="Let auto end with float16.")
@@ -163,21 +163,27 @@ def show_candidates(output: Output, document: dict[str, Any]) -> None:
     for item in document["candidates"]:
         size = "" if item["bytes"] is None else f"{item['bytes'] / 1e6:.2f}"
         latency = "" if item["latency_ms"] is None else f"{item['latency_ms']:.1f}"
-        drop, agreement = item["test_drop_points"], item["agreement"]
+        agreement = item["agreement"]
         verdict = "chosen" if item["recipe"] == document["chosen"] else "passed"
         rows.append(
             (
                 item["recipe"],
                 size,
                 latency,
-                ""
-                if drop is None
-                else f"{drop['value']:+.1f} [{drop['low']:+.1f}, {drop['high']:+.1f}]",
+                _show_drop(item["val_drop_points"]),
+                _show_drop(item["test_drop_points"]),
                 "" if agreement is None else f"{100 * agreement:.1f} %",
                 verdict if item["passed"] else f"no: {item['reason']}",
             )
         )
-    output.show_table(("RECIPE", "MB", "MS", "POINTS LOST (TEST)", "AGREES", ""), rows)
+    titles = ("RECIPE", "MB", "MS", "POINTS LOST (VAL)", "(TEST)", "AGREES", "")
+    output.show_table(titles, rows)
+
+
+def _show_drop(drop: dict[str, float] | None) -> str:
+    if drop is None:
+        return ""
+    return f"{drop['value']:+.1f} [{drop['low']:+.1f}, {drop['high']:+.1f}]"
 
 
 def _show_parity(output: Output, parity: dict[str, Any] | None) -> None:
