@@ -166,9 +166,10 @@ def estimate_seconds(
     seconds += (train + val + 2 * test) * speeds.read_seconds
     for phase in phases:
         forward = speeds.forward_seconds * shares[_stage_of(phase)]
-        steps = math.ceil(train / batch_size)
+        shown = train * phase.repeats(train, batch_size)
+        steps = math.ceil(shown / batch_size)
         seconds += phase.epochs * (
-            train * forward * _STEP_PASSES + val * forward + steps * _HEAD_STEP_SECONDS
+            shown * forward * _STEP_PASSES + val * forward + steps * _HEAD_STEP_SECONDS
         )
     return seconds + (test + val) * speeds.forward_seconds
 

@@ -177,6 +177,7 @@ def fit(
     """
     import keras
 
+    from tfxfer.averaging import WeightAverage
     from tfxfer.callbacks import BestWeights, Bridge, Deadline
 
     _check_numbers(batch_size, views, cache_dtype)
@@ -232,7 +233,7 @@ def fit(
                 job,
                 number,
                 first_epoch=sum(record.epochs for record in records),
-                callbacks=(best, bridge, stopper),
+                callbacks=(WeightAverage(), best, bridge, stopper),
                 constant_rate=constant,
             )
             records.append(_record(item, logs, time.monotonic() - started))
@@ -347,7 +348,7 @@ def _run_phase(
     number: int,
     *,
     first_epoch: int,
-    callbacks: tuple[Any, Any, Any],
+    callbacks: tuple[Any, Any, Any, Any],
     constant_rate: bool,
 ) -> dict[str, list[float]]:
     import keras
@@ -355,7 +356,7 @@ def _run_phase(
     from tfxfer.callbacks import RateLogger
 
     item, phase = job.plan.phases[number], job.plan.phases[number].phase
-    best, bridge, stopper = callbacks
+    average, best, bridge, stopper = callbacks
     model = job.model
     stage = item.stage
     set_trainable(model, stage, batch_norm=phase.batch_norm)
@@ -375,6 +376,7 @@ def _run_phase(
             jit_compile=job.device.jit_compile,
         )
     _build_metrics(model, job.train.targets[:1])
+    average.start_phase(len(train) * phase.epochs if phase.average else None)
     best.start_phase(phase.name, phase.patience)
     bridge.start_phase(len(train))
     with (
@@ -392,6 +394,7 @@ def _run_phase(
                 keras.callbacks.LambdaCallback(
                     on_epoch_begin=lambda epoch, logs: train.start_epoch(epoch)
                 ),
+                average,
                 RateLogger(_rated_stages(job)),
                 bridge,
                 best,
@@ -458,7 +461,10 @@ def _fill(job: _Job, number: int) -> None:
 
 
 def _batches(job: _Job, item: PhasePlan, stage: str | None, first_epoch: int) -> tuple[Any, Any]:
-    draw = EpochDraw(len(job.train), item.views, job.batch_size, job.seed, job.oversampled)
+    repeats = item.phase.repeats(len(job.train), job.batch_size)
+    draw = EpochDraw(
+        len(job.train), item.views, job.batch_size, job.seed, job.oversampled, repeats=repeats
+    )
     plain = EpochDraw(len(job.val), 1, job.batch_size, job.seed, shuffle=False)
     readers = []
     for name, source in (("train", job.train), ("val", job.val)):
