@@ -253,7 +253,7 @@ def run_epochs(best: BestWeights, model: Weights, logs: list[tuple[float, float]
 )
 def test_the_best_epoch_is_kept(mode: Any, logs: Any, expected: int) -> None:
     model = Weights()
-    best = BestWeights(model, Monitor("val_accuracy", mode))
+    best = BestWeights(model, Monitor("val_accuracy", mode), 100)
     best.set_model(model)
     best.start_phase("one", None)
     run_epochs(best, model, logs)
@@ -261,9 +261,47 @@ def test_the_best_epoch_is_kept(mode: Any, logs: Any, expected: int) -> None:
     assert (model.value, best.epoch, best.phase) == (expected, expected, "one")
 
 
+@pytest.mark.parametrize(
+    ("images", "logs", "expected"),
+    [
+        # The standard error of 0.8 is 0.04 with 100 images, and 0.004 with 10,000.
+        (100, [(0.77, 0.5), (0.8, 0.6)], 0),
+        (10_000, [(0.77, 0.5), (0.8, 0.6)], 1),
+        (100, [(0.8, 0.6), (0.77, 0.5)], 1),
+        (10_000, [(0.8, 0.6), (0.77, 0.5)], 0),
+        (100, [(0.75, 0.5), (0.8, 0.6)], 1),
+        (100, [(0.77, 0.5), (0.8, 0.6), (0.76, 0.4)], 2),
+        (100, [(0.77, 0.5), (0.79, 0.6), (0.815, 0.7)], 2),  # a peak that leaves the kept behind
+    ],
+)
+def test_of_epochs_within_a_standard_error_the_lowest_loss_is_kept(
+    images: int, logs: Any, expected: int
+) -> None:
+    model = Weights()
+    best = BestWeights(model, Monitor("val_accuracy", "max", share=True), images)
+    best.set_model(model)
+    best.start_phase("one", None)
+    run_epochs(best, model, logs)
+    best.restore()
+    assert model.value == best.epoch == expected
+    # What an earlier process knew decides like what this one saw.
+    for cut in range(1, len(logs)):
+        first, second = Weights(), Weights()
+        earlier = BestWeights(first, Monitor("val_accuracy", "max", share=True), images)
+        earlier.set_model(first)
+        run_epochs(earlier, first, logs[:cut])
+        later = BestWeights(second, Monitor("val_accuracy", "max", share=True), images)
+        later.set_model(second)
+        assert earlier.best is not None
+        assert earlier.epoch is not None
+        later.continue_from(earlier.best, earlier.peak, earlier.epoch, "one")
+        run_epochs(later, second, [(-1.0, 9.0)] * cut + list(logs[cut:]))
+        assert later.epoch == expected
+
+
 def test_patience_restarts_with_each_phase_and_the_best_does_not() -> None:
     model = Weights()
-    best = BestWeights(model, Monitor("val_accuracy", "max"))
+    best = BestWeights(model, Monitor("val_accuracy", "max"), 100)
     best.set_model(model)
     best.start_phase("one", 2)
     run_epochs(best, model, [(0.9, 1), (0.1, 1)])
@@ -277,7 +315,7 @@ def test_patience_restarts_with_each_phase_and_the_best_does_not() -> None:
 
 
 def test_a_head_that_monitors_nothing_there_is_named() -> None:
-    best = BestWeights(Weights(), Monitor("val_f1", "max"))
+    best = BestWeights(Weights(), Monitor("val_f1", "max"), 100)
     with pytest.raises(ContractError, match="val_f1"):
         best.score({"val_loss": 1.0})
 

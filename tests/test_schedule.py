@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfxfer import BACKBONE_END, Phase, ScheduleError, progressive, two_phase
-from tfxfer.feed import EpochDraw
 from tfxfer.schedule import resolve_schedule
 
 STAGES = ["stem", "block_1", "block_2", BACKBONE_END]
@@ -116,7 +115,6 @@ def test_progressive_unfreezes_step_by_step_at_falling_rates() -> None:
         ({"weight_decay": -1.0}, "weight_decay"),
         ({"patience": 0}, "patience"),
         ({"average": True, "batch_norm": True}, "average without batch_norm"),
-        ({"min_steps": -1}, "min_steps"),
     ],
 )
 def test_a_phase_that_makes_no_sense_is_refused(changes: dict[str, Any], words: str) -> None:
@@ -129,15 +127,3 @@ def test_a_phase_is_read_back_and_unknown_keys_are_refused() -> None:
     assert Phase.from_dict(phase.to_dict()) == phase
     with pytest.raises(ScheduleError, match="momentum"):
         Phase.from_dict(phase.to_dict() | {"momentum": 0.9})
-
-
-@given(st.integers(1, 10_000), st.integers(1, 64), st.integers(1, 40), st.integers(0, 500))
-def test_few_images_are_repeated_until_there_are_enough_steps(
-    images: int, batch_size: int, epochs: int, min_steps: int
-) -> None:
-    phase = Phase("p", None, epochs, 1e-3, min_steps=min_steps)
-    repeats = phase.repeats(images, batch_size)
-    draw = EpochDraw(images, 1, batch_size, seed=0, repeats=repeats)
-    assert draw.steps * epochs >= min_steps
-    fewer = EpochDraw(images, 1, batch_size, seed=0, repeats=repeats - 1)
-    assert repeats == 1 or images * fewer.repeats * epochs < min_steps * batch_size

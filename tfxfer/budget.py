@@ -166,10 +166,9 @@ def estimate_seconds(
     seconds += (train + val + 2 * test) * speeds.read_seconds
     for phase in phases:
         forward = speeds.forward_seconds * shares[_stage_of(phase)]
-        shown = train * phase.repeats(train, batch_size)
-        steps = math.ceil(shown / batch_size)
+        steps = math.ceil(train / batch_size)
         seconds += phase.epochs * (
-            shown * forward * _STEP_PASSES + val * forward + steps * _HEAD_STEP_SECONDS
+            train * forward * _STEP_PASSES + val * forward + steps * _HEAD_STEP_SECONDS
         )
     return seconds + (test + val) * speeds.forward_seconds
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -26,17 +27,26 @@ def sets_learning_rate(callbacks: Sequence[Any]) -> bool:
 class BestWeights(keras.callbacks.Callback):
     """Keeps the weights of the best validation epoch over all phases.
 
-    Patience restarts with each phase, the best so far does not.
+    Best is the lowest `val_loss` among the epochs that score like the best by the head's monitor:
+    equally well, or for a share of the images within its standard error. Each epoch is compared
+    with the one that is kept, once, when it ends. Patience restarts with each phase, the best so
+    far does not.
 
     Args:
         full: the model whose weights are kept.
-        monitor: the head's validation quantity; ties go to the lower `val_loss`.
+        monitor: the head's validation quantity.
+        images: of the validation split.
+
+    Source:
+        Rule of one standard error: Breiman et al. 1984, Classification and Regression Trees,
+        section 3.4.3.
     """
 
-    def __init__(self, full: Any, monitor: Monitor) -> None:
+    def __init__(self, full: Any, monitor: Monitor, images: int) -> None:
         super().__init__()
-        self._full, self._monitor = full, monitor
+        self._full, self._monitor, self._images = full, monitor, images
         self.best: tuple[float, float] | None = None
+        self.peak = -math.inf
         self.epoch: int | None = None
         self.phase: str | None = None
         # What the training began with, should no epoch have a finite loss.
@@ -49,15 +59,15 @@ class BestWeights(keras.callbacks.Callback):
         """Restarts the patience."""
         self._phase_name, self._patience, self._waited = name, patience, 0
 
-    def continue_from(self, best: tuple[float, float], epoch: int, phase: str) -> None:
+    def continue_from(self, best: tuple[float, float], peak: float, epoch: int, phase: str) -> None:
         """Takes the model's weights as the best so far, reached in an earlier process."""
-        self.best, self.epoch, self.phase = best, epoch, phase
+        self.best, self.peak, self.epoch, self.phase = best, peak, epoch, phase
         self._weights = self._full.get_weights()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Compares this epoch with the best."""
         score = self.score(logs or {})
-        if score > (self.best or (-np.inf, -np.inf)):
+        if self._is_better(score):
             self.best, self.epoch, self.phase = score, epoch, self._phase_name
             self._weights = self._full.get_weights()
             self._waited = 0
@@ -65,6 +75,18 @@ class BestWeights(keras.callbacks.Callback):
         self._waited += 1
         if self._patience is not None and self._waited >= self._patience:
             self.model.stop_training = True
+
+    def _is_better(self, score: tuple[float, float]) -> bool:
+        value, loss = score
+        if value == -math.inf:
+            return False
+        self.peak = max(self.peak, value)
+        least = self.peak
+        if self._monitor.share:
+            least -= math.sqrt(self.peak * (1 - self.peak) / self._images)
+        if value < least:
+            return False
+        return self.best is None or self.best[0] < least or loss > self.best[1]
 
     def score(self, logs: dict[str, float]) -> tuple[float, float]:
         """Returns what is maximised: the monitor, then the negative validation loss.
@@ -82,7 +104,7 @@ class BestWeights(keras.callbacks.Callback):
         value, loss = sign * logs[self._monitor.name], -logs["val_loss"]
         # A NaN compares false with everything and would stay the best for ever. A model whose loss
         # is NaN has an accuracy, too: that of always guessing the first class.
-        return (value, loss) if np.isfinite([value, loss]).all() else (-np.inf, -np.inf)
+        return (value, loss) if np.isfinite([value, loss]).all() else (-math.inf, -math.inf)
 
     def restore(self) -> None:
         """Puts the best weights back."""

@@ -199,7 +199,6 @@ class EpochDraw:
         seed: of the permutation and the views.
         oversampled: targets to balance by drawing rare classes more often, or None.
         shuffle: False keeps the order and takes view 0: validation.
-        repeats: how often an epoch shows each image.
     """
 
     images: int
@@ -208,27 +207,24 @@ class EpochDraw:
     seed: int
     oversampled: np.ndarray | None = None
     shuffle: bool = True
-    repeats: int = 1
 
     @property
     def steps(self) -> int:
         """Batches an epoch; the last one may be smaller."""
-        return -(-self.images * self.repeats // self.batch_size)
+        return -(-self.images // self.batch_size)
 
     def epoch(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns (image indices, view numbers), each of shape (images * repeats,)."""
+        """Returns (image indices, view numbers), each of shape (images,)."""
         if not self.shuffle:
             return np.arange(self.images), np.zeros(self.images, np.int64)
         rng = np.random.default_rng([self.seed, number])
-        order = np.concatenate([self._order(rng) for _ in range(self.repeats)])
-        return order, rng.integers(0, self.views, len(order))
-
-    def _order(self, rng: np.random.Generator) -> np.ndarray:
         if self.oversampled is None:
-            return rng.permutation(self.images)
-        from tfxfer.data.balance import oversampled_order
+            order = rng.permutation(self.images)
+        else:
+            from tfxfer.data.balance import oversampled_order
 
-        return oversampled_order(self.oversampled, rng)[: self.images]
+            order = oversampled_order(self.oversampled, rng)[: self.images]
+        return order, rng.integers(0, self.views, len(order))
 
     def digest(self, names: Sequence[str], epochs: int) -> str:
         """Returns the sha256 over the file and view lists of all batches of the first epochs."""

@@ -22,10 +22,14 @@ class Monitor:
     Args:
         name: key in Keras's logs, such as `val_accuracy`.
         mode: `max` or `min`.
+        share: whether it is a share of the images, such as an accuracy. A share of few images is
+            mostly luck: of the epochs within one standard error of the best one, the lowest
+            `val_loss` decides.
     """
 
     name: str
     mode: Literal["max", "min"]
+    share: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ Nothing here imports Keras. A schedule speaks of depth as a fraction or by a sta
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
@@ -40,7 +39,6 @@ class Phase:
         views: versions of each image it draws among, the plain one first; None is all there are.
         average: validate and keep a running average of the weights, see `averaging`. Not of
             BatchNormalization's statistics, so not together with `batch_norm`.
-        min_steps: steps the phase has at least: with few images an epoch shows each several times.
     """
 
     name: str
@@ -56,7 +54,6 @@ class Phase:
     batch_norm: bool = False
     views: int | None = None
     average: bool = False
-    min_steps: int = 0
 
     def __post_init__(self) -> None:
         checks = {
@@ -70,7 +67,6 @@ class Phase:
             "patience None or at least 1": self.patience is None or self.patience >= 1,
             "views None or at least 1": self.views is None or self.views >= 1,
             "average without batch_norm": not (self.average and self.batch_norm),
-            "min_steps of at least 0": self.min_steps >= 0,
             "a stage's name, None, or a fraction 0..1": not isinstance(self.stage, (int, float))
             or 0 <= self.stage <= 1,
         }
@@ -81,16 +77,6 @@ class Phase:
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON data; `from_dict` reads it back."""
         return asdict(self)
-
-    def repeats(self, images: int, batch_size: int) -> int:
-        """Returns how often an epoch shows each image, for the phase to have its steps.
-
-        Example:
-            >>> phase = Phase("head", "backbone", 30, 1e-3, min_steps=300)
-            >>> phase.repeats(25, 32), phase.repeats(2500, 32)
-            (13, 1)
-        """
-        return max(1, math.ceil(self.min_steps / self.epochs * batch_size / images))
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
@@ -131,7 +117,10 @@ def two_phase(
     head = Phase("head", BACKBONE_END, head_epochs, head_rate, patience=10)
     if epochs == 0:
         return (head,)
-    return (replace(head, views=1), Phase("fine_tune", unfreeze_from, epochs, rate))
+    return (
+        replace(head, views=1),
+        Phase("fine_tune", unfreeze_from, epochs, rate, average=True),
+    )
 
 
 def progressive(
@@ -170,6 +159,7 @@ def progressive(
                 epochs,
                 rate / 2**number,
                 stage_decay=stage_decay,
+                average=True,
             )
         )
     return tuple(phases)

@@ -65,12 +65,14 @@ class FitState:
     Args:
         records: finished phases.
         best: the monitor's value (larger is better) and the negative validation loss.
+        peak: the largest value of the monitor, which need not be the best epoch's.
         best_epoch: counted through all phases from 0.
         best_phase: in which that epoch was.
     """
 
     records: tuple[PhaseResult, ...] = ()
     best: tuple[float, float] | None = None
+    peak: float | None = None
     best_epoch: int | None = None
     best_phase: str | None = None
 
@@ -86,6 +88,7 @@ class FitState:
         return cls(
             records=tuple(PhaseResult(**record) for record in data["records"]),
             best=None if best is None else (best[0], best[1]),
+            peak=data.get("peak", best and best[0]),
             best_epoch=data["best_epoch"],
             best_phase=data["best_phase"],
         )
@@ -211,9 +214,10 @@ def fit(
         use_litert, device, verbose, progress,
     )  # fmt: skip
     state = FitState() if state is None else state
-    best = BestWeights(model, info.head.monitor)
+    best = BestWeights(model, info.head.monitor, len(val))
     if state.best is not None and state.best_epoch is not None and state.best_phase is not None:
-        best.continue_from(state.best, state.best_epoch, state.best_phase)
+        peak = state.best[0] if state.peak is None else state.peak
+        best.continue_from(state.best, peak, state.best_epoch, state.best_phase)
     stopper = Deadline(deadline)
     bridge = Bridge(callbacks, model, epochs=plan.epochs, policy=device.precision)
     records = list(state.records)
@@ -238,7 +242,7 @@ def fit(
             )
             records.append(_record(item, logs, time.monotonic() - started))
             best.restore()
-            state = FitState(tuple(records), best.best, best.epoch, best.phase)
+            state = FitState(tuple(records), best.best, best.peak, best.epoch, best.phase)
             if on_phase_end is not None:
                 on_phase_end(state)
         bridge.end_training()
@@ -461,10 +465,7 @@ def _fill(job: _Job, number: int) -> None:
 
 
 def _batches(job: _Job, item: PhasePlan, stage: str | None, first_epoch: int) -> tuple[Any, Any]:
-    repeats = item.phase.repeats(len(job.train), job.batch_size)
-    draw = EpochDraw(
-        len(job.train), item.views, job.batch_size, job.seed, job.oversampled, repeats=repeats
-    )
+    draw = EpochDraw(len(job.train), item.views, job.batch_size, job.seed, job.oversampled)
     plain = EpochDraw(len(job.val), 1, job.batch_size, job.seed, shuffle=False)
     readers = []
     for name, source in (("train", job.train), ("val", job.val)):

@@ -35,7 +35,7 @@ class Classification(DenseHead):
     name: ClassVar[str] = "classification"
     task: ClassVar[Literal["classification", "multilabel", "regression"]] = "classification"
     metadata_kind: ClassVar[str] = "classifier"
-    monitor: ClassVar[Monitor] = Monitor("val_accuracy", "max")
+    monitor: ClassVar[Monitor] = Monitor("val_accuracy", "max", share=True)
 
     def __init__(
         self, *, dropout: float = DROPOUT, label_smoothing: float = LABEL_SMOOTHING
