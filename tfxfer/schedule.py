@@ -90,7 +90,7 @@ class Phase:
 def two_phase(
     *,
     head_epochs: int = 30,
-    epochs: int = 12,
+    epochs: int = 8,
     unfreeze_from: str | float | None = 0.7,
     head_rate: float = 1e-3,
     rate: float = 4e-4,
@@ -112,7 +112,7 @@ def two_phase(
 
     Example:
         >>> [(p.name, p.stage, p.epochs) for p in two_phase()]
-        [('head', 'backbone', 30), ('fine_tune', 0.7, 12)]
+        [('head', 'backbone', 30), ('fine_tune', 0.7, 8)]
     """
     head = Phase("head", BACKBONE_END, head_epochs, head_rate, patience=10)
     if epochs == 0:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_VIEWS", "FitState", "PhaseResult", "fit"]
 
-DEFAULT_VIEWS = 4
+DEFAULT_VIEWS = 8
 """Cached augmented versions of each image; measured in docs/benchmarks.md."""
 
 
@@ -152,7 +152,7 @@ def fit(
         batch_size: images a step.
         augment: `none`, `light` or `strong`, for `data` from `load_images`.
         flip: whether augmentation may mirror.
-        views: cached versions of each training image; None is 4, or 1 without augmentation and
+        views: cached versions of each training image; None is 8, or 1 without augmentation and
             for a `tf.data.Dataset`, where each view is one more pass.
         balance: `none`, `weights` (rare classes weigh more) or `oversample`.
         seed: of the order of images and the choice of views.
