@@ -144,7 +144,7 @@ def test_the_plan_in_words() -> None:
         "batch": "32 images, 4 cached views of each",
         "phase head": "frozen up to backbone, 2,562 trainable parameters, at most 10 epochs at "
         "0.001, from cached activations of the plain images",
-        "phase fine_tune": "nothing frozen, 3,400,000 trainable parameters, at most 8 epochs at "
+        "phase fine_tune": "nothing frozen, 3,400,000 trainable parameters, at most 12 epochs at "
         "0.0002, from pixels",
         "stages": "none inside the backbone: it trains as a whole",
         "cache": "3 MiB on disk in /scratch",
