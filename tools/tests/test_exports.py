@@ -103,6 +103,7 @@ def test_a_gate_that_nothing_passes(
     (candidate,) = caught.value.document["candidates"]  # type: ignore[attr-defined]
     assert not candidate["passed"]
     assert candidate["reason"] == "loses 7.0 points [5.0, 9.0], more than 1"
+    assert candidate["val_drop_points"] == {"value": 7.0, "low": 5.0, "high": 9.0}
     assert not (tmp_path / "edge").exists()
 
 
