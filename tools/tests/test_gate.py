@@ -113,6 +113,15 @@ def test_the_smallest_that_passed_or_the_fastest() -> None:
         choose(everything, prefer="colour")
 
 
+def test_a_file_within_the_limit_comes_before_one_within_its_error() -> None:
+    small = candidate("dynamic_w8", bytes=90, latency_ms=1.0, drop_points=1.02)
+    within = candidate("int8", bytes=100, latency_ms=4.0, drop_points=0.8)
+    for prefer in ("size", "latency"):
+        assert choose([small, within], prefer=prefer, max_drop=1.0) is within
+        assert choose([small, within], prefer=prefer) is small
+    assert choose([small], max_drop=1.0) is small
+
+
 def test_a_file_that_cannot_be_chosen_any_more() -> None:
     passed = candidate("int8", bytes=10, latency_ms=2.0)
     assert find_better(11, 3.0, [passed]) is passed

@@ -133,7 +133,7 @@ def export(
     for item in made:
         bench.add(item, quick=quick)
     candidates = bench.candidates
-    chosen = choose(candidates, prefer=prefer)
+    chosen = choose(candidates, prefer=prefer, max_drop=max_drop)
     # `auto` leaves one file to copy; who names recipes gets each of them.
     kept = {item.recipe for item in candidates if "auto" not in recipes}
     kept = (kept | {chosen.recipe}) if chosen is not None else set()

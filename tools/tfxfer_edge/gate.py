@@ -158,8 +158,16 @@ def find_better(
     return None
 
 
-def choose(candidates: Sequence[Candidate], *, prefer: str = "size") -> Candidate | None:
+def choose(
+    candidates: Sequence[Candidate], *, prefer: str = "size", max_drop: float | None = None
+) -> Candidate | None:
     """Returns the smallest file that passed, or with `prefer="latency"` the fastest; None if none.
+
+    Args:
+        candidates: every file.
+        prefer: `size` or `latency`.
+        max_drop: files that lose no more by the figure alone come before those that passed within
+            the standard error.
 
     Raises:
         UsageError: another preference.
@@ -169,6 +177,10 @@ def choose(candidates: Sequence[Candidate], *, prefer: str = "size") -> Candidat
     passed = [item for item in candidates if item.passed and item.path is not None]
     if not passed:
         return None
+    if max_drop is not None:
+        passed = [
+            item for item in passed if item.drop_points is not None and item.drop_points <= max_drop
+        ] or passed
     if prefer == "latency":
         return min(passed, key=lambda item: (item.latency_ms, item.bytes))
     return min(passed, key=lambda item: (item.bytes, item.latency_ms))
