@@ -320,6 +320,30 @@ def test_equal_answers_on_few_images_prove_little(metric: str) -> None:
     assert widths[0] > 5 * widths[1] > 0
 
 
+def width(figure: dict[str, float]) -> float:
+    return figure["high"] - figure["low"]
+
+
+def test_views_of_one_image_are_no_further_images() -> None:
+    targets, scores = make_classes((150, 150))
+    worse = scores.copy()
+    worse[::15] = scores[::15, ::-1]
+    plain = paired_difference(targets, scores, worse, task="classification")
+    thrice = [np.repeat(rows, 3, axis=0) for rows in (targets, scores, worse)]
+    for metric in ("accuracy", "macro_f1"):
+        alike = paired_difference(*thrice, task="classification", metric=metric, views=3)
+        single = paired_difference(targets, scores, worse, task="classification", metric=metric)
+        assert alike["value"] == pytest.approx(single["value"])
+        assert width(alike) == pytest.approx(width(single), rel=0.1)
+    # The control: taken for images of their own they seem to tell more.
+    assert width(paired_difference(*thrice, task="classification")) < 0.7 * width(plain)
+    same = [np.repeat(rows, 3, axis=0) for rows in (targets, scores, scores)]
+    agreeing = paired_difference(targets, scores, scores, task="classification")
+    assert paired_difference(*same, task="classification", views=3) == pytest.approx(agreeing)
+    with pytest.raises(UsageError, match="views=7"):
+        paired_difference(targets, scores, worse, task="classification", views=7)
+
+
 def test_paired_differences_of_the_other_tasks() -> None:
     targets, scores = make_labels()
     drop = paired_difference(targets, scores, 1 - scores, task="multilabel", metric="exact_match")

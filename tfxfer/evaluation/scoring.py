@@ -138,11 +138,13 @@ def paired_difference(
     seed: int = 0,
     resamples: int = RESAMPLES,
     threshold: float = 0.5,
+    views: int = 1,
 ) -> dict[str, float]:
     """Returns how much worse `b` is than `a` on the same images, with a 95 % interval.
 
     Shares of images have Agresti and Min's interval for matched pairs, all else the percentiles of
-    a bootstrap that draws the same images for both.
+    a bootstrap that draws the same images for both. With several views of each image that
+    bootstrap serves every metric: an image is drawn with all of its views, which are alike.
 
     Args:
         targets: as a head encodes them.
@@ -153,8 +155,9 @@ def paired_difference(
         seed: of the bootstrap.
         resamples: of the bootstrap.
         threshold: a label counts as predicted above it; `multilabel` only.
+        views: rows in succession that show the same image.
 
-    Shapes: targets and scores (images, outputs).
+    Shapes: targets and scores (images · views, outputs).
 
     Units: percentage points, and for `mae`, `rmse` and `log_loss` the metric's own unit. Above 0
         `b` is worse, also for metrics of which less is better.
@@ -170,11 +173,16 @@ def paired_difference(
         true, checked = _check(targets, scores, task=task, labels=names)
         tables.append(_make_figures(true, checked, task=task, labels=names, threshold=threshold))
     first, second = tables
+    if views < 1 or first.images % views:
+        raise UsageError(
+            f"paired_difference: expected {first.images} rows to be images in several views each. "
+            f"Received: views={views}."
+        )
     direction = -1 if metric in _ERRORS else 1
     unit = 1 if metric in ("mae", "rmse", "log_loss") else 100
 
     right = [_find_right(table, metric) for table in tables]
-    if right[0] is not None and right[1] is not None:
+    if views == 1 and right[0] is not None and right[1] is not None:
         figure = matched_interval(
             int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum()), first.images
         )
@@ -183,14 +191,14 @@ def paired_difference(
         (value,) = _subtract(first, second, metric, np.ones((1, first.images)))
         samples = np.concatenate(
             [
-                _subtract(first, second, metric, weights)
-                for weights in resample(first.strata, seed=seed, resamples=count)
+                _subtract(first, second, metric, np.repeat(weights, views, axis=1))
+                for weights in resample(first.strata[::views], seed=seed, resamples=count)
             ]
         )
         figure = percentile(value, samples[np.isfinite(samples)])
         if metric in _SHARES and figure["low"] == figure["high"]:
             # Two models that give the same answers: no resample shows how few they were.
-            figure = matched_interval(0, 0, max(1, int(first.effective_images)))
+            figure = matched_interval(0, 0, max(1, int(first.effective_images) // views))
             figure = {end: value + width for end, width in figure.items()}
     ends = sorted(direction * unit * figure[end] for end in ("low", "high"))
     # + 0.0: a difference of -0.0 reads as a loss.

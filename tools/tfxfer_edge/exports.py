@@ -10,26 +10,24 @@ from typing import Any
 import numpy as np
 
 from tfxfer.errors import GateError, ModelError, UsageError
-from tfxfer.evaluation import headline, paired_difference, score_predictions
 from tfxfer.head import Head
 from tfxfer.progress import Progress
 from tfxfer.quiet import quiet_native
 from tfxfer.run import RunDirectory
-from tfxfer_edge.conversion import Converted, convert
+from tfxfer_edge.bench import Bench, Made
+from tfxfer_edge.conversion import convert
 from tfxfer_edge.export_folder import check_folder, write_folder
 from tfxfer_edge.flatbuffer import load_interpreter
-from tfxfer_edge.gate import Candidate, choose, find_better, judge, ladder, relative_drop
+from tfxfer_edge.gate import Candidate, choose, ladder
 from tfxfer_edge.latency import median_latencies
 from tfxfer_edge.metadata import write_metadata
 from tfxfer_edge.parity import Parity, check_parity
 from tfxfer_edge.run_images import pick_calibration
-from tfxfer_edge.scoring import Pixels, open_scorer, score_pixels
 from tfxfer_edge.sources import PreprocessingArgument
 from tfxfer_edge.subject import Subject, open_subject
 
 __all__ = ["ExportResult", "export"]
 
-_SPLITS = ("val", "test")
 _PARITY_IMAGES = 16
 
 
@@ -44,17 +42,6 @@ class ExportResult:
 
     path: Path | None
     document: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class _Made:
-    """One recipe's file in memory, or why there is none."""
-
-    recipe: str
-    reason: str
-    converted: Converted | None = None
-    content: bytes = b""
-    latency_ms: float = float("nan")
 
 
 def export(
@@ -129,11 +116,11 @@ def export(
     )
     pixels, files = pick_calibration(subject.calibration, images=calibration_images, seed=seed)
     made = _time([_make(subject, name, pixels, tell) for name in names])
-    bench = _Bench(subject, max_drop, progress)
+    bench = Bench(subject, max_drop, progress)
     for item in made:
         bench.add(item, quick=quick)
     candidates = bench.candidates
-    chosen = choose(candidates, prefer=prefer, max_drop=max_drop)
+    chosen = choose(candidates, prefer=prefer)
     # `auto` leaves one file to copy; who names recipes gets each of them.
     kept = {item.recipe for item in candidates if "auto" not in recipes}
     kept = (kept | {chosen.recipe}) if chosen is not None else set()
@@ -222,7 +209,7 @@ def _folder_of(model: str | Path | RunDirectory, out: str | Path | None) -> Path
     )
 
 
-def _make(subject: Subject, name: str, pixels: np.ndarray, tell: Callable[[str], None]) -> _Made:
+def _make(subject: Subject, name: str, pixels: np.ndarray, tell: Callable[[str], None]) -> Made:
     try:
         model = subject.source if name == "onnx" else subject.graph
         converted = convert(model, recipe=name, calibration=pixels)
@@ -232,13 +219,13 @@ def _make(subject: Subject, name: str, pixels: np.ndarray, tell: Callable[[str],
     except ModelError as error:
         reason = " ".join(str(error).split())
         tell(f"{name}: {reason}")
-        return _Made(name, reason)
+        return Made(name, reason)
     for note in converted.notes:
         tell(f"{name}: {note}")
-    return _Made(name, "; ".join(converted.notes), converted, content)
+    return Made(name, "; ".join(converted.notes), converted, content)
 
 
-def _time(made: Sequence[_Made]) -> list[_Made]:
+def _time(made: Sequence[Made]) -> list[Made]:
     """Returns the same with the time of one image on one thread, the files taking turns."""
     files = [item for item in made if item.converted is not None]
     found = dict(
@@ -251,7 +238,7 @@ def _time(made: Sequence[_Made]) -> list[_Made]:
     return [replace(item, latency_ms=found.get(item.recipe, float("nan"))) for item in made]
 
 
-def _one_image(item: _Made) -> Callable[[], object]:
+def _one_image(item: Made) -> Callable[[], object]:
     assert item.converted is not None
     if item.converted.suffix == ".onnx":
         from tfxfer_edge.onnx import OnnxModel
@@ -262,117 +249,6 @@ def _one_image(item: _Made) -> Callable[[], object]:
     with quiet_native():
         interpreter = load_interpreter(item.content)
     return interpreter.invoke
-
-
-class _Bench:
-    """Scores files one after the other against the float model.
-
-    Args:
-        subject: the float model and the images.
-        max_drop: points that may be lost.
-        progress: told of images scored.
-
-    Attributes:
-        reference: metrics of the float model, of each split.
-        candidates: what came of each file so far.
-    """
-
-    def __init__(self, subject: Subject, max_drop: float | None, progress: Progress | None) -> None:
-        self._predictor, self._max_drop = subject.predictor, max_drop
-        self._progress = progress
-        self._pixels = {name: Pixels(getattr(subject.data, name)) for name in _SPLITS}
-        self._targets = {name: getattr(subject.data, name).targets for name in _SPLITS}
-        self._float = self._score("the float model", subject.predictor.score)
-        self.reference = self._measure(self._float)
-        self.candidates: list[Candidate] = []
-
-    def add(self, item: _Made, *, quick: bool) -> None:
-        """Scores a file, or notes why it has no score."""
-        if item.converted is None:
-            self.candidates.append(Candidate(item.recipe, reason=item.reason))
-            return
-        known = Candidate(
-            item.recipe,
-            path=f"model_{item.recipe}{item.converted.suffix}",
-            bytes=len(item.content),
-            engine=item.converted.engine,
-            latency_ms=item.latency_ms,
-        )
-        better = find_better(len(item.content), item.latency_ms, self.candidates)
-        if quick and better is not None:
-            reason = f"not scored: {better.recipe} passed, is smaller and faster"
-            self.candidates.append(replace(known, reason=reason))
-            return
-        try:
-            self.candidates.append(self._judge(known, item))
-        except ModelError as error:
-            # Scores that are no numbers on one photo cost this file, not those before it.
-            reason = " ".join(str(error).split())
-            self.candidates.append(replace(known, path=None, reason=reason))
-
-    def _judge(self, known: Candidate, item: _Made) -> Candidate:
-        assert item.converted is not None
-        scores = self._score(item.recipe, open_scorer(item.converted, item.content).score)
-        drops = {name: self._compare(name, scores[name]) for name in _SPLITS}
-        passed, reason = judge(drops["val"], self._max_drop)
-        return replace(
-            known,
-            metrics=self._measure(scores),
-            drop_points=drops["val"]["value"],
-            val_drop_points=drops["val"],
-            test_drop_points=drops["test"],
-            agreement=self._agreement(scores["test"]),
-            passed=passed,
-            reason="; ".join(filter(None, (reason, item.reason))),
-        )
-
-    def _score(self, what: str, score: Callable[[np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:
-        total = sum(map(len, self._pixels.values()))
-        done = 0
-
-        def tell(images: int) -> None:
-            nonlocal done
-            done += images
-            if self._progress is not None:
-                self._progress(f"scoring {what}", done, total)
-
-        return {
-            name: score_pixels(score, pixels, tell=tell) for name, pixels in self._pixels.items()
-        }
-
-    def _measure(self, scores: dict[str, np.ndarray]) -> dict[str, dict[str, Any]]:
-        return {
-            name: score_predictions(
-                self._targets[name],
-                found,
-                task=self._predictor.head.task,
-                labels=self._predictor.labels,
-                threshold=self._predictor.head.threshold,
-            )
-            for name, found in scores.items()
-        }
-
-    def _compare(self, name: str, scores: np.ndarray) -> dict[str, float]:
-        metric, _ = headline(self.reference["val"])
-        drop = paired_difference(
-            self._targets[name],
-            self._float[name],
-            scores,
-            task=self._predictor.head.task,
-            metric=metric,
-            threshold=self._predictor.head.threshold,
-        )
-        reference = self.reference[name][metric]["value"]
-        return relative_drop(drop, metric=metric, reference=reference)
-
-    def _agreement(self, scores: np.ndarray) -> float | None:
-        head, labels = self._predictor.head, self._predictor.labels
-        if head.task == "regression":
-            return None
-        pairs = zip(
-            head.decode(scores, labels), head.decode(self._float["test"], labels), strict=True
-        )
-        return float(np.mean([a.label == b.label for a, b in pairs]))
 
 
 def _check_parity(subject: Subject, chosen: Candidate, content: bytes) -> Parity | None:

@@ -31,24 +31,36 @@ class Pixels:
 
     Args:
         split: whose images.
+        views: of each image, in succession: the plain one and varied ones.
+        level: how far the others go, see `ImageSplit.iter_views`.
+        flip: whether they may be mirrored.
     """
 
-    def __init__(self, split: ImageSplit) -> None:
-        self.split = split
-        needed = len(split) * split.image_size**2 * 3
+    def __init__(
+        self, split: ImageSplit, *, views: int = 1, level: str = "none", flip: bool = True
+    ) -> None:
+        self.split, self.views = split, views
+        self._level, self._flip = level, flip
+        needed = len(self) * split.image_size**2 * 3
         self._kept: list[np.ndarray] | None = [] if needed <= _KEPT_BYTES else None
         self._is_full = False
 
     def __len__(self) -> int:
-        return len(self.split)
+        return len(self.split) * self.views
 
     def __iter__(self) -> Iterator[np.ndarray]:
         if self._kept is not None and self._is_full:
             yield from self._kept
             return
         found = []
-        for _, views in self.split.iter_views(batch_size=_BATCH_IMAGES):
-            batch = views[:, 0]
+        batches = self.split.iter_views(
+            batch_size=max(1, _BATCH_IMAGES // self.views),
+            views=tuple(range(self.views)),
+            level=self._level,
+            flip=self._flip,
+        )
+        for _, views in batches:
+            batch = views.reshape(-1, *views.shape[2:])
             if self._kept is not None:
                 found.append(batch)
             yield batch
@@ -86,7 +98,7 @@ def score_pixels(
         pixels: of a split.
         tell: called with the number of images of each batch done.
 
-    Shapes: (images, outputs).
+    Shapes: (images · views, outputs).
     """
     parts = []
     for batch in pixels:

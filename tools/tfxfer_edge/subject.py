@@ -39,6 +39,9 @@ class Subject:
         calibration: images that find the ranges.
         words: of the metadata: name, what it was made from, licence.
         run: where `path` is one.
+        augment: level of augmentation of its training: how images may vary and stay what they are.
+            `none` for another model, which does not say.
+        flip: whether they may be mirrored.
     """
 
     path: Path
@@ -50,6 +53,8 @@ class Subject:
     calibration: ImageSplit
     words: tuple[str, str, str]
     run: RunDirectory | None = None
+    augment: str = "none"
+    flip: bool = True
 
     @property
     def bytes(self) -> int:
@@ -175,7 +180,19 @@ def _open_run(
         f"pretrained weights: {licence or 'unknown'}",
     )
     graph = freeze(source, dynamic_batch=dynamic_batch)
-    return Subject(path, run.model_path, source, graph, predictor, data, split, words, run)
+    return Subject(
+        path,
+        run.model_path,
+        source,
+        graph,
+        predictor,
+        data,
+        split,
+        words,
+        run,
+        augment=str(manifest.request["augment"]),
+        flip=bool(manifest.request["flip"]),
+    )
 
 
 def _predict_with(

@@ -84,7 +84,7 @@ def parse_preprocessing(text: str) -> Any:
     type=click.FloatRange(0),
     default=1.0,
     show_default=True,
-    help="Points of the task's metric that may be lost, up to a standard error.",
+    help="Points of the task's metric that may be lost.",
 )
 @click.option("--prefer", type=click.Choice(["size", "latency"]), default="size", show_default=True)
 @click.option("--allow-float", is_flag=True, help="Let auto end with float16.")
@@ -170,7 +170,7 @@ def show_candidates(output: Output, document: dict[str, Any]) -> None:
                 item["recipe"],
                 size,
                 latency,
-                _show_drop(item["val_drop_points"]),
+                _show_drop(item["val_drop_points"], views=item["val_views"]),
                 _show_drop(item["test_drop_points"]),
                 "" if agreement is None else f"{100 * agreement:.1f} %",
                 verdict if item["passed"] else f"no: {item['reason']}",
@@ -180,10 +180,11 @@ def show_candidates(output: Output, document: dict[str, Any]) -> None:
     output.show_table(titles, rows)
 
 
-def _show_drop(drop: dict[str, float] | None) -> str:
+def _show_drop(drop: dict[str, float] | None, *, views: int | None = None) -> str:
     if drop is None:
         return ""
-    return f"{drop['value']:+.1f} [{drop['low']:+.1f}, {drop['high']:+.1f}]"
+    shown = f"{drop['value']:+.1f} [{drop['low']:+.1f}, {drop['high']:+.1f}]"
+    return f"{shown}, {views} views" if views is not None and views > 1 else shown
 
 
 def _show_parity(output: Output, parity: dict[str, Any] | None) -> None:
