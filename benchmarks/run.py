@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, Arguments] = {
     ],
     "decode_speed": lambda o: ["--images", str(o.data / "flowers5")],
     "head_phase": lambda o: [],
+    "breakdown": lambda o: [],
     "training": lambda o: [],
     "claims": lambda o: [],
     "growth": lambda o: [],

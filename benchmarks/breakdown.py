@@ -1,0 +1,204 @@
+"""Where the time of a default training goes: each part timed alone, times what a run needs of it.
+
+EfficientNet-Lite0 on `flowers5`, two phases with their defaults. In a run decoding overlaps with
+the network, so the parts add up to more than it takes. Parts in brackets are not in a run: they
+are what it does without.
+
+    python benchmarks/breakdown.py --data FOLDER [--images 512] [--repeats 3]
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+sys.path.insert(0, str(Path(__file__).parent))
+
+import numpy as np
+from record import make_parser, print_table, write_record
+
+STARTED = time.perf_counter()  # nothing heavy has been imported yet
+BATCH_IMAGES = 32
+
+
+def main() -> None:
+    parser = make_parser(__doc__, name="breakdown")
+    parser.add_argument("--images", type=int, default=512)
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    once: dict[str, float] = {}
+    subject = Subject(options.data, options.images, once)
+    rows: list[dict[str, Any]] = [
+        {"part": part, "seconds": seconds} for part, seconds in once.items()
+    ]
+    for part, run, processed, needed in subject.parts():
+        run()  # compiles, and warms up
+        seconds = statistics.median(measure(run) for _ in range(options.repeats))
+        rows.append(
+            {
+                "part": part,
+                "ms_per_image": 1000 * seconds / processed,
+                "images": needed,
+                "seconds": seconds / processed * needed,
+            }
+        )
+        print(part, f"{rows[-1]['ms_per_image']:.2f} ms an image", flush=True)
+    total = sum(row["seconds"] for row in rows)
+    print_table(
+        ("part", "ms an image", "images in a run", "seconds in a run", "share"),
+        [
+            (
+                row["part"],
+                f"{row['ms_per_image']:.2f}" if "images" in row else "",
+                f"{row['images']:,}" if row.get("images") else "",
+                f"{row['seconds']:.1f}" if row["seconds"] else "",
+                f"{row['seconds'] / total:.0%}" if row["seconds"] else "",
+            )
+            for row in rows
+        ],
+    )
+    write_record(options.json, {"rows": rows, "total_s": total})
+
+
+def measure(run: Callable[[], object]) -> float:
+    """Returns the seconds of a call."""
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+class Subject:
+    """A model, its images, and the parts of its training.
+
+    Args:
+        root: folder that holds the sets.
+        images: how many to time with.
+        once: gets the seconds of what a run does once.
+    """
+
+    def __init__(self, root: Path, images: int, once: dict[str, float]) -> None:
+        import keras
+
+        import tfxfer
+        from tfxfer.frontier import CacheStore
+        from tfxfer.litert import KerasRunner, make_runner
+        from tfxfer.model import stage_tensor
+        from tfxfer.plan import plan_fit
+        from tfxfer.training import DEFAULT_VIEWS
+
+        once["import TensorFlow, Keras and tfxfer"] = time.perf_counter() - STARTED
+        from sets import load_set
+
+        started = time.perf_counter()
+        self.data = load_set("flowers5", root, seed=0)
+        once["find, check and split the files"] = time.perf_counter() - started
+        started = time.perf_counter()
+        labels, targets = self.data.labels, self.data.train.targets
+        self.model = tfxfer.build_model("efficientnet_lite0", labels=labels, targets=targets)
+        once["build the model"] = time.perf_counter() - started
+        with CacheStore() as store:
+            plan = plan_fit(
+                self.model,
+                tfxfer.two_phase(),
+                images=len(self.data.train),
+                views=DEFAULT_VIEWS,
+                val=len(self.data.val),
+                store=store,
+            )
+        self.head, self.fine = plan.phases
+        prefix = keras.Model(self.model.inputs[0], stage_tensor(self.model, self.fine.stage))
+        started = time.perf_counter()
+        self.litert = make_runner(prefix)
+        once["convert the frozen part to LiteRT"] = time.perf_counter() - started
+        self.keras_runner = KerasRunner(prefix)
+        features = keras.Model(self.model.inputs[0], stage_tensor(self.model, self.head.stage))
+        self.order = np.arange(images)
+        self.pixels = self.data.train.read_views(self.order)[:, 0]
+        (self.pooled,) = KerasRunner(features)(self.pixels)
+        self.stored = self.litert(self.pixels)[0].astype(np.float16)
+        self.views = DEFAULT_VIEWS
+
+    def parts(self) -> list[tuple[str, Callable[[], object], int, int]]:
+        """Returns name, call, images that a call processes, and images that a run needs."""
+        train, val, timed = len(self.data.train), len(self.data.val), len(self.order)
+        head, fine = self.head.phase, self.fine.phase
+        varied = self.views - 1
+        return [
+            ("decode, plain view", self.decode(range(1)), timed, train + val),
+            (
+                f"decode, {varied} varied views",
+                self.decode(range(1, self.views)),
+                timed * varied,
+                train * varied,
+            ),
+            (
+                "frozen part, LiteRT",
+                lambda: self.litert(self.pixels),
+                timed,
+                train * self.views + val,
+            ),
+            ("train the head", self.train(self.head, self.pooled), timed, train * head.epochs),
+            (
+                "train the upper blocks",
+                self.train(self.fine, self.stored),
+                timed,
+                train * fine.epochs,
+            ),
+            ("(frozen part, Keras)", lambda: self.keras_runner(self.pixels), timed, 0),
+            ("(train the head, whole network)", self.train(self.head, self.pixels), timed, 0),
+            (
+                "(train the upper blocks, whole network)",
+                self.train(self.fine, self.pixels),
+                timed,
+                0,
+            ),
+        ]
+
+    def decode(self, views: range) -> Callable[[], object]:
+        """Returns what decodes the images once, in these views."""
+
+        def run() -> None:
+            for _ in self.data.train.iter_views(views=views, level="light", order=self.order):
+                pass
+
+        return run
+
+    def train(self, item: Any, inputs: np.ndarray) -> Callable[[], object]:
+        """Returns what trains one epoch of a phase, as `tfxfer.fit` does, on pixels or activations.
+
+        Args:
+            item: the planned phase.
+            inputs: at its frontier, or the pixels themselves.
+        """
+        import keras
+
+        from tfxfer.feed import EpochDraw, make_batches
+        from tfxfer.frontier import make_suffix
+        from tfxfer.model import set_trainable
+
+        draw = EpochDraw(len(inputs), 1, BATCH_IMAGES, 0)
+        targets = self.data.train.targets[self.order]
+        batches = make_batches(lambda chosen, _: inputs[chosen].astype(np.float32), draw, targets)
+        compiled: list[Any] = []
+
+        def run() -> None:
+            if not compiled:  # the next part freezes other layers
+                set_trainable(self.model, item.stage)
+                whole = inputs is self.pixels
+                network = self.model if whole else make_suffix(self.model, item.stage)
+                network.compile(keras.optimizers.Adam(0.0), loss="categorical_crossentropy")
+                compiled.append(network)
+            compiled[0].fit(batches, verbose=0, shuffle=False)
+
+        return run
+
+
+if __name__ == "__main__":
+    main()
