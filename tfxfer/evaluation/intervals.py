@@ -48,25 +48,28 @@ def wilson(successes: float, trials: float) -> dict[str, float]:
     return describe(share, max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share)))
 
 
-def matched_interval(only_first: int, only_second: int, trials: int) -> dict[str, float]:
+def matched_interval(differences: np.ndarray) -> dict[str, float]:
     """Returns the difference of two proportions measured on the same images.
 
     Not a bootstrap, because two models that agree on every image would get an interval of no
     width, however few the images.
 
     Args:
-        only_first: images that the first model alone got right.
-        only_second: images that the second model alone got right.
-        trials: all images.
+        differences: of each image: 1 where the first model alone got it right, -1 where the second
+            alone did, else 0. With several views of an image, their mean: an image is one trial,
+            however often it is shown.
+
+    Shapes: (images,).
 
     Source:
         Agresti and Min 2005, https://doi.org/10.1002/sim.1781: Wald's interval after half an
-        image is added to each of the four cells.
+        image is added to each of the four cells. That it takes means of views is ours.
     """
-    first, second, total = only_first + 0.5, only_second + 0.5, trials + 2
-    centre = (first - second) / total
-    half = Z * math.sqrt(first + second - (first - second) ** 2 / total) / total
-    value = (only_first - only_second) / trials
+    total = len(differences) + 2
+    centre = float(differences.sum()) / total
+    squares = float(np.square(differences, dtype=np.float64).sum()) + 1
+    half = Z * math.sqrt(squares - total * centre**2) / total
+    value = float(differences.mean(dtype=np.float64))
     low, high = max(-1.0, centre - half), min(1.0, centre + half)
     return describe(value, min(low, value), max(high, value))
 

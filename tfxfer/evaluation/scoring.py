@@ -143,8 +143,8 @@ def paired_difference(
     """Returns how much worse `b` is than `a` on the same images, with a 95 % interval.
 
     Shares of images have Agresti and Min's interval for matched pairs, all else the percentiles of
-    a bootstrap that draws the same images for both. With several views of each image that
-    bootstrap serves every metric: an image is drawn with all of its views, which are alike.
+    a bootstrap that draws the same images for both. Views of an image are alike: they are no
+    further images to the one, and drawn together by the other.
 
     Args:
         targets: as a head encodes them.
@@ -182,10 +182,9 @@ def paired_difference(
     unit = 1 if metric in ("mae", "rmse", "log_loss") else 100
 
     right = [_find_right(table, metric) for table in tables]
-    if views == 1 and right[0] is not None and right[1] is not None:
-        figure = matched_interval(
-            int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum()), first.images
-        )
+    if right[0] is not None and right[1] is not None:
+        differences = right[0].astype(np.float64) - right[1]
+        figure = matched_interval(differences.reshape(-1, views).mean(axis=1))
     else:
         count = _count_rank_resamples(first, resamples) if metric in first.ranked else resamples
         (value,) = _subtract(first, second, metric, np.ones((1, first.images)))
@@ -198,7 +197,8 @@ def paired_difference(
         figure = percentile(value, samples[np.isfinite(samples)])
         if metric in _SHARES and figure["low"] == figure["high"]:
             # Two models that give the same answers: no resample shows how few they were.
-            figure = matched_interval(0, 0, max(1, int(first.effective_images) // views))
+            images = max(1, int(first.effective_images) // views)
+            figure = matched_interval(np.zeros(images))
             figure = {end: value + width for end, width in figure.items()}
     ends = sorted(direction * unit * figure[end] for end in ("low", "high"))
     # + 0.0: a difference of -0.0 reads as a loss.

@@ -102,7 +102,7 @@ def test_a_gate_that_nothing_passes(
     assert caught.value.exit_code == 3
     (candidate,) = caught.value.document["candidates"]  # type: ignore[attr-defined]
     assert not candidate["passed"]
-    assert candidate["reason"] == "loses 7.0 points [5.0, 9.0], more than 1"
+    assert candidate["reason"] == "loses 7.00 points [5.00, 9.00], more than 1"
     assert candidate["val_drop_points"] == {"value": 7.0, "low": 5.0, "high": 9.0}
     assert not (tmp_path / "edge").exists()
 

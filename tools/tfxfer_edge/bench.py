@@ -55,7 +55,9 @@ class Bench:
         candidates: what came of each file so far.
     """
 
-    def __init__(self, subject: Subject, max_drop: float | None, progress: Progress | None) -> None:
+    def __init__(
+        self, subject: Subject, *, max_drop: float | None, progress: Progress | None
+    ) -> None:
         self._subject, self._predictor = subject, subject.predictor
         self._max_drop, self._progress = max_drop, progress
         self._pixels = {name: Pixels(getattr(subject.data, name)) for name in _SPLITS}
@@ -94,29 +96,31 @@ class Bench:
         score = open_scorer(item.converted, item.content).score
         scores = self._score(item.recipe, score)
         drops = {
-            name: self._compare(self._float[name], scores[name], self._targets[name], split=name)
+            name: self._compare(self._targets[name], self._float[name], scores[name])
             for name in _SPLITS
         }
-        drop, views = drops["val"], 1
-        if self._subject.augment != "none":
-            views = count_views(drop, self._max_drop, images=len(self._targets["val"]))
-        if views > 1:
-            drop = self._compare_varied(item.recipe, score, views)
-        passed, reason = judge(drop, self._max_drop)
+        decisive, varied = drops["val"], None
+        if self._subject.varies:
+            images = len(self._targets["val"])
+            views = count_views(decisive, self._max_drop, images=images)
+            if views > 1:
+                varied = self._compare_varied(item.recipe, score, views)
+                decisive = varied["drop_points"]
+        passed, reason = judge(decisive, self._max_drop)
         return replace(
             known,
             metrics=self._measure(scores),
-            drop_points=drop["value"],
-            val_drop_points=drop,
-            val_views=views,
+            drop_points=drops["val"]["value"],
+            val_drop_points=drops["val"],
+            val_views=varied,
             test_drop_points=drops["test"],
             agreement=self._agreement(scores["test"]),
             passed=passed,
             reason="; ".join(filter(None, (reason, item.reason))),
         )
 
-    def _compare_varied(self, recipe: str, score: _Score, views: int) -> dict[str, float]:
-        """Returns the drop on several views of each validation image."""
+    def _compare_varied(self, recipe: str, score: _Score, views: int) -> dict[str, Any]:
+        """Returns what `Candidate.val_views` holds."""
         if self._varied is None:
             pixels = Pixels(
                 self._subject.data.val, views=views, level="light", flip=self._subject.flip
@@ -124,13 +128,15 @@ class Bench:
             found = self._score_varied("the float model", self._predictor.score, pixels)
             self._varied = pixels, found
         pixels, reference = self._varied
-        return self._compare(
-            reference,
-            self._score_varied(recipe, score, pixels),
-            np.repeat(self._targets["val"], views, axis=0),
-            split="val",
-            views=views,
-        )
+        scores = self._score_varied(recipe, score, pixels)
+        targets = np.repeat(self._targets["val"], views, axis=0)
+        return {
+            "views": views,
+            "metric": self._metric,
+            "float": self._value(targets, reference),
+            "file": self._value(targets, scores),
+            "drop_points": self._compare(targets, reference, scores, views=views),
+        }
 
     def _score_varied(self, what: str, score: _Score, pixels: Pixels) -> np.ndarray:
         name = f"scoring {what} on {pixels.views} views"
@@ -154,27 +160,26 @@ class Bench:
         return tell
 
     def _measure(self, scores: dict[str, np.ndarray]) -> dict[str, dict[str, Any]]:
-        return {
-            name: score_predictions(
-                self._targets[name],
-                found,
-                task=self._predictor.head.task,
-                labels=self._predictor.labels,
-                threshold=self._predictor.head.threshold,
-            )
-            for name, found in scores.items()
-        }
+        return {name: self._score_all(self._targets[name], found) for name, found in scores.items()}
+
+    def _score_all(self, targets: np.ndarray, scores: np.ndarray, **options: Any) -> dict[str, Any]:
+        head, labels = self._predictor.head, self._predictor.labels
+        return score_predictions(
+            targets, scores, task=head.task, labels=labels, threshold=head.threshold, **options
+        )
+
+    def _value(self, targets: np.ndarray, scores: np.ndarray) -> float:
+        # Its interval would take views for images of their own, and is not asked for.
+        return float(self._score_all(targets, scores, resamples=1)[self._metric]["value"])
+
+    @property
+    def _metric(self) -> str:
+        return headline(self.reference["val"])[0]
 
     def _compare(
-        self,
-        reference: np.ndarray,
-        scores: np.ndarray,
-        targets: np.ndarray,
-        *,
-        split: str,
-        views: int = 1,
+        self, targets: np.ndarray, reference: np.ndarray, scores: np.ndarray, *, views: int = 1
     ) -> dict[str, float]:
-        metric, _ = headline(self.reference["val"])
+        metric = self._metric
         drop = paired_difference(
             targets,
             reference,
@@ -184,7 +189,9 @@ class Bench:
             threshold=self._predictor.head.threshold,
             views=views,
         )
-        return relative_drop(drop, metric=metric, reference=self.reference[split][metric]["value"])
+        if self._predictor.head.task != "regression":
+            return drop
+        return relative_drop(drop, metric=metric, reference=self._value(targets, reference))
 
     def _agreement(self, scores: np.ndarray) -> float | None:
         head, labels = self._predictor.head, self._predictor.labels

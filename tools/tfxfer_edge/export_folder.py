@@ -135,10 +135,12 @@ def _table(candidates: Sequence[Candidate]) -> str:
             lines.append(f"| {item.recipe} | | | | | no: {reason} |")
             continue
         drop = item.test_drop_points
-        views = f" ({item.val_views} views)" if (item.val_views or 1) > 1 else ""
+        lost = f"{item.drop_points:.1f}"
+        if item.val_views is not None:
+            lost += "; on {views} views {drop_points[value]:.1f}".format(**item.val_views)
         lines.append(
             f"| {item.recipe} | {item.bytes / 1e6:.2f} | {item.latency_ms:.1f} | "
-            f"{item.drop_points:.1f}{views} | "
+            f"{lost} | "
             f"{drop['value']:.1f} [{drop['low']:.1f}, {drop['high']:.1f}] | "
             f"{'yes' if item.passed else 'no'} |"
         )

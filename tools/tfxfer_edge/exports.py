@@ -116,7 +116,7 @@ def export(
     )
     pixels, files = pick_calibration(subject.calibration, images=calibration_images, seed=seed)
     made = _time([_make(subject, name, pixels, tell) for name in names])
-    bench = Bench(subject, max_drop, progress)
+    bench = Bench(subject, max_drop=max_drop, progress=progress)
     for item in made:
         bench.add(item, quick=quick)
     candidates = bench.candidates

@@ -43,8 +43,9 @@ class Candidate:
             validation split; above 0 the file is worse. For regression, percent of the float
             model's error.
         val_drop_points: the same with its 95 % interval, paired by image.
-        val_views: in how many views of each image it was measured, see `count_views`; `metrics`
-            are those of the plain images.
+        val_views: where that is too close to the limit, the drop on views of the validation images,
+            which decides then: `views` of each, the `metric` of the `float` model and of the
+            `file`, and `drop_points`.
         test_drop_points: the same on the test split.
         latency_ms: median of one image on one thread of this machine.
         agreement: share of test images with the float model's answer; None for regression.
@@ -59,7 +60,7 @@ class Candidate:
     metrics: dict[str, Any] | None = None
     drop_points: float | None = None
     val_drop_points: dict[str, float] | None = None
-    val_views: int | None = None
+    val_views: dict[str, Any] | None = None
     test_drop_points: dict[str, float] | None = None
     latency_ms: float | None = None
     agreement: float | None = None
@@ -125,23 +126,21 @@ def judge(drop: dict[str, float], max_drop: float | None) -> tuple[bool, str]:
 
     Example:
         >>> judge({"value": 1.5, "low": -0.5, "high": 3.5}, 1.0)
-        (False, 'loses 1.5 points [-0.5, 3.5], more than 1')
+        (False, 'loses 1.50 points [-0.50, 3.50], more than 1')
     """
     value = drop["value"]
     if max_drop is None or value <= max_drop:
         return True, ""
     return False, (
-        f"loses {value:.1f} points [{drop['low']:.1f}, {drop['high']:.1f}], more than {max_drop:g}"
+        f"loses {value:.2f} points [{drop['low']:.2f}, {drop['high']:.2f}], more than {max_drop:g}"
     )
 
 
 def count_views(drop: dict[str, float], max_drop: float | None, *, images: int) -> int:
     """Returns in how many views of each image a drop must be measured to be told from the limit.
 
-    A few hundred images cannot tell one point from none: of files that lose nothing and answer
-    1.5 % of 393 images differently, the plain images refuse 7 %. Where the drop is within one
-    standard error of the limit, on either side, views of the same images bring the answers to
-    about 3,000.
+    A few hundred images cannot tell one point from none. Where the drop is within one standard
+    error of the limit, on either side, views of the same images bring the answers to about 3,000.
 
     Args:
         drop: on the plain images: value, low and high of a 95 % interval.
@@ -149,8 +148,8 @@ def count_views(drop: dict[str, float], max_drop: float | None, *, images: int) 
         images: how many gave the drop.
 
     Returns:
-        1 where the plain images are enough, else 2 to 8: neighbouring views of one image are
-        alike, so more of them tell less and less.
+        1 where the plain images are enough, else 2 to 8: views of one image are alike, so more of
+        them tell less and less.
 
     Example:
         >>> count_views({"value": 1.02, "low": -0.2, "high": 2.2}, 1.0, images=393)
@@ -161,7 +160,7 @@ def count_views(drop: dict[str, float], max_drop: float | None, *, images: int) 
     error = (drop["high"] - drop["low"]) / (2 * Z)
     if max_drop is None or abs(drop["value"] - max_drop) >= error:
         return 1
-    return min(_MOST_VIEWS, max(2, math.ceil(_ENOUGH_ANSWERS / images)))
+    return min(_MOST_VIEWS, math.ceil(_ENOUGH_ANSWERS / images))
 
 
 def find_better(

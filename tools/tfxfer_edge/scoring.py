@@ -15,7 +15,7 @@ from tfxfer_edge.interpreter import TFLiteModel
 __all__ = ["Pixels", "Scorer", "open_scorer", "score_pixels"]
 
 _BATCH_IMAGES = 32
-_KEPT_BYTES = 1 << 29  # of each split
+_KEPT_BYTES = 1 << 29  # of each `Pixels`
 _MOST_WORKERS = 8  # each holds the weights and tensors of its own
 
 

@@ -39,8 +39,8 @@ class Subject:
         calibration: images that find the ranges.
         words: of the metadata: name, what it was made from, licence.
         run: where `path` is one.
-        augment: level of augmentation of its training: how images may vary and stay what they are.
-            `none` for another model, which does not say.
+        varies: whether it was trained on varied views of its images, so that they may be judged on
+            such; another model does not say.
         flip: whether they may be mirrored.
     """
 
@@ -53,7 +53,7 @@ class Subject:
     calibration: ImageSplit
     words: tuple[str, str, str]
     run: RunDirectory | None = None
-    augment: str = "none"
+    varies: bool = False
     flip: bool = True
 
     @property
@@ -190,9 +190,13 @@ def _open_run(
         split,
         words,
         run,
-        augment=str(manifest.request["augment"]),
+        varies=manifest.request["augment"] != "none" and _saw_views(manifest.plan),
         flip=bool(manifest.request["flip"]),
     )
+
+
+def _saw_views(plan: Sequence[dict[str, Any]]) -> bool:
+    return any(item["views"] > 1 and item["phase"]["views"] != 1 for item in plan)
 
 
 def _predict_with(

@@ -170,7 +170,7 @@ def show_candidates(output: Output, document: dict[str, Any]) -> None:
                 item["recipe"],
                 size,
                 latency,
-                _show_drop(item["val_drop_points"], views=item["val_views"]),
+                _show_val(item),
                 _show_drop(item["test_drop_points"]),
                 "" if agreement is None else f"{100 * agreement:.1f} %",
                 verdict if item["passed"] else f"no: {item['reason']}",
@@ -180,11 +180,17 @@ def show_candidates(output: Output, document: dict[str, Any]) -> None:
     output.show_table(titles, rows)
 
 
-def _show_drop(drop: dict[str, float] | None, *, views: int | None = None) -> str:
+def _show_val(item: dict[str, Any]) -> str:
+    varied = item["val_views"]
+    if varied is None:
+        return _show_drop(item["val_drop_points"])
+    return f"{_show_drop(varied['drop_points'])}, {varied['views']} views"
+
+
+def _show_drop(drop: dict[str, float] | None) -> str:
     if drop is None:
         return ""
-    shown = f"{drop['value']:+.1f} [{drop['low']:+.1f}, {drop['high']:+.1f}]"
-    return f"{shown}, {views} views" if views is not None and views > 1 else shown
+    return f"{drop['value']:+.1f} [{drop['low']:+.1f}, {drop['high']:+.1f}]"
 
 
 def _show_parity(output: Output, parity: dict[str, Any] | None) -> None:
