@@ -14,7 +14,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from record import make_parser, print_table, read_record, write_record
+from record import make_parser, print_table, read_record, scores_folder, write_record
+
+BATCH_IMAGES = 32  # of every way
 
 
 def main() -> None:
@@ -25,19 +27,28 @@ def main() -> None:
     runs = read_record(path).get("runs", {})
     if not runs:
         sys.exit(f"expected figures in {path}. Received: none. Run benchmarks/training.py first")
-    quality = list(compare_quality(runs, path.parent / "scores"))
+    quality = list(compare_quality(runs, scores_folder(path)))
     print_table(
-        ("set", "way", "seeds", "test accuracy", "ours - this", "macro-F1", "ours - this"),
+        (
+            "set",
+            "way",
+            "seeds",
+            "accuracy",
+            "ours, same seeds",
+            "ours - this",
+            "macro-F1",
+            "- this",
+        ),
         [
             (
                 row["set"],
                 row["way"],
                 row["seeds"],
-                *(
-                    cell
-                    for metric in ("accuracy", "macro_f1")
-                    for cell in (f"{100 * row[metric]:.1f} %", describe(row["gain"].get(metric)))
-                ),
+                "{value:.1%} [{low:.1%}, {high:.1%}]".format(**row["accuracy"]),
+                "" if row["ours_accuracy"] is None else f"{row['ours_accuracy']:.1%}",
+                describe(row["gain"].get("accuracy")),
+                f"{row['macro_f1']:.1%}",
+                describe(row["gain"].get("macro_f1")),
             )
             for row in quality
         ],
@@ -45,7 +56,7 @@ def main() -> None:
     print()
     speed = list(compare_speed(runs))
     print_table(
-        ("set", "against", "seeds", "theirs, s", "ours, s", "times faster"),
+        ("set", "against", "seeds", "theirs, s", "ours, s", "times faster", "each seed"),
         [
             (
                 row["set"],
@@ -54,11 +65,32 @@ def main() -> None:
                 f"{row['theirs_s']:.0f}",
                 "never" if row["ours_s"] is None else f"{row['ours_s']:.0f}",
                 f"{row['times_faster']:.1f}",
+                ", ".join(
+                    f"{x['theirs_s']:.0f} / "
+                    + ("never" if x["ours_s"] is None else f"{x['ours_s']:.0f}")
+                    for x in row["each"]
+                ),
             )
             for row in speed
         ],
     )
-    write_record(options.json, {"quality": quality, "speed": speed})
+    print()
+    steps = list(compare_steps(runs))
+    print_table(
+        ("set", "seed", "accuracy reached", "ours, steps", "from random weights", "times"),
+        [
+            (
+                row["set"],
+                row["seed"],
+                f"{row['val_accuracy']:.1%}",
+                row["ours_steps"],
+                row["scratch_steps"],
+                f"{row['times']:.1f}",
+            )
+            for row in steps
+        ],
+    )
+    write_record(options.json, {"quality": quality, "speed": speed, "steps": steps})
 
 
 def describe(gain: dict[str, float] | None) -> str:
@@ -87,7 +119,8 @@ def compare_quality(runs: dict[str, Any], scores: Path) -> Iterator[dict[str, An
             column, key = (
                 ("test", "scores") if way != "guide_head" else ("head_test", "head_scores")
             )
-            shared = sorted(set(seeds) & set(ways.get("ours", {})))
+            ours_runs = ways.get("ours", {})
+            shared = sorted(set(seeds) & set(ours_runs))
             gain: dict[str, Any] = {}
             if way != "ours" and shared:
                 files = [
@@ -108,9 +141,49 @@ def compare_quality(runs: dict[str, Any], scores: Path) -> Iterator[dict[str, An
                 "set": name,
                 "way": way,
                 "seeds": len(seeds),
-                "accuracy": mean(run[column]["accuracy"]["value"] for run in seeds.values()),
+                "accuracy": pool(
+                    [run[column]["accuracy"]["value"] for run in seeds.values()], seeds
+                ),
                 "macro_f1": mean(run[column]["macro_f1"]["value"] for run in seeds.values()),
+                "ours_accuracy": mean(ours_runs[x]["test"]["accuracy"]["value"] for x in shared)
+                if gain
+                else None,
                 "gain": gain,
+            }
+
+
+def pool(shares: list[float], seeds: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """Returns the mean of some proportions with Wilson's interval for all of their images.
+
+    The seeds' test sets overlap, so it is a little too narrow.
+    """
+    from tfxfer.evaluation.intervals import wilson
+
+    images = sum(run["images"]["test"] for run in seeds.values())
+    return wilson(mean(shares) * images, images)
+
+
+def compare_steps(runs: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yields how many steps each start takes to the best validation accuracy both reach."""
+    for name, ways in sorted(group(runs).items()):
+        for seed in sorted(set(ways.get("scratch", {})) & set(ways.get("ours", {}))):
+            scratch, ours = ways["scratch"][seed], ways["ours"][seed]
+            goal = max(x["val_accuracy"] for x in scratch["epochs"])
+            goal = min(goal, max(x["val_accuracy"] for x in ours["epochs"]))
+            each = math.ceil(ours["images"]["train"] / BATCH_IMAGES)
+            counts = [
+                each * next(n for n, x in enumerate(run["epochs"], 1) if x["val_accuracy"] >= goal)
+                for run in (ours, scratch)
+            ]
+            yield {
+                "set": name,
+                "seed": seed,
+                "val_accuracy": goal,
+                "ours_steps": counts[0],
+                "scratch_steps": counts[1],
+                "times": counts[1] / counts[0],
+                "scratch_best": max(x["val_accuracy"] for x in scratch["epochs"]),
+                "ours_best": max(x["val_accuracy"] for x in ours["epochs"]),
             }
 
 
@@ -144,6 +217,10 @@ def compare_speed(runs: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 "theirs_s": theirs_s,
                 "ours_s": ours_s if math.isfinite(ours_s) else None,  # JSON has no infinity
                 "times_faster": statistics.median(theirs / ours for theirs, ours in found),
+                "each": [
+                    {"theirs_s": theirs, "ours_s": ours if math.isfinite(ours) else None}
+                    for theirs, ours in found
+                ],
             }
 
 

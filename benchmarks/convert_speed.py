@@ -34,7 +34,9 @@ def main() -> None:
     import numpy as np
 
     weights = options.weights / "mobilenet_v2_1.0_224_notop.weights.h5"
-    model = build(options.image_size, weights if weights.is_file() else None)
+    if not weights.is_file():
+        parser.error(f"--weights: expected {weights.name} in {options.weights}. Received: none")
+    model = build(options.image_size, weights)
     rng = np.random.default_rng(0)
     side = options.image_size // 16
     coarse = rng.uniform(0, 255, (options.images, side, side, 3))
@@ -85,8 +87,8 @@ def main() -> None:
     )
 
 
-def build(image_size: int, weights: Path | None, *, outputs: int = 1000) -> Any:
-    """Returns MobileNetV2 1.0 with a classifier; random weights where there is no file."""
+def build(image_size: int, weights: Path, *, outputs: int = 1000) -> Any:
+    """Returns MobileNetV2 1.0 with pretrained weights and a random classifier."""
     import keras
 
     keras.utils.set_random_seed(0)

@@ -3,7 +3,7 @@
 On test photos that we resized to the input, and on the files as they are, which MediaPipe resizes
 itself, close to nearest-neighbour. Accuracy stands beside, paired by image.
 
-    python benchmarks/mediapipe_agreement.py RUN… [--recipe int8] [--images 200]
+    python benchmarks/mediapipe_agreement.py RUN… [--file export/model_int8.tflite] [--images 200]
 
 Each RUN has been exported: `tfxfer export RUN --recipe int8`.
 """

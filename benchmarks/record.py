@@ -6,13 +6,21 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["make_parser", "print_table", "read_record", "write_record"]
+__all__ = [
+    "current_commit",
+    "make_parser",
+    "print_table",
+    "read_record",
+    "scores_folder",
+    "write_record",
+]
 
 _PACKAGES = ("tfxfer", "tensorflow", "keras", "jax", "torch", "ai-edge-litert", "numpy")
 
@@ -49,11 +57,31 @@ def read_record(path: Path) -> dict[str, Any]:
 
 def write_record(path: Path, figures: dict[str, Any]) -> None:
     """Writes figures with machine and versions, in one step."""
-    document = {**figures, "machine": _machine(), "written": datetime.now(UTC).isoformat()}
+    document = {
+        **figures,
+        "machine": _machine(),
+        "commit": current_commit(),
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     temporary.replace(path)
+
+
+def current_commit() -> str | None:
+    """Returns the commit these scripts are at, with `+` where they were changed since."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return None  # no git here
+    return done.stdout.strip() or None
+
+
+def scores_folder(path: Path) -> Path:
+    """Returns where the test scores of a record's runs lie."""
+    return path.with_name(f"{path.stem}_scores")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

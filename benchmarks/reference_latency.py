@@ -39,7 +39,9 @@ def main() -> None:
 
     outputs = TFLiteModel(options.reference).outputs
     weights = options.weights / "mobilenet_v2_1.0_224_notop.weights.h5"
-    model = build(224, weights if weights.is_file() else None, outputs=outputs)
+    if not weights.is_file():
+        parser.error(f"--weights: expected {weights.name} in {options.weights}. Received: none")
+    model = build(224, weights, outputs=outputs)
     pixels = np.random.default_rng(0).integers(0, 256, (20, 224, 224, 3), np.uint8)
     with tempfile.TemporaryDirectory() as folder:
         paths = {"published": options.reference}

@@ -3,12 +3,14 @@
     python benchmarks/training.py --data FOLDER [--sets flowers5,hymenoptera] [--seeds 0,1,2]
         [--ways ours,probe,guide,uncached] [--image-size 224]
 
-`ours` is `tfxfer train` with its defaults, `uncached` the same schedule through the whole network,
-`probe` logistic regression on pooled features, `guide` the keras.io guide, `guide_head` its first
-phase alone, from which `guide` goes on, `scratch` the same network from random weights. What the
-defaults were chosen against: `ours_4_views` (with 12 epochs after the head) and
-`ours_not_averaged`. What is in the JSON file already is not trained again: interrupt it, and go on
-later. `benchmarks/claims.py` reads it.
+`ours` is `tfxfer.build_model` and `tfxfer.fit` with their defaults; `uncached` the same schedule
+through the whole network; `probe` logistic regression on pooled features; `guide` the keras.io
+guide, and `guide_head` its first phase alone, from which `guide` goes on; `scratch` the same
+network from random weights. The defaults were chosen against `ours_4_views` (with 12 epochs after
+the head) and `ours_not_averaged`.
+
+What is in the JSON file already is not trained again: interrupt it, and go on later.
+`benchmarks/claims.py` reads it.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import os
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +28,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 sys.path.insert(0, str(Path(__file__).parent))
 
-from record import make_parser, print_table, read_record, write_record
+from record import (
+    current_commit,
+    make_parser,
+    print_table,
+    read_record,
+    scores_folder,
+    write_record,
+)
 
 STARTED = time.monotonic()  # nothing heavy has been imported yet
 OURS = ("ours", "uncached", "scratch", "ours_4_views", "ours_not_averaged")
@@ -36,7 +46,7 @@ def main() -> None:
     parser = make_parser(__doc__, name="training")
     parser.add_argument("--sets", default="flowers5,hymenoptera,neu,elpv", help="NAME or NAME@N")
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--ways", default="ours,probe,guide")
+    parser.add_argument("--ways", default="ours,probe,guide_head,guide")
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--image-size", type=int, default=224, help="in pixels")
     parser.add_argument("--one", nargs=3, metavar=("SET", "SEED", "WAY"), help="in this process")
@@ -54,7 +64,14 @@ def main() -> None:
 
 def train_missing(key: str, options: Any) -> None:
     """Trains what is not in the record yet, in a process of its own, and writes it there."""
-    if key in read_record(options.json).get("runs", {}):
+    done = read_record(options.json).get("runs", {}).get(key)
+    if done is not None:
+        for name in ("backbone", "image_size"):
+            if done[name] != getattr(options, name):
+                sys.exit(
+                    f"{key} in {options.json}: expected {name}={getattr(options, name)}. "
+                    f"Received: {done[name]}. Name another --json."
+                )
         return
     print(f"== {key} {time.strftime('%H:%M:%S')}", flush=True)
     command = [sys.executable, __file__, "--one", *key.split("/"), "--backbone", options.backbone]
@@ -79,7 +96,7 @@ def train_one(name: str, seed: int, way: str, options: Any) -> dict[str, Any]:
     from tfxfer.evaluation import score_predictions
 
     data = load_set(name, options.data, seed=seed, image_size=options.image_size)
-    scores = options.json.parent / "scores"
+    scores = scores_folder(options.json)
     if way in ("guide", "guide_head"):
         from guide import train_guide
 
@@ -112,6 +129,8 @@ def train_one(name: str, seed: int, way: str, options: Any) -> dict[str, Any]:
         "backbone": options.backbone,
         "image_size": options.image_size,
         "images": counts,
+        "commit": current_commit(),
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     if hasattr(os, "sched_getaffinity"):
         about["cores"] = len(os.sched_getaffinity(0))  # `taskset` runs two of them side by side
@@ -119,7 +138,7 @@ def train_one(name: str, seed: int, way: str, options: Any) -> dict[str, Any]:
 
 
 def train_ours(data: Any, way: str, *, backbone: str, seed: int) -> dict[str, Any]:
-    """Trains as `tfxfer train` does with its defaults, or with one thing changed.
+    """Trains with the defaults of `tfxfer.fit`, or with one thing changed.
 
     Args:
         data: `tfxfer.ImageData`.

@@ -33,6 +33,7 @@ def run(*accuracies: float, step_s: float, cores: int = 2) -> dict[str, Any]:
         "epochs": epochs,
         "seconds": epochs[-1]["seconds"],
         "cores": cores,
+        "images": {"train": 96, "test": 100},
         "test": score,
         "head_test": {"accuracy": {"value": 1.0}, "macro_f1": {"value": 1.0}},
     }
@@ -50,6 +51,10 @@ def test_speed_is_the_time_until_their_best_is_first_reached(claims: Any) -> Non
     assert (best["theirs_s"], best["ours_s"], best["times_faster"]) == (250, 15, 20)
     assert whole["times_faster"] == (15 + 30) / 2
     assert best["seeds"] == 2
+    assert best["each"] == [
+        {"theirs_s": 200, "ours_s": 20},
+        {"theirs_s": 300, "ours_s": 10},
+    ]
 
 
 def test_speed_where_ours_never_gets_there_is_no_gain(claims: Any) -> None:
@@ -87,11 +92,27 @@ def test_quality_is_paired_by_image_over_the_seeds_that_both_have(
         "photos/0/guide_head": run(0.0, step_s=1),
     }
     rows = {row["way"]: row for row in claims.compare_quality(runs, tmp_path)}
-    assert rows["ours"]["accuracy"] == pytest.approx(0.9)
+    mean = rows["ours"]["accuracy"]
+    assert mean["value"] == pytest.approx(0.9)
+    assert 0.84 < mean["low"] < 0.87 < 0.92 < mean["high"] < 0.95  # of 200 images
     assert rows["ours"]["gain"] == {}
+    # Beside a difference stands ours of the same seeds.
+    assert rows["probe"]["ours_accuracy"] == 1.0
     gain = rows["probe"]["gain"]["accuracy"]
     assert gain["value"] == pytest.approx(50)
     assert gain["low"] < 50 < gain["high"]
     # Of the head phase its best epoch is compared, not its last.
-    assert rows["guide_head"]["accuracy"] == 1.0
+    assert rows["guide_head"]["accuracy"]["value"] == 1.0
     assert rows["guide_head"]["gain"]["accuracy"]["value"] == 0
+
+
+def test_steps_until_both_starts_are_equally_good(claims: Any) -> None:
+    runs = {
+        "photos/0/ours": run(0.5, 0.8, 0.9, step_s=1),
+        "photos/0/scratch": run(0.2, 0.3, 0.5, 0.6, 0.8, 0.7, step_s=1),
+        "photos/1/ours": run(0.5, step_s=1),
+    }
+    (row,) = claims.compare_steps(runs)
+    # 96 images are 3 steps an epoch; 0.8 is reached in the second epoch, and in the fifth.
+    assert (row["ours_steps"], row["scratch_steps"], row["val_accuracy"]) == (6, 15, 0.8)
+    assert (row["times"], row["ours_best"], row["scratch_best"]) == (2.5, 0.9, 0.8)
