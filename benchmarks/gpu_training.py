@@ -1,23 +1,31 @@
 """Images per second on a GPU: head phase, partial and full fine-tuning, against torchvision.
 
-Our training code under the JAX backend in bfloat16, and torchvision's ResNet50 in bfloat16 with
-channels last, on the same card, alternating. Pixels lie on the card already, so that the card is
-measured and not the reading; `--host` feeds them from memory as training does. The share of what
-the card can do is counted from FLOP per image; a training step counts as three forward passes of
-what it trains and one of what it does not.
+Our models under the JAX backend in bfloat16, and torchvision's ResNet50 in bfloat16 with channels
+last, on the same card, alternating; both with BatchNormalization as it is (ours, by default) and
+trained (torchvision's). Pixels lie on the card already, so that the card is measured and not the
+reading, which is timed by itself: JPEGs decoded and varied by all cores. `--host` feeds pixels from
+memory, as training does.
 
-    KERAS_BACKEND=jax python benchmarks/gpu_training.py [--peak-tflops 989] [--batch 256]
+FLOP are counted per network: a training step is three forward passes of what it trains and one of
+what it does not. Bytes are those of the activations in bfloat16, without any fusion: each is
+written and read forward, and read twice, its gradient written and read, backward.
+
+    KERAS_BACKEND=jax python benchmarks/gpu_training.py [--peak-tflops 989 --peak-gbyte 3350]
+        [--batch 256] [--compile-torch]
 
 A check of the script on a CPU: --backbones efficientnet_lite0 --image-size 32 --batch 4 --steps 2
 """
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +36,29 @@ sys.path.insert(0, str(Path(__file__).parent))
 from record import make_parser, print_table, write_record
 
 # Phases by the share of stages that stay frozen; the backbone's end, and nothing.
-FRONTIERS = {"head, uncached": "backbone", "partial": 0.7, "full": None}
+FRONTIERS = {
+    "head, cached": "backbone",
+    "head, uncached": "backbone",
+    "partial": 0.7,
+    "full": None,
+}
 CLASSES = 1000
-Step = Callable[[], None]
+PHOTO_PX, PHOTOS = 500, 512
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to train.
+
+    Args:
+        train: trains that many steps.
+        flop: of one image.
+        bytes: of one image, by the activations.
+    """
+
+    train: Callable[[int], object]
+    flop: float
+    bytes: float
 
 
 def main() -> None:
@@ -41,45 +69,57 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30, help="timed, a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peak-tflops", type=float, help="dense bfloat16, of the card")
+    parser.add_argument("--peak-gbyte", type=float, help="of memory a second, of the card")
+    parser.add_argument("--compile-torch", action="store_true", help="torch.compile, too")
     parser.add_argument("--host", action="store_true", help="feed pixels from memory")
     options = parser.parse_args()
 
     rows = []
     for backbone in options.backbones.split(","):
         for name, frontier in FRONTIERS.items():
-            epoch, flop = make_ours(backbone, frontier, options)
-            ways = {"ours": epoch}
+            ways = {"ours": make_ours(backbone, frontier, options, cached=name == "head, cached")}
             if backbone == "resnet50" and name == "full":
+                ways["ours, BatchNorm trained"] = make_ours(
+                    backbone, frontier, options, batch_norm=True
+                )
                 ways |= make_torchvision(options)
-            speeds = measure(ways, options)
-            for way, speed in speeds.items():
-                share = None
-                if options.peak_tflops:
-                    share = speed * flop / (options.peak_tflops * 1e12)
+            for way, speed in measure(ways, options).items():
                 rows.append(
                     {
                         "backbone": backbone,
                         "phase": name,
                         "way": way,
                         "images_per_s": speed,
-                        "gflop_per_image": flop / 1e9,
-                        "share_of_peak": share,
-                        "against_torchvision": speed / speeds["torchvision"]
-                        if "torchvision" in speeds
-                        else None,
+                        "gflop_per_image": ways[way].flop / 1e9,
+                        "mbyte_per_image": ways[way].bytes / 1e6,
+                        "flop_share": share(speed * ways[way].flop, options.peak_tflops, 1e12),
+                        "byte_share": share(speed * ways[way].bytes, options.peak_gbyte, 1e9),
                     }
                 )
+    reading = {
+        "backbone": "",
+        "phase": "reading",
+        "way": f"{os.cpu_count()} cores",
+        "images_per_s": measure_reading(options.image_size),
+    }
+    rows.append(reading)
     print_table(
-        ("backbone", "phase", "way", "images/s", "GFLOP an image", "of the peak", "torchvision"),
+        ("backbone", "phase", "way", "images/s", "GFLOP", "MB", "of FLOP/s", "of bytes/s"),
         [
             (
                 row["backbone"],
                 row["phase"],
                 row["way"],
                 f"{row['images_per_s']:.0f}",
-                f"{row['gflop_per_image']:.2f}",
-                "" if row["share_of_peak"] is None else f"{100 * row['share_of_peak']:.0f} %",
-                "" if row["against_torchvision"] is None else f"{row['against_torchvision']:.2f}x",
+                *(
+                    pattern.format(row[key]) if row.get(key) is not None else ""
+                    for key, pattern in (
+                        ("gflop_per_image", "{:.2f}"),
+                        ("mbyte_per_image", "{:.0f}"),
+                        ("flop_share", "{:.0%}"),
+                        ("byte_share", "{:.0%}"),
+                    )
+                ),
             )
             for row in rows
         ],
@@ -87,25 +127,66 @@ def main() -> None:
     write_record(options.json, {"bar": 1.0, "batch": options.batch, "rows": rows})
 
 
-def measure(ways: dict[str, Callable[[int], None]], options: Any) -> dict[str, float]:
+def share(done: float, peak: float | None, unit: float) -> float | None:
+    """Returns what part of a peak is used; None where nobody said what the card can do."""
+    return None if peak is None else done / (peak * unit)
+
+
+def measure_reading(size_px: int) -> float:
+    """Returns images per second: JPEGs of 500 px decoded, cropped and resized by all cores."""
+    import numpy as np
+    from PIL import Image
+
+    import tfxfer
+
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(PHOTOS):
+            coarse = rng.integers(0, 256, (25, 25, 3), np.uint8)
+            photo = Image.fromarray(coarse).resize((PHOTO_PX, PHOTO_PX), Image.Resampling.BICUBIC)
+            place = Path(folder, f"class_{number % 2}")
+            place.mkdir(exist_ok=True)
+            photo.save(place / f"{number}.jpg", quality=90)
+        data = tfxfer.load_images(folder, image_size=size_px, seed=0, near_duplicates=False)
+        seconds = []
+        for _ in range(3):
+            started = time.perf_counter()
+            for _ in data.train.iter_views(batch_size=32, views=(1,), level="light"):
+                pass
+            seconds.append(time.perf_counter() - started)
+        return len(data.train) / statistics.median(seconds)
+
+
+def measure(ways: dict[str, Way], options: Any) -> dict[str, float]:
     """Returns images per second, medians of rounds that alternate."""
     for way in ways.values():
-        way(3)  # compiles, and fills caches
+        way.train(3)  # compiles, and fills caches
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(options.rounds):
         for name, way in ways.items():
             started = time.perf_counter()
-            way(options.steps)
+            way.train(options.steps)
             seconds[name].append((time.perf_counter() - started) / options.steps)
     return {name: options.batch / statistics.median(x) for name, x in seconds.items()}
 
 
-def make_ours(backbone: str, frontier: Any, options: Any) -> tuple[Callable[[int], None], float]:
-    """Returns a function that trains some steps, and the FLOP of one image."""
+def make_ours(
+    backbone: str, frontier: Any, options: Any, *, cached: bool = False, batch_norm: bool = False
+) -> Way:
+    """Returns our training of a phase, compiled by XLA.
+
+    Args:
+        backbone: its name.
+        frontier: what stays frozen: a stage, a share of the stages, or None.
+        options: of the command line.
+        cached: trains what follows the frontier on activations.
+        batch_norm: trains BatchNormalization, too.
+    """
     import keras
     import numpy as np
 
     import tfxfer
+    from tfxfer.frontier import make_suffix
     from tfxfer.model import get_info, layers_up_to, set_trainable
 
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
@@ -117,17 +198,20 @@ def make_ours(backbone: str, frontier: Any, options: Any) -> tuple[Callable[[int
     )
     names = [stage.name for stage in get_info(model).stages]
     stage = names[round(frontier * (len(names) - 2))] if isinstance(frontier, float) else frontier
-    set_trainable(model, stage)
-    model.compile(
+    set_trainable(model, stage, batch_norm=batch_norm)
+    network = make_suffix(model, stage) if cached else model
+    network.compile(
         keras.optimizers.SGD(0.1, momentum=0.9), "categorical_crossentropy", jit_compile=True
     )
     frozen = {layer.name for layer in layers_up_to(model, stage)}
-    flop = sum(
-        (2 if layer.name in frozen else 6) * macs
-        for layer, macs in ((layer, count_macs(layer)) for layer in model.layers)
+    layers = [layer for layer in model.layers if not cached or layer.name not in frozen]
+    flop = sum((2 if layer.name in frozen else 6) * count_macs(layer) for layer in layers)
+    moved = sum(
+        (2 if layer.name in frozen else 6) * 2 * math.prod(layer.output.shape[1:])
+        for layer in layers
     )
     rng = np.random.default_rng(0)
-    shape = (options.batch, options.image_size, options.image_size, 3)
+    shape = (options.batch, *network.inputs[0].shape[1:])
     pixels: Any = rng.integers(0, 256, shape, np.uint8).astype(np.float32)
     targets: Any = np.eye(CLASSES, dtype=np.float32)[rng.integers(0, CLASSES, options.batch)]
     if not options.host and keras.backend.backend() == "jax":
@@ -146,13 +230,13 @@ def make_ours(backbone: str, frontier: Any, options: Any) -> tuple[Callable[[int
         def __getitem__(self, index: int) -> Any:
             return pixels, targets
 
-    return lambda steps: model.fit(Batches(steps), epochs=1, verbose=0, shuffle=False), float(flop)
+    return Way(
+        lambda steps: network.fit(Batches(steps), epochs=1, verbose=0, shuffle=False), flop, moved
+    )
 
 
 def count_macs(layer: Any) -> float:
     """Returns the multiplications of a convolution or dense layer for one image."""
-    import math
-
     kernel = getattr(layer, "kernel", None)
     if kernel is None:
         return 0.0
@@ -160,37 +244,78 @@ def count_macs(layer: Any) -> float:
     return math.prod(kernel.shape) * math.prod(sides)
 
 
-def make_torchvision(options: Any) -> dict[str, Callable[[int], None]]:
-    """Returns torchvision's ResNet50 under the same batch, where it is installed."""
+def make_torchvision(options: Any) -> dict[str, Way]:
+    """Returns ways to train torchvision's ResNet50 under the same batch, where it is installed."""
     try:
         import torch
         import torchvision
     except ImportError as error:
         print(f"torchvision is left out: {error}", file=sys.stderr)
         return {}
+    torch.backends.cudnn.benchmark = True
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = torchvision.models.resnet50(num_classes=CLASSES).to(
-        device, memory_format=torch.channels_last
-    )
-    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
-    loss = torch.nn.CrossEntropyLoss()
     side = options.image_size
     pixels = torch.rand(options.batch, 3, side, side, device=device).contiguous(
         memory_format=torch.channels_last
     )
     targets = torch.randint(0, CLASSES, (options.batch,), device=device)
+    loss = torch.nn.CrossEntropyLoss()
 
-    def train(steps: int) -> None:
-        for _ in range(steps):
-            optimizer.zero_grad(set_to_none=True)
-            with torch.autocast(device, torch.bfloat16):
-                value = loss(model(pixels), targets)
-            value.backward()
-            optimizer.step()
-        if device == "cuda":
-            torch.cuda.synchronize()
+    def make(*, batch_norm: bool, compiled: bool) -> Way:
+        model = torchvision.models.resnet50(num_classes=CLASSES).to(
+            device, memory_format=torch.channels_last
+        )
+        macs, moved = count_torch(model, pixels[:1])
+        model.train()
+        if not batch_norm:
+            for module in model.modules():
+                if isinstance(module, torch.nn.BatchNorm2d):
+                    module.eval().requires_grad_(False)
+        network = torch.compile(model) if compiled else model
+        moving = [weight for weight in model.parameters() if weight.requires_grad]
+        optimizer = torch.optim.SGD(moving, 0.1, momentum=0.9)
 
-    return {"torchvision": train}
+        def train(steps: int) -> None:
+            for _ in range(steps):
+                optimizer.zero_grad(set_to_none=True)
+                with torch.autocast(device, torch.bfloat16):
+                    value = loss(network(pixels), targets)
+                value.backward()
+                optimizer.step()
+            if device == "cuda":
+                torch.cuda.synchronize()
+
+        return Way(train, 6 * macs, 6 * 2 * moved)
+
+    ways = {
+        "torchvision": make(batch_norm=True, compiled=False),
+        "torchvision, BatchNorm frozen": make(batch_norm=False, compiled=False),
+    }
+    if options.compile_torch:
+        ways["torchvision, compiled"] = make(batch_norm=True, compiled=True)
+    return ways
+
+
+def count_torch(model: Any, pixels: Any) -> tuple[float, float]:
+    """Returns the multiplications of one image, and the numbers that its layers put out."""
+    import torch
+
+    macs = numbers = 0.0
+
+    def count(module: Any, _: Any, output: Any) -> None:
+        nonlocal macs, numbers
+        numbers += output.numel()
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+            places = output.numel() / output.shape[1]
+            macs += module.weight.numel() * places
+
+    leaves = [module for module in model.modules() if not list(module.children())]
+    hooks = [module.register_forward_hook(count) for module in leaves]
+    with torch.no_grad():
+        model.eval()(pixels)
+    for hook in hooks:
+        hook.remove()
+    return macs, numbers
 
 
 if __name__ == "__main__":

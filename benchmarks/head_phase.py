@@ -14,6 +14,7 @@ import os
 import statistics
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +38,21 @@ def main() -> None:
 
     from sets import load_set
 
+    import tfxfer
+
+    def head(epochs: int) -> Any:
+        return (tfxfer.Phase("head", tfxfer.BACKBONE_END, epochs, 1e-3),)
+
     data = load_set("flowers5", options.data, seed=0)
     seconds: dict[str, dict[str, list[float]]] = {
         level: {"cached": [], "whole": []} for level in BARS
     }
     for _ in range(options.repeats):
         for level, found in seconds.items():
-            cached = time_epochs(data, level, epochs=options.epochs, cache=True)
-            found["cached"].append(sum(cached))
-            first, *later = time_epochs(data, level, epochs=options.whole_epochs, cache=False)
+            cached = time_epochs(data, head(options.epochs), augment=level)
+            found["cached"].append(sum(cached.seconds))
+            whole = time_epochs(data, head(options.whole_epochs), augment=level, cache=False)
+            first, *later = whole.seconds
             found["whole"].append(first + (options.epochs - 1) * statistics.median(later))
             print(level, {name: round(values[-1], 1) for name, values in found.items()}, flush=True)
     rows = []
@@ -77,23 +84,42 @@ def main() -> None:
     write_record(options.json, {"epochs": options.epochs, "rows": rows})
 
 
-def time_epochs(data: Any, level: str, *, epochs: int, cache: bool) -> list[float]:
-    """Returns the seconds of each epoch of a head phase; the first holds everything before it."""
+@dataclass(frozen=True)
+class Timed:
+    """How long a training took.
+
+    Args:
+        seconds: of each epoch; the first of a phase holds everything before it.
+        phases: epochs that each phase ran.
+    """
+
+    seconds: list[float]
+    phases: list[int]
+
+
+def time_epochs(data: Any, schedule: Any, **options: Any) -> Timed:
+    """Trains EfficientNet-Lite0, and returns how long each epoch took.
+
+    Args:
+        data: `tfxfer.ImageData`.
+        schedule: of `tfxfer.fit`.
+        **options: of the same.
+    """
     import keras
 
     import tfxfer
 
     keras.backend.clear_session()
-    model = tfxfer.build_model("efficientnet_lite0", labels=data.labels)
-    schedule = (tfxfer.Phase("head", tfxfer.BACKBONE_END, epochs, 1e-3),)
     ends = [time.perf_counter()]
     clock = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter())
     )
-    tfxfer.fit(
-        model, data, schedule=schedule, augment=level, cache=cache, verbose=0, callbacks=[clock]
+    model = tfxfer.build_model("efficientnet_lite0", labels=data.labels, targets=data.train.targets)
+    history = tfxfer.fit(model, data, schedule=schedule, verbose=0, callbacks=[clock], **options)
+    return Timed(
+        [end - start for start, end in itertools.pairwise(ends)],
+        [record.epochs for record in history.state.records],
     )
-    return [end - start for start, end in itertools.pairwise(ends)]
 
 
 if __name__ == "__main__":
