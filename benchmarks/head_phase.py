@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--whole-epochs", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--augment", default="none,light", help="levels of augmentation")
     options = parser.parse_args()
     if options.whole_epochs < 2:
         parser.error("--whole-epochs: expected 2 or more; the first holds the start")
@@ -45,7 +46,7 @@ def main() -> None:
 
     data = load_set("flowers5", options.data, seed=0)
     seconds: dict[str, dict[str, list[float]]] = {
-        level: {"cached": [], "whole": []} for level in BARS
+        level: {"cached": [], "whole": []} for level in options.augment.split(",")
     }
     for _ in range(options.repeats):
         for level, found in seconds.items():
