@@ -12,7 +12,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from claims import group
+from claims import comparable, group
 from record import make_parser, read_record
 
 NAMES = {
@@ -51,7 +51,8 @@ def draw_time(name: str, ways: dict[str, dict[str, Any]], path: Path) -> None:
     """Draws the best validation accuracy so far against the seconds since the start."""
     figure, axes = new_figure(6.4, 3.6)
     for way in ("ours", "guide_head", "guide"):
-        for number, run in enumerate(ways.get(way, {}).values()):
+        # Times on fewer cores say nothing beside ours.
+        for number, (_, run) in enumerate(comparable(ways, way)):
             # The guide's own line goes on where that of its head phase ends.
             start = (
                 sum(x.get("phase") == "head" for x in run["epochs"]) - 1 if way == "guide" else 0
