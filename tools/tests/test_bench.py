@@ -90,10 +90,10 @@ def test_bad_luck_on_the_plain_images_is_measured_again(monkeypatch: pytest.Monk
     found = judge_file(spread(3, range(1)), monkeypatch)
     assert found.passed
     assert found.val_views is not None
-    assert (found.val_views["views"], found.val_views["metric"]) == (8, "accuracy")
+    assert (found.val_views["views"], found.val_views["metric"]) == (4, "accuracy")
     assert found.val_views["float"] == 1
-    assert found.val_views["file"] == pytest.approx(1 - 3 / (8 * IMAGES))
-    assert found.val_views["drop_points"]["value"] == pytest.approx(100 * 3 / (8 * IMAGES))
+    assert found.val_views["file"] == pytest.approx(1 - 3 / (4 * IMAGES))
+    assert found.val_views["drop_points"]["value"] == pytest.approx(100 * 3 / (4 * IMAGES))
     # What is reported is of the plain images.
     assert found.drop_points == pytest.approx(1.5)
     assert found.metrics is not None
@@ -108,15 +108,6 @@ def test_a_loss_on_every_view_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found.val_views is not None
     assert found.val_views["drop_points"]["value"] == pytest.approx(1.5)
     assert found.reason.startswith("loses 1.50 points [")
-
-
-def test_good_luck_on_the_plain_images_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = judge_file(spread(1, range(1)) | spread(4, range(1, 8)), monkeypatch)
-    assert not found.passed
-    assert found.drop_points == pytest.approx(0.5)
-    assert found.val_views is not None
-    lost = 100 * (1 + 4 * 7) / (8 * IMAGES)
-    assert found.val_views["drop_points"]["value"] == pytest.approx(lost)
 
 
 def test_a_clear_loss_needs_no_views(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +128,7 @@ def test_the_plain_images_decide_where_nothing_may_vary_or_nothing_is_asked(
 
 
 @pytest.mark.parametrize(
-    ("lost", "refused"), [(0, (0.0, 0.02)), (1, (0.4, 0.65)), (2, (0.95, 1.0)), (3, (0.99, 1.0))]
+    ("lost", "refused"), [(0, (0.0, 0.03)), (1, (0.3, 0.6)), (2, (0.85, 0.97)), (3, (0.97, 1.0))]
 )
 def test_the_gate_tells_a_loss_from_bad_luck(lost: int, refused: tuple[float, float]) -> None:
     """How often 393 images refuse a file; the plain images alone refuse 7 % of what loses nothing.
@@ -178,7 +169,7 @@ def test_the_table_says_on_how_many_views_a_loss_was_measured(
     assert titles[3:6] == ("POINTS LOST (VAL)", "(TEST)", "AGREES")
     assert near.val_views is not None
     low, high = (near.val_views["drop_points"][end] for end in ("low", "high"))
-    assert rows[0][3] == f"+1.5 [{low:+.1f}, {high:+.1f}], 8 views"
+    assert rows[0][3] == f"+1.5 [{low:+.1f}, {high:+.1f}], 4 views"
     assert rows[0][6] == f"no: {near.reason}"
     assert rows[1][3] == rows[1][4]  # no views: both splits hold the same images here
     assert "views" not in rows[1][3]
@@ -188,7 +179,7 @@ def test_the_table_says_on_how_many_views_a_loss_was_measured(
 def test_numbers_are_judged_by_their_own_error_on_the_same_views(
     more: float, passed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On views the float model is 0.2 off for 0.1: 0.005 more is 5 % of the one, 2.7 % of all."""
+    """On views the float model is 0.2 off for 0.1: 0.005 more is 5 % of the one, 2.9 % of all."""
     rng = np.random.default_rng(0)
     noise = rng.normal(0, 0.02, (IMAGES, 8, 1))
     noise -= noise.mean(axis=0)
@@ -222,4 +213,4 @@ def test_numbers_are_judged_by_their_own_error_on_the_same_views(
         assert found.drop_points is not None
         assert found.drop_points == pytest.approx(5, rel=1e-3)
         assert found.val_views is not None
-        assert found.val_views["float"] == pytest.approx((0.1 + 7 * 0.2) / 8, rel=1e-3)
+        assert found.val_views["float"] == pytest.approx((0.1 + 3 * 0.2) / 4, rel=1e-3)

@@ -25,8 +25,8 @@ __all__ = [
 LADDER = ("int8", "int8_selective", "int16x8", "dynamic_w8")
 """Recipes that `auto` tries, from the one a phone runs best."""
 
-_MOST_VIEWS = 8
-_ENOUGH_ANSWERS = 3000
+_MOST_VIEWS = 4
+_ENOUGH_ANSWERS = 1500
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Candidate:
             validation split; above 0 the file is worse. For regression, percent of the float
             model's error.
         val_drop_points: the same with its 95 % interval, paired by image.
-        val_views: where that is too close to the limit, the drop on views of the validation images,
+        val_views: where that is just above the limit, the drop on views of the validation images,
             which decides then: `views` of each, the `metric` of the `float` model and of the
             `file`, and `drop_points`.
         test_drop_points: the same on the test split.
@@ -139,8 +139,9 @@ def judge(drop: dict[str, float], max_drop: float | None) -> tuple[bool, str]:
 def count_views(drop: dict[str, float], max_drop: float | None, *, images: int) -> int:
     """Returns in how many views of each image a drop must be measured to be told from the limit.
 
-    A few hundred images cannot tell one point from none. Where the drop is within one standard
-    error of the limit, on either side, views of the same images bring the answers to about 3,000.
+    A few hundred images cannot tell one point from none. Where the drop is above the limit by less
+    than its standard error, views of the same images bring the answers to about 1,500. A drop
+    below the limit is left alone: it passes on the plain images, and views take time.
 
     Args:
         drop: on the plain images: value, low and high of a 95 % interval.
@@ -148,17 +149,17 @@ def count_views(drop: dict[str, float], max_drop: float | None, *, images: int) 
         images: how many gave the drop.
 
     Returns:
-        1 where the plain images are enough, else 2 to 8: views of one image are alike, so more of
+        1 where the plain images decide, else 2 to 4: views of one image are alike, so more of
         them tell less and less.
 
     Example:
         >>> count_views({"value": 1.02, "low": -0.2, "high": 2.2}, 1.0, images=393)
-        8
+        4
         >>> count_views({"value": 4.0, "low": 2.0, "high": 6.0}, 1.0, images=393)
         1
     """
     error = (drop["high"] - drop["low"]) / (2 * Z)
-    if max_drop is None or abs(drop["value"] - max_drop) >= error:
+    if max_drop is None or not 0 < drop["value"] - max_drop < error:
         return 1
     return min(_MOST_VIEWS, math.ceil(_ENOUGH_ANSWERS / images))
 
