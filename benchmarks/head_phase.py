@@ -9,12 +9,9 @@ median of the others for each of the rest.
 
 from __future__ import annotations
 
-import itertools
 import os
 import statistics
 import sys
-import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 sys.path.insert(0, str(Path(__file__).parent))
 
+from epochs import extrapolate, time_epochs
 from record import make_parser, print_table, write_record
 
 BARS = {"none": 20.0, "light": 5.0}
@@ -53,8 +51,7 @@ def main() -> None:
             cached = time_epochs(data, head(options.epochs), augment=level)
             found["cached"].append(sum(cached.seconds))
             whole = time_epochs(data, head(options.whole_epochs), augment=level, cache=False)
-            first, *later = whole.seconds
-            found["whole"].append(first + (options.epochs - 1) * statistics.median(later))
+            found["whole"].append(extrapolate(whole, [options.epochs]))
             print(level, {name: round(values[-1], 1) for name, values in found.items()}, flush=True)
     rows = []
     for level, found in seconds.items():
@@ -83,44 +80,6 @@ def main() -> None:
         ],
     )
     write_record(options.json, {"epochs": options.epochs, "rows": rows})
-
-
-@dataclass(frozen=True)
-class Timed:
-    """How long a training took.
-
-    Args:
-        seconds: of each epoch; the first of a phase holds everything before it.
-        phases: epochs that each phase ran.
-    """
-
-    seconds: list[float]
-    phases: list[int]
-
-
-def time_epochs(data: Any, schedule: Any, **options: Any) -> Timed:
-    """Trains EfficientNet-Lite0, and returns how long each epoch took.
-
-    Args:
-        data: `tfxfer.ImageData`.
-        schedule: of `tfxfer.fit`.
-        **options: of the same.
-    """
-    import keras
-
-    import tfxfer
-
-    keras.backend.clear_session()
-    ends = [time.perf_counter()]
-    clock = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter())
-    )
-    model = tfxfer.build_model("efficientnet_lite0", labels=data.labels, targets=data.train.targets)
-    history = tfxfer.fit(model, data, schedule=schedule, verbose=0, callbacks=[clock], **options)
-    return Timed(
-        [end - start for start, end in itertools.pairwise(ends)],
-        [record.epochs for record in history.state.records],
-    )
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 sys.path.insert(0, str(Path(__file__).parent))
 
-from head_phase import time_epochs
+from epochs import extrapolate, time_epochs
 from record import make_parser, print_table, write_record
 
 BAR = 4.0
@@ -40,14 +40,13 @@ def main() -> None:
     for _ in range(options.repeats):
         ours = time_epochs(data, tfxfer.two_phase())
         short = tfxfer.two_phase(head_epochs=2, epochs=2)
-        first, head, second, fine = time_epochs(data, short, cache=False).seconds
-        epochs = ours.phases
+        whole = time_epochs(data, short, cache=False)
         rounds.append(
             {
-                "epochs": epochs,
+                "epochs": ours.phases,
                 "cached_s": sum(ours.seconds),
-                "whole_s": first + (epochs[0] - 1) * head + second + (epochs[1] - 1) * fine,
-                "whole_epochs_s": [first, head, second, fine],
+                "whole_s": extrapolate(whole, ours.phases),
+                "whole_epochs_s": whole.seconds,
             }
         )
         print(rounds[-1], flush=True)

@@ -307,7 +307,7 @@ def test_control_c_while_files_are_scored(
     def interrupt(*_: object, **__: object) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("tfxfer_edge.bench.judge", interrupt)
+    monkeypatch.setattr("tfxfer_edge.comparison.judge", interrupt)
     before = colour_run.read_manifest().exports
     done = tfxfer("export", colour_run.path, "--out", tmp_path / "edge", *FAST)
     assert done.code == 130

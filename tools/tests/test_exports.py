@@ -14,7 +14,7 @@ from tfxfer.cli.main import run as run_cli
 from tfxfer.errors import DataError, GateError, ModelError, RunError
 from tfxfer.inference import load_predictor, predict
 from tfxfer.run import RunDirectory
-from tfxfer_edge import bench
+from tfxfer_edge import comparison
 from tfxfer_edge.exports import export
 from tfxfer_edge.interpreter import TFLiteModel
 from tfxfer_edge.subject import Subject
@@ -94,7 +94,7 @@ def test_a_gate_that_nothing_passes(
     run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "tfxfer_edge.bench.paired_difference",
+        "tfxfer_edge.comparison.paired_difference",
         lambda *_, **__: {"value": 7.0, "low": 5.0, "high": 9.0},
     )
     with pytest.raises(GateError, match=r"at most 1\.0 points") as caught:
@@ -261,12 +261,12 @@ def test_a_file_whose_scores_are_no_numbers_costs_itself_only(
         def score(self, pixels: np.ndarray) -> np.ndarray:
             return np.full((len(pixels), 3), np.nan, np.float32)
 
-    whole = bench.open_scorer
+    whole = comparison.open_scorer
 
     def open_scorer(converted: Any, content: bytes) -> Any:
         return Broken() if converted.recipe.name == "float16" else whole(converted, content)
 
-    monkeypatch.setattr("tfxfer_edge.bench.open_scorer", open_scorer)
+    monkeypatch.setattr("tfxfer_edge.comparison.open_scorer", open_scorer)
     document = export(run, tmp_path / "edge", recipes=("float16", "float32")).document
     broken, good = document["candidates"]
     assert (broken["passed"], broken["path"], good["passed"]) == (False, None, True)

@@ -14,7 +14,7 @@ from tfxfer.head import Head
 from tfxfer.progress import Progress
 from tfxfer.quiet import quiet_native
 from tfxfer.run import RunDirectory
-from tfxfer_edge.bench import Bench, Made
+from tfxfer_edge.comparison import Comparison, Made
 from tfxfer_edge.conversion import convert
 from tfxfer_edge.export_folder import check_folder, write_folder
 from tfxfer_edge.flatbuffer import load_interpreter
@@ -116,10 +116,10 @@ def export(
     )
     pixels, files = pick_calibration(subject.calibration, images=calibration_images, seed=seed)
     made = _time([_make(subject, name, pixels, tell) for name in names])
-    bench = Bench(subject, max_drop=max_drop, progress=progress)
+    comparison = Comparison(subject, max_drop=max_drop, progress=progress)
     for item in made:
-        bench.add(item, quick=quick)
-    candidates = bench.candidates
+        comparison.add(item, quick=quick)
+    candidates = comparison.candidates
     chosen = choose(candidates, prefer=prefer)
     # `auto` leaves one file to copy; who names recipes gets each of them.
     kept = {item.recipe for item in candidates if "auto" not in recipes}
@@ -129,7 +129,7 @@ def export(
         "float": {
             "path": str(subject.file),
             "bytes": subject.bytes,
-            "metrics": bench.reference,
+            "metrics": comparison.reference,
         },
         "candidates": [
             {

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tfxfer.evaluation.intervals import matched_interval
-from tfxfer_edge.bench import Bench, Made
 from tfxfer_edge.cli.export import show_candidates
+from tfxfer_edge.comparison import Comparison, Made
 from tfxfer_edge.gate import Candidate, count_views, judge
 
 IMAGES = 200
@@ -61,10 +61,9 @@ def judge_file(
     *,
     varies: bool = True,
     max_drop: float | None = 1.0,
-    task: str = "classification",
 ) -> Candidate:
     head = SimpleNamespace(
-        task=task,
+        task="classification",
         threshold=0.5,
         decode=lambda scores, labels: [SimpleNamespace(label=k) for k in scores.argmax(1)],
     )
@@ -75,11 +74,11 @@ def judge_file(
         flip=False,
     )
     file = SimpleNamespace(score=make_score(wrong))
-    monkeypatch.setattr("tfxfer_edge.bench.open_scorer", lambda *_: file)
-    bench = Bench(subject, max_drop=max_drop, progress=None)
+    monkeypatch.setattr("tfxfer_edge.comparison.open_scorer", lambda *_: file)
+    comparison = Comparison(subject, max_drop=max_drop, progress=None)
     converted: Any = SimpleNamespace(suffix=".tflite", engine="quantizer")
-    bench.add(Made("int8", "", converted, b"model", 1.0), quick=False)
-    return bench.candidates[0]
+    comparison.add(Made("int8", "", converted, b"model", 1.0), quick=False)
+    return comparison.candidates[0]
 
 
 def spread(images: int, views: range) -> Wrong:
@@ -131,7 +130,7 @@ def test_the_plain_images_decide_where_nothing_may_vary_or_nothing_is_asked(
     ("lost", "refused"), [(0, (0.0, 0.03)), (1, (0.3, 0.6)), (2, (0.85, 0.97)), (3, (0.97, 1.0))]
 )
 def test_the_gate_tells_a_loss_from_bad_luck(lost: int, refused: tuple[float, float]) -> None:
-    """How often 393 images refuse a file; the plain images alone refuse 7 % of what loses nothing.
+    """How often 393 images refuse a file; the plain images alone refuse 8 % of what loses nothing.
 
     Answers near the edge of two classes flip: an image that can flip does so on one view in eight,
     which makes eight views worth four images, as measured for the demo's files.
@@ -203,11 +202,11 @@ def test_numbers_are_judged_by_their_own_error_on_the_same_views(
         flip=False,
     )
     file = SimpleNamespace(score=lambda pixels: score(pixels, more))
-    monkeypatch.setattr("tfxfer_edge.bench.open_scorer", lambda *_: file)
-    bench = Bench(subject, max_drop=4.0, progress=None)
+    monkeypatch.setattr("tfxfer_edge.comparison.open_scorer", lambda *_: file)
+    comparison = Comparison(subject, max_drop=4.0, progress=None)
     converted: Any = SimpleNamespace(suffix=".tflite", engine="quantizer")
-    bench.add(Made("int8", "", converted, b"model", 1.0), quick=False)
-    (found,) = bench.candidates
+    comparison.add(Made("int8", "", converted, b"model", 1.0), quick=False)
+    (found,) = comparison.candidates
     assert found.passed == passed
     if passed:
         assert found.drop_points is not None

@@ -16,7 +16,7 @@ from tfxfer_edge.gate import Candidate, count_views, find_better, judge, relativ
 from tfxfer_edge.scoring import Pixels, open_scorer, score_pixels
 from tfxfer_edge.subject import Subject
 
-__all__ = ["Bench", "Made"]
+__all__ = ["Comparison", "Made"]
 
 _SPLITS = ("val", "test")
 
@@ -42,7 +42,7 @@ class Made:
     latency_ms: float = float("nan")
 
 
-class Bench:
+class Comparison:
     """Scores files one after the other against the float model.
 
     Args:
