@@ -146,6 +146,21 @@ def make_tiny() -> Callable[..., Any]:
     return make
 
 
+@pytest.fixture
+def conversions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Returns a list that gets the number of outputs of everything that is converted."""
+    from tfxfer.litert import convert_float
+
+    made: list[int] = []
+
+    def convert(model: Any, **options: Any) -> bytes:
+        made.append(len(model.outputs))
+        return convert_float(model, **options)
+
+    monkeypatch.setattr("tfxfer.litert.convert_float", convert)
+    return made
+
+
 def paint_blobs(count: int, classes: int, *, seed: int, side_px: int = 32) -> tuple[Any, Any]:
     """Returns noisy images whose class is the channel that a bright square is in, and one-hots."""
     rng = np.random.default_rng(seed)

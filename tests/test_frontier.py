@@ -14,6 +14,7 @@ from tfxfer import ModelError, Phase, Stage, StorageError
 from tfxfer.feed import DatasetSource, SplitSource
 from tfxfer.frontier import (
     CacheStore,
+    Conversion,
     cache_bytes,
     fill_frontiers,
     make_suffix,
@@ -51,6 +52,31 @@ def expected_at(model: Any, stage: str, pixels: np.ndarray) -> np.ndarray:
 
     prefix = keras.Model(model.inputs[0], stage_tensor(model, stage))
     return np.asarray(prefix(pixels.astype(np.float32), training=False))
+
+
+def test_a_later_pass_takes_what_an_earlier_one_converted(
+    make_tiny: Callable[..., Any], conversions: list[int]
+) -> None:
+    model, source, conversion = make_tiny(), Pixels(10, 200), Conversion()
+
+    def fill(*stages: str) -> dict[str | None, np.ndarray]:
+        return fill_frontiers(
+            model, {"x": (source, 1)}, stages, CacheStore(), conversion=conversion
+        )["x"]
+
+    first = fill("backbone", "block_1")
+    for later in (fill("block_1"), fill("block_1", "backbone")):
+        for stage, values in later.items():
+            np.testing.assert_array_equal(values, first[stage])
+    assert conversions == [2]
+    fill("block_3")
+    assert conversions == [2, 1]
+    # What has been trained since is noticed: the file is no longer the model's.
+    kernel = model.get_layer("block_1_conv").kernel
+    kernel.assign(2 * np.asarray(kernel))
+    late = fill("block_3")["block_3"][:, 0]
+    ((_, _, pixels),) = source.iter_views([0])
+    np.testing.assert_allclose(late, expected_at(model, "block_3", pixels[:, 0]), rtol=2e-3)
 
 
 def test_a_second_pass_completes_the_first(make_tiny: Callable[..., Any], images: Any) -> None:

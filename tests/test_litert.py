@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from tfxfer import ModelError, litert
-from tfxfer.litert import InterpreterPool, KerasRunner, convert_float, make_runner
+from tfxfer.litert import (
+    InterpreterPool,
+    KerasRunner,
+    chunk_images,
+    convert_float,
+    keep_outputs,
+    make_runner,
+)
 
 PIXELS = np.random.default_rng(0).uniform(0, 255, (11, 32, 32, 3)).astype(np.float32)
 
@@ -55,6 +62,55 @@ def test_any_number_of_images_is_split_over_the_interpreters(pool: Any) -> None:
     for count in (1, 4, 5, 11):
         assert differ(pool(PIXELS[:count]), [x[:count] for x in whole]) < 1e-6
     assert np.array_equal(pool(PIXELS.astype(np.uint8))[0], pool(np.floor(PIXELS))[0])
+
+
+def test_some_outputs_are_kept_in_another_order(prefix: Any, pool: Any) -> None:
+    whole, positions = pool(PIXELS), (11, 4)
+    content = keep_outputs(pool.content, positions)
+    part = InterpreterPool(content, batch_size=4, workers=1)
+    found = part(PIXELS)
+    part.close()
+    assert differ(found, [whole[position] for position in positions]) == 0
+    assert not np.array_equal(found[1], whole[positions[0]])
+
+
+def test_what_comes_after_the_kept_outputs_is_not_computed(prefix: Any, pool: Any) -> None:
+    def count(content: bytes) -> int:
+        from ai_edge_litert.interpreter import Interpreter
+
+        return len(Interpreter(model_content=content)._get_ops_details())
+
+    # The outputs begin with the last layer's.
+    counts = [count(keep_outputs(pool.content, [position])) for position in range(12)]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[-1] < counts[0]
+
+
+def test_weights_that_keras_does_not_know_are_converted() -> None:
+    import keras
+    import tensorflow as tf
+
+    class Shift(keras.layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.held = {"by": tf.Variable(3.0)}  # Keras looks at attributes, not into them
+
+        def call(self, x: Any) -> Any:
+            return x + self.held["by"]
+
+    inputs = keras.Input((2,))
+    layer = Shift()
+    model = keras.Model(inputs, layer(inputs))
+    assert not model.variables
+    pool = InterpreterPool(convert_float(model, batch_size=1), batch_size=1, workers=1)
+    (found,) = pool(np.ones((2, 2), np.float32))
+    pool.close()
+    assert np.array_equal(found, np.full((2, 2), 4.0))
+
+
+@pytest.mark.parametrize(("size", "images"), [(32, 8), (96, 8), (160, 4), (224, 2), (384, 1)])
+def test_fewer_large_images_a_call(size: int, images: int) -> None:
+    assert chunk_images((size, size, 3)) == images
 
 
 def test_a_conversion_is_compared_before_it_is_used(prefix: Any, pool: Any) -> None:

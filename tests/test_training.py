@@ -127,6 +127,17 @@ def test_augmented_views_are_the_same_from_pixels_and_from_the_cache(
     assert distance(cached.weights, reference.snapshots[1]) > 10 * EXACT
 
 
+def test_a_network_is_converted_once_until_it_has_been_trained(
+    run: Callable[..., Run], conversions: list[int]
+) -> None:
+    head, fine = replace(SCHEDULE[0], views=1), SCHEDULE[1]
+    found = run(augment="light", views=2, schedule=(head, fine))
+    assert all(record.cached for record in found.history.state.records)
+    assert conversions == [2]
+    run(schedule=(fine, head))
+    assert conversions == [2, 1, 1]
+
+
 def test_equal_seeds_repeat_everything(run: Callable[..., Run], reference: Run) -> None:
     again = run(schedule=SCHEDULE[:1])
     assert again.states[0].records[0].history == reference.states[0].records[0].history

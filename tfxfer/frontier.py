@@ -18,12 +18,13 @@ import numpy as np
 
 from tfxfer.errors import ModelError, StorageError
 from tfxfer.feed import PixelSource
-from tfxfer.litert import make_runner
+from tfxfer.litert import InterpreterPool, KerasRunner, keep_outputs, make_runner
 from tfxfer.model import stage_tensor
 from tfxfer.progress import Progress
 
 __all__ = [
     "CacheStore",
+    "Conversion",
     "cache_bytes",
     "fill_frontiers",
     "make_suffix",
@@ -182,6 +183,40 @@ def _reserve(path: Path, size_bytes: int) -> None:
             file.write(block[: size_bytes - start])
 
 
+@dataclass
+class Conversion:
+    """The part of a model up to some stages as a TFLite file, of which later passes take less.
+
+    Args:
+        stages: whose ends are the outputs.
+        content: the flatbuffer; empty where nothing has been converted.
+    """
+
+    stages: tuple[str, ...] = ()
+    content: bytes = b""
+
+    def open(
+        self, model: Any, stages: Sequence[str], *, use_litert: bool
+    ) -> InterpreterPool | KerasRunner:
+        """Returns what runs a model up to some stages, and keeps what it had to convert.
+
+        Args:
+            model: whose layers up to the last stage are as they were when it was converted.
+            stages: in the order of the runner's outputs.
+            use_litert: False takes Keras.
+        """
+        import keras
+
+        prefix = keras.Model(model.inputs[0], [stage_tensor(model, stage) for stage in stages])
+        if not use_litert or not {*stages} <= {*self.stages}:
+            runner = make_runner(prefix, use_litert=use_litert)
+            if isinstance(runner, InterpreterPool):
+                self.stages, self.content = tuple(stages), runner.content
+            return runner
+        positions = [self.stages.index(stage) for stage in stages]
+        return make_runner(prefix, content=keep_outputs(self.content, positions))
+
+
 def fill_frontiers(
     model: Any,
     sources: Mapping[str, tuple[PixelSource, int | Mapping[str | None, int]]],
@@ -192,6 +227,7 @@ def fill_frontiers(
     into: dict[str, dict[str | None, np.ndarray]] | None = None,
     dtype: str = "float16",
     use_litert: bool = True,
+    conversion: Conversion | None = None,
     progress: Progress | None = None,
 ) -> dict[str, dict[str | None, np.ndarray]]:
     """Computes the activations at several stages in one pass over the images.
@@ -207,6 +243,7 @@ def fill_frontiers(
         into: arrays of an earlier pass, which this one completes.
         dtype: of the cached activations; float32 where they would overflow float16.
         use_litert: False computes them through Keras.
+        conversion: of an earlier pass, after which no layer up to the last stage was trained.
         progress: told of images done.
 
     Shapes: for each source and stage (images, views, …).
@@ -214,13 +251,10 @@ def fill_frontiers(
     Returns:
         Arrays by source and stage.
     """
-    import keras
-
     cuts = [stage for stage in stages if stage is not None]
     runner = None
     if cuts:
-        prefix = keras.Model(model.inputs[0], [stage_tensor(model, stage) for stage in cuts])
-        runner = make_runner(prefix, use_litert=use_litert)
+        runner = (conversion or Conversion()).open(model, cuts, use_litert=use_litert)
     rooms = {
         name: dict.fromkeys(stages, room) if isinstance(room, int) else room
         for name, (_, room) in sources.items()

@@ -13,7 +13,7 @@ import numpy as np
 from tfxfer.device import Device, training_precision
 from tfxfer.errors import DataError, ModelError, UsageError
 from tfxfer.feed import DatasetSource, EpochDraw, PixelSource, SplitSource, make_batches
-from tfxfer.frontier import CacheStore, fill_frontiers, make_suffix
+from tfxfer.frontier import CacheStore, Conversion, fill_frontiers, make_suffix
 from tfxfer.model import fresh_statistics, get_info, set_trainable
 from tfxfer.optimizers import make_optimizer, stage_rates
 from tfxfer.plan import Fill, FitPlan, PhasePlan, plan_fit
@@ -112,6 +112,7 @@ class _Job:
     verbose: Any
     progress: Progress | None
     arrays: dict[str, dict[str | None, np.ndarray]] = field(default_factory=dict)
+    conversion: Conversion = field(default_factory=Conversion)
 
 
 def fit(
@@ -448,6 +449,7 @@ def _fill(job: _Job, number: int) -> None:
     if item.refill:
         job.arrays.clear()
         job.store.close()
+        job.conversion = Conversion()
     sources: dict[str, Any] = {"train": (job.train, job.plan.views_of())}
     if not fill.views.start:
         sources["val"] = (job.val, 1)
@@ -460,6 +462,7 @@ def _fill(job: _Job, number: int) -> None:
         into=job.arrays,
         dtype=job.cache_dtype,
         use_litert=job.use_litert,
+        conversion=job.conversion,
         progress=job.progress,
     )
 
