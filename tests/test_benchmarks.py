@@ -1,11 +1,13 @@
-"""The claims that benchmarks/claims.py makes of training records, on records made up here."""
+"""What the scripts of benchmarks/ count and claim, on records made up here."""
 
 from __future__ import annotations
 
 import importlib
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,11 +17,19 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 
 
 @pytest.fixture
-def claims(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
+    """Returns a function that imports a script by its name."""
     monkeypatch.syspath_prepend(FOLDER)
-    yield importlib.import_module("claims")
-    for name in ("claims", "record"):
-        sys.modules.pop(name, None)
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if (FOLDER / f"{name}.py").exists():
+            del sys.modules[name]
+
+
+@pytest.fixture
+def claims(script: Callable[[str], Any]) -> Any:
+    return script("claims")
 
 
 def run(*accuracies: float, step_s: float, cores: int = 2) -> dict[str, Any]:
@@ -116,3 +126,47 @@ def test_steps_until_both_starts_are_equally_good(claims: Any) -> None:
     # 96 images are 3 steps an epoch; 0.8 is reached in the second epoch, and in the fifth.
     assert (row["ours_steps"], row["scratch_steps"], row["val_accuracy"]) == (6, 15, 0.8)
     assert (row["times"], row["ours_best"], row["scratch_best"]) == (2.5, 0.9, 0.8)
+
+
+def test_a_long_training_is_counted_from_a_short_one(script: Callable[[str], Any]) -> None:
+    epochs = script("epochs")
+    # The first epoch of a phase holds its start; of the rest the median counts.
+    timed = epochs.Timed([50.0, 10.0, 11.0, 30.0, 7.0, 8.0, 90.0], [3, 4])
+    assert epochs.extrapolate(timed, [20, 3]) == (50 + 19 * 10.5) + (30 + 2 * 8)
+    assert epochs.extrapolate(timed, [1, 1]) == 80
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
+        epochs.extrapolate(timed, [20])
+
+
+def test_a_record_of_another_network_is_not_continued(
+    script: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = script("training")
+    monkeypatch.setattr(training.subprocess, "run", lambda *_, **__: pytest.fail("trained again"))
+    path = tmp_path / "training.json"
+    done = {"backbone": "resnet50", "image_size": 224}
+    path.write_text(json.dumps({"runs": {"photos/0/ours": done}}))
+    options = SimpleNamespace(json=path, backbone="resnet50", image_size=224)
+    training.train_missing("photos/0/ours", options)
+    for other in ({"backbone": "mobilenet_v2"}, {"image_size": 96}):
+        ((name, value),) = other.items()
+        with pytest.raises(SystemExit, match=f"{name}={value}. Received: {done[name]}"):
+            training.train_missing("photos/0/ours", SimpleNamespace(**{**vars(options), **other}))
+
+
+def test_multiplications_of_each_kind_of_layer(script: Callable[[str], Any]) -> None:
+    import keras
+
+    layers = keras.layers
+    pixels = keras.Input((8, 8, 3))
+    x = layers.Conv2D(4, 3, strides=2, padding="same")(pixels)
+    x = layers.DepthwiseConv2D(5, padding="same")(x)
+    x = layers.BatchNormalization()(x)
+    x = layers.Conv2D(6, 3, groups=2, padding="same")(x)
+    x = layers.Dense(10)(layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(pixels, x)
+    count = script("gpu_training").count_macs
+    found = [count(layer) for layer in model.layers if hasattr(layer, "kernel")]
+    places = 4 * 4
+    assert found == [places * 9 * 3 * 4, places * 25 * 4, places * 9 * 2 * 6, 6 * 10]
+    assert sum(count(layer) for layer in model.layers) == sum(found)

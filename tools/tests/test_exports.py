@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tfxfer.run import RunDirectory
 from tfxfer_edge import comparison
 from tfxfer_edge.exports import export
 from tfxfer_edge.interpreter import TFLiteModel
-from tfxfer_edge.subject import Subject
+from tfxfer_edge.subject import Subject, open_subject
 
 pytest.importorskip(
     "tensorflow_lite_support", reason="tflite-support is not installed: tfxfer-edge[metadata]"
@@ -105,6 +106,64 @@ def test_a_gate_that_nothing_passes(
     assert candidate["reason"] == "loses 7.00 points [5.00, 9.00], more than 1"
     assert candidate["val_drop_points"] == {"value": 7.0, "low": 5.0, "high": 9.0}
     assert not (tmp_path / "edge").exists()
+
+
+@pytest.fixture
+def varied_run(run: RunDirectory, tmp_path: Path) -> RunDirectory:
+    """Returns a copy that says it was trained on 8 views of each image."""
+    shutil.copytree(run.path, tmp_path / "varied")
+    return edit_run(tmp_path / "varied", augment="light", views=8)
+
+
+def edit_run(
+    path: Path, *, augment: str, views: int, phase_views: int | None = None, flip: bool = True
+) -> RunDirectory:
+    """Changes what a run says of the views that it was trained on."""
+    document = json.loads((path / "run.json").read_text())
+    document["request"].update(augment=augment, flip=flip)
+    for item in document["plan"]:
+        item["views"] = views
+        item["phase"]["views"] = phase_views
+    (path / "run.json").write_text(json.dumps(document))
+    return RunDirectory.open(path)
+
+
+def test_a_loss_by_chance_is_told_with_the_one_that_decided(
+    varied_run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compare(*_: Any, views: int = 1, **__: Any) -> dict[str, float]:
+        value = 1.2 if views == 1 else 0.3
+        return {"value": value, "low": value - 2, "high": value + 2}
+
+    monkeypatch.setattr("tfxfer_edge.comparison.paired_difference", compare)
+    out = export(varied_run, tmp_path / "edge", recipes=("float32",)).path
+    (candidate,) = json.loads((out / "export.json").read_text())["candidates"]
+    assert candidate["passed"]
+    assert candidate["drop_points"] == 1.2
+    assert candidate["val_views"]["views"] == 4
+    assert candidate["val_views"]["drop_points"]["value"] == 0.3
+    # It is the same network: both answer alike on every view.
+    assert candidate["val_views"]["file"] == candidate["val_views"]["float"] > 0.5
+    assert "| 1.2; on 4 views 0.3 |" in (out / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("said", "varies"),
+    [
+        ({"augment": "light", "views": 8}, True),
+        ({"augment": "light", "views": 8, "flip": False}, True),
+        ({"augment": "light", "views": 8, "phase_views": 1}, False),
+        ({"augment": "light", "views": 1}, False),
+        ({"augment": "none", "views": 8}, False),
+    ],
+)
+def test_views_judge_only_what_was_trained_on_them(
+    run: RunDirectory, said: dict[str, Any], varies: bool, tmp_path: Path
+) -> None:
+    shutil.copytree(run.path, tmp_path / "copy")
+    subject = open_subject(edit_run(tmp_path / "copy", **said))
+    assert subject.varies is varies
+    assert subject.flip is said.get("flip", True)
 
 
 def test_a_folder_that_is_taken(exported: Path, run: RunDirectory, tmp_path: Path) -> None:
