@@ -95,8 +95,8 @@ class Subject:
         import keras
 
         import tfxfer
-        from tfxfer.frontier import CacheStore
-        from tfxfer.litert import KerasRunner, make_runner
+        from tfxfer.frontier import CacheStore, Conversion
+        from tfxfer.litert import KerasRunner
         from tfxfer.model import stage_tensor
         from tfxfer.plan import plan_fit
         from tfxfer.training import DEFAULT_VIEWS
@@ -123,14 +123,14 @@ class Subject:
         self.head, self.fine = plan.phases
         pixels = self.model.inputs[0]
         both = [stage_tensor(self.model, item.stage) for item in plan.phases]
-        prefix = keras.Model(pixels, both[1])
+        stages, conversion = [item.stage for item in plan.phases], Conversion()
         started = time.perf_counter()
-        self.whole = make_runner(keras.Model(pixels, both))
+        self.whole = conversion.open(self.model, stages, use_litert=True)
         once["convert the backbone to LiteRT"] = time.perf_counter() - started
         started = time.perf_counter()
-        self.litert = make_runner(prefix)
-        once["convert its frozen part"] = time.perf_counter() - started
-        self.keras_runner = KerasRunner(prefix)
+        self.litert = conversion.open(self.model, stages[1:], use_litert=True)
+        once["take its frozen part"] = time.perf_counter() - started
+        self.keras_runner = KerasRunner(keras.Model(pixels, both[1]))
         self.order = np.arange(images)
         self.pixels = self.data.train.read_views(self.order)[:, 0]
         self.pooled, self.stored = (x.astype(np.float16) for x in self.whole(self.pixels))
@@ -142,20 +142,22 @@ class Subject:
         head, fine = self.head.phase, self.fine.phase
         varied = self.views - 1
         views = range(1, self.views)
+        drawn = self.draw(self.fine).uses(range(head.epochs, head.epochs + fine.epochs))
+        missing = int(drawn[:, 1:].sum())  # the plain views are there already
         return [
             ("decode plain images", self.decode(range(1)), timed, train + val),
             (
                 f"decode and vary, {varied} views",
                 self.decode(views),
                 timed * varied,
-                train * varied,
+                missing,
             ),
             ("backbone in LiteRT", lambda: self.whole(self.pixels), timed, train + val),
             (
                 f"its frozen part, {varied} views",
                 lambda: self.litert(self.pixels),
                 timed,
-                train * varied,
+                missing,
             ),
             ("train the head", self.train(self.head, self.pooled), timed, train * head.epochs),
             ("validate the head", self.validate(self.head, self.pooled), timed, val * head.epochs),
@@ -180,6 +182,12 @@ class Subject:
                 0,
             ),
         ]
+
+    def draw(self, item: Any) -> Any:
+        """Returns which views of the training images a phase draws."""
+        from tfxfer.feed import EpochDraw
+
+        return EpochDraw(len(self.data.train), item.views, BATCH_IMAGES, 0)
 
     def decode(self, views: range) -> Callable[[], object]:
         """Returns what decodes the images once, in these views."""

@@ -99,6 +99,28 @@ def test_a_split_is_read_image_by_image_as_in_one_pass(images: Any) -> None:
     assert not np.array_equal(read, whole[indices, views[::-1]])
 
 
+def test_a_split_decodes_only_images_that_are_wanted(
+    images: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = SplitSource(images.train, augment="light")
+    everything = np.concatenate([x for _, _, x in source.iter_views(range(3))])
+    wanted = np.zeros((24, 3), bool)
+    wanted[[3, 20], [1, 2]] = True
+    ((indices, views, pixels),) = source.iter_views(range(3), wanted=wanted)
+    assert (indices.tolist(), views.tolist()) == ([3, 20], [0, 1, 2])
+    assert np.array_equal(pixels[[0, 1], [1, 2]], everything[[3, 20], [1, 2]])
+
+
+def test_epochs_use_the_views_that_they_draw() -> None:
+    draw = EpochDraw(50, 8, 4, seed=3)
+    used = draw.uses(range(5, 13))
+    drawn = {pair for n in range(5, 13) for pair in zip(*draw.epoch(n), strict=True)}
+    assert drawn == set(zip(*np.nonzero(used), strict=True))
+    # Each image draws eight times with replacement: a share of 1 - (7 / 8) ** 8.
+    assert used.mean() == pytest.approx(0.66, abs=0.05)
+    assert EpochDraw(4, 1, 4, seed=3).uses(range(1)).all()
+
+
 def test_a_dataset_is_read_pass_by_pass(arrays: Any) -> None:
     pixels, targets = arrays
     weights = np.arange(10, dtype=np.float32)

@@ -23,7 +23,7 @@ __all__ = ["Choice", "Speeds", "choose_schedule", "estimate_seconds", "macs_shar
 # forward passes of that part.
 _LITERT_GAIN = 2.0
 _STEP_PASSES = 2.2
-_START_SECONDS = 12.0  # conversion of the prefix, and one trace per phase
+_START_SECONDS = 6.0  # conversion of the prefix, and one trace per phase
 _HEAD_STEP_SECONDS = 0.004  # a batch through a cached head
 _SAFETY = 1.1  # a budget is kept by planning for a slower machine
 
@@ -155,13 +155,15 @@ def estimate_seconds(
     """
     each = speeds.forward_seconds / _LITERT_GAIN
     seconds = _START_SECONDS + val * (speeds.view_seconds + each)
-    counted = 0
-    for number, phase in enumerate(phases):
+    held = 0.0  # views of each image
+    for phase in phases:
         wanted = min(phase.views or views, views)
-        # One pass computes as far as the last frontier that is still to come.
-        depth = 1 - min(shares[_stage_of(later)] for later in phases[number:])
-        seconds += train * max(0, wanted - counted) * (speeds.view_seconds + depth * each)
-        counted = max(counted, wanted)
+        # Each epoch draws one with replacement, and only what is drawn is computed.
+        drawn = 1 - (1 - 1 / wanted) ** phase.epochs
+        missing = max(0.0, wanted - held) * drawn
+        depth = 1 - shares[_stage_of(phase)]
+        seconds += train * missing * (speeds.view_seconds + depth * each)
+        held += missing
     seconds += (train + val + 2 * test) * speeds.read_seconds
     for phase in phases:
         forward = speeds.forward_seconds * shares[_stage_of(phase)]

@@ -37,9 +37,14 @@ class PixelSource(Protocol):
         ...
 
     def iter_views(
-        self, views: Sequence[int]
+        self, views: Sequence[int], *, wanted: np.ndarray | None = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Yields (image indices (n,), view numbers (v,), pixels (n, v, size, size, 3))."""
+        """Yields (image indices (n,), view numbers (v,), pixels (n, v, size, size, 3)).
+
+        Args:
+            views: numbers.
+            wanted: bool (images, views); what is not wanted may be anything, or missing.
+        """
         ...
 
     def read(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
@@ -76,12 +81,18 @@ class SplitSource:
         return len(self.split)
 
     def iter_views(
-        self, views: Sequence[int]
+        self, views: Sequence[int], *, wanted: np.ndarray | None = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Yields every image once with these views, decoded once."""
+        """Yields every image of which a view is wanted once, decoded once."""
         numbers = np.asarray(views)
+        order = None if wanted is None else np.flatnonzero(wanted.any(1))
         for indices, pixels in self.split.iter_views(
-            batch_size=32, views=views, level=self.augment, flip=self.flip
+            batch_size=32,
+            views=views,
+            level=self.augment,
+            flip=self.flip,
+            order=order,
+            wanted=wanted,
         ):
             yield np.asarray(indices), numbers, pixels
 
@@ -157,9 +168,9 @@ class DatasetSource:
         return element[0], element[1], element[2] if len(element) == 3 else None
 
     def iter_views(
-        self, views: Sequence[int]
+        self, views: Sequence[int], *, wanted: np.ndarray | None = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Yields every batch of a pass for each view."""
+        """Yields every batch of a pass for each view, whatever is wanted of it."""
         for view in views:
             start = number = 0
             for number, element in enumerate(self._dataset, 1):
@@ -225,6 +236,13 @@ class EpochDraw:
 
             order = oversampled_order(self.oversampled, rng)[: self.images]
         return order, rng.integers(0, self.views, len(order))
+
+    def uses(self, epochs: Sequence[int]) -> np.ndarray:
+        """Returns which views these epochs draw: bool (images, views)."""
+        found = np.zeros((self.images, self.views), bool)
+        for number in epochs:
+            found[self.epoch(number)] = True
+        return found
 
     def digest(self, names: Sequence[str], epochs: int) -> str:
         """Returns the sha256 over the file and view lists of all batches of the first epochs."""

@@ -223,7 +223,7 @@ def fill_frontiers(
     stages: Sequence[str | None],
     store: CacheStore,
     *,
-    views: Mapping[str, range] | None = None,
+    wanted: Mapping[str, np.ndarray] | None = None,
     into: dict[str, dict[str | None, np.ndarray]] | None = None,
     dtype: str = "float16",
     use_litert: bool = True,
@@ -239,7 +239,7 @@ def fill_frontiers(
             each stage.
         stages: the boundaries; None caches the pixels themselves, as uint8.
         store: where the arrays go.
-        views: numbers of those that this pass computes, by source; all where it names none.
+        wanted: by source, bool (images, views), what this pass computes; all where it names none.
         into: arrays of an earlier pass, which this one completes.
         dtype: of the cached activations; float32 where they would overflow float16.
         use_litert: False computes them through Keras.
@@ -259,29 +259,34 @@ def fill_frontiers(
         name: dict.fromkeys(stages, room) if isinstance(room, int) else room
         for name, (_, room) in sources.items()
     }
-    numbered = {
-        name: range(max(rooms[name][stage] for stage in stages)) for name in sources
-    } | dict(views or {})
-    total = sum(len(source) * len(numbered[name]) for name, (source, _) in sources.items())
+    masks = {
+        name: np.ones((len(source), max(rooms[name][stage] for stage in stages)), bool)
+        for name, (source, _) in sources.items()
+    } | dict(wanted or {})
+    total = sum(int(masks[name].sum()) for name in sources)
     done = 0
     result = {} if into is None else into
     try:
         for name, (source, _) in sources.items():
             arrays = result.setdefault(name, {})
-            for indices, numbers, pixels in source.iter_views(numbered[name]):
-                where = np.ix_(indices, numbers)
+            numbers = np.flatnonzero(masks[name].any(0))
+            asked = source.iter_views(numbers.tolist(), wanted=masks[name][:, numbers])
+            for indices, views, pixels in asked:
+                rows, columns = np.nonzero(masks[name][np.ix_(indices, views)])
+                where, flat = (indices[rows], views[columns]), pixels[rows, columns]
+                if not len(flat):
+                    continue
 
                 def keep(stage: str | None, values: np.ndarray, dtype: Any) -> None:
                     leading = (len(source), rooms[name][stage])  # noqa: B023  called at once
                     _store(arrays, stage, where, values, leading, store, dtype)  # noqa: B023
 
                 if None in stages:
-                    keep(None, pixels, pixels.dtype)
+                    keep(None, flat, flat.dtype)
                 if runner is not None:
-                    flat = pixels.reshape(-1, *pixels.shape[2:])
                     for stage, values in zip(cuts, runner(flat), strict=True):
-                        keep(stage, values.reshape(*pixels.shape[:2], *values.shape[1:]), dtype)
-                done += pixels.shape[0] * pixels.shape[1]
+                        keep(stage, values, dtype)
+                done += len(flat)
                 if progress is not None:
                     progress("caching activations", done, total)
     finally:
@@ -305,7 +310,7 @@ def _store(
             "Are the weights whole?"
         )
     if stage not in arrays:
-        arrays[stage] = store.allocate((*leading, *values.shape[2:]), dtype)
+        arrays[stage] = store.allocate((*leading, *values.shape[1:]), dtype)
     if arrays[stage].dtype == np.float16 and np.abs(values).max() > _FLOAT16_SAFE:
         wide = store.allocate(arrays[stage].shape, np.float32)
         # Where nothing has been stored yet, the bytes may read as a signalling NaN.

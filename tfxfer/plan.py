@@ -10,7 +10,7 @@ from tfxfer.frontier import CacheStore, cache_bytes
 from tfxfer.model import count_parameters, get_info, set_trainable
 from tfxfer.schedule import Phase, resolve_schedule
 
-__all__ = ["Fill", "FitPlan", "PhasePlan", "plan_fit"]
+__all__ = ["FitPlan", "PhasePlan", "plan_fit"]
 
 
 @dataclass(frozen=True)
@@ -36,19 +36,6 @@ class PhasePlan:
     def stage(self) -> str | None:
         """Returns the frontier: a stage's name, or None where nothing is frozen."""
         return None if self.phase.stage is None else str(self.phase.stage)
-
-
-@dataclass(frozen=True)
-class Fill:
-    """One pass over the images.
-
-    Args:
-        stages: where activations are stored; empty where nothing has to be computed.
-        views: numbers of the views it computes.
-    """
-
-    stages: tuple[str | None, ...]
-    views: range
 
 
 @dataclass(frozen=True)
@@ -82,28 +69,22 @@ class FitPlan:
                 found[item.stage] = max(item.views, found.get(item.stage, 0))
         return found
 
-    def fills(self) -> list[Fill]:
-        """Returns, for each phase, the pass over the images that comes before it.
+    def fill_stages(self, number: int) -> tuple[str | None, ...]:
+        """Returns where a pass over the images before a phase stores activations.
 
-        A phase that needs few views does not wait for those of a later one: the head is trained
-        on plain images while the others have not been computed.
+        At the phase's own frontier, and at those of later phases: they lie on the way.
+
+        Args:
+            number: of the phase, which is cached.
         """
-        held: dict[str | None, int] = {}
-        result = []
-        for number, item in enumerate(self.phases):
-            if item.refill:
-                held = {}
-            views = range(held.get(item.stage, 0), item.views if item.cached else 0)
-            stages: list[str | None] = [item.stage] if views else []
-            for later in self.phases[number + 1 :]:
-                if later.refill or not views:
-                    break
-                joins = held.get(later.stage, 0) == views.start and later.views >= item.views
-                if later.cached and joins and later.stage not in stages:
-                    stages.append(later.stage)
-            held.update(dict.fromkeys(stages, views.stop))
-            result.append(Fill(tuple(stages), views))
-        return result
+        item, room = self.phases[number], self.views_of()
+        found = [item.stage]
+        for later in self.phases[number + 1 :]:
+            if later.refill:
+                break
+            if later.cached and room[later.stage] >= item.views and later.stage not in found:
+                found.append(later.stage)
+        return tuple(found)
 
 
 def plan_fit(

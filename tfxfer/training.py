@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfxfer.activations import Activations, Reader
 from tfxfer.device import Device, training_precision
 from tfxfer.errors import DataError, ModelError, UsageError
 from tfxfer.feed import DatasetSource, EpochDraw, PixelSource, SplitSource, make_batches
-from tfxfer.frontier import CacheStore, Conversion, fill_frontiers, make_suffix
+from tfxfer.frontier import CacheStore, make_suffix
 from tfxfer.model import fresh_statistics, get_info, set_trainable
 from tfxfer.optimizers import make_optimizer, stage_rates
-from tfxfer.plan import Fill, FitPlan, PhasePlan, plan_fit
+from tfxfer.plan import FitPlan, PhasePlan, plan_fit
 from tfxfer.progress import Progress
 from tfxfer.schedule import Phase, two_phase
 
@@ -94,7 +95,7 @@ class FitState:
         )
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Job:
     """Everything the phases of one `fit` share."""
 
@@ -102,17 +103,16 @@ class _Job:
     train: PixelSource
     val: PixelSource
     plan: FitPlan
-    store: CacheStore
+    activations: Activations
     batch_size: int
     seed: int
     oversampled: np.ndarray | None
-    cache_dtype: str
-    use_litert: bool
     device: Device
     verbose: Any
-    progress: Progress | None
-    arrays: dict[str, dict[str | None, np.ndarray]] = field(default_factory=dict)
-    conversion: Conversion = field(default_factory=Conversion)
+
+    def draw(self, item: PhasePlan) -> EpochDraw:
+        """Returns which training images a phase sees when."""
+        return EpochDraw(len(self.train), item.views, self.batch_size, self.seed, self.oversampled)
 
 
 def fit(
@@ -210,10 +210,11 @@ def fit(
         pixel_itemsize=1 if train.can_seek else 4,
     )
     _check_readable(plan, train, val)
-    job = _Job(
-        model, train, val, plan, store, batch_size, seed, oversampled, cache_dtype,
-        use_litert, device, verbose, progress,
+    activations = Activations(
+        model, plan, train, val,
+        store=store, dtype=cache_dtype, use_litert=use_litert, progress=progress,
     )  # fmt: skip
+    job = _Job(model, train, val, plan, activations, batch_size, seed, oversampled, device, verbose)
     state = FitState() if state is None else state
     best = BestWeights(model, info.head.monitor, len(val))
     if state.best is not None and state.best_epoch is not None and state.best_phase is not None:
@@ -249,7 +250,7 @@ def fit(
         bridge.end_training()
     finally:
         best.restore()
-        job.arrays.clear()
+        activations.clear()
         if own_store:
             store.close()
     for record in records:
@@ -365,7 +366,10 @@ def _run_phase(
     model = job.model
     stage = item.stage
     set_trainable(model, stage, batch_norm=phase.batch_norm)
-    _fill(job, number)
+    if item.cached:
+        job.activations.complete(
+            number, job.draw(item), range(first_epoch, first_epoch + phase.epochs)
+        )
     suffix = make_suffix(model, stage) if item.cached else model
     train, val = _batches(job, item, stage, first_epoch)
     optimizer = make_optimizer(
@@ -436,59 +440,20 @@ def _build_metrics(model: Any, targets: np.ndarray) -> None:
     model.reset_metrics()
 
 
-def _fill(job: _Job, number: int) -> None:
-    item, fill = job.plan.phases[number], job.plan.fills()[number]
-    if not item.cached:
-        return
-    starts = bool(fill.stages) and not fill.views.start
-    if not starts and item.stage not in job.arrays.get("train", {}):
-        # A resumed training starts behind the passes that would have computed them.
-        fill = Fill(fill.stages or (item.stage,), range(item.views))
-    if not fill.stages:
-        return
-    if item.refill:
-        job.arrays.clear()
-        job.store.close()
-        job.conversion = Conversion()
-    sources: dict[str, Any] = {"train": (job.train, job.plan.views_of())}
-    if not fill.views.start:
-        sources["val"] = (job.val, 1)
-    fill_frontiers(
-        job.model,
-        sources,
-        fill.stages,
-        job.store,
-        views={"train": fill.views},
-        into=job.arrays,
-        dtype=job.cache_dtype,
-        use_litert=job.use_litert,
-        conversion=job.conversion,
-        progress=job.progress,
-    )
-
-
 def _batches(job: _Job, item: PhasePlan, stage: str | None, first_epoch: int) -> tuple[Any, Any]:
-    draw = EpochDraw(len(job.train), item.views, job.batch_size, job.seed, job.oversampled)
     plain = EpochDraw(len(job.val), 1, job.batch_size, job.seed, shuffle=False)
-    readers = []
-    for name, source in (("train", job.train), ("val", job.val)):
-        readers.append(_cached_reader(job.arrays[name][stage]) if item.cached else source.read)
+    readers: tuple[Reader, Reader] = job.train.read, job.val.read
+    if item.cached:
+        readers = job.activations.readers(stage)
     train = make_batches(
         readers[0],
-        draw,
+        job.draw(item),
         job.train.targets,
         sample_weights=job.train.sample_weights,
         first_epoch=first_epoch,
     )
     val = make_batches(readers[1], plain, job.val.targets, sample_weights=job.val.sample_weights)
     return train, val
-
-
-def _cached_reader(array: np.ndarray) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    def read(indices: np.ndarray, views: np.ndarray) -> np.ndarray:
-        return array[indices, views].astype(np.float32)
-
-    return read
 
 
 def _reseed_dropout(model: Any, seed: int, phase: int) -> None:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tfxfer.data import ImageSplit, images, load_images
+from tfxfer.data.augment import make_views
 from tfxfer.data.decode import open_image, resize_image
 from tfxfer.errors import ImageError, UsageError
 from tfxfer.preprocessing import Resize
@@ -68,6 +69,28 @@ def test_each_image_is_decoded_once_for_all_views(
     for _ in split.iter_views(views=(0, 1, 2, 3), level="light"):
         pass
     assert len(opened) == len(set(opened)) == len(split)
+
+
+def test_what_is_not_wanted_of_an_image_is_not_made(
+    split: ImageSplit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def count(*args: Any, views: Any, **options: Any) -> Any:
+        made.append(list(views))
+        return make_views(*args, views=views, **options)
+
+    monkeypatch.setattr(images, "make_views", count)
+    wanted = np.random.default_rng(0).random((len(split), 3)) < 0.5
+    order = np.arange(len(split))[::-1]
+    views, everything = (0, 2, 5), split.read_views(order, views=(0, 2, 5), level="light")
+    made.clear()
+    batches = split.iter_views(views=views, level="light", order=order, wanted=wanted, workers=1)
+    pixels = np.concatenate([p for _, p in batches])
+    assert np.array_equal(pixels[wanted[order]], everything[wanted[order]])
+    assert made == [
+        [v for v, is_wanted in zip(views, wanted[i], strict=True) if is_wanted] for i in order
+    ]
 
 
 def test_few_batches_are_in_memory(split: ImageSplit, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,6 +90,7 @@ class ImageSplit:
         level: str = "none",
         flip: bool = True,
         order: Sequence[int] | np.ndarray | None = None,
+        wanted: np.ndarray | None = None,
         workers: int | None = None,
     ) -> Iterator[_Batch]:
         """Yields batches of indices and views, decoding ahead while the consumer works.
@@ -103,11 +104,14 @@ class ImageSplit:
             level: how far views other than 0 may go: `none`, `light` or `strong`.
             flip: whether they may be mirrored.
             order: indices to read, in this order; all by default.
+            wanted: bool (images of this part, views): the others hold arbitrary pixels; all by
+                default.
             workers: threads; one per core by default.
 
         Shapes: yields int64 (n,) and uint8 (n, views, image_size, image_size, 3).
         """
         check_level(level)
+        numbers = np.asarray(views, np.int64)
         everything = np.arange(len(self)) if order is None else np.asarray(order, np.int64)
         chunks = iter(
             [everything[i : i + batch_size] for i in range(0, len(everything), batch_size)]
@@ -120,8 +124,9 @@ class ImageSplit:
             if chunk is not None:
                 out = self._allocate(len(chunk), views)
                 jobs = [
-                    pool.submit(self._fill, out[row], int(index), views, level, flip)
+                    pool.submit(self._fill, out[row], int(index), numbers, chosen, level, flip)
                     for row, index in enumerate(chunk)
+                    for chosen in (slice(None) if wanted is None else wanted[index],)
                 ]
                 waiting.append((chunk, out, jobs))
 
@@ -215,17 +220,23 @@ class ImageSplit:
         return np.empty((count, len(views), self.image_size, self.image_size, 3), np.uint8)
 
     def _fill(
-        self, out: np.ndarray, index: int, views: Sequence[int], level: str, flip: bool
+        self,
+        out: np.ndarray,
+        index: int,
+        views: np.ndarray,
+        chosen: np.ndarray | slice,
+        level: str,
+        flip: bool,
     ) -> None:
         # A resize without antialiasing depends on pixels that a reduced JPEG no longer has.
         needed = self.image_size if self.resize.antialias else None
         image = open_image(self.root / self.paths[index], min_side_px=needed)
-        out[:] = make_views(
+        out[chosen] = make_views(
             image,
             size_px=self.image_size,
             resize=self.resize,
             level=level,
-            views=views,
+            views=views[chosen].tolist(),
             seed=self.seed,
             index=index,
             flip=flip,
