@@ -8,6 +8,7 @@ import pytest
 
 from tfxfer import Phase
 from tfxfer.activations import Activations
+from tfxfer.errors import TfxferError
 from tfxfer.feed import DatasetSource, EpochDraw, PixelSource, SplitSource
 from tfxfer.frontier import CacheStore
 from tfxfer.plan import plan_fit
@@ -37,8 +38,8 @@ class Passes:
         self.activations = Activations(
             model,
             self.plan,
-            train,
-            val,
+            train=train,
+            val=val,
             store=store,
             dtype="float32",
             use_litert=False,
@@ -49,7 +50,7 @@ class Passes:
         return EpochDraw(self.images, self.plan.phases[number].views, 8, seed=0)
 
     def complete(self, number: int, epochs: range) -> None:
-        self.activations.complete(number, self.draw(number), epochs)
+        self.activations.complete_phase(number, draw=self.draw(number), epochs=epochs)
 
 
 @pytest.fixture
@@ -98,6 +99,7 @@ def test_what_is_read_is_what_pixels_give(model: Any, images: Any, passes: Passe
     pixels = SplitSource(images.val).read(first, plain)
     found = val(first, plain)
     np.testing.assert_allclose(found, prefix(pixels, training=False), atol=1e-4)
+    assert np.abs(found[::-1] - prefix(pixels, training=False)).max() > 1e-2
 
 
 def test_what_nobody_computed_is_not_read(passes: Passes) -> None:
@@ -106,7 +108,7 @@ def test_what_nobody_computed_is_not_read(passes: Passes) -> None:
     train, _ = passes.activations.readers("block_2")
     indices, views = np.nonzero(~passes.draw(1).uses(range(3, 5)))
     unused = indices[views > 0][:1], views[views > 0][:1]
-    with pytest.raises(RuntimeError, match="views that nothing computed"):
+    with pytest.raises(TfxferError, match=r"at 'block_2': expected .* image=\d+, view=[123]"):
         train(*unused)
 
 

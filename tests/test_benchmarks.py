@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,8 +21,10 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
     """Returns a function that imports a script by its name."""
     monkeypatch.syspath_prepend(FOLDER)
-    before = set(sys.modules)
+    before, environment = set(sys.modules), dict(os.environ)
     yield importlib.import_module
+    os.environ.clear()  # scripts choose a backend and a device
+    os.environ.update(environment)
     for name in set(sys.modules) - before:
         if (FOLDER / f"{name}.py").exists():
             del sys.modules[name]

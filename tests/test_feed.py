@@ -99,9 +99,7 @@ def test_a_split_is_read_image_by_image_as_in_one_pass(images: Any) -> None:
     assert not np.array_equal(read, whole[indices, views[::-1]])
 
 
-def test_a_split_decodes_only_images_that_are_wanted(
-    images: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_split_decodes_only_images_that_are_wanted(images: Any) -> None:
     source = SplitSource(images.train, augment="light")
     everything = np.concatenate([x for _, _, x in source.iter_views(range(3))])
     wanted = np.zeros((24, 3), bool)
@@ -119,6 +117,11 @@ def test_epochs_use_the_views_that_they_draw() -> None:
     # Each image draws eight times with replacement: a share of 1 - (7 / 8) ** 8.
     assert used.mean() == pytest.approx(0.66, abs=0.05)
     assert EpochDraw(4, 1, 4, seed=3).uses(range(1)).all()
+    # Two classes of 45 and 5: drawn as often as each other, so that most images of one are not.
+    targets = np.eye(2)[np.repeat([0, 1], [45, 5])]
+    balanced = EpochDraw(50, 1, 4, seed=3, oversampled=targets).uses(range(1))
+    assert balanced[45:].all()
+    assert balanced[:45].mean() < 0.7
 
 
 def test_a_dataset_is_read_pass_by_pass(arrays: Any) -> None:

@@ -69,14 +69,34 @@ def test_a_later_pass_takes_what_an_earlier_one_converted(
         for stage, values in later.items():
             np.testing.assert_array_equal(values, first[stage])
     assert conversions == [2]
-    fill("block_3")
+    before = fill("block_3")["block_3"][:, 0]
     assert conversions == [2, 1]
     # What has been trained since is noticed: the file is no longer the model's.
     kernel = model.get_layer("block_1_conv").kernel
     kernel.assign(2 * np.asarray(kernel))
     late = fill("block_3")["block_3"][:, 0]
     ((_, _, pixels),) = source.iter_views([0])
-    np.testing.assert_allclose(late, expected_at(model, "block_3", pixels[:, 0]), rtol=2e-3)
+    expected = expected_at(model, "block_3", pixels[:, 0])
+    np.testing.assert_allclose(late, expected, rtol=2e-3)
+    assert np.abs(before - expected).max() > 1e-2 * np.abs(expected).max()
+
+
+def test_what_litert_cannot_take_is_tried_once(
+    make_tiny: Callable[..., Any],
+    conversions: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("tfxfer.litert._agrees", lambda pool, model: False)
+    model, conversion = make_tiny(), Conversion()
+    for stage in ("block_3", "block_1"):
+        source = {"x": (Pixels(10, 200), 1)}
+        found = fill_frontiers(model, source, [stage], CacheStore(), conversion=conversion)["x"]
+        ((_, _, pixels),) = Pixels(10, 200).iter_views([0])
+        expected = expected_at(model, stage, pixels[:, 0])
+        np.testing.assert_allclose(found[stage][:, 0], expected, rtol=2e-3)
+    assert conversions == [1]
+    assert len(caplog.records) == 1
 
 
 def test_a_second_pass_completes_the_first(make_tiny: Callable[..., Any], images: Any) -> None:

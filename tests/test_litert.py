@@ -11,8 +11,8 @@ from tfxfer import ModelError, litert
 from tfxfer.litert import (
     InterpreterPool,
     KerasRunner,
-    chunk_images,
     convert_float,
+    count_chunk_images,
     keep_outputs,
     make_runner,
 )
@@ -74,6 +74,44 @@ def test_some_outputs_are_kept_in_another_order(prefix: Any, pool: Any) -> None:
     assert not np.array_equal(found[1], whole[positions[0]])
 
 
+def test_a_loop_is_kept_with_its_body() -> None:
+    import keras
+    import tensorflow as tf
+
+    class Grow(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            steps = tf.cast(tf.reduce_sum(x), tf.int32)
+            return tf.while_loop(lambda n, _: n < steps, lambda n, y: (n + 1, y + x), (0, x))[1]
+
+        def compute_output_shape(self, shape: Any) -> Any:
+            return shape
+
+    inputs = keras.Input((2,))
+    grown = Grow()(inputs)
+    model = keras.Model(inputs, [grown, keras.layers.Rescaling(10.0)(grown)])
+    content = convert_float(model, batch_size=1)
+    pool = InterpreterPool(keep_outputs(content, [0]), batch_size=1, workers=1)
+    (found,) = pool(np.array([[1.0, 2.0]], np.float32))
+    pool.close()
+    assert found.tolist() == [[4.0, 8.0]]
+
+
+def test_keras_meets_batches_of_one_size(prefix: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = KerasRunner(prefix)(PIXELS)
+    runner, shapes = KerasRunner(prefix, batch_size=4), set()
+
+    def predict(inputs: np.ndarray, *, batch_size: int, verbose: int) -> Any:
+        shapes.update(
+            {len(inputs[at : at + batch_size]) for at in range(0, len(inputs), batch_size)}
+        )
+        return prefix(inputs, training=False)
+
+    monkeypatch.setattr(prefix, "predict", predict)
+    for count in (1, 4, 6, 11):
+        assert differ(runner(PIXELS[:count]), [x[:count] for x in expected]) < 1e-4
+    assert shapes == {4}
+
+
 def test_what_comes_after_the_kept_outputs_is_not_computed(prefix: Any, pool: Any) -> None:
     def count(content: bytes) -> int:
         from ai_edge_litert.interpreter import Interpreter
@@ -110,7 +148,7 @@ def test_weights_that_keras_does_not_know_are_converted() -> None:
 
 @pytest.mark.parametrize(("size", "images"), [(32, 8), (96, 8), (160, 4), (224, 2), (384, 1)])
 def test_fewer_large_images_a_call(size: int, images: int) -> None:
-    assert chunk_images((size, size, 3)) == images
+    assert count_chunk_images((size, size, 3)) == images
 
 
 def test_a_conversion_is_compared_before_it_is_used(prefix: Any, pool: Any) -> None:

@@ -24,7 +24,7 @@ def plan(model: Any, *stages: str | float | None, **options: Any) -> FitPlan:
 def stages_of(found: Any) -> list[list[str | None]]:
     """Returns where a pass before each phase stores activations; none before an uncached one."""
     numbers = range(len(found.phases))
-    return [[*found.fill_stages(n)] if found.phases[n].cached else [] for n in numbers]
+    return [[*found.stages_to_fill(n)] if found.phases[n].cached else [] for n in numbers]
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tfxfer.errors import TfxferError
 from tfxfer.feed import EpochDraw, PixelSource
 from tfxfer.frontier import CacheStore, Conversion, fill_frontiers
 from tfxfer.plan import FitPlan
@@ -24,7 +25,8 @@ class Activations:
     Args:
         model: from `build_model`.
         plan: of the training.
-        train: images, of which every view that a phase draws is computed, and no other.
+        train: images, of which the views that a phase draws are computed; all of its views of a
+            `tf.data.Dataset`.
         val: images, of which the plain view is.
         store: where they go.
         dtype: `float16` or `float32`.
@@ -36,9 +38,9 @@ class Activations:
         self,
         model: Any,
         plan: FitPlan,
+        *,
         train: PixelSource,
         val: PixelSource,
-        *,
         store: CacheStore,
         dtype: str,
         use_litert: bool,
@@ -55,7 +57,7 @@ class Activations:
         self._held: dict[str | None, np.ndarray] = {}  # bool (images, views)
         self._conversion = Conversion()
 
-    def complete(self, number: int, draw: EpochDraw, epochs: Sequence[int]) -> None:
+    def complete_phase(self, number: int, *, draw: EpochDraw, epochs: Sequence[int]) -> None:
         """Computes what a phase will draw and no earlier pass has computed.
 
         Args:
@@ -67,7 +69,7 @@ class Activations:
         if item.refill:
             self.clear()
             self._store.close()
-        stages = self._plan.fill_stages(number)
+        stages = self._plan.stages_to_fill(number)
         for stage in stages:
             self._held.setdefault(stage, np.zeros((len(self._train), rooms[stage]), bool))
         missing = ~self._held[item.stage][:, : item.views]
@@ -96,20 +98,20 @@ class Activations:
     def readers(self, stage: str | None) -> tuple[Reader, Reader]:
         """Returns what fetches batches at a stage: of the training, and of the validation images.
 
-        Raises:
-            RuntimeError: a reader is asked for what has not been computed.
+        Calling the first with a view that no pass has computed raises a `TfxferError`: what lies
+        there is not even a number.
         """
-        plain = np.ones((len(self._val), 1), bool)
-        return (
-            _make_reader(self._arrays["train"][stage], self._held[stage]),
-            _make_reader(self._arrays["val"][stage], plain),
-        )
+        train, val = (self._arrays[name][stage] for name in ("train", "val"))
+        held = self._held[stage]
 
+        def read(indices: np.ndarray, views: np.ndarray) -> np.ndarray:
+            absent = np.flatnonzero(~held[indices, views])
+            if len(absent):
+                first = absent[0]
+                raise TfxferError(
+                    f"cache of activations at {stage!r}: expected views that a pass has computed. "
+                    f"Received: image={indices[first]}, view={views[first]}. Please report this."
+                )
+            return train[indices, views].astype(np.float32)
 
-def _make_reader(array: np.ndarray, held: np.ndarray) -> Reader:
-    def read(indices: np.ndarray, views: np.ndarray) -> np.ndarray:
-        if not held[indices, views].all():
-            raise RuntimeError("cache of activations: a batch asks for views that nothing computed")
-        return array[indices, views].astype(np.float32)
-
-    return read
+        return read, lambda indices, views: val[indices, views].astype(np.float32)

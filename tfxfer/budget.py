@@ -18,7 +18,7 @@ from tfxfer.schedule import Phase, two_phase
 
 __all__ = ["Choice", "Speeds", "choose_schedule", "estimate_seconds", "macs_share", "probe_speeds"]
 
-# Measured with EfficientNet-Lite0 at 224 px on 2 busy cores: a forward pass through Keras takes
+# Measured with EfficientNet-Lite0 at 224 px on 2 cores: a forward pass through Keras takes at least
 # this many times what LiteRT takes, and a training step of the part after the frontier this many
 # forward passes of that part.
 _LITERT_GAIN = 2.0
@@ -28,8 +28,8 @@ _HEAD_STEP_SECONDS = 0.004  # a batch through a cached head
 _SAFETY = 1.1  # a budget is kept by planning for a slower machine
 
 # Views, frontier, epochs of the head and of the rest. More of each comes first. The fourth line is
-# the default. On flowers5 it gave -0.5, 0.3 and 0.9 points more than 4 views and 12 epochs, which
-# take as long. The other lines are in between by judgement, not by measurement.
+# the default. On flowers5 it gave -0.5, 0.3 and 0.9 points more than 4 views and 12 epochs. The
+# other lines are in between by judgement, not by measurement.
 _LADDER: tuple[tuple[int, float | None, int, int], ...] = (
     (8, 0.5, 30, 20),
     (8, 0.6, 30, 16),
@@ -66,7 +66,7 @@ class Choice:
 
     Args:
         schedule: phases.
-        views: cached versions of each image.
+        views: versions of each image that epochs draw among.
         seconds: what it is expected to take, evaluation included.
         fits: False where not even the shortest training fits.
     """
@@ -147,7 +147,7 @@ def estimate_seconds(
         speeds: of this machine.
         shares: from `macs_share`.
         phases: resolved.
-        views: cached versions of each training image.
+        views: versions of each training image that epochs draw among.
         train: images.
         val: images.
         test: images.
@@ -155,16 +155,19 @@ def estimate_seconds(
     """
     each = speeds.forward_seconds / _LITERT_GAIN
     seconds = _START_SECONDS + val * (speeds.view_seconds + each)
-    held = 0.0  # views of each image
+    held, lowest = 0.0, 0.0  # views of each image; the largest share that has been trained
     for phase in phases:
-        wanted = min(phase.views or views, views)
+        wanted, share = min(phase.views or views, views), shares[_stage_of(phase)]
+        if share < lowest:
+            held = 0.0  # what lies before this frontier has been trained
+        lowest = max(lowest, share)
         # Each epoch draws one with replacement, and only what is drawn is computed.
         drawn = 1 - (1 - 1 / wanted) ** phase.epochs
         missing = max(0.0, wanted - held) * drawn
-        depth = 1 - shares[_stage_of(phase)]
-        seconds += train * missing * (speeds.view_seconds + depth * each)
+        made = missing * (speeds.view_seconds + (1 - share) * each)
+        seconds += train * (made + min(1.0, missing) * speeds.read_seconds)
         held += missing
-    seconds += (train + val + 2 * test) * speeds.read_seconds
+    seconds += (val + 2 * test) * speeds.read_seconds
     for phase in phases:
         forward = speeds.forward_seconds * shares[_stage_of(phase)]
         steps = math.ceil(train / batch_size)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -190,15 +190,17 @@ class Conversion:
     Args:
         stages: whose ends are the outputs.
         content: the flatbuffer; empty where nothing has been converted.
+        refused: whether LiteRT could not take the network, so that nobody tries again.
     """
 
     stages: tuple[str, ...] = ()
     content: bytes = b""
+    refused: bool = False
 
-    def open(
+    def open_runner(
         self, model: Any, stages: Sequence[str], *, use_litert: bool
     ) -> InterpreterPool | KerasRunner:
-        """Returns what runs a model up to some stages, and keeps what it had to convert.
+        """Returns what runs a model up to some stages, and remembers what it had to convert.
 
         Args:
             model: whose layers up to the last stage are as they were when it was converted.
@@ -208,13 +210,18 @@ class Conversion:
         import keras
 
         prefix = keras.Model(model.inputs[0], [stage_tensor(model, stage) for stage in stages])
-        if not use_litert or not {*stages} <= {*self.stages}:
-            runner = make_runner(prefix, use_litert=use_litert)
-            if isinstance(runner, InterpreterPool):
-                self.stages, self.content = tuple(stages), runner.content
-            return runner
-        positions = [self.stages.index(stage) for stage in stages]
-        return make_runner(prefix, content=keep_outputs(self.content, positions))
+        if self.refused or not use_litert:
+            return make_runner(prefix, use_litert=False)
+        content = None
+        if {*stages} <= {*self.stages}:
+            positions = [self.stages.index(stage) for stage in stages]
+            content = keep_outputs(self.content, positions)
+        runner = make_runner(prefix, content=content)
+        if not isinstance(runner, InterpreterPool):
+            self.refused = True
+        elif content is None:
+            self.stages, self.content = tuple(stages), runner.content
+        return runner
 
 
 def fill_frontiers(
@@ -243,7 +250,8 @@ def fill_frontiers(
         into: arrays of an earlier pass, which this one completes.
         dtype: of the cached activations; float32 where they would overflow float16.
         use_litert: False computes them through Keras.
-        conversion: of an earlier pass, after which no layer up to the last stage was trained.
+        conversion: of an earlier pass, after which no layer up to the last stage was trained; it
+            remembers what this one converts.
         progress: told of images done.
 
     Shapes: for each source and stage (images, views, …).
@@ -254,7 +262,7 @@ def fill_frontiers(
     cuts = [stage for stage in stages if stage is not None]
     runner = None
     if cuts:
-        runner = (conversion or Conversion()).open(model, cuts, use_litert=use_litert)
+        runner = (conversion or Conversion()).open_runner(model, cuts, use_litert=use_litert)
     rooms = {
         name: dict.fromkeys(stages, room) if isinstance(room, int) else room
         for name, (_, room) in sources.items()
@@ -264,35 +272,51 @@ def fill_frontiers(
         for name, (source, _) in sources.items()
     } | dict(wanted or {})
     total = sum(int(masks[name].sum()) for name in sources)
-    done = 0
+    done, block = 0, 1 if runner is None else runner.batch_size
     result = {} if into is None else into
     try:
         for name, (source, _) in sources.items():
             arrays = result.setdefault(name, {})
-            numbers = np.flatnonzero(masks[name].any(0))
-            asked = source.iter_views(numbers.tolist(), wanted=masks[name][:, numbers])
-            for indices, views, pixels in asked:
-                rows, columns = np.nonzero(masks[name][np.ix_(indices, views)])
-                where, flat = (indices[rows], views[columns]), pixels[rows, columns]
-                if not len(flat):
-                    continue
+            for where, pixels in _iter_wanted(source, masks[name], block):
 
                 def keep(stage: str | None, values: np.ndarray, dtype: Any) -> None:
                     leading = (len(source), rooms[name][stage])  # noqa: B023  called at once
                     _store(arrays, stage, where, values, leading, store, dtype)  # noqa: B023
 
                 if None in stages:
-                    keep(None, flat, flat.dtype)
+                    keep(None, pixels, pixels.dtype)
                 if runner is not None:
-                    for stage, values in zip(cuts, runner(flat), strict=True):
+                    for stage, values in zip(cuts, runner(pixels), strict=True):
                         keep(stage, values, dtype)
-                done += len(flat)
+                done += len(pixels)
                 if progress is not None:
                     progress("caching activations", done, total)
     finally:
         if runner is not None:
             runner.close()
     return result
+
+
+def _iter_wanted(
+    source: PixelSource, wanted: np.ndarray, block: int
+) -> Iterator[tuple[tuple[np.ndarray, np.ndarray], np.ndarray]]:
+    """Yields image indices and view numbers (n,), and their pixels (n, …).
+
+    n is a multiple of `block` but for the last: what compiles for each shape meets few of them.
+    """
+    numbers = np.flatnonzero(wanted.any(0))
+    rest: tuple[np.ndarray, ...] = ()
+    for indices, views, pixels in source.iter_views(numbers.tolist(), wanted=wanted[:, numbers]):
+        rows, columns = np.nonzero(wanted[np.ix_(indices, views)])
+        found: tuple[np.ndarray, ...] = indices[rows], views[columns], pixels[rows, columns]
+        if rest:
+            found = tuple(np.concatenate(pair) for pair in zip(rest, found, strict=True))
+        full = len(found[0]) // block * block
+        if full:
+            yield (found[0][:full], found[1][:full]), found[2][:full]
+        rest = tuple(part[full:] for part in found)
+    if rest and len(rest[0]):
+        yield (rest[0], rest[1]), rest[2]
 
 
 def _store(

@@ -26,8 +26,8 @@ __all__ = [
     "InterpreterPool",
     "KerasRunner",
     "Runner",
-    "chunk_images",
     "convert_float",
+    "count_chunk_images",
     "keep_outputs",
     "make_runner",
 ]
@@ -44,7 +44,7 @@ _TOLERANCE = 1e-3  # of the output's own scale; a good conversion differs by abo
 _log = logging.getLogger(__name__)
 
 
-def chunk_images(image_shape: Sequence[int]) -> int:
+def count_chunk_images(image_shape: Sequence[int]) -> int:
     """Returns how many images of this shape one interpreter call takes."""
     fitting = round(_CHUNK_NUMBERS / math.prod(image_shape))
     return max(1, min(_MOST_CHUNK_IMAGES, fitting))
@@ -97,14 +97,14 @@ def keep_outputs(content: bytes, positions: Sequence[int]) -> bytes:
     """Returns a flatbuffer that computes some of another one's outputs and nothing else.
 
     Args:
-        content: with one subgraph.
+        content: a file whose weights are inside.
         positions: of the outputs, which come in this order.
     """
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromPackedBuf(content, 0)
-    (graph,) = model.subgraphs
+    graph = model.subgraphs[0]  # the others are the bodies of its loops and branches
     graph.outputs = [graph.outputs[position] for position in positions]
     needed, operators = set(graph.outputs), []
     for operator in reversed(graph.operators):
@@ -113,6 +113,7 @@ def keep_outputs(content: bytes, positions: Sequence[int]) -> bytes:
             operators.append(operator)
     graph.operators = operators[::-1]
     model.signatureDefs = []  # they name the outputs of before
+    # Weights end up aligned to 4 bytes, not to the 16 of the schema: enough for float32.
     builder = flatbuffers.Builder(len(content))
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
@@ -182,11 +183,15 @@ class KerasRunner:
         self._model, self.batch_size = model, batch_size
 
     def __call__(self, inputs: np.ndarray) -> list[np.ndarray]:
-        """Returns the outputs for any number of inputs."""
-        outputs = self._model.predict(
-            np.asarray(inputs, np.float32), batch_size=self.batch_size, verbose=0
-        )
-        return [np.asarray(x) for x in (outputs if isinstance(outputs, Sequence) else [outputs])]
+        """Returns the outputs for any number of inputs, computed in batches of one size.
+
+        A smaller last batch would be compiled anew under JAX and on a GPU.
+        """
+        batch = np.zeros((-len(inputs) % self.batch_size, *inputs.shape[1:]), np.float32)
+        whole = np.concatenate([np.asarray(inputs, np.float32), batch])
+        outputs = self._model.predict(whole, batch_size=self.batch_size, verbose=0)
+        found = outputs if isinstance(outputs, Sequence) else [outputs]
+        return [np.asarray(x)[: len(inputs)] for x in found]
 
     def close(self) -> None:
         """Does nothing; there are no threads."""
@@ -203,18 +208,19 @@ def make_runner(
     Args:
         model: functional, one input; its weights must not change while the runner is used.
         use_litert: False always takes Keras.
-        content: the model's flatbuffer for `chunk_images`; None converts it.
+        content: the model's flatbuffer for `count_chunk_images`; None converts it.
     """
     import keras
 
-    installed = find_spec("ai_edge_litert") is not None and find_spec("tensorflow") is not None
-    if not use_litert or not installed or keras.backend.backend() != "tensorflow":
+    if keras.backend.backend() != "tensorflow":
         return KerasRunner(model)
     import tensorflow as tf
 
     if tf.config.get_visible_devices("GPU"):
         return KerasRunner(model, batch_size=128)
-    chunk = chunk_images(model.inputs[0].shape[1:])
+    if not use_litert or find_spec("ai_edge_litert") is None:
+        return KerasRunner(model)
+    chunk = count_chunk_images(model.inputs[0].shape[1:])
     try:
         if content is None:
             content = convert_float(model, batch_size=chunk)

@@ -44,7 +44,7 @@ class FitPlan:
 
     Args:
         phases: in order.
-        views: cached versions of each training image.
+        views: versions of each training image that epochs draw among.
         cache_bytes: of all activations that are held at one time, at most.
         cache_place: `memory`, `disk` or `none`.
         cache_folder: parent of the files when `cache_place` is `disk`.
@@ -62,17 +62,18 @@ class FitPlan:
         return sum(item.phase.epochs for item in self.phases)
 
     def views_of(self) -> dict[str | None, int]:
-        """Returns how many views of each training image are cached at each stage."""
+        """Returns for how many views of each training image there is room at each stage."""
         found: dict[str | None, int] = {}
         for item in self.phases:
             if item.cached:
                 found[item.stage] = max(item.views, found.get(item.stage, 0))
         return found
 
-    def fill_stages(self, number: int) -> tuple[str | None, ...]:
+    def stages_to_fill(self, number: int) -> tuple[str | None, ...]:
         """Returns where a pass over the images before a phase stores activations.
 
-        At the phase's own frontier, and at those of later phases: they lie on the way.
+        At the phase's own frontier, and at those of later phases that have room for as many views:
+        they lie on the way.
 
         Args:
             number: of the phase, which is cached.
@@ -105,7 +106,7 @@ def plan_fit(
         model: from `build_model`.
         schedule: phases, resolved or not.
         images: training images.
-        views: cached versions of each.
+        views: versions of each that epochs draw among.
         val: validation images, of which the plain version is cached.
         store: where caches would go.
         cache: False trains every phase from pixels.

@@ -33,7 +33,7 @@ def describe_plan(
     """Returns what is printed before a training starts, in order."""
     lines = [
         PlanLine("device", f"{device.kind} ({device.name}), {device.precision}"),
-        PlanLine("batch", f"{request.batch_size} images, {plan.views} cached views of each"),
+        PlanLine("batch", f"{request.batch_size} images, {plan.views} views of each"),
     ]
     for item in plan.phases:
         phase = item.phase

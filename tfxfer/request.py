@@ -46,7 +46,7 @@ class TrainRequest:
         batch_size: images a step.
         augment: `none`, `light` or `strong`.
         flip: whether augmentation may mirror.
-        views: cached versions of each image; None is the default.
+        views: versions of each image that epochs draw among; None is the default.
         balance: `none`, `weights` or `oversample`.
         seed: of the split, the order, the views and the head.
         device: `auto`, `cpu` or `gpu`.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_VIEWS", "FitState", "PhaseResult", "fit"]
 
 DEFAULT_VIEWS = 8
-"""Cached augmented versions of each image; measured in docs/benchmarks.md."""
+"""Augmented versions of each image that epochs draw among; measured in docs/benchmarks.md."""
 
 
 @dataclass(frozen=True)
@@ -153,8 +153,8 @@ def fit(
         batch_size: images a step.
         augment: `none`, `light` or `strong`, for `data` from `load_images`.
         flip: whether augmentation may mirror.
-        views: cached versions of each training image; None is 8, or 1 without augmentation and
-            for a `tf.data.Dataset`, where each view is one more pass.
+        views: versions of each training image that epochs draw among; None is 8, or 1 without
+            augmentation and for a `tf.data.Dataset`, where each view is one more pass.
         balance: `none`, `weights` (rare classes weigh more) or `oversample`.
         seed: of the order of images and the choice of views.
         cache: False trains every phase from pixels.
@@ -211,7 +211,7 @@ def fit(
     )
     _check_readable(plan, train, val)
     activations = Activations(
-        model, plan, train, val,
+        model, plan, train=train, val=val,
         store=store, dtype=cache_dtype, use_litert=use_litert, progress=progress,
     )  # fmt: skip
     job = _Job(model, train, val, plan, activations, batch_size, seed, oversampled, device, verbose)
@@ -367,9 +367,8 @@ def _run_phase(
     stage = item.stage
     set_trainable(model, stage, batch_norm=phase.batch_norm)
     if item.cached:
-        job.activations.complete(
-            number, job.draw(item), range(first_epoch, first_epoch + phase.epochs)
-        )
+        epochs = range(first_epoch, first_epoch + phase.epochs)
+        job.activations.complete_phase(number, draw=job.draw(item), epochs=epochs)
     suffix = make_suffix(model, stage) if item.cached else model
     train, val = _batches(job, item, stage, first_epoch)
     optimizer = make_optimizer(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfxfer.errors import ModelError
+from tfxfer.litert import count_chunk_images
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.quiet import quiet_native
 from tfxfer_edge.flatbuffer import load_interpreter, read_model
@@ -18,7 +19,6 @@ from tfxfer_edge.metadata import ModelCard, read_metadata
 
 __all__ = ["TFLiteModel", "Tensor"]
 
-_CHUNK_IMAGES = 8  # of a model with a free batch size; larger chunks gained nothing on 2 cores
 _SIGNED_TO_UNSIGNED = 128
 _DTYPES = ("float32", "uint8", "int8", "int16")
 
@@ -185,7 +185,8 @@ class TFLiteModel:
 
         Shapes: float32 (images, outputs).
         """
-        step = _CHUNK_IMAGES if self.is_dynamic else self.input.shape[0]
+        shape = self.input.shape
+        step = count_chunk_images(shape[1:]) if self.is_dynamic else shape[0]
         chunks = [inputs[i : i + step] for i in range(0, len(inputs), step)]
         shares = [chunks[n :: len(self._interpreters)] for n in range(len(self._interpreters))]
         # Quiet around the threads: within them it would redirect one descriptor twice.
