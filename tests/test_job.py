@@ -141,7 +141,7 @@ def test_the_plan_in_words() -> None:
     lines = {line.what: line.value for line in describe_plan(plan, trained, device, 95)}
     assert lines == {
         "device": "gpu (GPU:0), mixed_bfloat16",
-        "batch": "32 images, 4 cached views of each",
+        "batch": "32 images, 4 views of each",
         "phase head": "frozen up to backbone, 2,562 trainable parameters, at most 10 epochs at "
         "0.001, from cached activations of the plain images",
         "phase fine_tune": "nothing frozen, 3,400,000 trainable parameters, at most 12 epochs at "
