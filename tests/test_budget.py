@@ -73,6 +73,33 @@ def test_a_backbone_without_stages_has_a_choice_too() -> None:
     assert [phase.stage for phase in choice.schedule] == ["backbone", None]
 
 
+def test_each_pass_costs_what_it_computes() -> None:
+    def cost_of_views(phases: list[Phase]) -> float:
+        """Everything but the views costs nothing here, and a view a second."""
+        speed = Speeds(read_seconds=0.0, view_seconds=1.0, forward_seconds=0.0)
+        return estimate(phases, speed, train=100) - estimate(
+            phases, Speeds(0.0, 0.0, 0.0), train=100
+        )
+
+    val = COUNTS["val"]
+    head, upper = Phase("head", "backbone", 9, 1e-3, views=1), Phase("upper", "block_2", 2, 1e-3)
+    assert cost_of_views([head]) - val == pytest.approx(100)
+    # Two epochs draw 7 of 16 views: of the three that are left, too.
+    assert cost_of_views([upper]) - val == pytest.approx(100 * 4 * 7 / 16)
+    assert cost_of_views([head, upper]) - val == pytest.approx(100 * (1 + 3 * 7 / 16))
+    # A head after the upper blocks have been trained sees other activations of the same images.
+    assert cost_of_views([upper, head]) - val == pytest.approx(100 * (4 * 7 / 16 + 1))
+    again = Phase("again", "block_2", 2, 1e-3)
+    assert cost_of_views([upper, again]) - val == pytest.approx(100 * (1.75 + 2.25 * 7 / 16))
+
+
+def test_each_pass_decodes_its_images() -> None:
+    slow, free = Speeds(1.0, 0.0, 0.0), Speeds(0.0, 0.0, 0.0)
+    head, upper = Phase("head", "backbone", 9, 1e-3, views=1), Phase("upper", "block_2", 9, 1e-3)
+    once, twice = (estimate(x, slow) - estimate(x, free) for x in ([head], [head, upper]))
+    assert twice - once == pytest.approx(COUNTS["train"])
+
+
 @given(st.sampled_from(["train", "val", "test"]), st.integers(1, 1000), st.integers(1, 50))
 def test_time_grows_with_images_epochs_views_and_depth(part: str, more: int, epochs: int) -> None:
     base = estimate([Phase("p", "block_2", epochs, 1e-3)])

@@ -20,6 +20,7 @@ from tfxfer.frontier import (
     make_suffix,
     stage_shape,
 )
+from tfxfer.litert import KerasRunner
 from tfxfer.model import stage_tensor
 from tfxfer.training import fit
 
@@ -79,6 +80,28 @@ def test_a_later_pass_takes_what_an_earlier_one_converted(
     expected = expected_at(model, "block_3", pixels[:, 0])
     np.testing.assert_allclose(late, expected, rtol=2e-3)
     assert np.abs(before - expected).max() > 1e-2 * np.abs(expected).max()
+
+
+def test_the_network_gets_whole_batches_whatever_is_wanted(
+    make_tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes, real = [], KerasRunner.__call__
+
+    def call(runner: KerasRunner, inputs: np.ndarray) -> list[np.ndarray]:
+        sizes.append(len(inputs))
+        return real(runner, inputs)
+
+    monkeypatch.setattr(KerasRunner, "__call__", call)
+    source = Pixels(*np.linspace(0, 200, 30))
+    wanted = np.random.default_rng(0).random((30, 3)) < 0.8
+    model, store, options = make_tiny(), CacheStore(), {"use_litert": False}
+    sources = {"x": (source, 3)}
+    found = fill_frontiers(model, sources, ["block_1"], store, wanted={"x": wanted}, **options)
+    assert len(sizes) == 3
+    assert sizes[:-1] == [32, 32]
+    assert sum(sizes) == wanted.sum()
+    whole = fill_frontiers(model, sources, ["block_1"], store, **options)
+    np.testing.assert_array_equal(found["x"]["block_1"][wanted], whole["x"]["block_1"][wanted])
 
 
 def test_what_litert_cannot_take_is_tried_once(

@@ -171,6 +171,17 @@ def test_the_fastest_exact_runner_is_chosen(prefix: Any) -> None:
     assert isinstance(make_runner(prefix, use_litert=False), KerasRunner)
 
 
+def test_a_gpu_runs_keras_in_large_batches(prefix: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tensorflow as tf
+
+    small = make_runner(prefix, use_litert=False)
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [kind])
+    for use_litert in (True, False):
+        runner = make_runner(prefix, use_litert=use_litert)
+        assert isinstance(runner, KerasRunner)
+        assert runner.batch_size > small.batch_size
+
+
 def test_keras_runs_what_litert_gets_wrong(
     prefix: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -155,12 +155,12 @@ def estimate_seconds(
     """
     each = speeds.forward_seconds / _LITERT_GAIN
     seconds = _START_SECONDS + val * (speeds.view_seconds + each)
-    held, lowest = 0.0, 0.0  # views of each image; the largest share that has been trained
+    held, trained = 0.0, 0.0  # views of each image; the largest share that a phase has trained
     for phase in phases:
         wanted, share = min(phase.views or views, views), shares[_stage_of(phase)]
-        if share < lowest:
-            held = 0.0  # what lies before this frontier has been trained
-        lowest = max(lowest, share)
+        if share < trained:
+            held = 0.0  # they lie behind layers that are no longer what they were
+        trained = max(trained, share)
         # Each epoch draws one with replacement, and only what is drawn is computed.
         drawn = 1 - (1 - 1 / wanted) ** phase.epochs
         missing = max(0.0, wanted - held) * drawn

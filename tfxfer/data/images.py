@@ -112,6 +112,7 @@ class ImageSplit:
         """
         check_level(level)
         numbers = np.asarray(views, np.int64)
+        made = np.ones((len(self), len(numbers)), bool) if wanted is None else wanted
         everything = np.arange(len(self)) if order is None else np.asarray(order, np.int64)
         chunks = iter(
             [everything[i : i + batch_size] for i in range(0, len(everything), batch_size)]
@@ -124,9 +125,8 @@ class ImageSplit:
             if chunk is not None:
                 out = self._allocate(len(chunk), views)
                 jobs = [
-                    pool.submit(self._fill, out[row], int(index), numbers, chosen, level, flip)
+                    pool.submit(self._fill, out[row], int(index), numbers, made[index], level, flip)
                     for row, index in enumerate(chunk)
-                    for chosen in (slice(None) if wanted is None else wanted[index],)
                 ]
                 waiting.append((chunk, out, jobs))
 
@@ -224,7 +224,7 @@ class ImageSplit:
         out: np.ndarray,
         index: int,
         views: np.ndarray,
-        chosen: np.ndarray | slice,
+        chosen: np.ndarray,
         level: str,
         flip: bool,
     ) -> None:
