@@ -1,5 +1,8 @@
 """Images per second on a GPU: head phase, partial and full fine-tuning, against torchvision.
 
+Two questions are answered at the end: is full fine-tuning of ResNet50 at least as fast as
+torchvision's, and is filling the cache for the head phase limited by reading or by the card.
+
 Our models under the JAX backend in bfloat16, and torchvision's ResNet50 in bfloat16 with channels
 last, on the same card, alternating; both with BatchNormalization as it is (ours, by default) and
 trained (torchvision's). Pixels lie on the card already, so that the card is measured and not the
@@ -7,8 +10,9 @@ reading, which is timed by itself: JPEGs decoded and varied by all cores. `--hos
 memory, as training does.
 
 FLOP are counted per network: a training step is three forward passes of what it trains and one of
-what it does not. Bytes are those of the activations in bfloat16, without any fusion: each is
-written and read forward, and read twice, its gradient written and read, backward.
+what it does not; `fill` is one, in float32. Bytes are those of the activations in bfloat16 (of
+`fill` in float32), without any fusion: each is written and read forward, and read twice, its
+gradient written and read, backward.
 
     KERAS_BACKEND=jax python benchmarks/gpu_training.py [--peak-tflops 989 --peak-gbyte 3350]
         [--batch 256] [--compile-torch]
@@ -35,14 +39,17 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from record import make_parser, print_table, write_record
 
-# Phases by the share of stages that stay frozen; the backbone's end, and nothing.
+# Phases by what stays frozen: up to the backbone's end, a share of its stages, or nothing. `fill`
+# computes what the head trains on.
 FRONTIERS = {
+    "fill": "backbone",
     "head, cached": "backbone",
     "head, uncached": "backbone",
     "partial": 0.7,
     "full": None,
 }
 CLASSES = 1000
+HEAD_EPOCHS = 30  # of the default schedule, at most
 PHOTO_PX, PHOTOS = 500, 512
 
 
@@ -77,7 +84,11 @@ def main() -> None:
     rows = []
     for backbone in options.backbones.split(","):
         for name, frontier in FRONTIERS.items():
-            ways = {"ours": make_ours(backbone, frontier, options, cached=name == "head, cached")}
+            if name == "fill":
+                ways = {"ours": make_fill(backbone, options)}
+            else:
+                cached = name == "head, cached"
+                ways = {"ours": make_ours(backbone, frontier, options, cached=cached)}
             if backbone == "resnet50" and name == "full":
                 ways["ours, BatchNorm trained"] = make_ours(
                     backbone, frontier, options, batch_norm=True
@@ -124,7 +135,50 @@ def main() -> None:
             for row in rows
         ],
     )
-    write_record(options.json, {"bar": 1.0, "batch": options.batch, "rows": rows})
+    answers = {"times_torchvision": compare_torchvision(rows), "head_phase": split_head_phase(rows)}
+    for name, ratio in answers["times_torchvision"].items():
+        print(f"full fine-tuning of ResNet50, {name}: {ratio:.2f} times torchvision's (bar 1.0)")
+    for backbone, part in answers["head_phase"].items():
+        print(
+            f"head phase of {HEAD_EPOCHS} epochs, {backbone}, µs an image: "
+            f"{part['reading_us']:.0f} reading, {part['filling_us']:.0f} filling at the same time, "
+            f"then {part['training_us']:.0f} training; limited by {part['limited_by']}"
+        )
+    write_record(options.json, {"bar": 1.0, "batch": options.batch, "rows": rows, **answers})
+
+
+def compare_torchvision(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Returns how many times as fast as torchvision's training ours is, like against like."""
+    speed = {row["way"]: row["images_per_s"] for row in rows if row["phase"] == "full"}
+    pairs = {
+        "BatchNorm frozen": ("ours", "torchvision, BatchNorm frozen"),
+        "BatchNorm trained": ("ours, BatchNorm trained", "torchvision"),
+        "BatchNorm trained, compiled": ("ours, BatchNorm trained", "torchvision, compiled"),
+    }
+    return {
+        name: speed[ours] / speed[theirs]
+        for name, (ours, theirs) in pairs.items()
+        if ours in speed and theirs in speed
+    }
+
+
+def split_head_phase(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Returns what the head phase of each backbone spends on an image, and which part is longest.
+
+    Reading and filling overlap, once an image; training comes afterwards, in every epoch.
+    """
+    (reading,) = (row["images_per_s"] for row in rows if row["phase"] == "reading")
+    found: dict[str, dict[str, Any]] = {}
+    for backbone in dict.fromkeys(row["backbone"] for row in rows if row["backbone"]):
+        speed = {row["phase"]: row["images_per_s"] for row in rows if row["backbone"] == backbone}
+        parts = {
+            "reading": 1e6 / reading,
+            "filling": 1e6 / speed["fill"],
+            "training": 1e6 * HEAD_EPOCHS / speed["head, cached"],
+        }
+        found[backbone] = {f"{name}_us": value for name, value in parts.items()}
+        found[backbone]["limited_by"] = max(parts, key=lambda name: parts[name])
+    return found
 
 
 def share(done: float, peak: float | None, unit: float) -> float | None:
@@ -233,6 +287,34 @@ def make_ours(
     return Way(
         lambda steps: network.fit(Batches(steps), epochs=1, verbose=0, shuffle=False), flop, moved
     )
+
+
+def make_fill(backbone: str, options: Any) -> Way:
+    """Returns what fills the cache of the head phase: float32, from and to the host's memory."""
+    import keras
+    import numpy as np
+
+    import tfxfer
+    from tfxfer.litert import make_runner
+    from tfxfer.model import stage_tensor
+
+    keras.mixed_precision.set_global_policy("float32")
+    model = tfxfer.build_model(
+        backbone, labels=["a", "b"], weights=None, image_size=options.image_size
+    )
+    runner = make_runner(
+        keras.Model(model.inputs[0], stage_tensor(model, "backbone")), use_litert=False
+    )
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (options.batch, *model.inputs[0].shape[1:]), np.uint8)
+
+    def fill(steps: int) -> None:
+        for _ in range(steps):
+            runner(pixels)
+
+    macs = sum(count_macs(layer) for layer in model.layers)
+    numbers = sum(math.prod(layer.output.shape[1:]) for layer in model.layers)
+    return Way(fill, 2 * macs, 2 * 4 * numbers)
 
 
 def count_macs(layer: Any) -> float:

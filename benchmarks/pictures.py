@@ -84,8 +84,7 @@ def draw_quality(runs: dict[str, Any], path: Path) -> None:
         for place, way in enumerate(order):
             if way not in ways:
                 continue
-            key = "head_test" if way == "guide_head" else "test"
-            values = [100 * x[key]["accuracy"]["value"] for x in ways[way].values()]
+            values = [100 * x["test"]["accuracy"]["value"] for x in ways[way].values()]
             height = [row + 0.14 * (place - len(order) / 2 + 0.5)] * len(values)
             axes.plot(values, height, ".", color=COLOURS[way], ms=4, alpha=0.6)
             mean = statistics.fmean(values)

@@ -3,7 +3,8 @@
     python benchmarks/run.py [NAME…] --data FOLDER --weights FOLDER --reference FOLDER
 
 Without a name, all but `gpu_training`, which wants a GPU. Each writes `runs/benchmarks/NAME.json`;
-what takes hours goes on where it was.
+what takes hours (`training`, about a day) goes on where it was. `mediapipe_agreement.py` wants a
+finished run and is started by hand.
 """
 
 from __future__ import annotations
@@ -16,24 +17,37 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 Arguments = Callable[[argparse.Namespace], list[str]]
+FEW = "flowers5@5,flowers5@10,flowers5@20"
+ONE_SEED = "hymenoptera,neu,elpv"
 
-BENCHMARKS: dict[str, Arguments] = {
-    "startup": lambda o: [],
-    "convert_speed": lambda o: [],
-    "reference_latency": lambda o: [
-        "--reference",
-        str(o.reference / "tf2_mobilenet_v2_1.0_224_ptq.tflite"),
+BENCHMARKS: dict[str, list[Arguments]] = {
+    "startup": [lambda o: []],
+    "convert_speed": [lambda o: []],
+    "reference_latency": [
+        lambda o: ["--reference", str(o.reference / "tf2_mobilenet_v2_1.0_224_ptq.tflite")]
     ],
-    "decode_speed": lambda o: ["--images", str(o.data / "flowers5")],
-    "head_phase": lambda o: [],
-    "two_phase_speed": lambda o: [],
-    "breakdown": lambda o: [],
-    "training": lambda o: [],
-    "claims": lambda o: [],
-    "growth": lambda o: [],
-    "gpu_training": lambda o: [],
+    "decode_speed": [lambda o: ["--images", str(o.data / "flowers5")]],
+    "head_phase": [lambda o: []],
+    "two_phase_speed": [lambda o: []],
+    "breakdown": [lambda o: []],
+    "training": [
+        lambda o: ["--sets", f"flowers5,{FEW}"],
+        lambda o: ["--sets", ONE_SEED, "--ways", "ours,probe"],
+        lambda o: ["--sets", ONE_SEED, "--ways", "guide_head,guide", "--seeds", "0"],
+        lambda o: ["--sets", "flowers5,hymenoptera", "--ways", "ours,uncached"],
+    ],
+    "claims": [lambda o: []],
+    "pictures": [lambda o: ["--out", str(o.out / "pictures")]],
+    "scratch": [
+        lambda o: ["--sets", "neu", "--image-size", "96", "--seeds", "0", "--ways", "ours,scratch"]
+    ],
+    "scratch_claims": [lambda o: ["--training", str(o.out / "scratch.json")]],
+    "growth": [lambda o: []],
+    "gpu_training": [lambda o: []],
 }
-"""Name of a script beside this one → its arguments."""
+"""Name of a record → the arguments of each of its calls."""
+SCRIPTS = {"scratch": "training", "scratch_claims": "claims"}
+"""Of records that are not named after theirs."""
 
 
 def main() -> None:
@@ -49,11 +63,13 @@ def main() -> None:
     failed = []
     for name in options.names or [name for name in BENCHMARKS if name != "gpu_training"]:
         print(f"\n## {name}\n", flush=True)
-        command = [sys.executable, str(HERE / f"{name}.py"), *BENCHMARKS[name](options)]
-        command += ["--data", str(options.data), "--weights", str(options.weights)]
-        command += ["--json", str(options.out / f"{name}.json")]
-        if subprocess.run(command, check=False).returncode != 0:
-            failed.append(name)
+        for arguments in BENCHMARKS[name]:
+            command = [sys.executable, str(HERE / f"{SCRIPTS.get(name, name)}.py")]
+            command += ["--data", str(options.data), "--weights", str(options.weights)]
+            command += ["--json", str(options.out / f"{name}.json"), *arguments(options)]
+            if subprocess.run(command, check=False).returncode != 0:
+                failed.append(name)
+                break
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 

@@ -39,6 +39,8 @@ from record import (
 
 STARTED = time.monotonic()  # nothing heavy has been imported yet
 OURS = ("ours", "uncached", "scratch", "ours_4_views", "ours_not_averaged")
+STRENGTHS = tuple(10.0**power for power in range(-6, 2))
+"""Of the probe: scikit-learn's `C`, on standardized features; of equals the smallest is taken."""
 WAYS = (*OURS, "probe", "guide_head", "guide")
 
 
@@ -211,7 +213,7 @@ def train_probe(data: Any, *, backbone: str, seed: int) -> dict[str, Any]:
     scale = StandardScaler().fit(train)
     truth = {name: getattr(data, name).targets.argmax(1) for name in ("train", "val")}
     best: Any = None
-    for strength in (1e-4, 1e-3, 1e-2, 1e-1, 1.0):
+    for strength in STRENGTHS:
         probe = LogisticRegression(C=strength, max_iter=2000)
         probe.fit(scale.transform(train), truth["train"])
         accuracy = float((probe.predict(scale.transform(val)) == truth["val"]).mean())

@@ -114,9 +114,11 @@ def test_quality_is_paired_by_image_over_the_seeds_that_both_have(
     gain = rows["probe"]["gain"]["accuracy"]
     assert gain["value"] == pytest.approx(50)
     assert gain["low"] < 50 < gain["high"]
-    # Of the head phase its best epoch is compared, not its last.
-    assert rows["guide_head"]["accuracy"]["value"] == 1.0
-    assert rows["guide_head"]["gain"]["accuracy"]["value"] == 0
+    # Of the head phase both are told: its best epoch and its last.
+    assert rows["guide_head, its best epoch"]["accuracy"]["value"] == 1.0
+    assert rows["guide_head, its best epoch"]["gain"]["accuracy"]["value"] == 0
+    assert rows["guide_head, its last epoch"]["accuracy"]["value"] == 0.0
+    assert rows["guide_head, its last epoch"]["gain"]["accuracy"]["value"] == 100
 
 
 def test_steps_until_both_starts_are_equally_good(claims: Any) -> None:
@@ -155,6 +157,44 @@ def test_a_record_of_another_network_is_not_continued(
         ((name, value),) = other.items()
         with pytest.raises(SystemExit, match=f"{name}={value}. Received: {done[name]}"):
             training.train_missing("photos/0/ours", SimpleNamespace(**{**vars(options), **other}))
+
+
+def test_one_command_runs_every_script_with_options_it_has(script: Callable[[str], Any]) -> None:
+    run_all = script("run")
+    options = SimpleNamespace(data=Path("d"), weights=Path("w"), reference=Path("r"), out=Path("o"))
+    common = (FOLDER / "record.py").read_text(encoding="utf-8")
+    for name, calls in run_all.BENCHMARKS.items():
+        text = (FOLDER / f"{run_all.SCRIPTS.get(name, name)}.py").read_text(encoding="utf-8")
+        for arguments in calls:
+            given = [x for x in arguments(options) if x.startswith("--")]
+            assert [x for x in given if f'"{x}"' not in text + common] == []
+    scripts = {
+        x.stem for x in FOLDER.glob("*.py") if "\ndef main(" in x.read_text(encoding="utf-8")
+    }
+    started_by_hand = {"run", "mediapipe_agreement"}
+    assert scripts - started_by_hand == {run_all.SCRIPTS.get(x, x) for x in run_all.BENCHMARKS}
+
+
+def test_a_gpu_is_compared_like_with_like(script: Callable[[str], Any]) -> None:
+    gpu = script("gpu_training")
+    speeds = {
+        ("full", "ours"): 300.0,
+        ("full", "ours, BatchNorm trained"): 220.0,
+        ("full", "torchvision"): 200.0,
+        ("full", "torchvision, BatchNorm frozen"): 400.0,
+        ("fill", "ours"): 1000.0,
+        ("head, cached", "ours"): 1e6,
+    }
+    rows = [
+        {"backbone": "resnet50", "phase": phase, "way": way, "images_per_s": speed}
+        for (phase, way), speed in speeds.items()
+    ]
+    assert gpu.compare_torchvision(rows) == {"BatchNorm frozen": 0.75, "BatchNorm trained": 1.1}
+    for reading, limit in ((500.0, "reading"), (2000.0, "filling"), (1e9, "filling")):
+        last = {"backbone": "", "phase": "reading", "way": "2 cores", "images_per_s": reading}
+        found = gpu.split_head_phase([*rows, last])["resnet50"]
+        assert found["limited_by"] == limit
+        assert found["training_us"] == pytest.approx(gpu.HEAD_EPOCHS)
 
 
 def test_multiplications_of_each_kind_of_layer(script: Callable[[str], Any]) -> None:

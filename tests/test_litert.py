@@ -182,6 +182,19 @@ def test_a_gpu_runs_keras_in_large_batches(prefix: Any, monkeypatch: pytest.Monk
         assert runner.batch_size > small.batch_size
 
 
+def test_so_does_a_gpu_under_jax(prefix: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import keras
+
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    batch_sizes = []
+    for gpus in ([], ["cuda:0"]):
+        monkeypatch.setattr(litert, "list_gpus", lambda gpus=gpus: gpus)
+        runner = make_runner(prefix)
+        assert isinstance(runner, KerasRunner)
+        batch_sizes.append(runner.batch_size)
+    assert batch_sizes == sorted(set(batch_sizes))
+
+
 def test_keras_runs_what_litert_gets_wrong(
     prefix: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from tfxfer.device import list_gpus
 from tfxfer.errors import ModelError
 from tfxfer.quiet import quiet_native
 
@@ -212,13 +213,10 @@ def make_runner(
     """
     import keras
 
-    if keras.backend.backend() != "tensorflow":
-        return KerasRunner(model)
-    import tensorflow as tf
-
-    if tf.config.get_visible_devices("GPU"):
+    if _sees_gpu():
         return KerasRunner(model, batch_size=128)
-    if not use_litert or find_spec("ai_edge_litert") is None:
+    takes_litert = keras.backend.backend() == "tensorflow" and find_spec("ai_edge_litert")
+    if not use_litert or not takes_litert:
         return KerasRunner(model)
     chunk = count_chunk_images(model.inputs[0].shape[1:])
     try:
@@ -233,6 +231,16 @@ def make_runner(
     _log.warning("caching runs through Keras, which is slower: the LiteRT outputs differ")
     pool.close()
     return KerasRunner(model)
+
+
+def _sees_gpu() -> bool:
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return bool(list_gpus())
+    import tensorflow as tf
+
+    return bool(tf.config.get_visible_devices("GPU"))  # without what `--device cpu` hides
 
 
 def _agrees(pool: InterpreterPool, model: Any) -> bool:
