@@ -107,7 +107,7 @@ def two_phase(
         rate: peak learning rate of the second phase.
 
     Source:
-        Two phases: https://keras.io/guides/transfer_learning/. Rate, depth and views: measured,
+        Two phases: https://keras.io/guides/transfer_learning/. Depth, epochs and views: measured,
         docs/benchmarks.md.
 
     Example:
