@@ -49,7 +49,6 @@ FRONTIERS = {
     "full": None,
 }
 CLASSES = 1000
-HEAD_EPOCHS = 30  # of the default schedule, at most
 PHOTO_PX, PHOTOS = 500, 512
 
 
@@ -140,7 +139,7 @@ def main() -> None:
         print(f"full fine-tuning of ResNet50, {name}: {ratio:.2f} times torchvision's (bar 1.0)")
     for backbone, part in answers["head_phase"].items():
         print(
-            f"head phase of {HEAD_EPOCHS} epochs, {backbone}, µs an image: "
+            f"head phase of {part['epochs']} epochs, {backbone}, µs an image: "
             f"{part['reading_us']:.0f} reading, {part['filling_us']:.0f} filling at the same time, "
             f"then {part['training_us']:.0f} training; limited by {part['limited_by']}"
         )
@@ -167,6 +166,9 @@ def split_head_phase(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
     Reading and filling overlap, once an image; training comes afterwards, in every epoch.
     """
+    from tfxfer.schedule import two_phase
+
+    epochs = two_phase()[0].epochs
     (reading,) = (row["images_per_s"] for row in rows if row["phase"] == "reading")
     found: dict[str, dict[str, Any]] = {}
     for backbone in dict.fromkeys(row["backbone"] for row in rows if row["backbone"]):
@@ -174,10 +176,11 @@ def split_head_phase(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         parts = {
             "reading": 1e6 / reading,
             "filling": 1e6 / speed["fill"],
-            "training": 1e6 * HEAD_EPOCHS / speed["head, cached"],
+            "training": 1e6 * epochs / speed["head, cached"],
         }
-        found[backbone] = {f"{name}_us": value for name, value in parts.items()}
-        found[backbone]["limited_by"] = max(parts, key=lambda name: parts[name])
+        longest = max(parts, key=lambda name: parts[name])
+        found[backbone] = {"epochs": epochs, "limited_by": longest}
+        found[backbone] |= {f"{name}_us": value for name, value in parts.items()}
     return found
 
 
@@ -302,9 +305,8 @@ def make_fill(backbone: str, options: Any) -> Way:
     model = tfxfer.build_model(
         backbone, labels=["a", "b"], weights=None, image_size=options.image_size
     )
-    runner = make_runner(
-        keras.Model(model.inputs[0], stage_tensor(model, "backbone")), use_litert=False
-    )
+    prefix = keras.Model(model.inputs[0], stage_tensor(model, "backbone"))
+    runner = make_runner(prefix, use_litert=False)
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (options.batch, *model.inputs[0].shape[1:]), np.uint8)
 
@@ -312,8 +314,8 @@ def make_fill(backbone: str, options: Any) -> Way:
         for _ in range(steps):
             runner(pixels)
 
-    macs = sum(count_macs(layer) for layer in model.layers)
-    numbers = sum(math.prod(layer.output.shape[1:]) for layer in model.layers)
+    macs = sum(count_macs(layer) for layer in prefix.layers)
+    numbers = sum(math.prod(layer.output.shape[1:]) for layer in prefix.layers)
     return Way(fill, 2 * macs, 2 * 4 * numbers)
 
 

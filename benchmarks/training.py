@@ -191,14 +191,9 @@ def train_ours(data: Any, way: str, *, backbone: str, seed: int) -> dict[str, An
 
 
 def train_probe(data: Any, *, backbone: str, seed: int) -> dict[str, Any]:
-    """Fits logistic regression on the pooled features, its strength chosen on validation.
-
-    Of strengths that are right as often, the one with the lowest loss is taken.
-    """
+    """Fits logistic regression on the pooled features, its strength chosen on validation."""
     import keras
     import numpy as np
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import log_loss
     from sklearn.preprocessing import StandardScaler
 
     import tfxfer
@@ -215,18 +210,33 @@ def train_probe(data: Any, *, backbone: str, seed: int) -> dict[str, Any]:
 
     train, val, test = (read(getattr(data, name)) for name in ("train", "val", "test"))
     scale = StandardScaler().fit(train)
-    truth = {name: getattr(data, name).targets.argmax(1) for name in ("train", "val")}
-    best: Any = None
-    for strength in STRENGTHS:
-        probe = LogisticRegression(C=strength, max_iter=2000)
-        probe.fit(scale.transform(train), truth["train"])
-        likely = probe.predict_proba(scale.transform(val))
-        accuracy = float((likely.argmax(1) == truth["val"]).mean())
-        found = (accuracy, -log_loss(truth["val"], likely, labels=range(len(data.labels))))
-        if best is None or found > best[0]:
-            best = (found, strength, probe.predict_proba(scale.transform(test)))
+    probe, accuracy = choose_probe(
+        (scale.transform(train), data.train.targets.argmax(1)),
+        (scale.transform(val), data.val.targets.argmax(1)),
+    )
+    scores = probe.predict_proba(scale.transform(test))
     seconds = time.monotonic() - STARTED
-    return {"val_accuracy": best[0][0], "C": best[1], "seconds": seconds, "scores": best[2]}
+    return {"val_accuracy": accuracy, "C": probe.C, "seconds": seconds, "scores": scores}
+
+
+def choose_probe(train: tuple[Any, Any], val: tuple[Any, Any]) -> tuple[Any, float]:
+    """Returns the best of `STRENGTHS` on validation, fitted, and its accuracy there.
+
+    Of strengths that are right as often, the one with the lowest loss is taken.
+
+    Shapes: train and val are features (images, channels) and classes 0, 1, … (images,).
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import log_loss
+
+    def judge(probe: Any) -> tuple[float, float]:
+        likely = probe.predict_proba(val[0])
+        accuracy = float((likely.argmax(1) == val[1]).mean())
+        return accuracy, -log_loss(val[1], likely, labels=probe.classes_)
+
+    probes = [LogisticRegression(C=strength, max_iter=2000).fit(*train) for strength in STRENGTHS]
+    best = max(probes, key=judge)
+    return best, judge(best)[0]
 
 
 def show(record: dict[str, Any]) -> None:

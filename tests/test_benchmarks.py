@@ -162,15 +162,13 @@ def test_a_record_of_another_network_is_not_continued(
 def test_one_command_runs_every_script_with_options_it_has(script: Callable[[str], Any]) -> None:
     run_all = script("run")
     options = SimpleNamespace(data=Path("d"), weights=Path("w"), reference=Path("r"), out=Path("o"))
-    common = (FOLDER / "record.py").read_text(encoding="utf-8")
+    texts = {x.stem: x.read_text(encoding="utf-8") for x in FOLDER.glob("*.py")}
     for name, calls in run_all.BENCHMARKS.items():
-        text = (FOLDER / f"{run_all.SCRIPTS.get(name, name)}.py").read_text(encoding="utf-8")
+        text = texts[run_all.SCRIPTS.get(name, name)]
         for arguments in calls:
             given = [x for x in arguments(options) if x.startswith("--")]
-            assert [x for x in given if f'"{x}"' not in text + common] == []
-    scripts = {
-        x.stem for x in FOLDER.glob("*.py") if "\ndef main(" in x.read_text(encoding="utf-8")
-    }
+            assert [x for x in given if f'add_argument("{x}"' not in text] == []
+    scripts = {name for name, text in texts.items() if "\ndef main(" in text}
     started_by_hand = {"run", "mediapipe_agreement"}
     assert scripts - started_by_hand == {run_all.SCRIPTS.get(x, x) for x in run_all.BENCHMARKS}
 
@@ -194,7 +192,41 @@ def test_a_gpu_is_compared_like_with_like(script: Callable[[str], Any]) -> None:
         last = {"backbone": "", "phase": "reading", "way": "2 cores", "images_per_s": reading}
         found = gpu.split_head_phase([*rows, last])["resnet50"]
         assert found["limited_by"] == limit
-        assert found["training_us"] == pytest.approx(gpu.HEAD_EPOCHS)
+        assert found["training_us"] == pytest.approx(found["epochs"])
+    rows[-1]["images_per_s"] = 1000.0  # of the head on its cache
+    assert gpu.split_head_phase([*rows, last])["resnet50"]["limited_by"] == "training"
+
+
+def test_filling_is_counted_as_one_forward_pass(script: Callable[[str], Any]) -> None:
+    import keras
+
+    policy = keras.mixed_precision.global_policy()
+    try:
+        gpu = script("gpu_training")
+        options = SimpleNamespace(image_size=32, batch=2, host=True)
+        head = gpu.make_ours("efficientnet_lite0", "backbone", options)
+        fill = gpu.make_fill("efficientnet_lite0", options)
+    finally:
+        keras.mixed_precision.set_global_policy(policy)
+    # Training the head through the network is that and three passes of its one dense layer.
+    assert head.flop - fill.flop == 6 * 1280 * gpu.CLASSES
+    assert fill.flop > 6 * 1280 * gpu.CLASSES
+    assert fill.bytes > head.bytes  # float32 for bfloat16
+    fill.train(1)
+
+
+def test_the_probe_is_chosen_by_its_loss_among_equals(script: Callable[[str], Any]) -> None:
+    training = script("training")
+    rng = np.random.default_rng(0)
+    classes = np.arange(200) % 2
+    far = rng.normal(0, 0.1, (200, 3)) + 4 * classes[:, None]  # every strength is always right
+    probe, accuracy = training.choose_probe((far, classes), (far, classes))
+    assert accuracy == 1
+    assert training.STRENGTHS[-1] == probe.C
+    noise, other = rng.normal(size=(2, 200, 150))  # says nothing of the classes
+    probe, accuracy = training.choose_probe((noise, classes), (other, np.zeros(200, int)))
+    assert training.STRENGTHS[-1] > probe.C
+    assert accuracy == np.mean(probe.predict(other) == 0)
 
 
 def test_multiplications_of_each_kind_of_layer(script: Callable[[str], Any]) -> None:
