@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tfxfer.doctor import Environment, collect
+from tfxfer.doctor import Environment, collect, find_problems
 from tfxfer.doctor.environment import Device, Volume
 
 Requires = tuple[str, ...]
@@ -110,3 +110,40 @@ def make_environment(tmp_path: Path) -> Callable[..., Environment]:
         return replace(environment, **(healthy | outside))
 
     return make
+
+
+@pytest.fixture
+def check_remedy(make_environment: Callable[..., Environment]) -> Callable[[Any], None]:
+    """Returns an assertion: what is broken in a case gets its remedy, and no other.
+
+    A case has a `name`, the arguments of `make_environment` where it is `broken` and where its
+    neighbour is `sound`, the `remedy`, its `severity`, and a part of `what` is said.
+    """
+
+    def check(case: Any) -> None:
+        found = [
+            each
+            for each in find_problems(make_environment(**case.broken))
+            # Some are broken in a way that leaves a wish open, too.
+            if each.severity == case.severity or case.severity == "note"
+        ]
+        assert [(each.severity, each.remedy) for each in found] == [(case.severity, case.remedy)]
+        assert case.what in found[0].what
+        assert "xpected" in found[0].what
+        assert "Received" in found[0].what
+
+    return check
+
+
+@pytest.fixture
+def check_neighbour(make_environment: Callable[..., Environment]) -> Callable[[Any], None]:
+    """Returns an assertion: nothing is found in the sound neighbour of a case."""
+
+    def check(case: Any) -> None:
+        arguments = dict(case.sound)
+        only_problems = arguments.pop("ignore_notes", False)
+        found = find_problems(make_environment(**arguments))
+        wrong = [each for each in found if not only_problems or each.severity == "problem"]
+        assert [(each.severity, each.remedy) for each in wrong] == []
+
+    return check
