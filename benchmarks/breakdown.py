@@ -95,11 +95,12 @@ class Subject:
         import keras
 
         import tfxfer
-        from tfxfer.frontier import CacheStore, Conversion
-        from tfxfer.litert import KerasRunner
-        from tfxfer.model import stage_tensor
-        from tfxfer.plan import plan_fit
-        from tfxfer.training import DEFAULT_VIEWS
+        from tfxfer.frontier.fill import Conversion
+        from tfxfer.frontier.litert import KerasRunner
+        from tfxfer.frontier.store import CacheStore
+        from tfxfer.stages import stage_tensor
+        from tfxfer.training.fit import DEFAULT_VIEWS
+        from tfxfer.training.plan import plan_fit
 
         once["import TensorFlow, Keras and tfxfer"] = time.perf_counter() - STARTED
         from sets import load_set
@@ -185,7 +186,7 @@ class Subject:
 
     def draw(self, item: Any) -> Any:
         """Returns which views of the training images a phase draws."""
-        from tfxfer.feed import EpochDraw
+        from tfxfer.data.draw import EpochDraw
 
         return EpochDraw(len(self.data.train), item.views, BATCH_IMAGES, 0)
 
@@ -231,8 +232,8 @@ class Subject:
         """Returns what a phase trains: the whole network where the inputs are pixels."""
         import keras
 
-        from tfxfer.frontier import make_suffix
-        from tfxfer.model import get_info, set_trainable
+        from tfxfer.frontier.cut import make_suffix
+        from tfxfer.stages import get_info, set_trainable
 
         set_trainable(self.model, item.stage)
         network = self.model if inputs is self.pixels else make_suffix(self.model, item.stage)
@@ -242,7 +243,8 @@ class Subject:
 
     def batches(self, inputs: np.ndarray) -> Any:
         """Returns the timed images as batches, shuffled."""
-        from tfxfer.feed import EpochDraw, make_batches
+        from tfxfer.data.draw import EpochDraw
+        from tfxfer.training.batches import make_batches
 
         draw = EpochDraw(len(inputs), 1, BATCH_IMAGES, 0)
         targets = self.data.train.targets[self.order]

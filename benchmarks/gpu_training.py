@@ -243,8 +243,8 @@ def make_ours(
     import numpy as np
 
     import tfxfer
-    from tfxfer.frontier import make_suffix
-    from tfxfer.model import get_info, layers_up_to, set_trainable
+    from tfxfer.frontier.cut import make_suffix
+    from tfxfer.stages import get_info, layers_up_to, set_trainable
 
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     model = tfxfer.build_model(
@@ -298,8 +298,8 @@ def make_fill(backbone: str, options: Any) -> Way:
     import numpy as np
 
     import tfxfer
-    from tfxfer.litert import make_runner
-    from tfxfer.model import stage_tensor
+    from tfxfer.frontier.litert import make_runner
+    from tfxfer.stages import stage_tensor
 
     keras.mixed_precision.set_global_policy("float32")
     model = tfxfer.build_model(

@@ -51,10 +51,10 @@ def compare(path: Path, file: str | None, count: int | None) -> dict[str, Any]:
     """Returns agreement and accuracy of one run's file."""
     import numpy as np
 
-    from tfxfer.data.decode import open_image, resize_image
     from tfxfer.evaluation import paired_difference
-    from tfxfer.inference import load_predictor
-    from tfxfer.run import RunDirectory
+    from tfxfer.images.decode import open_image, resize_image
+    from tfxfer.inference.predictor import load_predictor
+    from tfxfer.run.directory import RunDirectory
     from tfxfer_edge.interpreter import TFLiteModel
     from tfxfer_edge.parity import MediaPipeClassifier
     from tfxfer_edge.run_images import load_run_images

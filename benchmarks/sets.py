@@ -27,7 +27,7 @@ def load_set(name: str, root: Path, *, seed: int, image_size: int = 224) -> Any:
         image_size: side of the square, in pixels.
     """
     import tfxfer
-    from tfxfer.demo import demo_source
+    from tfxfer.job.demo import demo_source
 
     name, _, count = name.partition("@")
     folder = FOLDERS[name]

@@ -154,7 +154,8 @@ def train_ours(data: Any, way: str, *, backbone: str, seed: int) -> dict[str, An
     import keras
 
     import tfxfer
-    from tfxfer.inference import Predictor, score_split
+    from tfxfer.inference.predictor import Predictor
+    from tfxfer.inference.scoring import score_split
 
     epochs: list[dict[str, float]] = []
 

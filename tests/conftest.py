@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tfxfer import Backbone, Preprocessing, Stage
 
@@ -149,7 +150,7 @@ def make_tiny() -> Callable[..., Any]:
 @pytest.fixture
 def conversions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Returns a list that gets the number of outputs of everything that is converted."""
-    from tfxfer.litert import convert_float
+    from tfxfer.frontier.litert import convert_float
 
     made: list[int] = []
 
@@ -157,7 +158,7 @@ def conversions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         made.append(len(model.outputs))
         return convert_float(model, **options)
 
-    monkeypatch.setattr("tfxfer.litert.convert_float", convert)
+    monkeypatch.setattr("tfxfer.frontier.litert.convert_float", convert)
     return made
 
 
@@ -209,3 +210,38 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Any:
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(folder / f"{number:03}.png")
     return load_images(root, head=Classification(), image_size=32, near_duplicates=False)
+
+
+def paint(seed: int, size: tuple[int, int] = (48, 40)) -> Image.Image:
+    """A blotchy picture that is like no other seed's."""
+    rng = np.random.default_rng(seed)
+    blotches = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    return Image.fromarray(blotches).resize(size, Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def picture() -> Callable[..., Image.Image]:
+    return paint
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Callable[..., Path]:
+    """Returns a function that makes a folder of class folders: name=number of images."""
+
+    def make(root: str = "photos", **classes: int) -> Path:
+        top = tmp_path / root
+        for rank, (name, count) in enumerate(classes.items()):
+            (top / name).mkdir(parents=True)
+            for number in range(count):
+                paint(1000 * rank + number).save(top / name / f"{number:03}.png")
+        return top
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def photo() -> Image.Image:
+    """A real photo, 640 x 427."""
+    from sklearn.datasets import load_sample_image
+
+    return Image.fromarray(load_sample_image("china.jpg"))

@@ -8,16 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfxfer import DeviceError, Phase, UsageError
+from tfxfer import DeviceError, Phase, UsageError, fit
 from tfxfer import device as device_module
-from tfxfer.device import (
-    Device,
-    choose_device,
-    prepare_device,
-    saved_precision,
-    training_precision,
-)
-from tfxfer.training import fit
+from tfxfer.device import Device, choose_device, prepare_device
+from tfxfer.training.layer_state import saved_precision, training_precision
 
 BFLOAT16 = "mixed_bfloat16"
 

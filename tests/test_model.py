@@ -17,7 +17,7 @@ from tfxfer import (
     build_model,
     freeze_to,
 )
-from tfxfer.model import (
+from tfxfer.stages import (
     attach_info,
     count_parameters,
     get_info,

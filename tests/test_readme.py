@@ -51,7 +51,7 @@ def test_python_code_names_what_exists() -> None:
 
 
 def test_plugins_in_the_table_are_registered() -> None:
-    from tfxfer.registry import default_registry
+    from tfxfer.registry.lookup import default_registry
 
     known = {component.name for component in default_registry().list()}
     named = set(re.findall(r"`((?:efficientnet|mobilenet|resnet)[a-z0-9_]*)`", README))

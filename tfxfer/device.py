@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from tfxfer.backbone import BACKBONE_END
 from tfxfer.errors import DeviceError, UsageError
-from tfxfer.model import layers_up_to
 
-__all__ = [
-    "Device",
-    "choose_device",
-    "list_gpus",
-    "prepare_device",
-    "saved_precision",
-    "training_precision",
-]
+__all__ = ["Device", "choose_device", "list_gpus", "prepare_device"]
 
 
 @dataclass(frozen=True)
@@ -108,39 +97,3 @@ def prepare_device(request: str = "auto") -> Device:
             f"Received: {error}. Choose the device first."
         ) from error
     return device
-
-
-@contextlib.contextmanager
-def training_precision(model: Any, policy: str) -> Iterator[None]:
-    """Computes a model's layers under a dtype policy; they are float32 again afterwards.
-
-    Weights stay float32 throughout: `mixed_bfloat16` only changes what is computed. The head is
-    left in float32: logits, probabilities and values of three digits cannot be told apart.
-    """
-    if policy == "float32":
-        yield
-        return
-    with _policy(layers_up_to(model, BACKBONE_END), "float32", policy):
-        yield
-
-
-@contextlib.contextmanager
-def saved_precision(model: Any, policy: str) -> Iterator[None]:
-    """Shows, inside `training_precision(model, policy)`, a model that is saved as float32."""
-    if policy == "float32":
-        yield
-        return
-    with _policy(model.layers, policy, "float32"):
-        yield
-
-
-@contextlib.contextmanager
-def _policy(layers: Sequence[Any], before: str, within: str) -> Iterator[None]:
-    changed = [layer for layer in layers if layer.dtype_policy.name == before]
-    for layer in changed:
-        layer.dtype_policy = within
-    try:
-        yield
-    finally:
-        for layer in changed:
-            layer.dtype_policy = before

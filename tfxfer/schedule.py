@@ -6,6 +6,7 @@ Nothing here imports Keras. A schedule speaks of depth as a fraction or by a sta
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
@@ -13,7 +14,15 @@ from typing import Any, Self
 from tfxfer.backbone import BACKBONE_END
 from tfxfer.errors import ScheduleError
 
-__all__ = ["Phase", "from_scratch", "progressive", "resolve_schedule", "two_phase"]
+__all__ = [
+    "FitState",
+    "Phase",
+    "PhaseResult",
+    "from_scratch",
+    "progressive",
+    "resolve_schedule",
+    "two_phase",
+]
 
 
 @dataclass(frozen=True)
@@ -222,3 +231,68 @@ def _resolve_stage(phase: Phase, stages: Sequence[str], backbone: str) -> str | 
     if stage == 1 or (count == inner and inner):
         return stages[-1]
     return stages[count - 1] if count else None
+
+
+@dataclass(frozen=True)
+class PhaseResult:
+    """What one phase did.
+
+    Args:
+        name: of the phase.
+        stage: its frontier, None where nothing was frozen.
+        epochs: that were run.
+        learning_rate: peak.
+        trainable_parameters: numbers that moved.
+        cached: whether it trained on stored activations.
+        seconds: filling the cache before it included.
+        history: Keras's logs, a list per key.
+    """
+
+    name: str
+    stage: str | None
+    epochs: int
+    learning_rate: float
+    trainable_parameters: int
+    cached: bool
+    seconds: float
+    history: dict[str, list[float]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain JSON data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class FitState:
+    """How far a training has come: what `fit` needs, beside the weights, to go on.
+
+    Args:
+        records: finished phases.
+        best: the monitor's value (larger is better) and the negative validation loss.
+        peak: the largest value of the monitor, which need not be the best epoch's.
+        best_epoch: counted through all phases from 0.
+        best_phase: in which that epoch was.
+    """
+
+    records: tuple[PhaseResult, ...] = ()
+    best: tuple[float, float] | None = None
+    peak: float | None = None
+    best_epoch: int | None = None
+    best_phase: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain JSON data; `from_dict` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> FitState:
+        """Reads `to_dict`'s data."""
+        # JSON has no infinity: a loss that was not finite comes back as None.
+        best = data["best"] and [-math.inf if x is None else x for x in data["best"]]
+        return cls(
+            records=tuple(PhaseResult(**record) for record in data["records"]),
+            best=None if best is None else (best[0], best[1]),
+            peak=data.get("peak", best and best[0]),
+            best_epoch=data["best_epoch"],
+            best_phase=data["best_phase"],
+        )

@@ -15,7 +15,7 @@ import tfxfer.doctor
 from tfxfer.cli.main import run
 from tfxfer.doctor import Environment
 from tfxfer.doctor.environment import Cache, Device, Trial, Volume
-from tfxfer.registry import Registry
+from tfxfer.registry.lookup import Registry
 
 
 def call(*args: str) -> tuple[int, str]:

@@ -19,9 +19,9 @@ import pytest
 
 import tfxfer
 from tfxfer.cli.main import COMMANDS, cli, run
+from tfxfer.cli.options import TIME, parse_time
 from tfxfer.cli.output import Output, tfxfer_command
-from tfxfer.cli.types import TIME, parse_time
-from tfxfer.registry import RESERVED_COMMANDS, Registry
+from tfxfer.registry.lookup import RESERVED_COMMANDS, Registry
 
 Install = Callable[..., None]
 PROGRAM = (sys.executable, "-m", "tfxfer")

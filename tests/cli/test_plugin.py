@@ -14,7 +14,7 @@ import click
 import pytest
 
 from tfxfer.cli.main import run
-from tfxfer.registry import Registry
+from tfxfer.registry.lookup import Registry
 from tfxfer.testing import BACKBONE_CHECKS
 
 Install = Callable[..., None]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tfxfer.cli.main import run
-from tfxfer.registry import Registry
+from tfxfer.registry.lookup import Registry
 
 Install = Callable[..., None]
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from tfxfer.errors import DataError
 from tfxfer.head import Head
@@ -56,38 +54,3 @@ class FakeHead(Head):
 @pytest.fixture
 def head() -> FakeHead:
     return FakeHead()
-
-
-def paint(seed: int, size: tuple[int, int] = (48, 40)) -> Image.Image:
-    """A blotchy picture that is like no other seed's."""
-    rng = np.random.default_rng(seed)
-    blotches = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
-    return Image.fromarray(blotches).resize(size, Image.Resampling.BICUBIC)
-
-
-@pytest.fixture
-def picture() -> Callable[..., Image.Image]:
-    return paint
-
-
-@pytest.fixture
-def folders(tmp_path: Path) -> Callable[..., Path]:
-    """Returns a function that makes a folder of class folders: name=number of images."""
-
-    def make(root: str = "photos", **classes: int) -> Path:
-        top = tmp_path / root
-        for rank, (name, count) in enumerate(classes.items()):
-            (top / name).mkdir(parents=True)
-            for number in range(count):
-                paint(1000 * rank + number).save(top / name / f"{number:03}.png")
-        return top
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def photo() -> Image.Image:
-    """A real photo, 640 x 427."""
-    from sklearn.datasets import load_sample_image
-
-    return Image.fromarray(load_sample_image("china.jpg"))

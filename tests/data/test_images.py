@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from tfxfer.data import ImageSplit, images, load_images
-from tfxfer.data.augment import make_views
-from tfxfer.data.decode import open_image, resize_image
 from tfxfer.errors import ImageError, UsageError
+from tfxfer.images.augment import make_views
+from tfxfer.images.decode import open_image, resize_image
 from tfxfer.preprocessing import Resize
 
 Folders = Callable[..., Path]

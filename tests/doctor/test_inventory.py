@@ -12,7 +12,7 @@ import pytest
 
 from tfxfer.doctor import collect, find_problems
 from tfxfer.doctor.environment import PROCESS
-from tfxfer.registry import Registry
+from tfxfer.registry.lookup import Registry
 
 
 def write(folder: Path, **files: str) -> Path:

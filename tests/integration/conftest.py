@@ -78,7 +78,7 @@ Run = Callable[..., Done]
 @pytest.fixture(autouse=True, scope="module")
 def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The backbone as if pip had installed it, also for processes that a test starts."""
-    from tfxfer.registry import default_registry
+    from tfxfer.registry.lookup import default_registry
 
     site = tmp_path_factory.mktemp("site")
     (site / "double_vivid.py").write_text(BACKBONE)

@@ -417,7 +417,7 @@ def test_a_disk_that_is_full_when_activations_are_cached(
     def refuse(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("tfxfer.frontier._MEMORY_CAP_BYTES", 0)
+    monkeypatch.setattr("tfxfer.frontier.store._MEMORY_CAP_BYTES", 0)
     monkeypatch.setattr("os.posix_fallocate", refuse)
     cache = tmp_path / "cache"
     cache.mkdir()

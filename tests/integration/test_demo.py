@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-import tfxfer.demo
-from tfxfer.run import Manifest, RunDirectory
+import tfxfer.job.demo
+from tfxfer.run.directory import Manifest, RunDirectory
 
 Run = Callable[..., Any]
 
@@ -23,9 +23,9 @@ Run = Callable[..., Any]
 @pytest.fixture
 def small_demo(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
     """Leaves everything of the demo but the number of images, the backbone and the epochs."""
-    whole_source, whole_request = tfxfer.demo.demo_source, tfxfer.demo.demo_request
+    whole_source, whole_request = tfxfer.job.demo.demo_source, tfxfer.job.demo.demo_request
 
-    def demo_source(name: str) -> tfxfer.demo.DemoSource:
+    def demo_source(name: str) -> tfxfer.job.demo.DemoSource:
         found = whole_source(name)
         by_label: dict[str, list[Any]] = {}
         for record in found.source.records:
@@ -46,8 +46,8 @@ def small_demo(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
             views=1,
         )
 
-    monkeypatch.setattr(tfxfer.demo, "demo_source", demo_source)
-    monkeypatch.setattr(tfxfer.demo, "demo_request", demo_request)
+    monkeypatch.setattr(tfxfer.job.demo, "demo_source", demo_source)
+    monkeypatch.setattr(tfxfer.job.demo, "demo_request", demo_request)
     monkeypatch.setattr("tfxfer.cli.demo._BACKBONE", "double_vivid")
     # What 16 images and one epoch teach loses any amount of points.
     monkeypatch.setattr("tfxfer_edge.comparison.judge", lambda *_: (True, ""))

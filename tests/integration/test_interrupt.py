@@ -27,7 +27,7 @@ PROGRAM = """
 import sys
 import tfxfer.frontier
 from tfxfer.cli.main import main
-tfxfer.frontier._MEMORY_CAP_BYTES = 0
+tfxfer.frontier.store._MEMORY_CAP_BYTES = 0
 print("started", flush=True)
 main(sys.argv[1:])
 """
@@ -208,7 +208,7 @@ def test_an_interrupt_that_somebody_swallowed(
         except BaseException:  # noqa: BLE001 - that is what is tested
             after()
 
-    monkeypatch.setattr("tfxfer.job.check_request", swallow)
+    monkeypatch.setattr("tfxfer.job.train.check_request", swallow)
     done = train(photos, "--out", tmp_path / "run")
     assert done.code == 130
     assert done.error == "error: interrupted"

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tfxfer import Registry, build_model, fit, two_phase
-from tfxfer.model import get_info
+from tfxfer.stages import get_info
 from tfxfer.testing import check_backbone
 
 FOLDER = Path(__file__).parents[2] / "examples" / "tfxfer-densenet"

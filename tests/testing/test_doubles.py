@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tfxfer import Registry
-from tfxfer.contract import Component
+from tfxfer.registry.component import Component
 from tfxfer.testing import BACKBONE_CHECKS, HEAD_CHECKS, Check, check_backbone, check_head
 from tfxfer.testing.check import Examination, Result
 from tfxfer.testing.kits import examine_backbone, examine_head

@@ -40,8 +40,8 @@ def command(output: Output, *, out: str, data: str, overwrite: bool, **options: 
     it.
     """
     started = time.monotonic()
-    from tfxfer.demo import demo_request, demo_source, is_demo_run
-    from tfxfer.run import RunDirectory
+    from tfxfer.job.demo import demo_request, demo_source, is_demo_run
+    from tfxfer.run.directory import RunDirectory
 
     export = _find_exporter(output)
     source = demo_source(data)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tfxfer.cli.options import TIME
 from tfxfer.cli.output import Output, tfxfer_command
-from tfxfer.cli.types import TIME
 from tfxfer.errors import SetupError
 
 if TYPE_CHECKING:

@@ -2,42 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import click
 
+from tfxfer.cli.options import model_options, read_labels
 from tfxfer.cli.output import Output, tfxfer_command
-from tfxfer.errors import DataError
-from tfxfer.quiet import quiet_native
+from tfxfer.system.quiet import quiet_native
 
-__all__ = ["command", "model_options", "read_labels"]
-
-
-def model_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds what a model file outside of a run does not say of itself."""
-    command = click.option(
-        "--labels",
-        "labels_file",
-        help="File with one label a line, in the outputs' order; for a model outside of a run.",
-    )(command)
-    return click.option("--head", help="For a model outside of a run.  [default: classification]")(
-        command
-    )
-
-
-def read_labels(path: str | None) -> tuple[str, ...] | None:
-    """Returns the lines of a labels file."""
-    if path is None:
-        return None
-    try:
-        # Not splitlines: it also breaks at characters that a label may hold.
-        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"labels {path!r}: expected a text file with one label a line. Received: {error}."
-        ) from error
-    return tuple(line for line in lines if line)
+__all__ = ["command"]
 
 
 @tfxfer_command("evaluate")
@@ -58,8 +29,9 @@ def command(
     with quiet_native():
         import keras  # noqa: F401 - loads TensorFlow, which greets in C++
     output.check_interrupt()
-    from tfxfer.inference import evaluate, load_own_test, load_predictor
-    from tfxfer.registry import get_head
+    from tfxfer.inference.predictor import load_predictor
+    from tfxfer.inference.scoring import evaluate, load_own_test
+    from tfxfer.registry.lookup import get_head
 
     predictor = load_predictor(
         model, labels=read_labels(labels_file), head=None if head is None else get_head(head)

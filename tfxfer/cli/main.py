@@ -21,11 +21,11 @@ from typing import NoReturn, TextIO
 
 import click
 
-from tfxfer import __version__
 from tfxfer.cli.output import Session
 from tfxfer.errors import TfxferError
-from tfxfer.registry import Registry, default_registry, find_bringer
-from tfxfer.storage import describe_storage_error, to_json
+from tfxfer.registry.lookup import Registry, default_registry, find_bringer
+from tfxfer.system.files import describe_storage_error, to_json
+from tfxfer.version import __version__
 
 __all__ = ["COMMANDS", "cli", "main", "run"]
 

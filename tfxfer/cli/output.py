@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from tfxfer.registry import Registry, default_registry
-from tfxfer.storage import to_json
+from tfxfer.registry.lookup import Registry, default_registry
+from tfxfer.system.files import to_json
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 
+from tfxfer.cli.options import TIME
 from tfxfer.cli.output import Output, tfxfer_command
-from tfxfer.cli.types import TIME
-from tfxfer.contract import Component
 from tfxfer.errors import GateError, PluginError, UnknownPluginError, UsageError
-from tfxfer.quiet import quiet_native
-from tfxfer.registry import Registry
+from tfxfer.registry.component import Component
+from tfxfer.registry.lookup import Registry
+from tfxfer.system.quiet import quiet_native
 
 __all__ = ["command"]
 
@@ -118,7 +118,7 @@ def check(
     timeout_s: float,
 ) -> None:
     """Run the conformance kit on an installed backbone or head."""
-    from tfxfer.isolation import find_fault
+    from tfxfer.registry.isolation import find_fault
 
     registry = output.registry
     component = _find(registry, name, kind)

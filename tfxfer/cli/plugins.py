@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import click
 
+from tfxfer.cli.options import TIME
 from tfxfer.cli.output import Output, tfxfer_command
-from tfxfer.cli.types import TIME
 
 __all__ = ["command"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from tfxfer.cli.evaluate import model_options, read_labels
+from tfxfer.cli.options import model_options, read_labels
 from tfxfer.cli.output import Output, tfxfer_command
-from tfxfer.quiet import quiet_native
+from tfxfer.system.quiet import quiet_native
 
 __all__ = ["command"]
 
@@ -32,8 +32,9 @@ def command(
     with quiet_native():
         import keras  # noqa: F401 - loads TensorFlow, which greets in C++
     output.check_interrupt()
-    from tfxfer.inference import load_predictor, predict
-    from tfxfer.registry import get_head
+    from tfxfer.inference.predictor import load_predictor
+    from tfxfer.inference.scoring import predict
+    from tfxfer.registry.lookup import get_head
 
     predictor = load_predictor(
         model, labels=read_labels(labels_file), head=None if head is None else get_head(head)

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
+from tfxfer.cli.options import FRACTION, TIME
 from tfxfer.cli.output import Output, tfxfer_command
-from tfxfer.cli.types import FRACTION, TIME
-from tfxfer.quiet import quiet_native
+from tfxfer.system.quiet import quiet_native
 
 __all__ = ["command", "run_training", "training_options"]
 
@@ -89,9 +89,9 @@ def command(output: Output, *, data: str | None, out: str, resume: bool, **optio
     columns path,label[,split][,group].
     """
     started = time.monotonic()
-    from tfxfer.demo import stored_source
-    from tfxfer.request import TrainRequest
-    from tfxfer.run import RunDirectory
+    from tfxfer.job.demo import stored_source
+    from tfxfer.job.request import TrainRequest
+    from tfxfer.run.directory import RunDirectory
 
     overwrite, source = options.pop("overwrite"), None
     if resume:
@@ -170,8 +170,8 @@ def run_training(
 ) -> dict[str, Any]:
     """Trains, shows what happens, and returns `run.json`, which the command emits."""
     from tfxfer.data import read_source
-    from tfxfer.job import train_run
-    from tfxfer.request import check_place, check_request
+    from tfxfer.job.request import check_place, check_request
+    from tfxfer.job.train import train_run
 
     # Before Keras starts, which takes seconds: a slip of the finger is told at once.
     if not resume:

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from tfxfer.data.decode import DecodeError, probe_image, quiet_pillow
-from tfxfer.data.duplicates import THUMBNAIL_PX, find_near_duplicates, make_thumbnail
 from tfxfer.data.sources import Record, Source
 from tfxfer.errors import DataError
+from tfxfer.images.decode import DecodeError, probe_image, quiet_pillow
+from tfxfer.images.duplicates import THUMBNAIL_PX, find_near_duplicates, make_thumbnail
 from tfxfer.progress import Progress
 
 __all__ = ["PROBLEM_KINDS", "Audit", "Inspection", "Problem", "count_workers", "inspect_source"]

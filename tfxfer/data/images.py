@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from tfxfer.data.audit import Audit, Problem, count_workers
-from tfxfer.data.augment import check_level, make_views
 from tfxfer.data.balance import oversampled_order, sample_weights
-from tfxfer.data.decode import open_image, quiet_pillow
 from tfxfer.data.table import SplitRow, write_split_table
+from tfxfer.images.augment import check_level, make_views
+from tfxfer.images.decode import open_image, quiet_pillow
 from tfxfer.preprocessing import Resize
 
 __all__ = ["ImageData", "ImageSplit"]

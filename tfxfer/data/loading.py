@@ -198,7 +198,7 @@ def _check_known(data: str, raw: Sequence[str], labels: Sequence[str]) -> None:
 def _resolve_head(head: str | Head) -> Head:
     if not isinstance(head, str):
         return head
-    from tfxfer.registry import get_head
+    from tfxfer.registry.lookup import get_head
 
     found = get_head(head)
     return found() if isinstance(found, type) else found

@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from tfxfer.contract import Component, normalise_name
+from tfxfer.registry.component import Component, normalise_name
 
 __all__ = [
     "DEVICES",

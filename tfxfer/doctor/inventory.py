@@ -11,7 +11,6 @@ from importlib.metadata import Distribution, EntryPoint
 from pathlib import Path
 from typing import Any
 
-from tfxfer.contract import normalise_name
 from tfxfer.doctor.environment import PROCESS, Device, Environment, Package, Trial
 from tfxfer.doctor.hardware import (
     find_caches,
@@ -21,7 +20,9 @@ from tfxfer.doctor.hardware import (
     locate_keras_home,
 )
 from tfxfer.doctor.trials import choose_modules, try_imports
-from tfxfer.registry import GROUPS, Registry
+from tfxfer.registry.component import normalise_name
+from tfxfer.registry.discovery import GROUPS
+from tfxfer.registry.lookup import Registry
 
 __all__ = ["collect"]
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from tfxfer.contract import normalise_name
 from tfxfer.doctor.environment import TENSORFLOWS, Demand, Environment
 from tfxfer.doctor.problem import Problem, Rule
 from tfxfer.doctor.versions import (
@@ -18,6 +17,7 @@ from tfxfer.doctor.versions import (
     format_specifiers,
     install_line,
 )
+from tfxfer.registry.component import normalise_name
 
 __all__ = ["RULES", "check_requirements"]
 

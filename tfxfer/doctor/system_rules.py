@@ -10,11 +10,12 @@ from typing import cast
 
 from packaging.version import Version
 
-from tfxfer.contract import Component, check_requirement, normalise_name
 from tfxfer.doctor.environment import DEVICES, PROCESS, Environment, Package, Trial
 from tfxfer.doctor.problem import Problem, Rule, set_variable, unset_variable
 from tfxfer.doctor.trials import MODULES
 from tfxfer.errors import ContractError
+from tfxfer.registry.component import Component, normalise_name
+from tfxfer.registry.contract import check_requirement
 
 __all__ = ["RULES", "check_imports"]
 

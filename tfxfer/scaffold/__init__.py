@@ -14,10 +14,10 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from tfxfer import __version__
-from tfxfer.contract import normalise_name
 from tfxfer.errors import StorageError, UsageError
-from tfxfer.storage import describe_storage_error
+from tfxfer.registry.component import normalise_name
+from tfxfer.system.files import describe_storage_error
+from tfxfer.version import __version__
 
 __all__ = ["Scaffold", "plan_scaffold", "write_scaffold"]
 

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from tfxfer.backbone import Backbone, Weights
-from tfxfer.contract import Component, check_backbone, check_class
 from tfxfer.errors import ModelError, TfxferError, WeightsError
 from tfxfer.model import build_model
+from tfxfer.registry.component import Component
+from tfxfer.registry.contract import check_backbone, check_class
 from tfxfer.testing.check import check, describe_error, fail, not_applicable, not_run
 from tfxfer.testing.probes import ProbeHead
 from tfxfer.testing.subject import BackboneSubject, take_snapshot

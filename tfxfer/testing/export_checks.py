@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tfxfer.quiet import quiet_native
+from tfxfer.system.quiet import quiet_native
 from tfxfer.testing.check import check, fail, not_run
 from tfxfer.testing.subject import Subject
 

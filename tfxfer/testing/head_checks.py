@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from tfxfer.backbone import BACKBONE_END
-from tfxfer.contract import Component, check_class, check_head
 from tfxfer.errors import DataError
 from tfxfer.head import Head, Prediction
+from tfxfer.registry.component import Component
+from tfxfer.registry.contract import check_class, check_head
 from tfxfer.schedule import Phase
 from tfxfer.surgery import find_inputs
 from tfxfer.testing.check import check, describe_error, fail
@@ -228,7 +229,7 @@ def output_range(subject: HeadSubject) -> None:
 @check("one training gives a finite loss, the monitor's value and new weights", requires=("model",))
 def learns(subject: HeadSubject) -> None:
     """Trains the head for a few epochs on the kit's images."""
-    from tfxfer.training import fit
+    from tfxfer import fit
 
     plugin = subject.plugin
     what = f"head {subject.name!r}"

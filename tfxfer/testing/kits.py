@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tfxfer.backbone import Backbone
-from tfxfer.contract import Component
 from tfxfer.errors import UsageError
 from tfxfer.head import Head
-from tfxfer.registry import Registry, default_registry
+from tfxfer.registry.component import Component
+from tfxfer.registry.lookup import Registry, default_registry
 from tfxfer.testing import backbone_checks, head_checks
 from tfxfer.testing.check import Check, Examination, Report, Result
 from tfxfer.testing.export_checks import export_float, export_int8, export_uint8_input
-from tfxfer.testing.fresh_process import reload, start_loader
 from tfxfer.testing.pixel_checks import no_randomness, preprocessing
+from tfxfer.testing.reload_check import reload, start_loader
 from tfxfer.testing.shared_checks import laziness, provenance
 from tfxfer.testing.subject import BackboneSubject, HeadSubject
 from tfxfer.testing.training_checks import cached, freezing, phase_fine_tune, phase_head

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfxfer.backbone import BACKBONE_END
-from tfxfer.model import freeze_to, get_info, stage_tensor
+from tfxfer.stages import freeze_to, get_info, stage_tensor
 from tfxfer.testing.check import check, fail
 from tfxfer.testing.subject import BackboneSubject
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tfxfer.contract import normalise_name
+from tfxfer.registry.component import normalise_name
 from tfxfer.testing.check import check, fail, not_run
 from tfxfer.testing.fresh_process import HEAVY, find_imports
 from tfxfer.testing.subject import BackboneSubject, Subject

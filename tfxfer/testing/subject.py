@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfxfer.backbone import BACKBONE_END, Backbone
-from tfxfer.contract import Component
 from tfxfer.errors import UsageError
 from tfxfer.head import Head
-from tfxfer.model import build_model, get_info, layers_up_to, set_trainable
-from tfxfer.registry import Registry, default_registry
+from tfxfer.model import build_model
+from tfxfer.registry.component import Component
+from tfxfer.registry.lookup import Registry, default_registry
 from tfxfer.schedule import Phase
+from tfxfer.stages import get_info, layers_up_to, set_trainable
 from tfxfer.surgery import find_inputs
 from tfxfer.testing.check import not_run
 from tfxfer.testing.probes import BATCH_IMAGES, ProbeBackbone, ProbeData, ProbeHead
@@ -285,7 +286,7 @@ class BackboneSubject(Subject):
         """Two phases of one epoch each, on pixels, with nothing cached: every layer runs."""
         import keras
 
-        from tfxfer.training import fit
+        from tfxfer import fit
 
         stage = self._fine_tune_stage()
         phases = (

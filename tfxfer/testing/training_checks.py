@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from tfxfer.backbone import BACKBONE_END
-from tfxfer.feed import PixelSource, SplitSource
-from tfxfer.frontier import CacheStore, fill_frontiers, make_suffix
-from tfxfer.model import get_info, layers_up_to, set_trainable
+from tfxfer.data.feed import PixelSource, SplitSource
+from tfxfer.frontier.cut import make_suffix
+from tfxfer.frontier.fill import fill_frontiers
+from tfxfer.frontier.store import CacheStore
+from tfxfer.stages import get_info, layers_up_to, set_trainable
 from tfxfer.testing.check import check, fail
 from tfxfer.testing.probes import BATCH_IMAGES, ProbeSplit
 from tfxfer.testing.subject import BackboneSubject, Snapshot

@@ -93,8 +93,8 @@ def colour_run(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A classifier of colours, trained in seconds; tests may add exports to it, no more."""
     from PIL import Image
 
-    from tfxfer.job import train_run
-    from tfxfer.request import TrainRequest
+    from tfxfer.job.request import TrainRequest
+    from tfxfer.job.train import train_run
 
     root = tmp_path_factory.mktemp("export")
     rng = np.random.default_rng(0)

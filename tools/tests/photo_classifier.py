@@ -12,11 +12,11 @@ import skimage.data
 import sklearn.datasets
 
 from tfxfer import Preprocessing
-from tfxfer.data.decode import open_image, resize_image
-from tfxfer.inference import Predictor
+from tfxfer.images.decode import open_image, resize_image
+from tfxfer.inference.predictor import Predictor
 from tfxfer.preprocessing import Resize
-from tfxfer.quiet import quiet_native
-from tfxfer.registry import get_head
+from tfxfer.registry.lookup import get_head
+from tfxfer.system.quiet import quiet_native
 
 SIDE = 64
 # Not sorted: an order that anything sorts would show.

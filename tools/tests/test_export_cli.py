@@ -18,7 +18,7 @@ import pytest
 
 from tfxfer.cli.main import run as run_cli
 from tfxfer.preprocessing import Preprocessing
-from tfxfer.run import RunDirectory
+from tfxfer.run.directory import RunDirectory
 from tfxfer_edge.cli.export import parse_preprocessing
 
 pytest.importorskip(

@@ -13,8 +13,9 @@ from PIL import Image
 from tfxfer import Preprocessing
 from tfxfer.cli.main import run as run_cli
 from tfxfer.errors import DataError, GateError, ModelError, RunError
-from tfxfer.inference import load_predictor, predict
-from tfxfer.run import RunDirectory
+from tfxfer.inference.predictor import load_predictor
+from tfxfer.inference.scoring import predict
+from tfxfer.run.directory import RunDirectory
 from tfxfer_edge import comparison
 from tfxfer_edge.exports import export
 from tfxfer_edge.interpreter import TFLiteModel

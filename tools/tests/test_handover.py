@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfxfer.data.decode import open_image
 from tfxfer.errors import ModelError
+from tfxfer.images.decode import open_image
 from tfxfer.preprocessing import Preprocessing, Resize
 from tfxfer_edge.handover import render_python, render_readme, write_handover
 from tfxfer_edge.interpreter import TFLiteModel
@@ -111,7 +111,7 @@ def test_the_python_program_resizes_as_training_does(resize: Resize, tmp_path: P
     imports = "import sys\nfrom PIL import Image, ImageOps\n"
     code = code[start:end].replace("sys.argv[1]", repr(str(file)))
     exec(compile(imports + code, "README.md", "exec"), names)
-    from tfxfer.data.decode import resize_image
+    from tfxfer.images.decode import resize_image
 
     ours = resize_image(open_image(file), photos.SIDE, resize).astype(int)
     theirs = np.asarray(names["square"]).astype(int)

@@ -162,7 +162,7 @@ def test_pixels_of_another_size() -> None:
 def convert_any(model: Any) -> bytes:
     import tensorflow as tf
 
-    from tfxfer.quiet import quiet_native
+    from tfxfer.system.quiet import quiet_native
 
     specs = [tf.TensorSpec((1, *x.shape[1:]), tf.float32) for x in model.inputs]
     function = tf.function(

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from tfxfer import Preprocessing
-from tfxfer.data.decode import open_image, resize_image
 from tfxfer.errors import ModelError, PluginImportError
+from tfxfer.images.decode import open_image, resize_image
 from tfxfer.preprocessing import Resize
 from tfxfer_edge import libusb
 from tfxfer_edge.flatbuffer import read_model

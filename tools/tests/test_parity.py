@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from tfxfer import Preprocessing
-from tfxfer.data.decode import open_image, resize_image
 from tfxfer.errors import DataError, ModelError, PluginImportError
+from tfxfer.images.decode import open_image, resize_image
 from tfxfer.preprocessing import Resize
-from tfxfer.storage import to_json
+from tfxfer.system.files import to_json
 from tfxfer_edge import parity
 from tfxfer_edge.flatbuffer import read_model, write_model
 from tfxfer_edge.interpreter import TFLiteModel
@@ -270,7 +270,7 @@ def test_a_real_backbone_on_real_flowers(shared: Path, tmp_path: Path) -> None:
     import keras
 
     import tfxfer
-    from tfxfer.inference import Predictor
+    from tfxfer.inference.predictor import Predictor
     from tfxfer_edge import convert
 
     labels = ("tulip", "daisy", "rose", "dandelion", "sunflower")

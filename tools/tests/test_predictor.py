@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-import tfxfer.inference
+import tfxfer.inference.scoring
 from tfxfer.errors import ModelError, PluginImportError
-from tfxfer.inference import load_predictor, predict
+from tfxfer.inference.predictor import load_predictor
+from tfxfer.inference.scoring import predict
 from tfxfer.preprocessing import Resize
 from tfxfer_edge.metadata import ModelCard, write_metadata
 from tfxfer_edge.predictor import load_tflite_predictor
@@ -32,7 +33,7 @@ FOUND = [str(file) for file in photos.FILES]
 
 
 def install_reader(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    point = EntryPoint("tflite", value, tfxfer.inference.READERS)
+    point = EntryPoint("tflite", value, tfxfer.inference.predictor.READERS)
 
     def find(*, group: str, name: str) -> list[EntryPoint]:
         return [point] if (group, name) == (point.group, point.name) else []

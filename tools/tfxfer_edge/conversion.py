@@ -10,7 +10,7 @@ import numpy as np
 
 from tfxfer.errors import ModelError, UsageError
 from tfxfer.preprocessing import Preprocessing
-from tfxfer.storage import atomic_write
+from tfxfer.system.files import atomic_write
 from tfxfer_edge.calibration import Calibration, collect
 from tfxfer_edge.engines import ConversionError, Quantized, converter, quantizer
 from tfxfer_edge.flatbuffer import load_interpreter, refuse_forbidden, verify

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tfxfer.errors import RunError, StorageError
-from tfxfer.storage import atomic_write, describe_storage_error, to_json
+from tfxfer.system.files import atomic_write, describe_storage_error, to_json
 from tfxfer_edge.gate import Candidate
 from tfxfer_edge.handover import write_handover
 from tfxfer_edge.metadata import LABELS_FILE

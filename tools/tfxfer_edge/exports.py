@@ -12,8 +12,8 @@ import numpy as np
 from tfxfer.errors import GateError, ModelError, UsageError
 from tfxfer.head import Head
 from tfxfer.progress import Progress
-from tfxfer.quiet import quiet_native
-from tfxfer.run import RunDirectory
+from tfxfer.run.directory import RunDirectory
+from tfxfer.system.quiet import quiet_native
 from tfxfer_edge.comparison import Comparison, Made
 from tfxfer_edge.conversion import convert
 from tfxfer_edge.export_folder import check_folder, write_folder

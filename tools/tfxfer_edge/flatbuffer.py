@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tfxfer.errors import ModelError
-from tfxfer.quiet import quiet_native
+from tfxfer.system.quiet import quiet_native
 
 __all__ = [
     "TensorInfo",

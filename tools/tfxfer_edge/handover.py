@@ -15,7 +15,7 @@ import numpy as np
 
 from tfxfer.errors import ModelError
 from tfxfer.preprocessing import Preprocessing, Resize
-from tfxfer.storage import atomic_write
+from tfxfer.system.files import atomic_write
 from tfxfer_edge.interpreter import TFLiteModel
 from tfxfer_edge.metadata import LABELS_FILE, ModelCard
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from tfxfer.errors import ModelError
-from tfxfer.litert import count_chunk_images
+from tfxfer.frontier.litert import count_chunk_images
 from tfxfer.preprocessing import Preprocessing
-from tfxfer.quiet import quiet_native
+from tfxfer.system.quiet import quiet_native
 from tfxfer_edge.flatbuffer import load_interpreter, read_model
 from tfxfer_edge.metadata import ModelCard, read_metadata
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from tfxfer.errors import ModelError, TfxferError
 from tfxfer.preprocessing import Preprocessing, Resize
-from tfxfer.quiet import quiet_native
+from tfxfer.system.quiet import quiet_native
 from tfxfer_edge.flatbuffer import load_interpreter, read_model, write_model
 from tfxfer_edge.libusb import import_tflite_support
 from tfxfer_edge.metadata_table import Table, find_metadata

@@ -14,8 +14,8 @@ import numpy as np
 
 from tfxfer.errors import ModelError
 from tfxfer.preprocessing import Preprocessing
-from tfxfer.quiet import quiet_native
-from tfxfer.storage import atomic_write
+from tfxfer.system.files import atomic_write
+from tfxfer.system.quiet import quiet_native
 from tfxfer_edge.recipes import Recipe
 from tfxfer_edge.sources import PreprocessingArgument, Source, open_source
 

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfxfer.data.decode import open_image, resize_image
 from tfxfer.errors import DataError, ModelError, PluginImportError
+from tfxfer.images.decode import open_image, resize_image
 from tfxfer.preprocessing import Preprocessing, Resize
-from tfxfer.quiet import quiet_native
+from tfxfer.system.quiet import quiet_native
 from tfxfer_edge.interpreter import TFLiteModel
 
 if TYPE_CHECKING:
-    from tfxfer.inference import Predictor
+    from tfxfer.inference.predictor import Predictor
 
 __all__ = [
     "Agreement",
@@ -199,7 +199,7 @@ def check_parity(
     """Compares a file with the Keras model it was made of, on image files.
 
     Args:
-        predictor: the Keras model, as `tfxfer.inference.Predictor`.
+        predictor: the Keras model, as `tfxfer.inference.predictor.Predictor`.
         tflite: the file, or its content.
         images: photos, in any format that training reads.
         mediapipe: whether MediaPipe runs, too; None where it is installed and takes the file.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tfxfer.errors import ModelError
 from tfxfer.head import Head
-from tfxfer.inference import Predictor
+from tfxfer.inference.predictor import Predictor
 from tfxfer.preprocessing import Preprocessing, Resize
 from tfxfer_edge.interpreter import TFLiteModel
 
@@ -68,7 +68,7 @@ def load_tflite_predictor(
 
 
 def _head_of(model: TFLiteModel, task: tuple[str, float | None] | None) -> Head:
-    from tfxfer.registry import get_head
+    from tfxfer.registry.lookup import get_head
 
     kind, threshold = task or ("classifier", None)
     if kind not in _HEADS:

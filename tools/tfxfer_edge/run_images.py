@@ -9,7 +9,7 @@ import numpy as np
 
 from tfxfer.data import ImageData, ImageSplit, load_images
 from tfxfer.errors import DataError
-from tfxfer.run import RunDirectory
+from tfxfer.run.directory import RunDirectory
 
 __all__ = ["load_run_images", "pick_calibration"]
 
@@ -25,7 +25,7 @@ def load_run_images(run: RunDirectory, predictor: Any, *, progress: Any = None) 
     Raises:
         DataError: the images are gone or have changed.
     """
-    from tfxfer.demo import demo_source
+    from tfxfer.job.demo import demo_source
 
     manifest = run.read_manifest()
     where = str(manifest.request["data"])

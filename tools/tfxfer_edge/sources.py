@@ -16,8 +16,8 @@ from typing import Any, Literal
 import numpy as np
 
 from tfxfer.errors import ModelError, UsageError
-from tfxfer.model import ModelInfo
 from tfxfer.preprocessing import Preprocessing
+from tfxfer.stages import ModelInfo
 
 __all__ = ["IN_GRAPH", "PreprocessingArgument", "Source", "open_source"]
 
@@ -92,7 +92,7 @@ def open_source(
 
 
 def _read(path: Path, *, trust: bool) -> Any:
-    from tfxfer.inference import load_model, read_keras_file
+    from tfxfer.inference.predictor import load_model, read_keras_file
 
     if path.is_dir():
         if (path / "run.json").is_file():

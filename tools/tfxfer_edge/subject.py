@@ -12,10 +12,10 @@ import numpy as np
 from tfxfer.data import ImageData, ImageSplit, load_images, load_split
 from tfxfer.errors import DataError, ModelError, RunError, UsageError
 from tfxfer.head import Head
-from tfxfer.inference import Predictor, load_model
+from tfxfer.inference.predictor import Predictor, load_model
 from tfxfer.preprocessing import Resize
 from tfxfer.progress import Progress
-from tfxfer.run import RunDirectory
+from tfxfer.run.directory import RunDirectory
 from tfxfer_edge.conversion import Converted
 from tfxfer_edge.graph import FrozenGraph, freeze
 from tfxfer_edge.metadata import ModelCard
@@ -202,7 +202,7 @@ def _saw_views(plan: Sequence[dict[str, Any]]) -> bool:
 def _predict_with(
     source: Source, graph: FrozenGraph, path: Path, labels: Sequence[str], head: str | Head | None
 ) -> Predictor:
-    from tfxfer.registry import get_head
+    from tfxfer.registry.lookup import get_head
 
     height, width, channels = source.image_shape
     if height != width or channels != 3:

@@ -69,7 +69,7 @@ def built(saved: Path) -> Any:
 @pytest.fixture
 def model(built: Any) -> Any:
     """The same with weights of its own."""
-    from tfxfer.model import attach_info, get_info
+    from tfxfer.stages import attach_info, get_info
     from tfxfer.surgery import clone_fresh
 
     copy = clone_fresh(built)

@@ -13,9 +13,9 @@ import pytest
 from tfxfer import build_model
 from tfxfer.backbone import BACKBONE_END
 from tfxfer.errors import ModelError, SetupError, UsageError, WeightsError
-from tfxfer.model import get_info
-from tfxfer.registry import get_backbone
-from tfxfer.request import TrainRequest, check_request
+from tfxfer.job.request import TrainRequest, check_request
+from tfxfer.registry.lookup import get_backbone
+from tfxfer.stages import get_info
 from tfxfer.weights import file_sha256
 from tfxfer_hub.fetching import fetch_module
 from tfxfer_hub.handle import parse_handle

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from tfxfer import evaluate, load_images, load_model
-from tfxfer.inference import Predictor
-from tfxfer.job import train_run
-from tfxfer.plan_text import PlanLine
-from tfxfer.request import TrainRequest
+from tfxfer.inference.predictor import Predictor
+from tfxfer.job.plan_text import PlanLine
+from tfxfer.job.request import TrainRequest
+from tfxfer.job.train import train_run
 
 
 class Interrupted(BaseException):
@@ -65,7 +65,7 @@ def test_a_run_is_interrupted_resumed_and_read_without_its_module(
 def test_a_run_of_a_stranger_makes_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
     import tensorflow as tf
 
-    from tfxfer.registry import get_backbone
+    from tfxfer.registry.lookup import get_backbone
     from tfxfer_hub import backbone
 
     def refuse(*_: Any) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tfxfer.registry import get_backbone
+from tfxfer.registry.lookup import get_backbone
 from tfxfer.testing import BackboneConformance
 
 

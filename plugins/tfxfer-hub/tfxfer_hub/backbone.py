@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from tfxfer.backbone import Backbone, Weights
 from tfxfer.errors import ModelError, WeightsError
 from tfxfer.preprocessing import Preprocessing
-from tfxfer.quiet import quiet_native
+from tfxfer.system.quiet import quiet_native
 from tfxfer_hub.fetching import fetch_module
 from tfxfer_hub.handle import Handle, parse_handle
 from tfxfer_hub.inspection import ModuleFacts, check_facts, read_facts, values_file

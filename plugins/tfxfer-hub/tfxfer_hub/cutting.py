@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfxfer.errors import ModelError
-from tfxfer.quiet import quiet_native
+from tfxfer.system.quiet import quiet_native
 from tfxfer_hub.handle import Handle
 from tfxfer_hub.pure_graph import PureGraph, WeightSpec, find_impure
 

@@ -15,8 +15,8 @@ import pytest
 
 from tfxfer import build_model
 from tfxfer.errors import ModelError, UsageError, WeightsError
-from tfxfer.model import freeze_to, get_info
-from tfxfer.registry import get_backbone
+from tfxfer.registry.lookup import get_backbone
+from tfxfer.stages import freeze_to, get_info
 from tfxfer.surgery import clone_fresh
 from tfxfer.weights import file_sha256
 from tfxfer_kerashub import PresetError
@@ -195,7 +195,7 @@ def test_a_rebuilt_graph_that_computes_something_else_is_refused(
 def test_a_step_of_training_moves_what_is_not_frozen(
     kind: str, stage: str, request: pytest.FixtureRequest, pixels: Any
 ) -> None:
-    from tfxfer.model import attach_info, layers_up_to
+    from tfxfer.stages import attach_info, layers_up_to
 
     built = request.getfixturevalue(kind)
     model = clone_fresh(built)

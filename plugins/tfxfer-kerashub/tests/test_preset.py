@@ -13,7 +13,7 @@ import pytest
 
 from tfxfer.errors import PluginImportError, WeightsError
 from tfxfer.preprocessing import Resize
-from tfxfer.registry import get_backbone
+from tfxfer.registry.lookup import get_backbone
 from tfxfer_kerashub import PresetError
 from tfxfer_kerashub.fetching import find_file, import_keras_hub, list_image_backbones
 from tfxfer_kerashub.handle import Handle

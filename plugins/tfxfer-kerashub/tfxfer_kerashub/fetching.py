@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tfxfer.errors import PluginImportError
-from tfxfer.quiet import quiet_native
+from tfxfer.system.quiet import quiet_native
 from tfxfer_kerashub.errors import PresetError, first_line
 
 __all__ = ["find_file", "import_keras_hub", "list_image_backbones"]

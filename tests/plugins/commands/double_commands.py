@@ -11,7 +11,7 @@ import click
 
 import tfxfer
 from tfxfer.cli.output import Output, tfxfer_command
-from tfxfer.storage import atomic_write
+from tfxfer.system.files import atomic_write
 
 
 @tfxfer_command("double-hello")

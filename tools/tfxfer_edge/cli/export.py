@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from tfxfer.cli.evaluate import read_labels
+from tfxfer.cli.options import read_labels
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.errors import GateError, ModelError
-from tfxfer.quiet import quiet_native
+from tfxfer.system.quiet import quiet_native
 
 __all__ = ["command", "parse_preprocessing", "run_export", "show_candidates"]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tfxfer.errors import ModelError
-from tfxfer.quiet import quiet_native
+from tfxfer.system.quiet import quiet_native
 
 __all__ = ["ConversionError", "Quantized", "quiet"]
 

@@ -1,0 +1,111 @@
+# What `import tfxfer` offers, read by type checkers and by `lazy_loader` alike.
+
+from .application import ApplicationBackbone as ApplicationBackbone
+from .backbone import (
+    BACKBONE_END as BACKBONE_END,
+)
+from .backbone import (
+    CONTRACT_VERSION as CONTRACT_VERSION,
+)
+from .backbone import (
+    Backbone as Backbone,
+)
+from .backbone import (
+    Stage as Stage,
+)
+from .backbone import (
+    Weights as Weights,
+)
+from .data.loading import load_images as load_images
+from .errors import (
+    ContractError as ContractError,
+)
+from .errors import (
+    DataError as DataError,
+)
+from .errors import (
+    DeviceError as DeviceError,
+)
+from .errors import (
+    GateError as GateError,
+)
+from .errors import (
+    ImageError as ImageError,
+)
+from .errors import (
+    ModelError as ModelError,
+)
+from .errors import (
+    PluginConflictError as PluginConflictError,
+)
+from .errors import (
+    PluginError as PluginError,
+)
+from .errors import (
+    PluginImportError as PluginImportError,
+)
+from .errors import (
+    RunError as RunError,
+)
+from .errors import (
+    ScheduleError as ScheduleError,
+)
+from .errors import (
+    SetupError as SetupError,
+)
+from .errors import (
+    StorageError as StorageError,
+)
+from .errors import (
+    TfxferError as TfxferError,
+)
+from .errors import (
+    UnknownBackboneError as UnknownBackboneError,
+)
+from .errors import (
+    UnknownHeadError as UnknownHeadError,
+)
+from .errors import (
+    UnknownPluginError as UnknownPluginError,
+)
+from .errors import (
+    UsageError as UsageError,
+)
+from .errors import (
+    WeightsError as WeightsError,
+)
+from .head import Head as Head
+from .head import Monitor as Monitor
+from .head import Prediction as Prediction
+from .inference.predictor import load_model as load_model
+from .inference.scoring import evaluate as evaluate
+from .inference.scoring import predict as predict
+from .model import build_model as build_model
+from .preprocessing import Preprocessing as Preprocessing
+from .preprocessing import Resize as Resize
+from .registry.lookup import (
+    Registry as Registry,
+)
+from .registry.lookup import (
+    get_backbone as get_backbone,
+)
+from .registry.lookup import (
+    get_head as get_head,
+)
+from .run.directory import RunDirectory as RunDirectory
+from .run.directory import load_run as load_run
+from .schedule import (
+    Phase as Phase,
+)
+from .schedule import (
+    from_scratch as from_scratch,
+)
+from .schedule import (
+    progressive as progressive,
+)
+from .schedule import (
+    two_phase as two_phase,
+)
+from .stages import freeze_to as freeze_to
+from .training.fit import fit as fit
+from .version import __version__ as __version__

@@ -1,0 +1,110 @@
+"""Types of options that several commands take."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tfxfer.errors import DataError
+
+__all__ = ["FRACTION", "TIME", "model_options", "parse_time", "read_labels"]
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_time(text: str) -> float:
+    """Returns the seconds that a time such as `90s`, `10m`, `1h` or `1h30m` stands for.
+
+    Raises:
+        ValueError: it is no such time, or nothing at all.
+
+    Example:
+        >>> parse_time("90s"), parse_time("10m"), parse_time("1h30m")
+        (90.0, 600.0, 5400.0)
+    """
+    stripped = text.strip().lower()
+    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)([smh])", stripped)
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    if "".join(number + unit for number, unit in parts) != stripped or seconds <= 0:
+        hint = f" Did you mean {stripped}s or {stripped}m?" if stripped.isdecimal() else ""
+        raise ValueError(
+            f"expected a time above zero such as 90s, 10m or 1h. Received: {text!r}.{hint}"
+        )
+    return seconds
+
+
+class _Time(click.ParamType):
+    """Seconds, typed with a unit."""
+
+    name = "time"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "TIME"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        if isinstance(value, (int, float)):
+            return float(value)
+        try:
+            return parse_time(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+TIME = _Time()
+"""Option type: `--budget 10m` arrives as 600.0."""
+
+
+class _Fraction(click.ParamType):
+    """A number 0..1, or the name of a stage."""
+
+    name = "stage or fraction"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "STAGE|FRACTION"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | float:
+        try:
+            number = float(value)
+        except ValueError:
+            return str(value)
+        if not 0 <= number <= 1:
+            self.fail(f"expected a stage's name or a fraction 0..1. Received: {value}", param, ctx)
+        return number
+
+
+FRACTION = _Fraction()
+"""Option type: `--unfreeze-from 0.5` arrives as a number, `block_8` as text."""
+
+
+def model_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds what a model file outside of a run does not say of itself."""
+    command = click.option(
+        "--labels",
+        "labels_file",
+        help="File with one label a line, in the outputs' order; for a model outside of a run.",
+    )(command)
+    return click.option("--head", help="For a model outside of a run.  [default: classification]")(
+        command
+    )
+
+
+def read_labels(path: str | None) -> tuple[str, ...] | None:
+    """Returns the lines of a labels file."""
+    if path is None:
+        return None
+    try:
+        # Not splitlines: it also breaks at characters that a label may hold.
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"labels {path!r}: expected a text file with one label a line. Received: {error}."
+        ) from error
+    return tuple(line for line in lines if line)

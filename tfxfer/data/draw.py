@@ -1,0 +1,68 @@
+"""Which view of which sample an epoch sees when."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["EpochDraw"]
+
+
+@dataclass(frozen=True)
+class EpochDraw:
+    """Which view of which image comes when: a pure function of the seed and the epoch.
+
+    Cached and uncached training draw alike, so that they see equal batches.
+
+    Args:
+        images: how many there are.
+        views: how many of each.
+        batch_size: images a step.
+        seed: of the permutation and the views.
+        oversampled: targets to balance by drawing rare classes more often, or None.
+        shuffle: False keeps the order and takes view 0: validation.
+    """
+
+    images: int
+    views: int
+    batch_size: int
+    seed: int
+    oversampled: np.ndarray | None = None
+    shuffle: bool = True
+
+    @property
+    def steps(self) -> int:
+        """Batches an epoch; the last one may be smaller."""
+        return -(-self.images // self.batch_size)
+
+    def epoch(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns (image indices, view numbers), each of shape (images,)."""
+        if not self.shuffle:
+            return np.arange(self.images), np.zeros(self.images, np.int64)
+        rng = np.random.default_rng([self.seed, number])
+        if self.oversampled is None:
+            order = rng.permutation(self.images)
+        else:
+            from tfxfer.data.balance import oversampled_order
+
+            order = oversampled_order(self.oversampled, rng)[: self.images]
+        return order, rng.integers(0, self.views, len(order))
+
+    def uses(self, epochs: Sequence[int]) -> np.ndarray:
+        """Returns which views these epochs draw: bool (images, views)."""
+        found = np.zeros((self.images, self.views), bool)
+        for number in epochs:
+            found[self.epoch(number)] = True
+        return found
+
+    def digest(self, names: Sequence[str], epochs: int) -> str:
+        """Returns the sha256 over the file and view lists of all batches of the first epochs."""
+        sha = hashlib.sha256()
+        for number in range(epochs):
+            order, views = self.epoch(number)
+            lines = (f"{names[i]}#{v}" for i, v in zip(order, views, strict=True))
+            sha.update("\n".join(lines).encode())
+        return sha.hexdigest()

@@ -1,0 +1,125 @@
+"""Where cached activations live: memory while they are few, then files that are removed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from tfxfer.errors import StorageError
+
+__all__ = ["CacheStore"]
+
+_MEMORY_SHARE = 0.15  # of what the machine has free, at most _MEMORY_CAP_BYTES
+
+
+_MEMORY_CAP_BYTES = 2**30
+
+
+_DISK_SHARE = 0.5  # of what the disk has free
+
+
+@dataclass
+class CacheStore:
+    """Where cached activations live: memory while they are few, then files that are removed.
+
+    Args:
+        folder: parent of the files; None is the system's place for temporary files.
+        memory_bytes: how much may stay in memory; None is 15 % of what is free, at most 1 GiB.
+        disk_bytes: how much may go to disk; None is half of what is free.
+    """
+
+    folder: Path | None = None
+    memory_bytes: int | None = None
+    disk_bytes: int | None = None
+    _used_memory: int = field(default=0, repr=False)
+    _used_disk: int = field(default=0, repr=False)
+    _directory: Path | None = field(default=None, repr=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def parent(self) -> Path:
+        """The folder that would hold the files."""
+        return self.folder or Path(tempfile.gettempdir())
+
+    def memory_limit(self) -> int:
+        """Returns how many bytes may stay in memory."""
+        if self.memory_bytes is not None:
+            return self.memory_bytes
+        import psutil
+
+        return min(_MEMORY_CAP_BYTES, int(psutil.virtual_memory().available * _MEMORY_SHARE))
+
+    def disk_limit(self) -> int:
+        """Returns how many bytes may go to disk."""
+        if self.disk_bytes is not None:
+            return self.disk_bytes
+        existing = next(path for path in (self.parent, *self.parent.parents) if path.exists())
+        # What is taken already is no longer free, but belongs to the same limit.
+        return int((shutil.disk_usage(existing).free + self._used_disk) * _DISK_SHARE)
+
+    def place(self, size_bytes: int) -> str:
+        """Returns `memory`, `disk`, or `nowhere` for that many more bytes."""
+        if self._used_memory + size_bytes <= self.memory_limit():
+            return "memory"
+        return "disk" if self._used_disk + size_bytes <= self.disk_limit() else "nowhere"
+
+    def allocate(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Returns an uninitialised array, memory-mapped when it is large.
+
+        Raises:
+            StorageError: it fits neither in memory nor on the disk.
+        """
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        where = self.place(size)
+        if where == "memory":
+            self._used_memory += size
+            return np.empty(shape, dtype)
+        if where == "nowhere":
+            raise StorageError(
+                f"cache of activations: expected at most {self.disk_limit() / 2**20:.0f} MiB in "
+                f"{self.parent}. Received: {size / 2**20:.0f} MiB. Use fewer views, a later stage, "
+                "a folder on a larger disk (--cache-dir), or --no-cache."
+            )
+        self._used_disk += size
+        try:
+            if self._directory is None:
+                self.parent.mkdir(parents=True, exist_ok=True)
+                self._directory = Path(tempfile.mkdtemp(prefix="tfxfer-cache-", dir=self.folder))
+            path = self._directory / f"{len(list(self._directory.iterdir()))}.bin"
+            _reserve(path, size)
+        except OSError as error:
+            raise StorageError(
+                f"cache of activations: expected {size / 2**20:.0f} MiB in {self.parent}. "
+                f"Received: {error.strerror}. Free some space or name another --cache-dir."
+            ) from error
+        return np.memmap(path, dtype, "r+", shape=shape)
+
+    def close(self) -> None:
+        """Removes the files; arrays from `allocate` are invalid after."""
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+            self._directory = None
+        self._used_memory = self._used_disk = 0
+
+
+def _reserve(path: Path, size_bytes: int) -> None:
+    # Reserved now: a full disk under a memory map is a bus error, not an exception.
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size_bytes)
+            return
+        # macOS and Windows have no such call: what was written is there.
+        block = bytes(2**20)
+        for start in range(0, size_bytes, len(block)):
+            file.write(block[: size_bytes - start])

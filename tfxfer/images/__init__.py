@@ -1,0 +1,1 @@
+"""The modality `image`: photos from disk to the pixels a network takes."""

@@ -1,0 +1,81 @@
+"""The plan of a training, for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tfxfer.job.request import TrainRequest
+from tfxfer.training.plan import FitPlan
+
+if TYPE_CHECKING:
+    from tfxfer.device import Device
+
+__all__ = ["PlanLine", "describe_plan"]
+
+
+@dataclass(frozen=True)
+class PlanLine:
+    """One line of what is printed before a training starts."""
+
+    what: str
+    value: str
+
+
+def describe_plan(
+    plan: FitPlan,
+    request: TrainRequest,
+    device: Device,
+    seconds: float | None,
+    *,
+    late: bool = False,
+) -> list[PlanLine]:
+    """Returns what is printed before a training starts, in order."""
+    lines = [
+        PlanLine("device", f"{device.kind} ({device.name}), {device.precision}"),
+        PlanLine("batch", f"{request.batch_size} images, {plan.views} views of each"),
+    ]
+    for item in plan.phases:
+        phase = item.phase
+        frozen = "nothing frozen" if phase.stage is None else f"frozen up to {phase.stage}"
+        source = "from cached activations" if item.cached else "from pixels"
+        if item.views == 1 < plan.views:
+            source += " of the plain images"
+        lines.append(
+            PlanLine(
+                f"phase {phase.name}",
+                f"{frozen}, {item.trainable_parameters:,} trainable parameters, at most "
+                f"{phase.epochs} epochs at {phase.learning_rate:g}, {source}",
+            )
+        )
+    if _trains_whole(plan, request):
+        lines.append(PlanLine("stages", "none inside the backbone: it trains as a whole"))
+    if request.weights == "none" and request.schedule != "scratch":
+        lines.append(
+            PlanLine("weights", "random, and partly frozen: --schedule scratch trains all")
+        )
+    where = {"disk": f"on disk in {plan.cache_folder}", "memory": "in memory"}
+    lines.append(
+        PlanLine(
+            "cache",
+            f"{plan.cache_bytes / 2**20:.0f} MiB {where[plan.cache_place]}"
+            if plan.cache_place in where
+            else "none",
+        )
+    )
+    if seconds is not None:
+        more = ", more than the budget leaves: it will stop early" if late else ""
+        lines.append(PlanLine("expected time", f"about {_format_seconds(seconds)}{more}"))
+    return lines
+
+
+def _trains_whole(plan: FitPlan, request: TrainRequest) -> bool:
+    # A depth that nobody asked for is a fraction of the stages. Only where there are none does the
+    # first fraction of a schedule freeze nothing.
+    asked = request.unfreeze_from is not None or request.schedule == "scratch"
+    return not asked and len(plan.phases) > 1 and plan.phases[1].stage is None
+
+
+def _format_seconds(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,210 @@
+"""What `run.json` says, as data: no file is touched here."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any, Literal, Self, TypeVar, get_args
+
+from tfxfer.errors import RunError
+from tfxfer.system.files import to_plain
+from tfxfer.version import __version__
+
+__all__ = [
+    "DataSummary",
+    "Manifest",
+    "PhaseRecord",
+    "RunStatus",
+    "WeightsUsed",
+    "collect_versions",
+]
+
+RunStatus = Literal["running", "interrupted", "done"]
+
+_VERSIONS = ("tfxfer", "keras", "tensorflow", "jax", "numpy", "pillow", "ai-edge-litert")
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class WeightsUsed:
+    """Which pretrained weights a run started from.
+
+    Args:
+        source: a declared name such as `imagenet`, a path, or `none`.
+        sha256: of the file; None for random weights.
+        licence: SPDX identifier or words, where known.
+    """
+
+    source: str
+    sha256: str | None = None
+    licence: str | None = None
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """What a run was trained and measured on.
+
+    Args:
+        images: number of images used, all splits together.
+        train: number of images in the training split.
+        val: number of images in the validation split.
+        test: number of images in the test split.
+        fingerprint: hash of the images and labels.
+        skipped: what was left out, and why.
+    """
+
+    images: int
+    train: int
+    val: int
+    test: int
+    fingerprint: str
+    skipped: tuple[Any, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "skipped", tuple(to_plain(self.skipped)))
+
+
+@dataclass(frozen=True)
+class PhaseRecord:
+    """One finished phase.
+
+    Args:
+        name: as the plan calls it.
+        stage: the frontier; None when nothing was frozen.
+        epochs: how many were run.
+        learning_rate: peak rate of the head.
+        trainable_parameters: number of trained values.
+        cached: whether activations were cached at the frontier.
+        seconds: wall time.
+        best_epoch: the best by the monitor, numbered through all phases, where known.
+    """
+
+    name: str
+    stage: str | None
+    epochs: int
+    learning_rate: float
+    trainable_parameters: int
+    cached: bool
+    seconds: float
+    best_epoch: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """All that `run.json` says. Everything but the two names may come later in the run.
+
+    Args:
+        backbone: name of the backbone.
+        head: name of the head.
+        tfxfer: version that wrote it.
+        status: `running`, `interrupted` or `done`.
+        created: when the run began, ISO 8601 in UTC.
+        request: the arguments as they were given.
+        head_options: the head's `options()`.
+        labels: the outputs in order.
+        image_size: side of the square input, in pixels.
+        preprocessing: `Preprocessing.to_dict()`.
+        seed: of the split, the batch order and the views.
+        versions: of the packages that matter, by distribution.
+        device: what it trained on.
+        precision: policy of training, such as `float32`.
+        weights: what it started from.
+        data: what it was trained and measured on.
+        plan: the resolved schedule, as JSON data.
+        phases: the finished ones.
+        metrics: by split (`val`, `test`), then by name; sampled ones with their interval.
+        exports: what was written to `export/`.
+    """
+
+    backbone: str
+    head: str
+    tfxfer: str = __version__
+    status: RunStatus = "running"
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    request: Mapping[str, Any] = field(default_factory=dict)
+    head_options: Mapping[str, Any] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    image_size: int | None = None
+    preprocessing: Mapping[str, Any] | None = None
+    seed: int = 0
+    versions: Mapping[str, str] = field(default_factory=dict)
+    device: str | None = None
+    precision: str = "float32"
+    weights: WeightsUsed | None = None
+    data: DataSummary | None = None
+    plan: tuple[Any, ...] = ()
+    phases: tuple[PhaseRecord, ...] = ()
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    exports: tuple[Any, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.status not in get_args(RunStatus):
+            raise RunError(
+                f"run manifest: expected a status among {', '.join(get_args(RunStatus))}. "
+                f"Received: status={self.status!r}."
+            )
+        # As it will be read back: what was stored equals what was made.
+        for name in ("request", "head_options", "preprocessing", "versions", "metrics"):
+            object.__setattr__(self, name, to_plain(getattr(self, name)))
+        for name in ("labels", "plan", "exports"):
+            object.__setattr__(self, name, tuple(to_plain(getattr(self, name))))
+        object.__setattr__(self, "phases", tuple(self.phases))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain JSON data; `from_dict` reads it back."""
+        document: dict[str, Any] = to_plain(asdict(self))
+        return document
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Reads `to_dict`'s data.
+
+        Raises:
+            RunError: a key is unknown or missing.
+        """
+        values = dict(data)
+        if values.get("weights") is not None:
+            values["weights"] = _record(WeightsUsed, values["weights"], "weights")
+        if values.get("data") is not None:
+            values["data"] = _record(DataSummary, values["data"], "data")
+        values["phases"] = tuple(
+            _record(PhaseRecord, phase, f"phases[{index}]")
+            for index, phase in enumerate(values.get("phases", ()))
+        )
+        return _record(cls, values, "the manifest")
+
+
+def _record(kind: type[_T], data: Any, where: str) -> _T:
+    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(data) - known) if isinstance(data, Mapping) else [repr(data)]
+    if unknown:
+        raise RunError(
+            f"run manifest: expected the keys that tfxfer {__version__} writes. "
+            f"Received: {', '.join(unknown)} in {where}. "
+            "A newer tfxfer may have written it: pip install --upgrade tfxfer"
+        )
+    try:
+        return kind(**data)
+    except TypeError as error:
+        raise RunError(f"run manifest: {where} lacks a key. Received: {error}.") from error
+
+
+def collect_versions(*distributions: str) -> dict[str, str]:
+    """Returns the versions that a result depends on, read from metadata: nothing is imported.
+
+    Args:
+        distributions: more pip names, such as those of the plugins used.
+
+    Returns:
+        `python` and every named distribution that is installed.
+    """
+    versions = {"python": platform.python_version()}
+    for name in dict.fromkeys((*_VERSIONS, *distributions)):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions

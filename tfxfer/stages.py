@@ -1,0 +1,173 @@
+"""What a flat model knows of itself: its stages, and what is frozen up to one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tfxfer.backbone import BACKBONE_END, Stage
+from tfxfer.errors import ModelError, ScheduleError
+from tfxfer.head import Head
+from tfxfer.preprocessing import Preprocessing
+from tfxfer.weights import ResolvedWeights
+
+__all__ = [
+    "ModelInfo",
+    "attach_info",
+    "count_parameters",
+    "freeze_to",
+    "get_info",
+    "layers_up_to",
+    "set_trainable",
+    "stage_of_layers",
+    "stage_tensor",
+]
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a plain `keras.Model` does not say of itself.
+
+    Args:
+        backbone: the plugin's name.
+        head: the task.
+        labels: names of the outputs, in order.
+        image_size: side of the square input, in pixels.
+        preprocessing: what the first layer does to pixels.
+        stages: the backbone's cuts in order; the last is always `backbone`, after pooling.
+        weights: what the backbone started from.
+        quantization: what is known to hurt int8.
+    """
+
+    backbone: str
+    head: Head
+    labels: tuple[str, ...]
+    image_size: int
+    preprocessing: Preprocessing
+    stages: tuple[Stage, ...]
+    weights: ResolvedWeights = field(default_factory=lambda: ResolvedWeights("unknown"))
+    quantization: tuple[str, ...] = ()
+
+
+def attach_info(model: Any, info: ModelInfo) -> None:
+    """Lets a model remember its stages and labels; checks that they are true of it.
+
+    Raises:
+        ModelError: a nested model, or a stage whose layer is not there.
+    """
+    import keras
+
+    nested = [layer.name for layer in model.layers if isinstance(layer, keras.Model)]
+    if nested:
+        raise ModelError(
+            f"model {model.name!r}: expected a flat graph. Received: nested models {nested}. "
+            "Build the backbone's layers directly on the inputs."
+        )
+    names = {layer.name for layer in model.layers}
+    missing = [stage.end for stage in info.stages if stage.end not in names]
+    if missing:
+        raise ModelError(
+            f"model {model.name!r}: expected every stage to end at one of its layers. "
+            f"Received: stages that end at {missing[:3]}."
+        )
+    model.tfxfer_info = info
+
+
+def get_info(model: Any) -> ModelInfo:
+    """Returns what `attach_info` stored.
+
+    Raises:
+        ModelError: the model was not built by `build_model` nor loaded by `load_model`.
+    """
+    info = getattr(model, "tfxfer_info", None)
+    if not isinstance(info, ModelInfo):
+        raise ModelError(
+            f"model {getattr(model, 'name', model)!r}: expected one from tfxfer.build_model or "
+            "tfxfer.load_model, which know its stages. For another Keras model call "
+            "tfxfer.stages.attach_info first."
+        )
+    return info
+
+
+def stage_tensor(model: Any, stage: str | None) -> Any:
+    """Returns the tensor at which `stage` ends; the pixels where `stage` is None.
+
+    Raises:
+        ScheduleError: the model has no such stage.
+    """
+    if stage is None:
+        return model.inputs[0]
+    info = get_info(model)
+    ends = {item.name: item.end for item in info.stages}
+    if stage not in ends:
+        raise ScheduleError(
+            f"model {model.name!r} has no stage {stage!r}: expected one of {', '.join(ends)}. "
+            f"Received: stage={stage!r}."
+        )
+    return model.get_layer(ends[stage]).output
+
+
+def layers_up_to(model: Any, stage: str | None) -> list[Any]:
+    """Returns the layers that the end of `stage` is computed from, in order from the input."""
+    import keras
+
+    if stage is None:
+        return []
+    return list(keras.Model(model.inputs[0], stage_tensor(model, stage)).layers)
+
+
+def stage_of_layers(model: Any) -> dict[str, str]:
+    """Returns the stage of every layer, by layer name; layers after the backbone are `head`."""
+    stages = dict.fromkeys((layer.name for layer in model.layers), "head")
+    for stage in reversed(get_info(model).stages):
+        stages.update(dict.fromkeys((x.name for x in layers_up_to(model, stage.name)), stage.name))
+    return stages
+
+
+def freeze_to(model: Any, stage: str | None, *, batch_norm: bool = False) -> None:
+    """Freezes everything up to the end of `stage` and makes everything after it trainable.
+
+    A compiled model is compiled again, with a fresh optimizer of the same configuration: Keras
+    collects the trainable weights when it compiles and would go on with the old ones.
+
+    Args:
+        model: from `build_model` or `load_model`.
+        stage: name of a stage; `backbone` leaves the head alone trainable; None freezes nothing.
+        batch_norm: also train the backbone's BatchNormalization after the frontier. By default it
+            stays frozen, gamma, beta and statistics: those of a small batch are not ImageNet's,
+            and `trainable=False` is the only thing that holds them still under `fit`.
+
+    Raises:
+        ScheduleError: the model has no such stage.
+
+    Example:
+        tfxfer.freeze_to(model, "backbone")   # phase 1: the head
+        tfxfer.freeze_to(model, "block_8")    # phase 2: what follows block_8, and the head
+    """
+    set_trainable(model, stage, batch_norm=batch_norm)
+    if model.compiled:
+        model.compile_from_config(model.get_compile_config())
+
+
+def set_trainable(model: Any, stage: str | None, *, batch_norm: bool = False) -> None:
+    """Does what `freeze_to` does for a model that its caller compiles next.
+
+    Raises:
+        ScheduleError: the model has no such stage.
+    """
+    import keras
+
+    frozen = {layer.name for layer in layers_up_to(model, stage)}
+    # A head's own normalization starts from nothing and has to learn.
+    pretrained = {layer.name for layer in layers_up_to(model, BACKBONE_END)}
+    for layer in model.layers:
+        is_held = isinstance(layer, keras.layers.BatchNormalization) and layer.name in pretrained
+        layer.trainable = layer.name not in frozen and (batch_norm or not is_held)
+
+
+def count_parameters(weights: Sequence[Any]) -> int:
+    """Returns how many numbers a list of Keras variables holds."""
+    import math
+
+    return sum(math.prod(weight.shape) for weight in weights)

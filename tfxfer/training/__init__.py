@@ -1,0 +1,1 @@
+"""A schedule run with `model.fit`, phase by phase, on cached activations."""

@@ -1,0 +1,119 @@
+"""What a training holds of its images at each frontier, completed before each phase."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tfxfer.data.draw import EpochDraw
+from tfxfer.data.feed import PixelSource
+from tfxfer.errors import TfxferError
+from tfxfer.frontier.fill import Conversion, fill_frontiers
+from tfxfer.frontier.store import CacheStore
+from tfxfer.progress import Progress
+from tfxfer.training.plan import FitPlan
+
+__all__ = ["Activations", "Reader"]
+
+Reader = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Maps image indices (n,) and view numbers (n,) to float32 inputs (n, …)."""
+
+
+class Activations:
+    """Cached activations of the training and the validation images.
+
+    Args:
+        model: from `build_model`.
+        plan: of the training.
+        train: images, of which the views that a phase draws are computed; all of its views of a
+            `tf.data.Dataset`.
+        val: images, of which the plain view is.
+        store: where they go.
+        dtype: `float16` or `float32`.
+        use_litert: False computes them through Keras.
+        progress: told of images done.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        plan: FitPlan,
+        *,
+        train: PixelSource,
+        val: PixelSource,
+        store: CacheStore,
+        dtype: str,
+        use_litert: bool,
+        progress: Progress | None,
+    ) -> None:
+        self._model, self._plan, self._train, self._val = model, plan, train, val
+        self._store, self._dtype, self._use_litert = store, dtype, use_litert
+        self._progress = progress
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        self._arrays: dict[str, dict[str | None, np.ndarray]] = {}
+        self._held: dict[str | None, np.ndarray] = {}  # bool (images, views)
+        self._conversion = Conversion()
+
+    def complete_phase(self, number: int, *, draw: EpochDraw, epochs: Sequence[int]) -> None:
+        """Computes what a phase will draw and no earlier pass has computed.
+
+        Args:
+            number: of the phase, which is cached.
+            draw: its own.
+            epochs: that it may run.
+        """
+        item, rooms = self._plan.phases[number], self._plan.views_of()
+        if item.refill:
+            self.clear()
+            self._store.close()
+        stages = self._plan.stages_to_fill(number)
+        for stage in stages:
+            self._held.setdefault(stage, np.zeros((len(self._train), rooms[stage]), bool))
+        missing = ~self._held[item.stage][:, : item.views]
+        if self._train.can_seek:  # each view of a `tf.data.Dataset` is a pass over all of it
+            missing &= draw.uses(epochs)
+        sources: dict[str, Any] = {"train": (self._train, rooms)}
+        if item.stage not in self._arrays.get("val", {}):
+            sources["val"] = (self._val, 1)
+        elif not missing.any():
+            return
+        fill_frontiers(
+            self._model,
+            sources,
+            stages,
+            self._store,
+            wanted={"train": missing},
+            into=self._arrays,
+            dtype=self._dtype,
+            use_litert=self._use_litert,
+            conversion=self._conversion,
+            progress=self._progress,
+        )
+        for stage in stages:
+            self._held[stage][:, : item.views] |= missing
+
+    def readers(self, stage: str | None) -> tuple[Reader, Reader]:
+        """Returns what fetches batches at a stage: of the training, and of the validation images.
+
+        Calling the first with a view that no pass has computed raises a `TfxferError`: what lies
+        there is not even a number.
+        """
+        train, val = (self._arrays[name][stage] for name in ("train", "val"))
+        held = self._held[stage]
+
+        def read(indices: np.ndarray, views: np.ndarray) -> np.ndarray:
+            absent = np.flatnonzero(~held[indices, views])
+            if len(absent):
+                first = absent[0]
+                raise TfxferError(
+                    f"cache of activations at {stage!r}: expected views that a pass has computed. "
+                    f"Received: image={indices[first]}, view={views[first]}. Please report this."
+                )
+            return train[indices, views].astype(np.float32)
+
+        return read, lambda indices, views: val[indices, views].astype(np.float32)

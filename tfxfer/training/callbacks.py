@@ -1,0 +1,271 @@
+"""What stands between a suffix in `fit` and callbacks that must see the full model."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfxfer.errors import ContractError
+from tfxfer.head import Monitor
+from tfxfer.training.layer_state import saved_precision
+from tfxfer.training.optimizers import read_rates
+
+__all__ = ["BestWeights", "Bridge", "Deadline", "RateLogger", "sets_learning_rate"]
+
+
+def sets_learning_rate(callbacks: Sequence[Any]) -> bool:
+    """Returns whether one of the callbacks writes the optimizer's learning rate."""
+    kinds = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
+    return any(isinstance(callback, kinds) for callback in callbacks)
+
+
+class BestWeights(keras.callbacks.Callback):
+    """Keeps the weights of the best validation epoch over all phases.
+
+    Best is the lowest `val_loss` among the epochs that score like the best by the head's monitor:
+    equally well, or for a share of the images within its standard error. Each epoch is compared
+    with the one that is kept, once, when it ends. Patience restarts with each phase, the best so
+    far does not.
+
+    Args:
+        full: the model whose weights are kept.
+        monitor: the head's validation quantity.
+        images: of the validation split.
+
+    Source:
+        Rule of one standard error: Breiman et al. 1984, Classification and Regression Trees,
+        section 3.4.3.
+    """
+
+    def __init__(self, full: Any, monitor: Monitor, images: int) -> None:
+        super().__init__()
+        self._full, self._monitor, self._images = full, monitor, images
+        self.best: tuple[float, float] | None = None
+        self.peak = -math.inf
+        self.epoch: int | None = None
+        self.phase: str | None = None
+        # What the training began with, should no epoch have a finite loss.
+        self._weights: list[np.ndarray] = full.get_weights()
+        self._patience: int | None = None
+        self._waited = 0
+        self._phase_name = ""
+
+    def start_phase(self, name: str, patience: int | None) -> None:
+        """Restarts the patience."""
+        self._phase_name, self._patience, self._waited = name, patience, 0
+
+    def continue_from(self, best: tuple[float, float], peak: float, epoch: int, phase: str) -> None:
+        """Takes the model's weights as the best so far, reached in an earlier process."""
+        self.best, self.peak, self.epoch, self.phase = best, peak, epoch, phase
+        self._weights = self._full.get_weights()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Compares this epoch with the best."""
+        score = self.score(logs or {})
+        if self._is_better(score):
+            self.best, self.epoch, self.phase = score, epoch, self._phase_name
+            self._weights = self._full.get_weights()
+            self._waited = 0
+            return
+        self._waited += 1
+        if self._patience is not None and self._waited >= self._patience:
+            self.model.stop_training = True
+
+    def _is_better(self, score: tuple[float, float]) -> bool:
+        value, loss = score
+        if value == -math.inf:
+            return False
+        self.peak = max(self.peak, value)
+        least = self.peak
+        if self._monitor.share:
+            least -= math.sqrt(self.peak * (1 - self.peak) / self._images)
+        if value < least:
+            return False
+        return self.best is None or self.best[0] < least or loss > self.best[1]
+
+    def score(self, logs: dict[str, float]) -> tuple[float, float]:
+        """Returns what is maximised: the monitor, then the negative validation loss.
+
+        Raises:
+            ContractError: the head monitors what none of its metrics is called.
+        """
+        missing = [key for key in (self._monitor.name, "val_loss") if key not in logs]
+        if missing:
+            raise ContractError(
+                f"head: expected its monitor {self._monitor.name!r} to be one of Keras's logs, "
+                f"`val_` and the name of a metric. Received: logs={sorted(logs)}."
+            )
+        sign = 1.0 if self._monitor.mode == "max" else -1.0
+        value, loss = sign * logs[self._monitor.name], -logs["val_loss"]
+        # A NaN compares false with everything and would stay the best for ever. A model whose loss
+        # is NaN has an accuracy, too: that of always guessing the first class.
+        return (value, loss) if np.isfinite([value, loss]).all() else (-math.inf, -math.inf)
+
+    def restore(self) -> None:
+        """Puts the best weights back."""
+        self._full.set_weights(self._weights)
+
+
+class RateLogger(keras.callbacks.Callback):
+    """Logs the learning rate of every epoch, also of a `MultiOptimizer`, which has no single one.
+
+    `learning_rate` is the head's. Where any phase has a rate per stage, each phase logs
+    `learning_rate_<stage>` for all of them, 0 while a stage is frozen: every epoch has every key,
+    as a CSVLogger and a table of the history need it. These are Keras's own names for them.
+
+    Args:
+        stages: that have a rate of their own in some phase.
+    """
+
+    def __init__(self, stages: Sequence[str]) -> None:
+        super().__init__()
+        self._stages = tuple(stages)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Adds the rates to the logs, for the callbacks that follow."""
+        if logs is None:
+            return
+        head, rates = read_rates(self.model.optimizer)
+        logs["learning_rate"] = head
+        for stage in self._stages:
+            # A frozen stage has no optimizer; the column stays, so that tables are rectangular.
+            logs[f"learning_rate_{stage}"] = rates.get(stage, 0.0)
+
+
+class Deadline(keras.callbacks.Callback):
+    """Stops the training when the next epoch would end after a moment, or at that moment.
+
+    An epoch that is cut short is validated like any other: it may still be the best.
+
+    Args:
+        end: `time.monotonic()` at which training must be over; None never stops.
+    """
+
+    def __init__(self, end: float | None) -> None:
+        super().__init__()
+        self.end, self.reached = end, False
+        self._started = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Notes when the epoch began."""
+        self._started = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Stops in the middle of an epoch that nothing told would take so long."""
+        if self.end is not None and time.monotonic() > self.end:
+            self.reached = self.model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Assumes that the next epoch takes as long as this one."""
+        now = time.monotonic()
+        if self.end is not None and now + (now - self._started) > self.end:
+            self.reached = self.model.stop_training = True
+
+
+class Bridge(keras.callbacks.Callback):
+    """Shows the user's callbacks the full model, and one training through all phases.
+
+    In a suffix `fit` Keras hands callbacks the suffix: a ModelCheckpoint would save a model that
+    takes activations. Here they see the full model, with the same optimizer; `stop_training` is
+    carried over. A stop ends the phase when an EarlyStopping asks for it, whose patience restarts
+    with the next phase, and ends the whole training when anything else does. In `fit` it stands
+    before tfxfer's own callbacks, so that a stop it sees was asked for by the user's.
+
+    Args:
+        callbacks: the user's.
+        full: the full model.
+        epochs: of all phases together.
+        policy: dtype policy of the training; callbacks see, and save, a float32 model.
+    """
+
+    def __init__(
+        self, callbacks: Sequence[Any], full: Any, *, epochs: int, policy: str = "float32"
+    ) -> None:
+        super().__init__()
+        self._full = full
+        self._callbacks = list(callbacks)
+        self._list = keras.callbacks.CallbackList(self._callbacks)
+        self._reads_batches = any(
+            type(callback).on_train_batch_end is not keras.callbacks.Callback.on_train_batch_end
+            for callback in self._callbacks
+        )
+        self._epochs = epochs
+        self._policy = policy
+        self._began = False
+        self.stopped = False
+
+    def start_phase(self, steps: int) -> None:
+        """Restarts every patience; the first time, shows the model, compiled by now."""
+        self._full.stop_training = False
+        self._list.set_params({"epochs": self._epochs, "steps": steps, "verbose": 0})
+        for callback in self._callbacks:
+            if isinstance(callback, keras.callbacks.EarlyStopping):
+                callback.wait = callback.stopped_epoch = 0
+            elif isinstance(callback, keras.callbacks.ReduceLROnPlateau):
+                callback.wait = callback.cooldown_counter = 0
+        if not self._began:
+            self._began = True
+            # Once only: TensorBoard would drop its open files at a second time.
+            self._list.set_model(self._full)
+            self._list.on_train_begin()
+
+    def end_training(self) -> None:
+        """Tells the callbacks that all phases are over."""
+        if self._began:
+            self._list.on_train_end()
+
+    def _carry_stop(self) -> None:
+        # Without a frontier both are the same model.
+        if not self._full.stop_training:
+            return
+        self.model.stop_training = True
+        self.stopped = self.stopped or not any(
+            isinstance(callback, keras.callbacks.EarlyStopping) and callback.stopped_epoch
+            for callback in self._callbacks
+        )
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Forwards."""
+        self._list.on_epoch_begin(epoch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Forwards, then carries a stop over."""
+        with saved_precision(self._full, self._policy):
+            self._list.on_epoch_end(epoch, logs)
+        self._carry_stop()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Forwards."""
+        self._list.on_train_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Forwards, then carries a stop over."""
+        if not self._callbacks:
+            return
+        if self._reads_batches:
+            # Under JAX, asking for the suffix gives the layers their values back.
+            _ = self.model
+        with saved_precision(self._full, self._policy):
+            self._list.on_train_batch_end(batch, logs)
+        self._carry_stop()
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        """Forwards."""
+        self._list.on_test_begin(logs)
+
+    def on_test_end(self, logs: Any = None) -> None:
+        """Forwards."""
+        self._list.on_test_end(logs)
+
+    def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Forwards."""
+        self._list.on_test_batch_begin(batch, logs)
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Forwards."""
+        self._list.on_test_batch_end(batch, logs)

@@ -1,0 +1,122 @@
+"""One Keras optimizer per phase, with a learning rate per stage where the phase asks for it."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from tfxfer.schedule import Phase
+from tfxfer.stages import get_info, stage_of_layers
+
+__all__ = ["make_optimizer", "read_rates", "stage_rates"]
+
+_HEAD = "head"
+
+
+def stage_rates(phase: Phase, stages: list[str]) -> dict[str, float]:
+    """Returns the peak learning rate of every trained stage, the head first.
+
+    Args:
+        phase: with its `stage` resolved to a name or None.
+        stages: the backbone's stages from the input, without `backbone`.
+
+    Example:
+        >>> phase = Phase("p", "stem", 1, 1.0, stage_decay=0.5)
+        >>> stage_rates(phase, ["stem", "block_1", "block_2"])
+        {'head': 1.0, 'block_2': 1.0, 'block_1': 0.5}
+    """
+    first = 0 if phase.stage is None else len(stages)
+    if phase.stage in stages:
+        first = stages.index(str(phase.stage)) + 1
+    trained = stages[first:]
+    rates = {_HEAD: phase.learning_rate}
+    for distance, stage in enumerate(reversed(trained)):
+        rates[stage] = phase.learning_rate * phase.stage_decay**distance
+    return rates
+
+
+def read_rates(optimizer: Any) -> tuple[float, dict[str, float]]:
+    """Returns the head's learning rate of this moment, and that of every stage with its own."""
+    import keras
+
+    def read(single: Any) -> float:
+        return float(keras.ops.convert_to_numpy(single.learning_rate))
+
+    if not isinstance(optimizer, keras.optimizers.MultiOptimizer):
+        return read(optimizer), {}
+    rates = {single.name: read(single) for single in optimizer.optimizers}
+    return rates.pop(_HEAD), rates
+
+
+def make_optimizer(
+    model: Any, phase: Phase, *, steps_per_epoch: int, constant_rate: bool = False
+) -> Any:
+    """Returns the optimizer of a phase.
+
+    With `stage_decay` below 1 that is a `keras.optimizers.MultiOptimizer` with one optimizer per
+    stage, named after it and chosen by regular expressions over the variables' paths, so that a
+    saved model loads.
+
+    Args:
+        model: frozen for the phase already.
+        phase: with its `stage` resolved.
+        steps_per_epoch: batches an epoch.
+        constant_rate: leave the rate alone, since a callback of the user's sets it.
+    """
+    import keras
+
+    total = phase.epochs * steps_per_epoch
+    info = get_info(model)
+    rates = stage_rates(phase, [stage.name for stage in info.stages[:-1]])
+    if phase.stage_decay == 1 or len(rates) == 1:
+        return _single(phase, phase.learning_rate, total, constant_rate)
+    owner = stage_of_layers(model)
+    optimizers = {}
+    for stage, rate in rates.items():
+        if stage == _HEAD:
+            continue
+        paths = [
+            re.escape(variable.path)
+            for layer in model.layers
+            if owner[layer.name] == stage
+            for variable in layer.trainable_variables
+        ]
+        if paths:
+            optimizers["|".join(paths)] = _single(phase, rate, total, constant_rate, name=stage)
+    default = _single(phase, phase.learning_rate, total, constant_rate, name=_HEAD)
+    return keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(default, optimizers))
+
+
+def _single(
+    phase: Phase, rate: float, total_steps: int, constant_rate: bool, name: str | None = None
+) -> Any:
+    import keras
+
+    schedule: Any = rate
+    if phase.decay == "cosine" and not constant_rate:
+        # At least one step is left for the peak: a single step would train at a rate of 0.
+        warmup = min(math.ceil(total_steps * phase.warmup), total_steps - 1)
+        schedule = keras.optimizers.schedules.CosineDecay(
+            0.0 if warmup else rate,
+            decay_steps=max(1, total_steps - warmup),
+            warmup_target=rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    if phase.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(
+            schedule,
+            momentum=0.9,
+            nesterov=True,
+            weight_decay=phase.weight_decay or None,
+            name=name or "sgd",
+        )
+    elif phase.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(
+            schedule, weight_decay=phase.weight_decay, name=name or "adamw"
+        )
+    else:
+        optimizer = keras.optimizers.Adam(schedule, name=name or "adam")
+    if phase.weight_decay and phase.optimizer != "adam":
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer

@@ -1,0 +1,169 @@
+"""One phase: freeze, fill, compile, fit the suffix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tfxfer.data.draw import EpochDraw
+from tfxfer.data.feed import PixelSource
+from tfxfer.device import Device
+from tfxfer.errors import ModelError
+from tfxfer.frontier.cut import make_suffix
+from tfxfer.schedule import PhaseResult
+from tfxfer.stages import get_info, set_trainable
+from tfxfer.training.activations import Activations, Reader
+from tfxfer.training.batches import make_batches
+from tfxfer.training.layer_state import fresh_statistics, training_precision
+from tfxfer.training.optimizers import make_optimizer, stage_rates
+from tfxfer.training.plan import FitPlan, PhasePlan
+
+__all__ = []
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Everything the phases of one `fit` share."""
+
+    model: Any
+    train: PixelSource
+    val: PixelSource
+    plan: FitPlan
+    activations: Activations
+    batch_size: int
+    seed: int
+    oversampled: np.ndarray | None
+    device: Device
+    verbose: Any
+
+    def draw(self, item: PhasePlan) -> EpochDraw:
+        """Returns which training images a phase sees when."""
+        return EpochDraw(len(self.train), item.views, self.batch_size, self.seed, self.oversampled)
+
+
+def _record(item: PhasePlan, logs: dict[str, list[float]], seconds: float) -> PhaseResult:
+    return PhaseResult(
+        name=item.phase.name,
+        stage=item.stage,
+        epochs=len(logs["loss"]),
+        learning_rate=item.phase.learning_rate,
+        trainable_parameters=item.trainable_parameters,
+        cached=item.cached,
+        seconds=seconds,
+        history=logs,
+    )
+
+
+def _run_phase(
+    job: _Job,
+    number: int,
+    *,
+    first_epoch: int,
+    callbacks: tuple[Any, Any, Any, Any],
+    constant_rate: bool,
+) -> dict[str, list[float]]:
+    import keras
+
+    from tfxfer.training.callbacks import RateLogger
+
+    item, phase = job.plan.phases[number], job.plan.phases[number].phase
+    average, best, bridge, stopper = callbacks
+    model = job.model
+    stage = item.stage
+    set_trainable(model, stage, batch_norm=phase.batch_norm)
+    if item.cached:
+        epochs = range(first_epoch, first_epoch + phase.epochs)
+        job.activations.complete_phase(number, draw=job.draw(item), epochs=epochs)
+    suffix = make_suffix(model, stage) if item.cached else model
+    train, val = _batches(job, item, stage, first_epoch)
+    optimizer = make_optimizer(
+        model, phase, steps_per_epoch=len(train), constant_rate=constant_rate
+    )
+    _reseed_dropout(model, job.seed, number)
+    head = get_info(model).head
+    for network in {id(model): model, id(suffix): suffix}.values():
+        network.compile(
+            optimizer=optimizer,
+            loss=head.loss(),
+            metrics=head.metrics(),
+            jit_compile=job.device.jit_compile,
+        )
+    _build_metrics(model, job.train.targets[:1])
+    average.start_phase(len(train) * phase.epochs if phase.average else None)
+    best.start_phase(phase.name, phase.patience)
+    bridge.start_phase(len(train))
+    with (
+        training_precision(model, job.device.precision),
+        fresh_statistics(model, steps_per_epoch=len(train)),
+    ):
+        result = suffix.fit(
+            train,
+            validation_data=val,
+            initial_epoch=first_epoch,
+            epochs=first_epoch + phase.epochs,
+            shuffle=False,
+            verbose=job.verbose,
+            callbacks=[
+                keras.callbacks.LambdaCallback(
+                    on_epoch_begin=lambda epoch, logs: train.start_epoch(epoch)
+                ),
+                average,
+                RateLogger(_rated_stages(job)),
+                bridge,
+                best,
+                stopper,
+            ],
+        )
+    logs = {key: [float(x) for x in values] for key, values in result.history.items()}
+    if not np.isfinite(logs["loss"][-1]):
+        raise ModelError(
+            f"phase {phase.name!r}: expected a finite loss. Received: loss={logs['loss'][-1]}. "
+            f"Lower the learning rate, {phase.learning_rate:g}, or check the targets."
+        )
+    return logs
+
+
+def _rated_stages(job: _Job) -> list[str]:
+    """Returns the stages that have a learning rate of their own in any phase."""
+    stages = [stage.name for stage in get_info(job.model).stages[:-1]]
+    rated = {
+        stage
+        for item in job.plan.phases
+        if item.phase.stage_decay < 1
+        for stage in stage_rates(item.phase, stages)
+    }
+    return [stage for stage in stages if stage in rated]
+
+
+def _build_metrics(model: Any, targets: np.ndarray) -> None:
+    """Lets a callback of mode `auto` find the direction of a metric.
+
+    Keras builds metrics at the first step, which only the suffix takes.
+    """
+    model.compute_metrics(None, targets, targets)
+    model.reset_metrics()
+
+
+def _batches(job: _Job, item: PhasePlan, stage: str | None, first_epoch: int) -> tuple[Any, Any]:
+    plain = EpochDraw(len(job.val), 1, job.batch_size, job.seed, shuffle=False)
+    readers: tuple[Reader, Reader] = job.train.read, job.val.read
+    if item.cached:
+        readers = job.activations.readers(stage)
+    train = make_batches(
+        readers[0],
+        job.draw(item),
+        job.train.targets,
+        sample_weights=job.train.sample_weights,
+        first_epoch=first_epoch,
+    )
+    val = make_batches(readers[1], plain, job.val.targets, sample_weights=job.val.sample_weights)
+    return train, val
+
+
+def _reseed_dropout(model: Any, seed: int, phase: int) -> None:
+    """Lets a phase draw the same dropout whether or not an earlier process ran those before."""
+    states = [item for item in model.variables if "seed_generator_state" in item.path]
+    for number, state in enumerate(states):
+        state.assign(np.random.SeedSequence([seed, phase, number]).generate_state(2))

@@ -1,0 +1,168 @@
+"""What a training is about to do, decided before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tfxfer.frontier.cut import cache_bytes
+from tfxfer.frontier.store import CacheStore
+from tfxfer.schedule import Phase, resolve_schedule
+from tfxfer.stages import count_parameters, get_info, set_trainable
+
+__all__ = ["FitPlan", "PhasePlan", "plan_fit"]
+
+
+@dataclass(frozen=True)
+class PhasePlan:
+    """One phase, resolved for one model.
+
+    Args:
+        phase: with `stage` a name or None.
+        trainable_parameters: numbers that move.
+        cached: whether it trains on stored activations (or stored pixels).
+        refill: whether its activations must be computed anew, since an earlier phase trained
+            layers that this one freezes.
+        views: versions of each training image it draws among.
+    """
+
+    phase: Phase
+    trainable_parameters: int
+    cached: bool
+    refill: bool
+    views: int
+
+    @property
+    def stage(self) -> str | None:
+        """Returns the frontier: a stage's name, or None where nothing is frozen."""
+        return None if self.phase.stage is None else str(self.phase.stage)
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """All phases and what their caches take.
+
+    Args:
+        phases: in order.
+        views: versions of each training image that epochs draw among.
+        cache_bytes: of all activations that are held at one time, at most.
+        cache_place: `memory`, `disk` or `none`.
+        cache_folder: parent of the files when `cache_place` is `disk`.
+    """
+
+    phases: tuple[PhasePlan, ...]
+    views: int
+    cache_bytes: int
+    cache_place: str
+    cache_folder: str
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all phases, at most."""
+        return sum(item.phase.epochs for item in self.phases)
+
+    def views_of(self) -> dict[str | None, int]:
+        """Returns for how many views of each training image there is room at each stage."""
+        found: dict[str | None, int] = {}
+        for item in self.phases:
+            if item.cached:
+                found[item.stage] = max(item.views, found.get(item.stage, 0))
+        return found
+
+    def stages_to_fill(self, number: int) -> tuple[str | None, ...]:
+        """Returns where a pass over the images before a phase stores activations.
+
+        At the phase's own frontier, and at those of later phases that have room for as many views:
+        they lie on the way.
+
+        Args:
+            number: of the phase, which is cached.
+        """
+        item, room = self.phases[number], self.views_of()
+        found = [item.stage]
+        for later in self.phases[number + 1 :]:
+            if later.refill:
+                break
+            if later.cached and room[later.stage] >= item.views and later.stage not in found:
+                found.append(later.stage)
+        return tuple(found)
+
+
+def plan_fit(
+    model: Any,
+    schedule: Sequence[Phase],
+    *,
+    images: int,
+    views: int,
+    val: int = 0,
+    store: CacheStore,
+    cache: bool = True,
+    itemsize: int = 2,
+    pixel_itemsize: int = 1,
+) -> FitPlan:
+    """Returns what `fit` will do with a model, which stays as it is.
+
+    Args:
+        model: from `build_model`.
+        schedule: phases, resolved or not.
+        images: training images.
+        views: versions of each that epochs draw among.
+        val: validation images, of which the plain version is cached.
+        store: where caches would go.
+        cache: False trains every phase from pixels.
+        itemsize: bytes of one cached activation.
+        pixel_itemsize: bytes of one cached pixel's channel.
+
+    Raises:
+        ScheduleError: the schedule does not fit the model.
+    """
+    info = get_info(model)
+    names = [stage.name for stage in info.stages]
+    phases = resolve_schedule(schedule, names, backbone=info.backbone)
+    depth: dict[str | None, int] = {name: number for number, name in enumerate(names)}
+    depth[None] = -1
+    items, held, trained_from = [], set[str | None](), len(names)
+    peak = 0
+    before = [(layer, layer.trainable) for layer in model.layers]
+
+    counts = [min(phase.views or views, views) for phase in phases]
+    most = {
+        phase.stage: max(n for n, p in zip(counts, phases, strict=True) if p.stage == phase.stage)
+        for phase in phases
+    }
+
+    def measure(stages: set[str | None]) -> int:
+        return sum(
+            cache_bytes(
+                model,
+                [stage],
+                images=count,
+                views=versions,
+                itemsize=itemsize,
+                pixel_itemsize=pixel_itemsize,
+            )
+            for stage in stages
+            for count, versions in ((images, most[stage]), (val, 1))
+        )
+
+    for phase, count in zip(phases, counts, strict=True):
+        stage = None if phase.stage is None else str(phase.stage)
+        set_trainable(model, stage, batch_norm=phase.batch_norm)
+        # The end of this phase's frozen part lies above layers that an earlier phase trained.
+        refill = depth[stage] > trained_from
+        if refill:
+            held = set()
+        needed = measure({*held, stage})
+        cached = cache and (stage in held or store.place(needed) != "nowhere")
+        if cached:
+            held.add(stage)
+            peak = max(peak, needed)
+        parameters = count_parameters(model.trainable_weights)
+        items.append(PhasePlan(phase, parameters, cached, refill, count))
+        trained_from = min(trained_from, depth[stage])
+    for layer, trainable in before:
+        layer.trainable = trainable
+    return FitPlan(
+        tuple(items), views, peak, store.place(peak) if peak else "none", str(store.parent)
+    )
