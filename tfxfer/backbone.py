@@ -69,9 +69,12 @@ class Backbone(ABC):
     Attributes:
         name: what users type; equals the entry point's name.
         family: groups variants in lists, such as `efficientnet_lite`.
-        default_image_size: side of the square input, in pixels.
-        min_image_size: smallest side that `build` accepts, in pixels.
-        preprocessing: what the weights expect of pixels.
+        modality: name of the kind of sample it reads.
+        default_image_size: side of the square input, in pixels; `default_size` of other modalities.
+        min_image_size: smallest side that `build` accepts, in pixels; `min_size` of others.
+        default_size: of the input, in the modality's unit; for images `default_image_size`.
+        min_size: smallest that `build` accepts; for images `min_image_size`.
+        preprocessing: what the weights expect of raw values, a contract of the modality.
         weights: named sources; the first is the default.
         stages: cuts in order from the input, each a single tensor; may be empty.
         output: `map` (height, width, channels), `tokens` (tokens, channels) or `vector`
@@ -84,9 +87,10 @@ class Backbone(ABC):
 
     name: ClassVar[str]
     family: ClassVar[str]
+    modality: ClassVar[str] = "image"
     default_image_size: ClassVar[int] = 224
     min_image_size: ClassVar[int] = 32
-    preprocessing: ClassVar[Preprocessing] = Preprocessing()
+    preprocessing: ClassVar[Any] = Preprocessing()
     weights: ClassVar[Mapping[str, Weights]] = {}
     stages: ClassVar[tuple[Stage, ...]] = ()
     output: ClassVar[Literal["map", "tokens", "vector"]] = "map"
@@ -95,14 +99,28 @@ class Backbone(ABC):
     licence: ClassVar[str] = "Apache-2.0"
     contract_version: ClassVar[str] = CONTRACT_VERSION
 
+    @property
+    def default_size(self) -> int:
+        """Size of the input where nobody asks for another, in the modality's unit."""
+        return self.default_image_size
+
+    @property
+    def min_size(self) -> int:
+        """Smallest size that `build` accepts, in the modality's unit."""
+        return self.min_image_size
+
     @abstractmethod
     def build(self, inputs: Any) -> Any:
-        """Returns the features of already preprocessed images, with random weights.
+        """Returns the features of already preprocessed inputs, with random weights.
 
         The graph must be flat (no nested model), deterministic (no active Dropout or stochastic
         depth) and must not rescale its input.
 
-        Shapes: inputs (batch, size, size, 3); returns a map (batch, height, width, channels),
+        Args:
+            inputs: what the modality's `build_inputs` returns: a tensor of images, or a dict of
+                tensors by name.
+
+        Shapes: images (batch, size, size, 3); returns a map (batch, height, width, channels),
             tokens (batch, tokens, channels) or a vector (batch, channels).
         """
 

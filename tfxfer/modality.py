@@ -1,0 +1,239 @@
+"""What a plugin author subclasses to bring a kind of sample: photos, texts, sensor windows."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from tfxfer.backbone import CONTRACT_VERSION
+from tfxfer.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tfxfer.progress import Progress
+
+__all__ = ["Contract", "Findings", "InputSpec", "Modality", "Sample"]
+
+
+class Contract(Protocol):
+    """What a backbone states of the values its weights expect: `Preprocessing` for images.
+
+    It is data: `run.json` stores it, and the modality's `read_contract` reads it back.
+    """
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain JSON data."""
+        ...
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Where one sample is: in a file, or in a cell of a table.
+
+    Args:
+        name: for messages; a path relative to the data folder, or what the user typed.
+        path: the file, where it is one.
+        content: the cell, where it is one.
+    """
+
+    name: str
+    path: Path | None = None
+    content: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What one sample is, or why it cannot be read.
+
+    Args:
+        sha256: of the stored bytes.
+        identity: equal for two samples exactly if a network would see the same.
+        sketch: what near copies are found by; the same shape for all, None where there is none.
+        doubts: what is odd but usable, in a few words each.
+        fault: a kind among `PROBLEM_KINDS` of the audit, and what exactly; None where it is usable.
+    """
+
+    sha256: str = ""
+    identity: str = ""
+    sketch: np.ndarray | None = None
+    doubts: tuple[str, ...] = ()
+    fault: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """One input of a model.
+
+    Args:
+        shape: of one sample, without the batch.
+        dtype: of the model's input.
+        stored: of what `read` returns; narrower where that loses nothing, such as bytes.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    stored: str = "float32"
+
+
+class Modality(ABC):
+    """How a sample gets from disk to a model's inputs.
+
+    Importing a modality's module must import neither Keras nor TensorFlow. A class is instantiated
+    without arguments and holds no state.
+
+    Attributes:
+        name: what a backbone says it reads; equals the entry point's name.
+        noun: what one sample is called, for messages.
+        plural: and several.
+        size_unit: what `--size` counts, such as `px`.
+        suffixes: of the files that are samples, lower case with their dot.
+        column: of a CSV; `path` holds a file's, any other the sample itself.
+        levels: of augmentation, from none at all upwards.
+        view_options: options of augmentation and their defaults, such as whether to mirror.
+    """
+
+    name: ClassVar[str]
+    noun: ClassVar[str] = "sample"
+    plural: ClassVar[str] = "samples"
+    size_unit: ClassVar[str] = ""
+    suffixes: ClassVar[frozenset[str]] = frozenset()
+    column: ClassVar[str] = "path"
+    levels: ClassVar[tuple[str, ...]] = ("none", "light", "strong")
+    view_options: ClassVar[Mapping[str, Any]] = {}
+    contract_version: ClassVar[str] = CONTRACT_VERSION
+
+    def explain_ignored(self, suffix: str) -> str:
+        """Returns why a file with this suffix is no sample, in a few words."""
+        return f"not {'an' if self.noun[:1] in 'aeiou' else 'a'} {self.noun}"
+
+    @abstractmethod
+    def check_contract(self, contract: Any) -> None:
+        """Refuses a backbone's `preprocessing` that is not this modality's.
+
+        Raises:
+            ContractError: it is of another kind.
+        """
+
+    @abstractmethod
+    def read_contract(self, data: Mapping[str, Any]) -> Contract:
+        """Reads what the contract's `to_dict` returned."""
+
+    @abstractmethod
+    def inspect(self, sample: Sample) -> Findings:
+        """Reads a sample once and returns what is known of it; many threads call this."""
+
+    def find_copies(
+        self, sketches: Sequence[np.ndarray], *, progress: Progress | None = None
+    ) -> np.ndarray:
+        """Returns the group of each sample, the index of its first one: near copies share it.
+
+        The default finds none.
+
+        Shapes: returns int64 (samples,).
+        """
+        import numpy as np
+
+        return np.arange(len(sketches))
+
+    @abstractmethod
+    def list_inputs(self, size: int, contract: Any) -> dict[str, InputSpec]:
+        """Returns the model's inputs by name, in order.
+
+        Args:
+            size: in `size_unit`.
+            contract: the backbone's `preprocessing`.
+        """
+
+    def build_inputs(self, size: int, contract: Any) -> Any:
+        """Returns the tensors that `Backbone.build` takes, from fresh `keras.Input`s.
+
+        What the contract asks for is the first layer. The default adds no layer: a tensor, or a
+        dict of them by name where there are several inputs.
+        """
+        import keras
+
+        inputs = {
+            name: keras.Input(spec.shape, dtype=spec.dtype, name=name)
+            for name, spec in self.list_inputs(size, contract).items()
+        }
+        return inputs if len(inputs) > 1 else next(iter(inputs.values()))
+
+    @abstractmethod
+    def read(
+        self,
+        sample: Sample,
+        *,
+        size: int,
+        contract: Any,
+        views: Sequence[int] = (0,),
+        level: str = "none",
+        seed: int = 0,
+        index: int = 0,
+        options: Mapping[str, Any] | None = None,
+    ) -> np.ndarray | dict[str, np.ndarray]:
+        """Returns views of one sample, read once.
+
+        View 0 is the plain sample at every level. Any other is drawn from `(seed, index, view)`
+        alone, whichever thread makes it, in whichever order. Many threads call this.
+
+        Args:
+            sample: where it is.
+            size: in `size_unit`.
+            contract: the backbone's `preprocessing`.
+            views: their numbers.
+            level: how far they may go from the plain one.
+            seed: of the run.
+            index: of the sample in its split.
+            options: of the augmentation, complete; see `complete_options`.
+
+        Shapes: (views, …) for each input, of `InputSpec.stored`'s dtype; one array where there is
+            one input, else a dict by name.
+
+        Raises:
+            DataError: the sample cannot be read, or changed since it was inspected.
+        """
+
+    def reading(self) -> contextlib.AbstractContextManager[None]:
+        """Returns what must hold while samples are read, such as a library that is kept quiet."""
+        return contextlib.nullcontext()
+
+    def parse_samples(self, arguments: Sequence[str]) -> list[Sample]:
+        """Returns the samples that a command line names; files by default.
+
+        Raises:
+            DataError: one of them is not there.
+        """
+        for argument in arguments:
+            if self.column == "path" and not Path(argument).is_file():
+                raise DataError(
+                    f"{self.noun} {argument!r}: expected a file. Received: nothing that can be "
+                    "opened there."
+                )
+        if self.column == "path":
+            return [Sample(argument, Path(argument)) for argument in arguments]
+        return [Sample(argument, content=argument) for argument in arguments]
+
+    def complete_options(self, level: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the augmentation's options with the defaults of those left out.
+
+        Raises:
+            UsageError: no such level or option.
+        """
+        if level not in self.levels:
+            raise UsageError(
+                f"augment: expected one of {', '.join(self.levels)}. Received: level={level!r}."
+            )
+        unknown = sorted(set(options) - set(self.view_options))
+        if unknown:
+            known = ", ".join(self.view_options) or "none"
+            raise UsageError(
+                f"augmentation of {self.plural}: expected options among: {known}. "
+                f"Received: {', '.join(unknown)}."
+            )
+        return {**self.view_options, **options}
+
