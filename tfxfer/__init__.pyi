@@ -16,7 +16,8 @@ from .backbone import (
 from .backbone import (
     Weights as Weights,
 )
-from .data.loading import load_images as load_images
+from .data.loading import load_samples as load_samples
+from .images.loading import load_images as load_images
 from .errors import (
     ContractError as ContractError,
 )
@@ -77,7 +78,7 @@ from .errors import (
 from .head import Head as Head
 from .head import Monitor as Monitor
 from .head import Prediction as Prediction
-from .inference.predictor import load_model as load_model
+from .inference.keras_model import load_model as load_model
 from .inference.scoring import evaluate as evaluate
 from .inference.scoring import predict as predict
 from .modality import Findings as Findings, InputSpec as InputSpec, Modality as Modality, Sample as Sample
@@ -110,3 +111,4 @@ from .schedule import (
 from .stages import freeze_to as freeze_to
 from .training.fit import fit as fit
 from .version import __version__ as __version__
+from .registry.lookup import get_modality as get_modality

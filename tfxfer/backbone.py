@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from tfxfer.errors import WeightsError
+from tfxfer.errors import ModelError, WeightsError
 from tfxfer.preprocessing import Preprocessing
 
-__all__ = ["BACKBONE_END", "CONTRACT_VERSION", "Backbone", "Stage", "Weights"]
+__all__ = ["BACKBONE_END", "CONTRACT_VERSION", "Backbone", "Stage", "Weights", "check_size"]
 
 CONTRACT_VERSION = "0.1"
 """Version of the plugin contract; grows with `tfxfer`'s minor version."""
@@ -138,3 +138,24 @@ class Backbone(ABC):
             f"backbone {self.name!r} reads no weights: expected a plugin with load_weights. "
             f"Received: path={str(path)!r}."
         )
+
+
+def check_size(backbone: Backbone, size: int | None, unit: str) -> int:
+    """Returns the size of the input: what is asked for, or the backbone's own.
+
+    Args:
+        backbone: that takes it.
+        size: what is asked for.
+        unit: the modality's, for the message.
+
+    Raises:
+        ModelError: the backbone takes no input as small.
+    """
+    if size is None:
+        return backbone.default_size
+    if size < backbone.min_size:
+        raise ModelError(
+            f"backbone {backbone.name!r}: expected a size of at least {backbone.min_size} "
+            f"{unit}. Received: size={size}."
+        )
+    return size

@@ -1,4 +1,4 @@
-"""Backbone and head as one flat Keras model that takes pixels 0..255."""
+"""Backbone and head as one flat Keras model that takes what a modality reads."""
 
 from __future__ import annotations
 
@@ -7,23 +7,45 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfxfer.backbone import BACKBONE_END, Backbone, Stage
+import keras
+
+from tfxfer.backbone import BACKBONE_END, Backbone, Stage, check_size
 from tfxfer.errors import ContractError, ModelError
 from tfxfer.head import Head
-from tfxfer.preprocessing import Preprocessing
+from tfxfer.registry.lookup import get_backbone, get_head, get_modality
+from tfxfer.stages import (
+    ModelInfo,
+    attach_info,
+    count_parameters,
+    freeze_to,
+    get_info,
+    layers_up_to,
+    set_trainable,
+    stage_of_layers,
+    stage_tensor,
+)
 from tfxfer.surgery import find_inputs
-from tfxfer.weights import DEFAULT_WEIGHTS, resolve_weights
+from tfxfer.weights import DEFAULT_WEIGHTS, ResolvedWeights, resolve_weights
 
 if TYPE_CHECKING:
     import numpy as np
 
     from tfxfer.registry.lookup import Registry
 
-from tfxfer.stages import ModelInfo, attach_info
+# Beside `build_model` what `tfxfer.stages` has: this was its address in tfxfer 0.1.
+__all__ = [
+    "ModelInfo",
+    "attach_info",
+    "build_model",
+    "count_parameters",
+    "freeze_to",
+    "get_info",
+    "layers_up_to",
+    "set_trainable",
+    "stage_of_layers",
+    "stage_tensor",
+]
 
-__all__ = ["build_model"]
-
-_RESCALE = "rescale_pixels"
 _POOL = "pool"
 
 
@@ -31,14 +53,15 @@ def build_model(
     backbone: str | Backbone,
     *,
     labels: Sequence[str],
-    head: str | Head = "classification",
+    head: str | Head | None = None,
+    size: int | None = None,
     image_size: int | None = None,
-    weights: str | Path | None = DEFAULT_WEIGHTS,
+    weights: str | Path | ResolvedWeights | None = DEFAULT_WEIGHTS,
     targets: np.ndarray | None = None,
     seed: int = 0,
     registry: Registry | None = None,
-) -> Any:
-    """Returns one flat `keras.Model`: pixels, rescale, backbone, pooling, head.
+) -> keras.Model:
+    """Returns one flat `keras.Model`: inputs, preprocessing, backbone, pooling, head.
 
     Sets Keras's global seed, as `keras.utils.set_random_seed` does, so that the head starts from
     the same weights each time.
@@ -46,50 +69,58 @@ def build_model(
     Args:
         backbone: an installed plugin's name, or an instance.
         labels: names of the outputs, in order.
-        head: an installed plugin's name, or an instance.
-        image_size: side of the square input, in pixels; None takes the backbone's own.
-        weights: `default`, a named source, a path, or None for random weights.
+        head: an installed plugin's name, or an instance; None is the default head.
+        size: of the input, in the modality's unit; None takes the backbone's own.
+        image_size: the same: the side of the square, in pixels.
+        weights: `default`, a named source, a path, or None for random weights; or what
+            `resolve_weights` found.
         targets: of the training split, for heads that measure them (`Head.prepare`).
         seed: of the head's initial weights and dropout.
         registry: where names are looked up; None is what is installed.
 
-    Shapes: the model maps float pixels 0..255 (batch, size, size, 3) to (batch, outputs).
+    Shapes: the model maps what the modality reads, of images float pixels 0..255
+        (batch, size, size, 3), to (batch, outputs).
 
     Raises:
-        ModelError: the image is smaller than the backbone takes, or the graph is not flat.
+        ModelError: the input is smaller than the backbone takes, or the graph is not flat.
         WeightsError: see `resolve_weights`.
         PluginError: an unknown or broken plugin.
     """
-    import keras
-
-    from tfxfer.registry.lookup import get_backbone, get_head
-
     if isinstance(backbone, str):
         backbone = get_backbone(backbone, registry=registry)
-    if isinstance(head, str):
+    if head is None or isinstance(head, str):
         head = get_head(head, registry=registry)
-    size = backbone.default_image_size if image_size is None else image_size
-    if size < backbone.min_image_size:
-        raise ModelError(
-            f"backbone {backbone.name!r}: expected an image size of at least "
-            f"{backbone.min_image_size} px. Received: image_size={size}."
-        )
-    found = resolve_weights(backbone, weights)
+    modality = get_modality(backbone.modality, registry=registry)
+    size = image_size if size is None else size
+    size = check_size(backbone, size, modality.size_unit)
+    modality.check_contract(backbone.preprocessing)
+    if isinstance(weights, ResolvedWeights):
+        found = weights
+    else:
+        found = resolve_weights(backbone, weights)
     if targets is not None:
         head.prepare(targets)
     keras.utils.set_random_seed(seed)
-    pixels = keras.Input((size, size, 3), name="pixels")
-    features = _pool(backbone, backbone.build(_rescale(pixels, backbone.preprocessing)))
+    features = _pool(backbone, backbone.build(modality.build_inputs(size, backbone.preprocessing)))
     # The backbone may have rebuilt the graph from its inputs: they are looked up, not assumed.
-    (source,) = find_inputs(features)
+    sources = {tensor.name: tensor for tensor in find_inputs(features)}
+    names = list(modality.list_inputs(size, backbone.preprocessing))
+    if set(sources) != set(names):
+        raise ContractError(
+            f"backbone {backbone.name!r}: expected build to read the inputs {names}. "
+            f"Received: features computed from {sorted(sources)}."
+        )
+    inputs = [sources[name] for name in names]
     # Keras takes no slashes in a name, and a handle after `prefix:` may be an address.
     name = re.sub(r"[^\w.-]+", "_", f"{backbone.name}_{head.name}")
-    model = keras.Model(source, head.build(features, labels), name=name)
+    outputs = head.build(features, labels)
+    model = keras.Model(inputs if len(inputs) > 1 else inputs[0], outputs, name=name)
     info = ModelInfo(
         backbone=backbone.name,
         head=head,
         labels=tuple(labels),
-        image_size=size,
+        modality=modality,
+        size=size,
         preprocessing=backbone.preprocessing,
         stages=(*backbone.stages, Stage(BACKBONE_END, _POOL)),
         weights=found,
@@ -101,20 +132,7 @@ def build_model(
     return model
 
 
-def _rescale(pixels: Any, preprocessing: Preprocessing) -> Any:
-    import keras
-
-    if preprocessing.is_uniform:
-        scale, offset = preprocessing.scale[0], preprocessing.offset[0]
-        return keras.layers.Rescaling(scale, offset, name=_RESCALE)(pixels)
-    return keras.layers.Rescaling(
-        list(preprocessing.scale), list(preprocessing.offset), name=_RESCALE
-    )(pixels)
-
-
 def _pool(backbone: Backbone, features: Any) -> Any:
-    import keras
-
     rank = {"map": 4, "tokens": 3, "vector": 2}[backbone.output]
     shape = getattr(features, "shape", None)
     if shape is None or len(shape) != rank:

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import keras
+
 from tfxfer.backbone import BACKBONE_END, Stage
 from tfxfer.errors import ModelError, ScheduleError
 from tfxfer.head import Head
-from tfxfer.preprocessing import Preprocessing
+from tfxfer.modality import Modality
+from tfxfer.surgery import find_inputs
 from tfxfer.weights import ResolvedWeights
 
 __all__ = [
@@ -33,8 +36,9 @@ class ModelInfo:
         backbone: the plugin's name.
         head: the task.
         labels: names of the outputs, in order.
-        image_size: side of the square input, in pixels.
-        preprocessing: what the first layer does to pixels.
+        modality: what it reads.
+        size: of its input, in the modality's unit.
+        preprocessing: what the weights expect of raw values; the first layer does it to pixels.
         stages: the backbone's cuts in order; the last is always `backbone`, after pooling.
         weights: what the backbone started from.
         quantization: what is known to hurt int8.
@@ -43,8 +47,9 @@ class ModelInfo:
     backbone: str
     head: Head
     labels: tuple[str, ...]
-    image_size: int
-    preprocessing: Preprocessing
+    modality: Modality
+    size: int
+    preprocessing: Any
     stages: tuple[Stage, ...]
     weights: ResolvedWeights = field(default_factory=lambda: ResolvedWeights("unknown"))
     quantization: tuple[str, ...] = ()
@@ -56,8 +61,6 @@ def attach_info(model: Any, info: ModelInfo) -> None:
     Raises:
         ModelError: a nested model, or a stage whose layer is not there.
     """
-    import keras
-
     nested = [layer.name for layer in model.layers if isinstance(layer, keras.Model)]
     if nested:
         raise ModelError(
@@ -91,7 +94,7 @@ def get_info(model: Any) -> ModelInfo:
 
 
 def stage_tensor(model: Any, stage: str | None) -> Any:
-    """Returns the tensor at which `stage` ends; the pixels where `stage` is None.
+    """Returns the tensor at which `stage` ends; the first input where `stage` is None.
 
     Raises:
         ScheduleError: the model has no such stage.
@@ -110,11 +113,10 @@ def stage_tensor(model: Any, stage: str | None) -> Any:
 
 def layers_up_to(model: Any, stage: str | None) -> list[Any]:
     """Returns the layers that the end of `stage` is computed from, in order from the input."""
-    import keras
-
     if stage is None:
         return []
-    return list(keras.Model(model.inputs[0], stage_tensor(model, stage)).layers)
+    end = stage_tensor(model, stage)
+    return list(keras.Model(find_inputs(end), end).layers)
 
 
 def stage_of_layers(model: Any) -> dict[str, str]:
@@ -156,8 +158,6 @@ def set_trainable(model: Any, stage: str | None, *, batch_norm: bool = False) ->
     Raises:
         ScheduleError: the model has no such stage.
     """
-    import keras
-
     frozen = {layer.name for layer in layers_up_to(model, stage)}
     # A head's own normalization starts from nothing and has to learn.
     pretrained = {layer.name for layer in layers_up_to(model, BACKBONE_END)}

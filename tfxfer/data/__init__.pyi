@@ -1,6 +1,15 @@
-from .audit import Audit as Audit, Problem as Problem
-from .balance import BALANCE_MODES as BALANCE_MODES, class_weights as class_weights, oversampled_order as oversampled_order, sample_weights as sample_weights
-from .images import ImageData as ImageData, ImageSplit as ImageSplit
-from .loading import load_images as load_images, load_split as load_split
-from .sources import Record as Record, Source as Source, read_source as read_source
+from .audit import Audit as Audit
+from .audit import Problem as Problem
+from .balance import BALANCE_MODES as BALANCE_MODES
+from .balance import class_weights as class_weights
+from .balance import oversampled_order as oversampled_order
+from .balance import sample_weights as sample_weights
+from .loading import load_samples as load_samples
+from .loading import load_split as load_split
+from .record import IgnoredFile as IgnoredFile
+from .record import Record as Record
+from .record import Source as Source
+from .samples import SampleData as SampleData
+from .samples import SampleSplit as SampleSplit
+from .sources import read_source as read_source
 from .split import split_records as split_records

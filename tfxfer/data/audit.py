@@ -1,22 +1,19 @@
-"""One parallel pass over every file: what cannot be used, what is a copy, what looks wrong."""
+"""One parallel pass over every sample: what cannot be used, what is a copy, what looks wrong."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfxfer.data.sources import Record, Source
 from tfxfer.errors import DataError
-from tfxfer.images.decode import DecodeError, probe_image, quiet_pillow
-from tfxfer.images.duplicates import THUMBNAIL_PX, find_near_duplicates, make_thumbnail
+from tfxfer.modality import Findings, Modality
 from tfxfer.progress import Progress
 
 __all__ = ["PROBLEM_KINDS", "Audit", "Inspection", "Problem", "count_workers", "inspect_source"]
@@ -34,27 +31,10 @@ PROBLEM_KINDS = (
     "suspicious",
     "ignored",
 )
-"""From what costs images to what is only worth knowing."""
+"""From what costs samples to what is only worth knowing."""
 
-MIN_CLASS_IMAGES = 3
+MIN_STRATUM_SAMPLES = 3
 """One each for train, val and test."""
-
-_MIN_SIDE_PX = 16
-_MAX_ASPECT = 5.0
-_FLAT_LEVELS = 2
-
-_SUFFIX_FORMATS = {
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".jpe": "JPEG",
-    ".jfif": "JPEG",
-    ".png": "PNG",
-    ".bmp": "BMP",
-    ".gif": "GIF",
-    ".webp": "WEBP",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-}
 
 
 @dataclass(frozen=True)
@@ -65,7 +45,7 @@ class Problem:
         path: relative to the data folder; a class's name for `small_class`.
         kind: one of `PROBLEM_KINDS`.
         detail: what exactly, in a few words.
-        skipped: whether the image is left out because of it.
+        skipped: whether the sample is left out because of it.
     """
 
     path: str
@@ -80,17 +60,19 @@ class Audit:
 
     Args:
         problems: by weight of the kind, then by path.
-        images: how many images are used.
+        images: how many samples are used.
         files: how many were looked at.
+        plural: what the modality calls them.
     """
 
     problems: tuple[Problem, ...]
     images: int
     files: int
+    plural: str = "samples"
 
     @property
     def skipped(self) -> tuple[Problem, ...]:
-        """The problems that cost an image or a class."""
+        """The problems that cost a sample or a class."""
         return tuple(problem for problem in self.problems if problem.skipped)
 
     def count_kinds(self) -> dict[str, int]:
@@ -109,7 +91,7 @@ class Audit:
 
     def summary(self) -> list[str]:
         """Returns a few lines for a person: a count and an example of each kind."""
-        lines = [f"{self.images:,} of {self.files:,} images are used"]
+        lines = [f"{self.images:,} of {self.files:,} {self.plural} are used"]
         for kind, count in self.count_kinds().items():
             of_kind = [problem for problem in self.problems if problem.kind == kind]
             left_out = sum(problem.skipped for problem in of_kind)
@@ -125,7 +107,7 @@ class Inspection:
     """The records that can be used, with what the pass learnt of each.
 
     Args:
-        records: usable images, in the source's order.
+        records: usable samples, in the source's order.
         sha256s: of each record's file.
         duplicates: group of each record, the index of the first copy.
         problems: everything found so far.
@@ -152,45 +134,36 @@ class Inspection:
             files=self.files,
         )
 
-    def to_audit(self) -> Audit:
-        """Returns what a user sees."""
+    def to_audit(self, plural: str = "samples") -> Audit:
+        """Returns what a user sees, in the modality's word for samples."""
         order = {kind: rank for rank, kind in enumerate(PROBLEM_KINDS)}
         problems = sorted(self.problems, key=lambda p: (order[p.kind], p.path, p.detail))
-        return Audit(tuple(problems), images=len(self.records), files=self.files)
-
-
-@dataclass(frozen=True, eq=False)
-class _Facts:
-    """What one file is, or why it cannot be read."""
-
-    sha256: str = ""
-    pixels: str = ""
-    thumbnail: np.ndarray | None = None
-    doubts: tuple[str, ...] = ()
-    fault: tuple[str, str] | None = None
+        return Audit(tuple(problems), images=len(self.records), files=self.files, plural=plural)
 
 
 def inspect_source(
     source: Source,
+    modality: Modality,
     *,
     near_duplicates: bool = True,
     refuse_conflicts: bool = True,
     progress: Progress | None = None,
     workers: int | None = None,
 ) -> Inspection:
-    """Reads every file once and returns what can be used.
+    """Reads every sample once and returns what can be used.
 
-    Images that do not decode are left out. Copies stay, with a group that a split must not part.
-    The same pixels under two labels teach nothing, whichever label is right: all such are left out.
+    What cannot be read is left out. Copies stay, with a group that a split must not part. The same
+    sample under two labels teaches nothing, whichever label is right: all such are left out.
 
     Args:
         source: from `read_source`.
-        near_duplicates: whether to look for resized and re-encoded copies, too.
-        refuse_conflicts: whether the same pixels under two labels are left out, or only told.
-        progress: called once per image.
+        modality: how a sample is read.
+        near_duplicates: whether to look for near copies, too.
+        refuse_conflicts: whether equal samples under two labels are left out, or only told.
+        progress: called once per sample.
         workers: threads; one per core by default.
     """
-    facts = _read_all(source, progress, workers)
+    facts = _read_all(source, modality, progress, workers)
     problems = [Problem(f.path, "ignored", f.reason, False) for f in source.ignored]
     for record, fact in zip(source.records, facts, strict=True):
         if fact.fault:
@@ -206,10 +179,10 @@ def inspect_source(
     ).keep(usable, problems)
     facts = [fact for fact in facts if fact.fault is None]
     exact = _group_exact(facts)
-    inspection, facts, exact = _judge_exact(inspection, facts, exact, refuse_conflicts)
+    inspection, facts, exact = _judge_exact(inspection, facts, exact, refuse_conflicts, modality)
     groups = exact
     if near_duplicates and facts:
-        groups = _join_near(facts, exact, progress)
+        groups = _join_near(facts, exact, modality, progress)
     near = _describe_near(inspection.records, exact, groups)
     return Inspection(
         records=inspection.records,
@@ -220,36 +193,50 @@ def inspect_source(
     )
 
 
-def drop_small_classes(inspection: Inspection) -> Inspection:
-    """Leaves out classes that cannot be in train, val and test alike.
+def drop_small_strata(
+    inspection: Inspection, strata: Sequence[str], modality: Modality
+) -> Inspection:
+    """Leaves out strata, such as classes, that cannot be in train, val and test alike.
 
-    Where DATA has splits of its own, also classes without an image to learn from.
+    Where DATA has splits of its own, also strata without a sample to learn from.
+
+    Args:
+        inspection: of the usable samples.
+        strata: of each, as the head sees its label.
+        modality: what to call a sample.
 
     Raises:
-        DataError: fewer than two classes remain.
+        DataError: fewer than two strata remain.
     """
-    labels = [record.label for record in inspection.records]
-    counts = Counter(labels)
+    counts = Counter(strata)
     small = {
-        label: f"{count} usable images, fewer than {MIN_CLASS_IMAGES}"
-        for label, count in counts.items()
-        if count < MIN_CLASS_IMAGES
+        name: f"{count} usable {modality.plural}, fewer than {MIN_STRATUM_SAMPLES}"
+        for name, count in counts.items()
+        if count < MIN_STRATUM_SAMPLES
     }
     if all(record.split for record in inspection.records):
-        taught = {record.label for record in inspection.records if record.split == "train"}
+        taught = {
+            name
+            for name, record in zip(strata, inspection.records, strict=True)
+            if record.split == "train"
+        }
         small |= {
-            label: "no image in train" for label in counts if label not in taught | set(small)
+            name: f"no {modality.noun} in train"
+            for name in counts
+            if name not in taught | set(small)
         }
     remaining = sorted(set(counts) - set(small))
     if len(remaining) < 2:
-        told = [f"{label!r} ({small.get(label, f'{counts[label]} images')})" for label in counts]
+        told = [
+            f"{name!r} ({small.get(name, f'{counts[name]} {modality.plural}')})" for name in counts
+        ]
         raise DataError(
-            f"classes: expected at least two with {MIN_CLASS_IMAGES} or more usable images each. "
-            f"Received: {', '.join(told[:10]) or 'no usable image'}. "
-            "Add images, or check that DATA is the folder that holds the class folders."
+            f"classes: expected at least two with {MIN_STRATUM_SAMPLES} or more usable {modality.plural} "
+            f"each. Received: {', '.join(told[:10]) or f'no usable {modality.noun}'}. "
+            f"Add {modality.plural}, or check that DATA is the folder that holds the class folders."
         )
-    problems = [Problem(label, "small_class", why, True) for label, why in sorted(small.items())]
-    return inspection.keep(np.array([label not in small for label in labels], bool), problems)
+    problems = [Problem(name, "small_class", why, True) for name, why in sorted(small.items())]
+    return inspection.keep(np.array([name not in small for name in strata], bool), problems)
 
 
 def refuse_problems(audit: Audit) -> None:
@@ -259,7 +246,7 @@ def refuse_problems(audit: Audit) -> None:
         first = "".join(f"\n  {p.path}: {p.kind}, {p.detail}" for p in skipped[:10])
         more = f"\n  and {len(skipped) - 10:,} more" if len(skipped) > 10 else ""
         raise DataError(
-            f"data: expected no image that has to be left out, as strict asks. "
+            f"data: expected no sample that has to be left out, as strict asks. "
             f"Received: {len(skipped):,}. Repair or remove them, or leave strict out.{first}{more}"
         )
 
@@ -273,15 +260,18 @@ def count_workers(workers: int | None = None) -> int:
     return os.cpu_count() or 1
 
 
-def _read_all(source: Source, progress: Progress | None, workers: int | None) -> list[_Facts]:
+def _read_all(
+    source: Source, modality: Modality, progress: Progress | None, workers: int | None
+) -> list[Findings]:
     count = len(source.records)
-    facts: list[_Facts] = []
-    with quiet_pillow(), ThreadPoolExecutor(count_workers(workers)) as pool:
+    facts: list[Findings] = []
+    with modality.reading(), ThreadPoolExecutor(count_workers(workers)) as pool:
         try:
-            for fact in pool.map(lambda r: _read_facts(source.root / r.path), source.records):
+            samples = (record.locate(source.root) for record in source.records)
+            for fact in pool.map(modality.inspect, samples):
                 facts.append(fact)
                 if progress:
-                    progress("checking images", len(facts), count)
+                    progress(f"checking {modality.plural}", len(facts), count)
         except BaseException:
             # Ctrl-C must not wait for the thousands of files that are already queued.
             pool.shutdown(wait=False, cancel_futures=True)
@@ -289,49 +279,18 @@ def _read_all(source: Source, progress: Progress | None, workers: int | None) ->
     return facts
 
 
-def _read_facts(path: Path) -> _Facts:
-    try:
-        # Twice the thumbnail's side: large JPEGs are read at an eighth, yet to their last byte.
-        probe = probe_image(path, min_side_px=THUMBNAIL_PX)
-    except DecodeError as error:
-        return _Facts(fault=(error.kind, error.detail))
-    image = probe.image
-    # 16 bytes tell any number of files apart, and the size keeps crops of one colour apart.
-    pixels = hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest()
-    width, height = probe.size
-    return _Facts(
-        sha256=hashlib.sha256(probe.content).hexdigest(),
-        pixels=f"{width}x{height} {pixels}",
-        thumbnail=make_thumbnail(image),
-        doubts=tuple(_list_doubts(path, probe.format, (width, height), image.getextrema())),
-    )
-
-
-def _list_doubts(
-    path: Path, form: str, size: tuple[int, int], extrema: Sequence[Any]
-) -> Iterator[str]:
-    width, height = size
-    if all(high - low <= _FLAT_LEVELS for low, high in extrema):
-        yield "one colour all over"
-    if min(size) < _MIN_SIDE_PX:
-        yield f"tiny, {width}x{height}"
-    if max(size) > _MAX_ASPECT * min(size):
-        yield f"extreme shape, {width}x{height}"
-    told = _SUFFIX_FORMATS.get(path.suffix.lower())
-    # Many phones write several pictures into one .jpg, which Pillow calls MPO.
-    real = "JPEG" if form == "MPO" else form
-    if told not in (None, real):
-        yield f"named {path.suffix} but is {real}"
-
-
-def _group_exact(facts: Sequence[_Facts]) -> np.ndarray:
+def _group_exact(facts: Sequence[Findings]) -> np.ndarray:
     first_of: dict[str, int] = {}
-    return np.array([first_of.setdefault(f.pixels, n) for n, f in enumerate(facts)], np.int64)
+    return np.array([first_of.setdefault(f.identity, n) for n, f in enumerate(facts)], np.int64)
 
 
 def _judge_exact(
-    inspection: Inspection, facts: list[_Facts], exact: np.ndarray, refuse_conflicts: bool
-) -> tuple[Inspection, list[_Facts], np.ndarray]:
+    inspection: Inspection,
+    facts: list[Findings],
+    exact: np.ndarray,
+    refuse_conflicts: bool,
+    modality: Modality,
+) -> tuple[Inspection, list[Findings], np.ndarray]:
     records = inspection.records
     members = defaultdict(list)
     for index, group in enumerate(exact.tolist()):
@@ -341,7 +300,7 @@ def _judge_exact(
     for group, indices in members.items():
         labels = sorted({records[i].label for i in indices})
         if len(labels) > 1:
-            words = f"the same pixels are labelled {' and '.join(map(repr, labels[:5]))}"
+            words = f"the same {modality.noun} is labelled {' and '.join(map(repr, labels[:5]))}"
             problems += [
                 Problem(records[i].path, "conflicting_label", words, refuse_conflicts)
                 for i in indices
@@ -357,18 +316,17 @@ def _judge_exact(
     return kept, remaining, _group_exact(remaining)
 
 
-def _join_near(facts: Sequence[_Facts], exact: np.ndarray, progress: Progress | None) -> np.ndarray:
+def _join_near(
+    facts: Sequence[Findings], exact: np.ndarray, modality: Modality, progress: Progress | None
+) -> np.ndarray:
     # Only one of each set of exact copies is compared: a thousand copies are half a million pairs.
     firsts = np.unique(exact)
-    thumbnails = np.stack([_thumbnail(facts[i]) for i in firsts])
-    near = firsts[find_near_duplicates(thumbnails, progress=progress)]
+    sketches = [sketch for sketch in (facts[i].sketch for i in firsts) if sketch is not None]
+    if len(sketches) != len(firsts):
+        return exact
+    near = firsts[modality.find_copies(sketches, progress=progress)]
     of_first = dict(zip(firsts.tolist(), near.tolist(), strict=True))
     return np.array([of_first[group] for group in exact.tolist()], np.int64)
-
-
-def _thumbnail(facts: _Facts) -> np.ndarray:
-    assert facts.thumbnail is not None
-    return facts.thumbnail
 
 
 def _describe_near(

@@ -1,4 +1,4 @@
-"""What can be done about rare classes: heavier images, or more of them."""
+"""What can be done about rare classes: heavier samples, or more of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BALANCE_MODES = ("none", "weights", "oversample")
 
 
 def sample_weights(targets: np.ndarray, mode: str) -> np.ndarray | None:
-    """Returns one loss weight per image, or None where the mode weighs nothing.
+    """Returns one loss weight per sample, or None where the mode weighs nothing.
 
     Raises:
         UsageError: no such mode.
@@ -27,13 +27,13 @@ def sample_weights(targets: np.ndarray, mode: str) -> np.ndarray | None:
 def class_weights(targets: np.ndarray) -> np.ndarray:
     """Returns weights with which every class that occurs counts the same in the mean loss.
 
-    An image with several labels gets the mean of what its labels deserve; one without any label
+    A sample with several labels gets the mean of what its labels deserve; one without any label
     counts as a class of its own.
 
-    Shapes: targets (images, outputs), one-hot or multi-hot; returns float32 (images,), mean 1.
+    Shapes: targets (samples, outputs), one-hot or multi-hot; returns float32 (samples,), mean 1.
 
     Source:
-        scikit-learn's `class_weight="balanced"`: images / (classes * images of the class).
+        scikit-learn's `class_weight="balanced"`: samples / (classes * samples of the class).
     """
     hot = _membership(targets)
     counts = hot.sum(axis=0)
@@ -43,12 +43,12 @@ def class_weights(targets: np.ndarray) -> np.ndarray:
 
 
 def oversampled_order(targets: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Returns as many indices as images, drawn so that all classes come about equally often.
+    """Returns as many indices as samples, drawn so that all classes come about equally often.
 
-    Each class gets the same number of places; its images take turns in a shuffled order, so that
-    no image comes a second time before all of its class came once.
+    Each class gets the same number of places; its samples take turns in a shuffled order, so that
+    no sample comes a second time before all of its class came once.
 
-    Shapes: targets (images, outputs), one-hot or multi-hot; returns int64 (images,).
+    Shapes: targets (samples, outputs), one-hot or multi-hot; returns int64 (samples,).
     """
     hot = _membership(targets)
     present = np.flatnonzero(hot.sum(axis=0))
@@ -68,7 +68,7 @@ def _membership(targets: np.ndarray) -> np.ndarray:
     hot = np.asarray(targets, np.float64)
     if hot.ndim != 2 or not len(hot) or not np.isin(hot, (0.0, 1.0)).all():
         raise UsageError(
-            "balance: expected one-hot or multi-hot targets, (images, outputs). "
+            "balance: expected one-hot or multi-hot targets, (samples, outputs). "
             f"Received: shape={hot.shape}. A regression has no classes to balance."
         )
     unlabelled = hot.sum(axis=1, keepdims=True) == 0

@@ -13,20 +13,20 @@ __all__ = ["EpochDraw"]
 
 @dataclass(frozen=True)
 class EpochDraw:
-    """Which view of which image comes when: a pure function of the seed and the epoch.
+    """Which view of which sample comes when: a pure function of the seed and the epoch.
 
     Cached and uncached training draw alike, so that they see equal batches.
 
     Args:
-        images: how many there are.
+        samples: how many there are.
         views: how many of each.
-        batch_size: images a step.
+        batch_size: samples a step.
         seed: of the permutation and the views.
         oversampled: targets to balance by drawing rare classes more often, or None.
         shuffle: False keeps the order and takes view 0: validation.
     """
 
-    images: int
+    samples: int
     views: int
     batch_size: int
     seed: int
@@ -36,24 +36,24 @@ class EpochDraw:
     @property
     def steps(self) -> int:
         """Batches an epoch; the last one may be smaller."""
-        return -(-self.images // self.batch_size)
+        return -(-self.samples // self.batch_size)
 
     def epoch(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns (image indices, view numbers), each of shape (images,)."""
+        """Returns (sample indices, view numbers), each of shape (samples,)."""
         if not self.shuffle:
-            return np.arange(self.images), np.zeros(self.images, np.int64)
+            return np.arange(self.samples), np.zeros(self.samples, np.int64)
         rng = np.random.default_rng([self.seed, number])
         if self.oversampled is None:
-            order = rng.permutation(self.images)
+            order = rng.permutation(self.samples)
         else:
             from tfxfer.data.balance import oversampled_order
 
-            order = oversampled_order(self.oversampled, rng)[: self.images]
+            order = oversampled_order(self.oversampled, rng)[: self.samples]
         return order, rng.integers(0, self.views, len(order))
 
     def uses(self, epochs: Sequence[int]) -> np.ndarray:
-        """Returns which views these epochs draw: bool (images, views)."""
-        found = np.zeros((self.images, self.views), bool)
+        """Returns which views these epochs draw: bool (samples, views)."""
+        found = np.zeros((self.samples, self.views), bool)
         for number in epochs:
             found[self.epoch(number)] = True
         return found

@@ -5,44 +5,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from tfxfer.data.audit import (
     Inspection,
     Problem,
-    drop_small_classes,
+    drop_small_strata,
     inspect_source,
     refuse_problems,
 )
-from tfxfer.data.images import ImageData, ImageSplit, hash_records
-from tfxfer.data.sources import Source, read_source
-from tfxfer.data.split import (
-    DEFAULT_FRACTIONS,
-    PARTS,
-    join_groups,
-    merge_rare,
-    split_records,
-    stratify_values,
-)
+from tfxfer.data.record import Source
+from tfxfer.data.samples import SampleData, SampleSplit, hash_records
+from tfxfer.data.sources import read_source
+from tfxfer.data.split import DEFAULT_FRACTIONS, PARTS, join_groups, split_records
 from tfxfer.data.table import SplitRow, read_split_table
 from tfxfer.errors import DataError, UsageError
-from tfxfer.preprocessing import Resize
+from tfxfer.modality import Modality
 from tfxfer.progress import Progress
 
 if TYPE_CHECKING:
     from tfxfer.head import Head
 
-__all__ = ["load_images", "load_split"]
+__all__ = ["load_samples", "load_split"]
 
 
-def load_images(
+def load_samples(
     path: str | Path | Source,
     *,
-    head: str | Head = "classification",
-    image_size: int = 224,
-    resize: Resize | None = None,
+    modality: Modality,
+    size: int,
+    contract: Any,
+    head: str | Head | None = None,
     seed: int = 0,
     fractions: tuple[float, float, float] = DEFAULT_FRACTIONS,
     labels: Sequence[str] | None = None,
@@ -51,34 +46,36 @@ def load_images(
     near_duplicates: bool = True,
     progress: Progress | None = None,
     workers: int | None = None,
-) -> ImageData:
-    """Returns the audited, split and encoded images of DATA.
+) -> SampleData:
+    """Returns the audited, split and encoded samples of DATA.
 
     Args:
-        path: a folder of class folders, a folder with train/, val/ and test/, or a CSV with the
-            columns `path,label[,split][,group]`; or a `Source` made by hand.
-        head: what the labels mean: a head, or the name of an installed one.
-        image_size: side of the square, in pixels.
-        resize: how a photo becomes that square; a backbone's `preprocessing.resize`.
+        path: a folder of class folders, a folder with train/, val/ and test/, or a CSV; or a
+            `Source` made by hand.
+        modality: what the samples are.
+        size: of a model's input, in the modality's unit.
+        contract: a backbone's `preprocessing`.
+        head: what the labels mean: a head, or the name of an installed one; None is the default
+            head.
         seed: of the split and of the augmented views.
         fractions: shares of train, val and test, where DATA has none of its own.
         labels: names of the outputs, in order, where a model has settled them; None takes them
             from DATA.
         strict: refuse data of which anything would have to be left out.
         split_file: the split.csv of an earlier run, to be repeated.
-        near_duplicates: whether to keep resized and re-encoded copies on one side of the split.
-        progress: called while files are read and compared.
+        near_duplicates: whether to keep near copies on one side of the split.
+        progress: called while samples are read and compared.
         workers: threads; one per core by default.
 
     Raises:
         DataError: data that cannot be trained on; the message says what to do.
     """
-    resize = resize or Resize()
-    _check_numbers(image_size, seed)
+    modality.check_contract(contract)
+    _check_numbers(size, seed, modality)
     resolved = _resolve_head(head)
-    source = path if isinstance(path, Source) else read_source(path)
-    if labels is not None and resolved.task == "classification":
-        _check_known(str(source.root), [record.label for record in source.records], labels)
+    source = path if isinstance(path, Source) else read_source(path, modality)
+    if labels is not None:
+        resolved.check_labels([record.label for record in source.records], labels)
     problems: list[Problem] = []
     rows: dict[str, SplitRow] = {}
     if split_file is not None:
@@ -86,6 +83,7 @@ def load_images(
         source, problems = _choose_rows(source, rows, str(split_file))
     inspection = inspect_source(
         source,
+        modality,
         # The groups are in the table then.
         near_duplicates=near_duplicates and not rows,
         refuse_conflicts=not rows,
@@ -94,125 +92,150 @@ def load_images(
     )
     inspection = replace(inspection, problems=inspection.problems + tuple(problems))
     if not inspection.records:
-        refuse_empty(inspection)
+        _refuse_empty(inspection, modality)
     if rows:
         groups = join_groups([rows[r.path].group for r in inspection.records])
         parts = np.array([rows[r.path].split for r in inspection.records])
     else:
         inspection = _clean_parts(inspection)
-        if resolved.task == "classification":
-            inspection = drop_small_classes(inspection)
+        if resolved.complete_strata:
+            strata = resolved.strata([record.label for record in inspection.records])
+            inspection = drop_small_strata(inspection, strata, modality)
         groups = _all_groups(inspection)
         parts = split_records(
-            _strata(resolved, [r.label for r in inspection.records]),
+            resolved.strata([r.label for r in inspection.records]),
             groups.tolist(),
             fractions=fractions,
             seed=seed,
             stratify=True,
             given=[r.split for r in inspection.records],
         )
-    audit = inspection.to_audit()
+    audit = inspection.to_audit(modality.plural)
     if strict:
         refuse_problems(audit)
-    return _assemble(
-        inspection, parts, groups, head=resolved, labels=labels, root=source.root, size=image_size,
-        resize=resize, seed=seed,
-    )  # fmt: skip
+    records = inspection.records
+    raw = [record.label for record in records]
+    labels = tuple(resolved.fit_labels(raw) if labels is None else labels)
+    targets = np.asarray(resolved.encode(raw, labels), np.float32)
+    splits = {}
+    for name in PARTS:
+        chosen = np.flatnonzero(parts == name)
+        splits[name] = SampleSplit(
+            name=name,
+            root=source.root,
+            records=tuple(records[i] for i in chosen),
+            labels=labels,
+            targets=targets[chosen],
+            modality=modality,
+            size=size,
+            contract=contract,
+            seed=seed,
+        )
+    if not len(splits["train"]):
+        raise DataError(
+            f"data {str(source.root)!r}: expected {modality.plural} to learn from. Received: none "
+            f"in train, {len(splits['val'])} in val, {len(splits['test'])} in test."
+        )
+    table = [
+        SplitRow(record.path, record.label, str(part), records[group].path)
+        for record, part, group in zip(records, parts, groups.tolist(), strict=True)
+    ]
+    return SampleData(
+        **splits,
+        labels=labels,
+        audit=audit,
+        fingerprint=hash_records([r.path for r in records], inspection.sha256s, raw),
+        rows=tuple(table),
+    )
 
 
 def load_split(
     path: str | Path,
     *,
-    head: str | Head,
+    modality: Modality,
+    size: int,
+    contract: Any,
+    head: str | Head | None,
     labels: Sequence[str],
-    image_size: int,
-    resize: Resize | None = None,
     seed: int = 0,
     name: str = "test",
     progress: Progress | None = None,
     workers: int | None = None,
-) -> ImageSplit:
+) -> SampleSplit:
     """Returns DATA as one part, with labels that are already settled: what evaluation needs.
 
-    Where DATA has a part of that name, only that part is taken. Files that do not decode are left
-    out and listed in `skipped`.
+    Where DATA has a part of that name, only that part is taken. Samples that cannot be read are
+    left out and listed in `skipped`. The arguments are those of `load_samples`.
 
     Raises:
-        DataError: no usable image, or labels that the model does not have.
+        DataError: no usable sample, or labels that the model does not have.
     """
-    _check_numbers(image_size, seed)
+    _check_numbers(size, seed, modality)
     resolved = _resolve_head(head)
-    source = read_source(path)
+    source = read_source(path, modality)
     if any(record.split == name for record in source.records):
         chosen = tuple(record for record in source.records if record.split == name)
         source = replace(source, records=chosen)
-    raw = [record.label for record in source.records]
-    if resolved.task == "classification":
-        _check_known(str(path), raw, labels)
+    resolved.check_labels([record.label for record in source.records], labels)
     inspection = inspect_source(
-        source, near_duplicates=False, refuse_conflicts=False, progress=progress, workers=workers
+        source,
+        modality,
+        near_duplicates=False,
+        refuse_conflicts=False,
+        progress=progress,
+        workers=workers,
     )
     if not inspection.records:
-        refuse_empty(inspection)
+        _refuse_empty(inspection, modality)
     raw = [record.label for record in inspection.records]
-    return ImageSplit(
+    return SampleSplit(
         name=name,
         root=source.root,
-        paths=tuple(record.path for record in inspection.records),
-        raw_labels=tuple(raw),
+        records=inspection.records,
         labels=tuple(labels),
         targets=np.asarray(resolved.encode(raw, labels), np.float32),
-        image_size=image_size,
-        resize=resize or Resize(),
+        modality=modality,
+        size=size,
+        contract=contract,
         seed=seed,
         skipped=inspection.to_audit().skipped,
     )
 
 
-def refuse_empty(inspection: Inspection) -> None:
-    """Raises `DataError` for data of which no image can be used."""
+def _refuse_empty(inspection: Inspection, modality: Modality) -> NoReturn:
     first = inspection.to_audit().skipped[0]
     raise DataError(
-        f"data: expected at least one image that can be used. Received: {inspection.files:,} "
-        f"files, none of them; {first.path}: {first.kind}, {first.detail}."
+        f"data: expected at least one {modality.noun} that can be used. Received: "
+        f"{inspection.files:,} files, none of them; {first.path}: {first.kind}, {first.detail}."
     )
 
 
-def _check_numbers(image_size: int, seed: int) -> None:
-    if image_size < 1:
-        raise UsageError(f"image size: expected 1 pixel or more. Received: {image_size}.")
+def _check_numbers(size: int, seed: int, modality: Modality) -> None:
+    if size < 1:
+        raise UsageError(
+            f"{modality.noun} size: expected 1 {modality.size_unit} or more. Received: {size}."
+        )
     if seed < 0:
         raise UsageError(f"seed: expected 0 or more. Received: seed={seed}.")
 
 
-def _check_known(data: str, raw: Sequence[str], labels: Sequence[str]) -> None:
-    unknown = sorted(set(raw) - set(labels))
-    if unknown:
-        raise DataError(
-            f"data {data!r}: expected the labels of the model, "
-            f"{', '.join(map(repr, labels[:10]))}. "
-            f"Received: {', '.join(map(repr, unknown[:10]))}. Rename them, or leave them out."
-        )
-
-
-def _resolve_head(head: str | Head) -> Head:
-    if not isinstance(head, str):
+def _resolve_head(head: str | Head | None) -> Head:
+    if head is not None and not isinstance(head, str):
         return head
     from tfxfer.registry.lookup import get_head
 
-    found = get_head(head)
-    return found() if isinstance(found, type) else found
+    return get_head(head)
 
 
 def _choose_rows(
     source: Source, rows: dict[str, SplitRow], table: str
 ) -> tuple[Source, list[Problem]]:
-    """Returns the images that the table names, and what it does not name as problems."""
+    """Returns the samples that the table names, and what it does not name as problems."""
     known = {record.path: record for record in source.records}
     lost = sorted(set(rows) - set(known))
     if lost:
         raise DataError(
-            f"split table {table!r}: expected every image of it in {str(source.root)!r}. "
+            f"split table {table!r}: expected every sample of it in {str(source.root)!r}. "
             f"Received: {len(lost):,} that are gone, first {lost[0]!r}. "
             "Put them back, or start a new run."
         )
@@ -260,64 +283,3 @@ def _rank(word: str | None) -> int:
 
 def _all_groups(inspection: Inspection) -> np.ndarray:
     return join_groups(inspection.duplicates.tolist(), [r.group for r in inspection.records])
-
-
-def _strata(head: Head, raw: list[str]) -> list[str]:
-    if head.task == "classification":
-        return raw
-    if head.task == "multilabel":
-        return merge_rare(raw)
-    values = head.encode(raw, head.fit_labels(raw))
-    return [str(bin_) for bin_ in stratify_values(np.asarray(values)[:, 0])]
-
-
-def _assemble(
-    inspection: Inspection,
-    parts: np.ndarray,
-    groups: np.ndarray,
-    *,
-    head: Head,
-    labels: Sequence[str] | None,
-    root: Path,
-    size: int,
-    resize: Resize,
-    seed: int,
-) -> ImageData:
-    records = inspection.records
-    raw = [record.label for record in records]
-    labels = tuple(head.fit_labels(raw) if labels is None else labels)
-    targets = np.asarray(head.encode(raw, labels), np.float32)
-
-    def take(name: str) -> ImageSplit:
-        chosen = np.flatnonzero(parts == name)
-        return ImageSplit(
-            name=name,
-            root=root,
-            paths=tuple(records[i].path for i in chosen),
-            raw_labels=tuple(raw[i] for i in chosen),
-            labels=labels,
-            targets=targets[chosen],
-            image_size=size,
-            resize=resize,
-            seed=seed,
-        )
-
-    splits = {name: take(name) for name in PARTS}
-    if not len(splits["train"]):
-        raise DataError(
-            f"data {str(root)!r}: expected images to learn from. Received: none in train, "
-            f"{len(splits['val'])} in val, {len(splits['test'])} in test."
-        )
-    rows = [
-        SplitRow(record.path, record.label, str(part), records[group].path)
-        for record, part, group in zip(records, parts, groups.tolist(), strict=True)
-    ]
-    return ImageData(
-        train=splits["train"],
-        val=splits["val"],
-        test=splits["test"],
-        labels=labels,
-        audit=inspection.to_audit(),
-        fingerprint=hash_records([r.path for r in records], inspection.sha256s, raw),
-        rows=tuple(rows),
-    )

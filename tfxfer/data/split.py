@@ -1,4 +1,4 @@
-"""Which image is learnt from, which is looked at meanwhile, and which is never touched."""
+"""Which sample is learnt from, which is looked at meanwhile, and which is never touched."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _MIN_STRATUM = 7
 
 
 def join_groups(*labellings: Sequence[Hashable | None]) -> np.ndarray:
-    """Returns one group per image: images that share a value in any labelling belong together.
+    """Returns one group per sample: samples that share a value in any labelling belong together.
 
     Args:
-        labellings: one value per image each, such as the user's groups and the duplicates found.
+        labellings: one value per sample each, such as the user's groups and the duplicates found.
             None belongs to nobody.
 
-    Shapes: returns int64 (images,), each the index of the group's first image.
+    Shapes: returns int64 (samples,), each the index of the group's first sample.
     """
     count = len(labellings[0])
     parent = list(range(count))
@@ -58,27 +58,27 @@ def split_records(
     stratify: bool,
     given: Sequence[str | None] | None = None,
 ) -> np.ndarray:
-    """Returns `train`, `val` or `test` for each image.
+    """Returns `train`, `val` or `test` for each sample.
 
     A group is never on two sides. With `stratify`, each label keeps its share in every part, and is
     in every part if it has at least three groups of its own; with two it is in train and test.
 
     Parts that are given stay as they are. Where DATA has given parts, those that it lacks are taken
-    from its train images, in the proportion of `fractions`: with train and val alone, test is
+    from its train samples, in the proportion of `fractions`: with train and val alone, test is
     0.15 / (0.7 + 0.15) of train. Images without a part, beside others with one, are split as if
     they were alone; one whose group has a part follows its group.
 
     Args:
-        labels: one per image.
-        groups: one per image; images with the same value stay together.
+        labels: one per sample.
+        groups: one per sample; samples with the same value stay together.
         fractions: shares of train, val and test.
         seed: the same seed gives the same split on every machine.
         stratify: whether labels are classes.
-        given: the part of each image, or None.
+        given: the part of each sample, or None.
 
     Raises:
         UsageError: fractions that are no shares.
-        DataError: a group whose images are given different parts.
+        DataError: a group whose samples are given different parts.
     """
     shares = _check_fractions(fractions)
     _, label_ids = np.unique(np.array([str(label) for label in labels]), return_inverse=True)
@@ -92,7 +92,7 @@ def split_records(
         present = np.isin(np.arange(3), parts)
         missing = ~present & (shares > 0)
         if not free.any() and missing.any():
-            # The parts that DATA lacks come out of its train images.
+            # The parts that DATA lacks come out of its train samples.
             free = parts == 0
             shares = np.where(missing | (np.arange(3) == 0), shares, 0.0)
             shares = shares / shares.sum()
@@ -104,7 +104,7 @@ def split_records(
 def stratify_values(values: np.ndarray, *, bins: int = 10) -> np.ndarray:
     """Returns the quantile bin of each value, so that a regression's parts span the same range.
 
-    Shapes: values (images,); returns int64 (images,).
+    Shapes: values (samples,); returns int64 (samples,).
     """
     # 20 is the smallest number that 0.7, 0.15 and 0.15 share without a remainder.
     bins = max(1, min(bins, len(values) // 20))
@@ -146,7 +146,7 @@ def _given_parts(group_ids: np.ndarray, given: Sequence[str | None] | None) -> n
         part = PARTS.index(word)
         if of_group.setdefault(group, part) != part:
             raise DataError(
-                f"split: expected a group on one side only. Received: images {group} and {index} "
+                f"split: expected a group on one side only. Received: samples {group} and {index} "
                 f"of one group, in {PARTS[of_group[group]]} and {word}."
             )
     return np.array([of_group.get(group, -1) for group in group_ids.tolist()], np.int64)
@@ -155,7 +155,7 @@ def _given_parts(group_ids: np.ndarray, given: Sequence[str | None] | None) -> n
 def _split_free(
     labels: np.ndarray, groups: np.ndarray, shares: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Returns the part of each image: first large groups, then single images fill what is left."""
+    """Returns the part of each sample: first large groups, then single samples fill what is left."""
     label_count = int(labels.max()) + 1
     starts, sizes, members = _members(groups)
     order = rng.permutation(len(starts))
@@ -171,7 +171,7 @@ def _split_free(
     order = order[np.lexsort((main[order], -sizes[order]))]
     left = np.bincount(main, minlength=label_count)
     # What rounding cost the parts in labels that are done: otherwise a hundred classes of ten
-    # images would all round in favour of the same part.
+    # samples would all round in favour of the same part.
     carry = np.zeros(3)
     # In this order also where two parts lack as much.
     usable = np.array([part for part in _SCARCE_ORDER if shares[part] > 0])
@@ -195,7 +195,7 @@ def _split_free(
 
 
 def _members(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns where each group starts in the third array, how many it has, and the images."""
+    """Returns where each group starts in the third array, how many it has, and the samples."""
     members = np.argsort(groups, kind="stable")
     _, starts, sizes = np.unique(groups[members], return_index=True, return_counts=True)
     return starts, sizes, members

@@ -2,20 +2,98 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
+import keras
 
 from tfxfer.errors import ModelError
 from tfxfer.stages import stage_tensor
+from tfxfer.surgery import find_inputs
 
-__all__ = ["cache_bytes", "make_suffix", "stage_shape"]
+__all__ = [
+    "ACTIVATIONS",
+    "cache_bytes",
+    "list_crossing",
+    "list_prefix_inputs",
+    "make_prefix",
+    "make_suffix",
+    "stage_shape",
+]
+
+ACTIVATIONS = "activations"
+"""Name of the cut's own tensor beside the inputs that cross it."""
 
 
 def stage_shape(model: Any, stage: str | None) -> tuple[int, ...]:
-    """Returns the shape of one image's activations at the end of a stage."""
+    """Returns the shape of one sample's activations at the end of a stage."""
     return tuple(int(side) for side in stage_tensor(model, stage).shape[1:])
+
+
+def list_crossing(model: Any, stage: str | None) -> tuple[int, ...]:
+    """Returns which of the model's inputs what follows a stage reads itself, by position.
+
+    A text's padding mask is one: every block reads it. Layers without weights between such an input
+    and its reader, such as the mask's reshape, belong to both sides. Where nothing is frozen, all
+    inputs are read.
+
+    Raises:
+        ModelError: the stage's end is not the only computed tensor that crosses the boundary.
+    """
+    if stage is None:
+        return tuple(range(len(model.inputs)))
+    end = stage_tensor(model, stage)
+    before = _walk(end)
+    found = set()
+    waiting, seen = list(model.outputs), {id(end)}
+    while waiting:
+        tensor = waiting.pop()
+        if id(tensor) in seen:
+            continue
+        seen.add(id(tensor))
+        operation, node = _maker(tensor)
+        if node.is_input:
+            found.add(id(tensor))
+        elif id(tensor) in before and getattr(operation, "weights", ()):
+            raise ModelError(
+                f"model {model.name!r}: expected stage {stage!r} to end at the only computed "
+                f"tensor that what follows needs. Received: layer {operation.name!r} crosses, too. "
+                "Let the stage end after the addition."
+            )
+        waiting.extend(node.input_tensors)
+    return tuple(i for i, tensor in enumerate(model.inputs) if id(tensor) in found)
+
+
+def list_prefix_inputs(model: Any, stages: Sequence[str]) -> tuple[int, ...]:
+    """Returns which of the model's inputs some stages are computed from, by position."""
+    found = {id(x) for stage in stages for x in find_inputs(stage_tensor(model, stage))}
+    return tuple(i for i, tensor in enumerate(model.inputs) if id(tensor) in found)
+
+
+def make_prefix(model: Any, stages: Sequence[str]) -> Any:
+    """Returns the part of the model up to some stages, sharing its layers and weights.
+
+    Shapes: maps the inputs that `list_prefix_inputs` names to the ends of the stages.
+    """
+    inputs = [model.inputs[i] for i in list_prefix_inputs(model, stages)]
+    return keras.Model(inputs, [stage_tensor(model, stage) for stage in stages])
+
+
+def make_suffix(model: Any, stage: str | None) -> Any:
+    """Returns the part of the model after a stage, sharing its layers and weights.
+
+    Shapes: maps activations (batch, …) at the end of the stage to the model's outputs; a list of
+        them and of the model's inputs that cross the boundary, where there are any.
+
+    Raises:
+        ModelError: see `list_crossing`.
+    """
+    if stage is None:
+        return model
+    end = stage_tensor(model, stage)
+    crossing = [model.inputs[i] for i in list_crossing(model, stage)]
+    return keras.Model([end, *crossing] if crossing else end, model.outputs, name=f"after_{stage}")
 
 
 def cache_bytes(
@@ -25,34 +103,40 @@ def cache_bytes(
     images: int,
     views: int,
     itemsize: int = 2,
-    pixel_itemsize: int = 1,
+    input_itemsizes: Sequence[int] = (1,),
 ) -> int:
-    """Returns what caching these stages takes; pixels (None) are stored as they come."""
+    """Returns what caching these stages takes.
+
+    Args:
+        model: from `build_model`.
+        stages: the boundaries; None stands for the inputs themselves, stored as they come.
+        images: how many samples.
+        views: of each.
+        itemsize: bytes of an activation.
+        input_itemsizes: bytes of a value of each of the model's inputs.
+    """
     total = 0
     for stage in stages:
-        size = pixel_itemsize if stage is None else itemsize
-        total += images * views * size * int(np.prod(stage_shape(model, stage)))
-    return total
+        if stage is not None:
+            total += itemsize * math.prod(stage_shape(model, stage))
+        for position in list_crossing(model, stage):
+            shape = model.inputs[position].shape[1:]
+            total += input_itemsizes[position] * math.prod(int(side) for side in shape)
+    return images * views * total
 
 
-def make_suffix(model: Any, stage: str | None) -> Any:
-    """Returns the part of the model after a stage, sharing its layers and weights.
+def _maker(tensor: Any) -> tuple[Any, Any]:
+    operation, node_index, _ = tensor._keras_history
+    return operation, operation._inbound_nodes[node_index]
 
-    Shapes: maps activations (batch, …) at the end of the stage to the model's outputs.
 
-    Raises:
-        ModelError: the stage's end is not the only tensor that crosses the boundary.
-    """
-    import keras
-
-    if stage is None:
-        return model
-    try:
-        suffix = keras.Model(stage_tensor(model, stage), model.outputs, name=f"after_{stage}")
-    except ValueError as error:
-        raise ModelError(
-            f"model {model.name!r}: expected stage {stage!r} to end at the only tensor that what "
-            "follows needs. Received: a graph in which another one crosses. Let the stage end "
-            "after the addition."
-        ) from error
-    return suffix
+def _walk(tensor: Any) -> set[int]:
+    """Returns the identities of all tensors that one is computed from, itself included."""
+    seen: set[int] = set()
+    waiting = [tensor]
+    while waiting:
+        current = waiting.pop()
+        if id(current) not in seen:
+            seen.add(id(current))
+            waiting.extend(_maker(current)[1].input_tensors)
+    return seen

@@ -1,6 +1,6 @@
 """Activations cached at the freeze boundary.
 
-Everything before the boundary is a constant function of the image, so it is computed once; each
+Everything before the boundary is a constant function of the sample, so it is computed once; each
 phase then fits only what follows, on cached arrays, sharing the layers of the full model.
 """
 
@@ -12,16 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from tfxfer.data.feed import PixelSource
+from tfxfer.data.arrays import Arrays, count_rows, list_arrays, map_arrays
+from tfxfer.data.feed import SampleSource
 from tfxfer.errors import ModelError
+from tfxfer.frontier.cut import ACTIVATIONS, list_crossing, list_prefix_inputs, make_prefix
 from tfxfer.frontier.litert import InterpreterPool, KerasRunner, keep_outputs, make_runner
 from tfxfer.frontier.store import CacheStore
 from tfxfer.progress import Progress
-from tfxfer.stages import stage_tensor
 
 __all__ = ["Conversion", "fill_frontiers"]
 
 _FLOAT16_SAFE = 2.0**15  # half of float16's largest number
+
+_Place = tuple[np.ndarray, np.ndarray]
+"""Sample indices and view numbers, (n,) each."""
 
 
 @dataclass
@@ -48,9 +52,7 @@ class Conversion:
             stages: in the order of the runner's outputs.
             use_litert: False takes Keras.
         """
-        import keras
-
-        prefix = keras.Model(model.inputs[0], [stage_tensor(model, stage) for stage in stages])
+        prefix = make_prefix(model, stages)
         if self.refused or not use_litert:
             return make_runner(prefix, use_litert=False)
         content = None
@@ -67,43 +69,47 @@ class Conversion:
 
 def fill_frontiers(
     model: Any,
-    sources: Mapping[str, tuple[PixelSource, int | Mapping[str | None, int]]],
+    sources: Mapping[str, tuple[SampleSource, int | Mapping[str | None, int]]],
     stages: Sequence[str | None],
     store: CacheStore,
     *,
     wanted: Mapping[str, np.ndarray] | None = None,
-    into: dict[str, dict[str | None, np.ndarray]] | None = None,
+    into: dict[str, dict[str | None, Arrays]] | None = None,
     dtype: str = "float16",
     use_litert: bool = True,
     conversion: Conversion | None = None,
     progress: Progress | None = None,
-) -> dict[str, dict[str | None, np.ndarray]]:
-    """Computes the activations at several stages in one pass over the images.
+) -> dict[str, dict[str | None, Arrays]]:
+    """Computes the activations at several stages in one pass over the samples.
 
     Args:
         model: from `build_model`; its layers up to the last of the stages must not change while
             the result is used.
-        sources: by name, pixels and how many views of each image there is room for, in all or at
+        sources: by name, samples and how many views of each there is room for, in all or at
             each stage.
-        stages: the boundaries; None caches the pixels themselves, as uint8.
+        stages: the boundaries; None caches the inputs themselves, as they come.
         store: where the arrays go.
-        wanted: by source, bool (images, views), what this pass computes; all where it names none.
+        wanted: by source, bool (samples, views), what this pass computes; all where it names none.
         into: arrays of an earlier pass, which this one completes.
         dtype: of the cached activations; float32 where they would overflow float16.
         use_litert: False computes them through Keras.
         conversion: of an earlier pass, after which no layer up to the last stage was trained; it
             remembers what this one converts.
-        progress: told of images done.
+        progress: told of samples done.
 
-    Shapes: for each source and stage (images, views, …).
+    Shapes: for each source and stage (samples, views, …).
 
     Returns:
-        Arrays by source and stage.
+        Arrays by source and stage. Where the model's inputs cross a boundary, what lies there is a
+        dict: `activations`, and those inputs by name, in the order that the suffix takes.
     """
     cuts = [stage for stage in stages if stage is not None]
-    runner = None
+    runner, read_by_prefix = None, ()
     if cuts:
         runner = (conversion or Conversion()).open_runner(model, cuts, use_litert=use_litert)
+        read_by_prefix = list_prefix_inputs(model, cuts)
+    crossing = {stage: list_crossing(model, stage) for stage in stages}
+    names = [tensor.name for tensor in model.inputs]
     rooms = {
         name: dict.fromkeys(stages, room) if isinstance(room, int) else room
         for name, (_, room) in sources.items()
@@ -118,18 +124,25 @@ def fill_frontiers(
     try:
         for name, (source, _) in sources.items():
             arrays = result.setdefault(name, {})
-            for where, pixels in _iter_wanted(source, masks[name], block):
-
-                def keep(stage: str | None, values: np.ndarray, dtype: Any) -> None:
-                    leading = (len(source), rooms[name][stage])  # noqa: B023  called at once
-                    _store(arrays, stage, where, values, leading, store, dtype)  # noqa: B023
-
-                if None in stages:
-                    keep(None, pixels, pixels.dtype)
+            for where, found in _iter_wanted(source, masks[name], block):
+                inputs = list_arrays(found)
+                outputs: list[np.ndarray] = []
                 if runner is not None:
-                    for stage, values in zip(cuts, runner(pixels), strict=True):
-                        keep(stage, values, dtype)
-                done += len(pixels)
+                    outputs = runner([inputs[position] for position in read_by_prefix])
+                at_cut = dict(zip(cuts, outputs, strict=True))
+                for stage in stages:
+                    parts = {names[position]: inputs[position] for position in crossing[stage]}
+                    if stage is not None:
+                        parts = {ACTIVATIONS: at_cut[stage], **parts}
+                    dtypes = {x: dtype if x == ACTIVATIONS else v.dtype for x, v in parts.items()}
+                    leading = (len(source), rooms[name][stage])
+                    kept = arrays.get(stage)
+                    if kept is None or not isinstance(kept, dict):
+                        kept = {} if kept is None else {next(iter(parts)): kept}
+                    for part, values in parts.items():
+                        _store(kept, part, where, values, leading, store, dtypes[part], stage)
+                    arrays[stage] = kept if len(kept) > 1 else next(iter(kept.values()))
+                done += len(where[0])
                 if progress is not None:
                     progress("caching activations", done, total)
     finally:
@@ -139,47 +152,61 @@ def fill_frontiers(
 
 
 def _iter_wanted(
-    source: PixelSource, wanted: np.ndarray, block: int
-) -> Iterator[tuple[tuple[np.ndarray, np.ndarray], np.ndarray]]:
-    """Yields image indices and view numbers (n,), and their pixels (n, …).
+    source: SampleSource, wanted: np.ndarray, block: int
+) -> Iterator[tuple[_Place, Arrays]]:
+    """Yields sample indices and view numbers (n,), and their inputs (n, …).
 
     n is a multiple of `block` but for the last: what compiles for each shape meets few of them.
     """
     numbers = np.flatnonzero(wanted.any(0))
-    rest: tuple[np.ndarray, ...] = ()
-    for indices, views, pixels in source.iter_views(numbers.tolist(), wanted=wanted[:, numbers]):
+    rest: tuple[np.ndarray, np.ndarray, Arrays] | None = None
+    for indices, views, values in source.iter_views(numbers.tolist(), wanted=wanted[:, numbers]):
         rows, columns = np.nonzero(wanted[np.ix_(indices, views)])
-        found: tuple[np.ndarray, ...] = indices[rows], views[columns], pixels[rows, columns]
-        if rest:
-            found = tuple(np.concatenate(pair) for pair in zip(rest, found, strict=True))
+        found: tuple[np.ndarray, np.ndarray, Arrays] = (
+            indices[rows],
+            views[columns],
+            map_arrays(lambda x: x[rows, columns], values),  # noqa: B023  called at once
+        )
+        if rest is not None:
+            found = (
+                np.concatenate([rest[0], found[0]]),
+                np.concatenate([rest[1], found[1]]),
+                map_arrays(lambda *pair: np.concatenate(pair), rest[2], found[2]),
+            )
         full = len(found[0]) // block * block
         if full:
-            yield (found[0][:full], found[1][:full]), found[2][:full]
-        rest = tuple(part[full:] for part in found)
-    if rest and len(rest[0]):
+            head = map_arrays(lambda x: x[:full], found[2])  # noqa: B023  called at once
+            yield (found[0][:full], found[1][:full]), head
+        rest = (
+            found[0][full:],
+            found[1][full:],
+            map_arrays(lambda x: x[full:], found[2]),  # noqa: B023  called at once
+        )
+    if rest is not None and count_rows(rest[2]):
         yield (rest[0], rest[1]), rest[2]
 
 
 def _store(
-    arrays: dict[str | None, np.ndarray],
-    stage: str | None,
-    where: Any,
+    kept: dict[str, np.ndarray],
+    part: str,
+    where: _Place,
     values: np.ndarray,
     leading: tuple[int, int],
     store: CacheStore,
     dtype: Any,
+    stage: str | None,
 ) -> None:
     if not np.all(np.isfinite(values)):
         raise ModelError(
-            f"stage {stage!r}: expected finite activations. Received: NaN or infinity. "
+            f"stage {stage!r}: expected finite {part}. Received: NaN or infinity. "
             "Are the weights whole?"
         )
-    if stage not in arrays:
-        arrays[stage] = store.allocate((*leading, *values.shape[1:]), dtype)
-    if arrays[stage].dtype == np.float16 and np.abs(values).max() > _FLOAT16_SAFE:
-        wide = store.allocate(arrays[stage].shape, np.float32)
+    if part not in kept:
+        kept[part] = store.allocate((*leading, *values.shape[1:]), dtype)
+    if kept[part].dtype == np.float16 and np.abs(values).max() > _FLOAT16_SAFE:
+        wide = store.allocate(kept[part].shape, np.float32)
         # Where nothing has been stored yet, the bytes may read as a signalling NaN.
         with np.errstate(invalid="ignore"):
-            wide[...] = arrays[stage]
-        arrays[stage] = wide
-    arrays[stage][where] = values
+            wide[...] = kept[part]
+        kept[part] = wide
+    kept[part][where] = values

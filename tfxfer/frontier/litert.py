@@ -10,6 +10,7 @@ import logging
 import math
 import os
 import queue
+import re
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from tfxfer.device import list_gpus
@@ -33,8 +35,8 @@ __all__ = [
     "make_runner",
 ]
 
-Runner = Callable[[np.ndarray], list[np.ndarray]]
-"""Maps float pixels (batch, …) to the model's outputs, in the model's order."""
+Runner = Callable[[np.ndarray | Sequence[np.ndarray]], list[np.ndarray]]
+"""Maps the model's inputs (batch, …) to its outputs, both in the model's order."""
 
 # Of one interpreter call: two images of 224 px, whose activations stay in a core's cache. 8 of them
 # take 1.28 times as long with MobileNetV2, 1.11 with EfficientNet-Lite0; at 96 px 8 are best.
@@ -42,12 +44,14 @@ _CHUNK_NUMBERS = 2 * 224 * 224 * 3
 _MOST_CHUNK_IMAGES = 8
 _TOLERANCE = 1e-3  # of the output's own scale; a good conversion differs by about 1e-5
 
+_INPUT = "input_"  # and its number: what a converted file calls each input
+
 _log = logging.getLogger(__name__)
 
 
-def count_chunk_images(image_shape: Sequence[int]) -> int:
-    """Returns how many images of this shape one interpreter call takes."""
-    fitting = round(_CHUNK_NUMBERS / math.prod(image_shape))
+def count_chunk_images(*input_shapes: Sequence[int]) -> int:
+    """Returns how many samples with inputs of these shapes one interpreter call takes."""
+    fitting = round(_CHUNK_NUMBERS / sum(math.prod(shape) for shape in input_shapes))
     return max(1, min(_MOST_CHUNK_IMAGES, fitting))
 
 
@@ -71,15 +75,19 @@ def convert_float(model: Any, *, batch_size: int) -> bytes:
     trained = [np.asarray(value) for value in model.trainable_variables]
     others = [np.asarray(value) for value in model.non_trainable_variables]
 
-    def run(inputs: Any) -> Any:
+    def run(*inputs: Any) -> Any:
         constants = ([tf.constant(value) for value in values] for values in (trained, others))
-        outputs, _ = model.stateless_call(*constants, inputs, training=False)
+        given = list(inputs) if len(inputs) > 1 else inputs[0]
+        outputs, _ = model.stateless_call(*constants, given, training=False)
         return outputs
 
-    spec = tf.TensorSpec((batch_size, *model.inputs[0].shape[1:]), tf.float32, name="inputs")
+    specs = [
+        tf.TensorSpec((batch_size, *tensor.shape[1:]), tensor.dtype, name=f"{_INPUT}{number}")
+        for number, tensor in enumerate(model.inputs)
+    ]
     try:
         with quiet_native():
-            function = tf.function(run, autograph=False).get_concrete_function(spec)
+            function = tf.function(run, autograph=False).get_concrete_function(*specs)
             if function.captured_inputs:  # what a layer holds beside its Keras variables
                 function = convert_variables_to_constants_v2(function)
             return bytes(
@@ -146,27 +154,31 @@ class InterpreterPool:
         self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for interpreter in interpreters:
             self._free.put(interpreter)
-        self._input = interpreters[0].get_input_details()[0]["index"]
+        # By name: nothing promises that a file lists its inputs in the order of the function's.
+        ends = sorted(interpreters[0].get_input_details(), key=lambda end: _position(end["name"]))
+        self._inputs = [(end["index"], np.dtype(end["dtype"])) for end in ends]
         self._outputs = [item["index"] for item in interpreters[0].get_output_details()]
         self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="litert")
 
-    def __call__(self, inputs: np.ndarray) -> list[np.ndarray]:
-        """Returns the outputs for any number of inputs, split over the interpreters."""
+    def __call__(self, inputs: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Returns the outputs for any number of samples, split over the interpreters."""
+        inputs = [inputs] if isinstance(inputs, np.ndarray) else inputs
         chunks = [
-            inputs[start : start + self.batch_size]
-            for start in range(0, len(inputs), self.batch_size)
+            [values[start : start + self.batch_size] for values in inputs]
+            for start in range(0, len(inputs[0]), self.batch_size)
         ]
         parts = list(self._threads.map(self._run, chunks))
         return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
-    def _run(self, chunk: np.ndarray) -> list[np.ndarray]:
-        interpreter = self._free.get()
+    def _run(self, chunk: Sequence[np.ndarray]) -> list[np.ndarray]:
+        interpreter, count = self._free.get(), len(chunk[0])
         try:
-            batch = np.zeros((self.batch_size, *chunk.shape[1:]), np.float32)
-            batch[: len(chunk)] = chunk
-            interpreter.set_tensor(self._input, batch)
+            for (index, dtype), values in zip(self._inputs, chunk, strict=True):
+                batch = np.zeros((self.batch_size, *values.shape[1:]), dtype)
+                batch[:count] = values
+                interpreter.set_tensor(index, batch)
             interpreter.invoke()
-            return [interpreter.get_tensor(index)[: len(chunk)] for index in self._outputs]
+            return [interpreter.get_tensor(index)[:count] for index in self._outputs]
         finally:
             self._free.put(interpreter)
 
@@ -183,16 +195,21 @@ class KerasRunner:
     def __init__(self, model: Any, *, batch_size: int = 32) -> None:
         self._model, self.batch_size = model, batch_size
 
-    def __call__(self, inputs: np.ndarray) -> list[np.ndarray]:
-        """Returns the outputs for any number of inputs, computed in batches of one size.
+    def __call__(self, inputs: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Returns the outputs for any number of samples, computed in batches of one size.
 
         A smaller last batch would be compiled anew under JAX and on a GPU.
         """
-        batch = np.zeros((-len(inputs) % self.batch_size, *inputs.shape[1:]), np.float32)
-        whole = np.concatenate([np.asarray(inputs, np.float32), batch])
-        outputs = self._model.predict(whole, batch_size=self.batch_size, verbose=0)
+        inputs = [inputs] if isinstance(inputs, np.ndarray) else inputs
+        count, whole = len(inputs[0]), []
+        for tensor, values in zip(self._model.inputs, inputs, strict=True):
+            padding = np.zeros((-count % self.batch_size, *values.shape[1:]), tensor.dtype)
+            whole.append(np.concatenate([np.asarray(values, tensor.dtype), padding]))
+        outputs = self._model.predict(
+            whole if len(whole) > 1 else whole[0], batch_size=self.batch_size, verbose=0
+        )
         found = outputs if isinstance(outputs, Sequence) else [outputs]
-        return [np.asarray(x)[: len(inputs)] for x in found]
+        return [np.asarray(x)[:count] for x in found]
 
     def close(self) -> None:
         """Does nothing; there are no threads."""
@@ -207,18 +224,16 @@ def make_runner(
     same outputs on a probe; otherwise Keras.
 
     Args:
-        model: functional, one input; its weights must not change while the runner is used.
+        model: functional; its weights must not change while the runner is used.
         use_litert: False always takes Keras.
         content: the model's flatbuffer for `count_chunk_images`; None converts it.
     """
-    import keras
-
     if _sees_gpu():
         return KerasRunner(model, batch_size=128)
     takes_litert = keras.backend.backend() == "tensorflow" and find_spec("ai_edge_litert")
     if not use_litert or not takes_litert:
         return KerasRunner(model)
-    chunk = count_chunk_images(model.inputs[0].shape[1:])
+    chunk = count_chunk_images(*(tensor.shape[1:] for tensor in model.inputs))
     try:
         if content is None:
             content = convert_float(model, batch_size=chunk)
@@ -234,8 +249,6 @@ def make_runner(
 
 
 def _sees_gpu() -> bool:
-    import keras
-
     if keras.backend.backend() != "tensorflow":
         return bool(list_gpus())
     import tensorflow as tf
@@ -244,9 +257,15 @@ def _sees_gpu() -> bool:
 
 
 def _agrees(pool: InterpreterPool, model: Any) -> bool:
-    probe = np.random.default_rng(0).uniform(0, 255, (2, *model.inputs[0].shape[1:]))
-    probe = probe.astype(np.float32)
-    expected = model(probe, training=False)
+    rng = np.random.default_rng(0)
+    # Of whole numbers, such as token ids and masks, 0 and 1 are the ones that are never too large.
+    probe = [
+        rng.uniform(0, 255, (2, *tensor.shape[1:])).astype(tensor.dtype)
+        if tensor.dtype.startswith("float")
+        else rng.integers(0, 2, (2, *tensor.shape[1:])).astype(tensor.dtype)
+        for tensor in model.inputs
+    ]
+    expected = model(probe if len(probe) > 1 else probe[0], training=False)
     wanted = expected if isinstance(expected, Sequence) else [expected]
     for ours, theirs in zip(pool(probe), wanted, strict=True):
         reference = np.asarray(theirs)
@@ -256,3 +275,9 @@ def _agrees(pool: InterpreterPool, model: Any) -> bool:
         if not np.abs(ours - reference).max() <= _TOLERANCE * max(np.abs(reference).max(), 1e-6):
             return False
     return True
+
+
+def _position(name: str) -> int:
+    """Returns the number of an input, which a signature may prefix and a suffix follow."""
+    found = re.search(rf"{_INPUT}(\d+)", name)
+    return int(found[1]) if found else 0

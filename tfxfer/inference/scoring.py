@@ -1,47 +1,50 @@
-"""A trained model, from memory or a file, that scores images."""
+"""Samples → scores, and scores → figures or answers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from tfxfer.data.arrays import Arrays, map_arrays
+from tfxfer.data.loading import load_samples
+from tfxfer.data.samples import SampleSplit
 from tfxfer.errors import DataError
+from tfxfer.evaluation.scoring import score_predictions
+from tfxfer.inference.predictor import BATCH_SAMPLES, Predictor
 from tfxfer.progress import Progress
+from tfxfer.run.directory import RunDirectory
 
-if TYPE_CHECKING:
-    from tfxfer.data import ImageSplit
-
-from tfxfer.inference.predictor import _BATCH_IMAGES, Predictor
-
-__all__ = ["evaluate", "load_own_test", "predict"]
+__all__ = ["evaluate", "load_own_test", "predict", "score_split"]
 
 
-def score_split(predictor: Predictor, split: ImageSplit, *, progress: Any = None) -> np.ndarray:
-    """Returns the scores of every image of a split, in its order.
+def score_split(
+    predictor: Predictor, split: SampleSplit, *, progress: Progress | None = None
+) -> np.ndarray:
+    """Returns the scores of every sample of a split, in its order.
 
-    Shapes: (images, outputs).
+    Shapes: (samples, outputs).
     """
     parts: list[np.ndarray] = []
     done = 0
-    for _, pixels in split.iter_views(batch_size=_BATCH_IMAGES):
-        parts.append(predictor.score(pixels[:, 0]))
-        done += len(pixels)
+    for indices, found in split.iter_views(batch_size=BATCH_SAMPLES):
+        parts.append(predictor.score(map_arrays(lambda x: x[:, 0], found)))
+        done += len(indices)
         if progress is not None:
-            progress("scoring images", done, len(split))
+            progress(f"scoring {split.modality.plural}", done, len(split))
     if not parts:
-        raise DataError(f"split {split.name!r}: expected at least one image. Received: none.")
+        raise DataError(f"split {split.name!r}: expected at least one sample. Received: none.")
     return np.concatenate(parts)
 
 
 def load_own_test(
     model: str | Path, data: str | Path, predictor: Predictor, *, progress: Progress | None = None
-) -> ImageSplit | None:
+) -> SampleSplit | None:
     """Returns the test split of a run's own data; None where the data is other.
 
-    Whoever measures a run on the folder it was trained on would measure training images.
+    Whoever measures a run on the folder it was trained on would measure training samples.
 
     Args:
         model: a run directory, or its `model.keras`.
@@ -49,9 +52,6 @@ def load_own_test(
         predictor: of the model.
         progress: told of files read.
     """
-    from tfxfer.data import load_images
-    from tfxfer.run.directory import RunDirectory
-
     path = Path(model)
     folder = path if path.is_dir() else path.parent
     if not (folder / "run.json").is_file():
@@ -60,88 +60,94 @@ def load_own_test(
     trained_on = str(run.read_manifest().request.get("data", ""))
     if Path(data).resolve() != Path(trained_on).resolve() or not run.split_path.is_file():
         return None
-    return load_images(
+    return load_samples(
         data,
+        modality=predictor.modality,
         head=predictor.head,
-        image_size=predictor.image_size,
-        resize=predictor.resize,
+        size=predictor.size,
+        contract=predictor.contract,
         split_file=run.split_path,
         progress=progress,
     ).test
 
 
-def evaluate(model: Any, data: Any, *, seed: int = 0, progress: Any = None) -> dict[str, Any]:
-    """Scores images and compares with what they are.
+def evaluate(
+    model: Any, data: Any, *, seed: int = 0, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Scores samples and compares with what they are.
 
     Args:
         model: a `Predictor`, or a Keras model from `build_model` or `load_model`.
-        data: an `ImageSplit`, such as `data.test`, or a batched `tf.data.Dataset` of
-            (pixels 0..255, targets).
+        data: a `SampleSplit`, such as `data.test`, or a batched `tf.data.Dataset` of
+            (inputs, targets); images are pixels 0..255.
         seed: of the bootstrap intervals.
-        progress: told of images done.
+        progress: told of samples done.
 
     Returns:
-        The metrics of the head's task, each headline with a 95 % interval; see
+        The figures of the head, each headline with a 95 % interval; see
         `tfxfer.evaluation.score_predictions`.
     """
-    from tfxfer.data import ImageSplit
-    from tfxfer.evaluation import score_predictions
-
-    predictor = model if isinstance(model, Predictor) else Predictor.from_model(model)
-    if isinstance(data, ImageSplit):
+    predictor = _wrap(model)
+    if isinstance(data, SampleSplit):
         scores, targets = score_split(predictor, data, progress=progress), data.targets
     else:
-        pairs = [(predictor.score(np.asarray(x[0])), np.asarray(x[1])) for x in data]
+        pairs = [(predictor.score(_to_numpy(x[0])), np.asarray(x[1])) for x in data]
         if not pairs:
-            raise DataError("evaluate: expected at least one batch of images. Received: none.")
+            raise DataError("evaluate: expected at least one batch of samples. Received: none.")
         scores = np.concatenate([pair[0] for pair in pairs])
         targets = np.concatenate([pair[1] for pair in pairs])
     return score_predictions(
-        targets,
-        scores,
-        task=predictor.head.task,
-        labels=predictor.labels,
-        seed=seed,
-        threshold=predictor.head.threshold,
+        targets, scores, head=predictor.head, labels=predictor.labels, seed=seed
     )
 
 
 def predict(
-    model: Any, images: Sequence[str | Path], *, progress: Progress | None = None
+    model: Any, samples: Sequence[str | Path], *, progress: Progress | None = None
 ) -> list[dict[str, Any]]:
-    """Returns one document per image file: image, label, score, scores.
+    """Returns one document per sample: what it is, label, score, scores.
 
     Args:
         model: a `Predictor`, or a Keras model from `build_model` or `load_model`.
-        images: files in any format that training reads.
-        progress: told of images done.
+        samples: of images, files in any format that training reads.
+        progress: told of samples done.
+
+    Returns:
+        Dicts with the keys `label`, `score`, `scores`, and the modality's noun, such as `image`.
 
     Raises:
-        ImageError: a file that is no readable image.
+        DataError: a sample that cannot be read; for images an ImageError.
     """
-    from tfxfer.images.decode import open_image, resize_image
-
-    predictor = model if isinstance(model, Predictor) else Predictor.from_model(model)
-    # As training reads: without antialiasing every pixel of the file counts.
-    needed = predictor.image_size if predictor.resize.antialias else None
+    predictor = _wrap(model)
+    modality = predictor.modality
+    located = modality.parse_samples([str(sample) for sample in samples])
     documents: list[dict[str, Any]] = []
-    for start in range(0, len(images), _BATCH_IMAGES):
-        files = images[start : start + _BATCH_IMAGES]
-        pixels = np.stack(
-            [
-                resize_image(
-                    open_image(Path(file), min_side_px=needed),
-                    predictor.image_size,
-                    predictor.resize,
-                )
-                for file in files
+    with modality.reading():
+        for start in range(0, len(located), BATCH_SAMPLES):
+            chosen = located[start : start + BATCH_SAMPLES]
+            read: list[Arrays] = [
+                modality.read(sample, size=predictor.size, contract=predictor.contract)
+                for sample in chosen
             ]
-        )
-        decoded = predictor.head.decode(predictor.score(pixels), predictor.labels)
-        documents += [
-            {"image": str(file), "label": x.label, "score": x.score, "scores": x.scores}
-            for file, x in zip(files, decoded, strict=True)
-        ]
-        if progress is not None:
-            progress("labelling images", len(documents), len(images))
+            inputs = map_arrays(lambda *arrays: np.concatenate(arrays), *read)
+            decoded = predictor.head.decode(predictor.score(inputs), predictor.labels)
+            documents += [
+                {modality.noun: sample.name, "label": x.label, "score": x.score, "scores": x.scores}
+                for sample, x in zip(chosen, decoded, strict=True)
+            ]
+            if progress is not None:
+                progress(f"labelling {modality.plural}", len(documents), len(located))
     return documents
+
+
+def _wrap(model: Any) -> Predictor:
+    if isinstance(model, Predictor):
+        return model
+    from tfxfer.inference.keras_model import wrap_model  # a reader's file needs no Keras
+
+    return wrap_model(model)
+
+
+def _to_numpy(inputs: Any) -> Arrays:
+    if isinstance(inputs, dict):
+        return {name: np.asarray(values) for name, values in inputs.items()}
+    return np.asarray(inputs)

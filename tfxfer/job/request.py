@@ -1,22 +1,16 @@
-"""What a training is asked for, and whether it can be meant."""
+"""What a training is asked for."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-from tfxfer.backbone import BACKBONE_END, Backbone
-from tfxfer.errors import ModelError, RunError, UsageError
-from tfxfer.run.directory import RunDirectory
-from tfxfer.schedule import Phase, from_scratch, progressive, resolve_schedule, two_phase
+from tfxfer.errors import RunError, UsageError
+from tfxfer.schedule import Phase, from_scratch, progressive, two_phase
 
-if TYPE_CHECKING:
-    from tfxfer.head import Head
-
-__all__ = ["SCHEDULES", "TrainRequest", "check_place", "check_request"]
+__all__ = ["SCHEDULES", "TrainRequest"]
 
 _UNUSED: dict[str, tuple[str, ...]] = {
     "two_phase": (),
@@ -34,19 +28,19 @@ class TrainRequest:
     Args:
         data: a folder, or a CSV.
         backbone: an installed plugin's name.
-        head: an installed plugin's name.
+        head: an installed plugin's name; None is the default head.
         head_options: keyword arguments of the head.
         weights: `default`, a named source, a path, or `none`.
-        image_size: side of the square input, in pixels; None is the backbone's own.
+        size: of the input, in the modality's unit, of images pixels; None is the backbone's own.
         schedule: `two_phase`, `progressive`, `head` (only it trains) or `scratch` (all of it does).
         head_epochs: of the head's phase; None is the schedule's own.
         epochs: of each later phase; None is the schedule's own.
         unfreeze_from: see `two_phase`; None is the schedule's own.
         budget_seconds: of wall time, up to the tested model; None is no limit.
-        batch_size: images a step.
-        augment: `none`, `light` or `strong`.
-        flip: whether augmentation may mirror.
-        views: versions of each image that epochs draw among; None is the default.
+        batch_size: samples a step.
+        augment: one of the modality's levels, of images `none`, `light` or `strong`.
+        view_options: of the augmentation, such as `{"flip": False}`.
+        views: versions of each sample that epochs draw among; None is the default.
         balance: `none`, `weights` or `oversample`.
         seed: of the split, the order, the views and the head.
         device: `auto`, `cpu` or `gpu`.
@@ -57,10 +51,10 @@ class TrainRequest:
 
     data: str
     backbone: str
-    head: str = "classification"
+    head: str | None = None
     head_options: dict[str, Any] | None = None
     weights: str = "default"
-    image_size: int | None = None
+    size: int | None = None
     schedule: str = "two_phase"
     head_epochs: int | None = None
     epochs: int | None = None
@@ -68,7 +62,7 @@ class TrainRequest:
     budget_seconds: float | None = None
     batch_size: int = 32
     augment: str = "light"
-    flip: bool = True
+    view_options: dict[str, Any] = field(default_factory=dict)
     views: int | None = None
     balance: str = "none"
     seed: int = 0
@@ -117,6 +111,12 @@ class TrainRequest:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Reads what `run.json` keeps; refuses keys it does not know."""
+        data = dict(data)
+        # Runs of tfxfer 0.1 knew images only.
+        if "image_size" in data:
+            data["size"] = data.pop("image_size")
+        if "flip" in data:
+            data["view_options"] = {"flip": data.pop("flip")}
         unknown = set(data) - {item.name for item in fields(cls)}
         if unknown:
             raise RunError(f"run.json: unknown keys in request. Received: {sorted(unknown)}.")
@@ -143,66 +143,3 @@ class TrainRequest:
         if self.unfreeze_from is not None:
             given["unfreeze_from"] = self.unfreeze_from
         return two_phase(**given)
-
-
-def check_request(request: TrainRequest) -> tuple[Backbone, Head, tuple[Phase, ...]]:
-    """Returns the plugins and the schedule that a request names; does not start Keras.
-
-    Raises:
-        TfxferError: something in it cannot be meant, whatever the images are.
-    """
-    from tfxfer.registry.lookup import get_backbone, get_head
-    from tfxfer.weights import resolve_weights
-
-    schedule = request.make_schedule()
-    if request.cache_dir is not None and not Path(request.cache_dir).is_dir():
-        raise UsageError(
-            f"--cache-dir: expected a folder. Received: {request.cache_dir!r}. Make it first."
-        )
-    if request.budget_seconds is not None and not request.cache:
-        raise UsageError(
-            "--budget: expected cached activations, which make times predictable. "
-            "Received: --no-cache. Leave one of them out."
-        )
-    backbone = get_backbone(request.backbone)
-    head = get_head(request.head, options=request.head_options)
-    if request.balance != "none" and head.task == "regression":
-        raise UsageError(
-            f"--balance: expected classes to balance. Received: head={request.head!r}, whose "
-            "targets are numbers. Leave it out."
-        )
-    stages = [*(stage.name for stage in backbone.stages), BACKBONE_END]
-    resolve_schedule(schedule, stages, backbone=request.backbone)
-    if request.image_size is not None and request.image_size < backbone.min_image_size:
-        raise ModelError(
-            f"backbone {backbone.name!r}: expected an image size of at least "
-            f"{backbone.min_image_size} px. Received: image_size={request.image_size}."
-        )
-    resolve_weights(backbone, request.weights)
-    return backbone, head, schedule
-
-
-def check_place(out: str | Path, *, overwrite: bool = False) -> None:
-    """Refuses a place where no run can be made.
-
-    Raises:
-        RunError: it holds something, or cannot be written.
-    """
-    out = Path(out)
-    shown = f"cannot make a run at {str(out)[:200]!r}"
-    try:
-        RunDirectory.check_free(out, overwrite=overwrite)
-        above = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    except RunError:
-        raise
-    except OSError as error:
-        raise RunError(
-            f"{shown}: expected a folder that can be read. Received: {error.strerror}. "
-            "Choose another --out."
-        ) from error
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        what = "a folder that you may not write to" if above.is_dir() else "a file"
-        raise RunError(
-            f"{shown}: expected a folder that can be written. Received: {str(above)!r}, {what}. "
-            "Choose another --out."
-        )

@@ -1,4 +1,4 @@
-"""What a training holds of its images at each frontier, completed before each phase."""
+"""What a training holds of its samples at each frontier, completed before each phase."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from tfxfer.data.arrays import Arrays, map_arrays
 from tfxfer.data.draw import EpochDraw
-from tfxfer.data.feed import PixelSource
+from tfxfer.data.feed import SampleSource
 from tfxfer.errors import TfxferError
 from tfxfer.frontier.fill import Conversion, fill_frontiers
 from tfxfer.frontier.store import CacheStore
@@ -17,23 +18,23 @@ from tfxfer.training.plan import FitPlan
 
 __all__ = ["Activations", "Reader"]
 
-Reader = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Maps image indices (n,) and view numbers (n,) to float32 inputs (n, …)."""
+Reader = Callable[[np.ndarray, np.ndarray], Arrays]
+"""Maps sample indices (n,) and view numbers (n,) to a network's inputs (n, …)."""
 
 
 class Activations:
-    """Cached activations of the training and the validation images.
+    """Cached activations of the training and the validation samples.
 
     Args:
         model: from `build_model`.
         plan: of the training.
-        train: images, of which the views that a phase draws are computed; all of its views of a
+        train: samples, of which the views that a phase draws are computed; all of its views of a
             `tf.data.Dataset`.
-        val: images, of which the plain view is.
+        val: samples, of which the plain view is.
         store: where they go.
         dtype: `float16` or `float32`.
         use_litert: False computes them through Keras.
-        progress: told of images done.
+        progress: told of samples done.
     """
 
     def __init__(
@@ -41,8 +42,8 @@ class Activations:
         model: Any,
         plan: FitPlan,
         *,
-        train: PixelSource,
-        val: PixelSource,
+        train: SampleSource,
+        val: SampleSource,
         store: CacheStore,
         dtype: str,
         use_litert: bool,
@@ -55,8 +56,8 @@ class Activations:
 
     def clear(self) -> None:
         """Forgets everything."""
-        self._arrays: dict[str, dict[str | None, np.ndarray]] = {}
-        self._held: dict[str | None, np.ndarray] = {}  # bool (images, views)
+        self._arrays: dict[str, dict[str | None, Arrays]] = {}
+        self._held: dict[str | None, np.ndarray] = {}  # bool (samples, views)
         self._conversion = Conversion()
 
     def complete_phase(self, number: int, *, draw: EpochDraw, epochs: Sequence[int]) -> None:
@@ -98,7 +99,7 @@ class Activations:
             self._held[stage][:, : item.views] |= missing
 
     def readers(self, stage: str | None) -> tuple[Reader, Reader]:
-        """Returns what fetches batches at a stage: of the training, and of the validation images.
+        """Returns what fetches batches at a stage: of the training, and of the validation samples.
 
         Calling the first with a view that no pass has computed raises a `TfxferError`: what lies
         there is not even a number.
@@ -106,14 +107,22 @@ class Activations:
         train, val = (self._arrays[name][stage] for name in ("train", "val"))
         held = self._held[stage]
 
-        def read(indices: np.ndarray, views: np.ndarray) -> np.ndarray:
+        def fetch(arrays: Arrays, indices: np.ndarray, views: np.ndarray) -> Arrays:
+            return map_arrays(lambda x: _widen(x[indices, views]), arrays)
+
+        def read(indices: np.ndarray, views: np.ndarray) -> Arrays:
             absent = np.flatnonzero(~held[indices, views])
             if len(absent):
                 first = absent[0]
                 raise TfxferError(
                     f"cache of activations at {stage!r}: expected views that a pass has computed. "
-                    f"Received: image={indices[first]}, view={views[first]}. Please report this."
+                    f"Received: sample={indices[first]}, view={views[first]}. Please report this."
                 )
-            return train[indices, views].astype(np.float32)
+            return fetch(train, indices, views)
 
-        return read, lambda indices, views: val[indices, views].astype(np.float32)
+        return read, lambda indices, views: fetch(val, indices, views)
+
+
+def _widen(values: np.ndarray) -> np.ndarray:
+    # Stored narrow: activations as float16, pixels as bytes. Token ids and masks are as they came.
+    return values.astype(np.float32) if values.dtype.itemsize <= 2 else values

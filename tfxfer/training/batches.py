@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 
+from tfxfer.data.arrays import list_arrays
 from tfxfer.data.draw import EpochDraw
 
 __all__ = ["make_batches"]
@@ -26,15 +28,13 @@ def make_batches(
     an epoch before the first one begins, too, so that counting those would skip draws.
 
     Args:
-        read: maps (image indices, view numbers) to a batch of inputs.
+        read: maps (sample indices, view numbers) to a batch of inputs.
         draw: the order of every epoch.
-        targets: (images, outputs).
-        sample_weights: (images,), or None.
+        targets: (samples, outputs).
+        sample_weights: (samples,), or None.
         first_epoch: number of the epoch whose draw it starts with.
         workers: threads that prepare batches.
     """
-    import keras
-
     class Batches(keras.utils.PyDataset):
         def __init__(self) -> None:
             super().__init__(workers=workers, max_queue_size=8)
@@ -46,7 +46,10 @@ def make_batches(
         def __getitem__(self, index: int) -> tuple[Any, ...]:
             span = slice(index * draw.batch_size, (index + 1) * draw.batch_size)
             chosen = self.order[span]
-            batch = read(chosen, self.view[span]), targets[chosen]
+            found = read(chosen, self.view[span])
+            # A list: the suffix's inputs have names of their own, but the same order.
+            inputs = list_arrays(found) if isinstance(found, dict) else found
+            batch = inputs, targets[chosen]
             return batch if sample_weights is None else (*batch, sample_weights[chosen])
 
         def start_epoch(self, number: int) -> None:

@@ -8,15 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 
 from tfxfer.backbone import BACKBONE_END
+from tfxfer.data.arrays import count_rows, map_arrays
 from tfxfer.data.feed import SplitSource
 from tfxfer.errors import UsageError
 from tfxfer.schedule import Phase, two_phase
 from tfxfer.stages import get_info, layers_up_to
 
-__all__ = ["Choice", "Speeds", "choose_schedule", "estimate_seconds", "macs_share", "probe_speeds"]
+__all__ = ["BudgetedSchedule", "Speeds", "choose_schedule", "estimate_seconds", "macs_share", "probe_speeds"]
 
 # Measured with EfficientNet-Lite0 at 224 px on 2 cores: a forward pass through Keras takes at least
 # this many times what LiteRT takes, and a training step of the part after the frontier this many
@@ -47,12 +49,12 @@ _LADDER: tuple[tuple[int, float | None, int, int], ...] = (
 
 @dataclass(frozen=True)
 class Speeds:
-    """What one image costs on this machine.
+    """What one sample costs on this machine.
 
     Args:
-        read_seconds: decoding an image.
+        read_seconds: reading a sample.
         view_seconds: making one augmented view of it.
-        forward_seconds: one image through the whole network, forward, through Keras.
+        forward_seconds: one sample through the whole network, forward, through Keras.
     """
 
     read_seconds: float
@@ -61,12 +63,12 @@ class Speeds:
 
 
 @dataclass(frozen=True)
-class Choice:
+class BudgetedSchedule:
     """A schedule that fits a budget.
 
     Args:
         schedule: phases.
-        views: versions of each image that epochs draw among.
+        views: versions of each sample that epochs draw among.
         seconds: what it is expected to take, evaluation included.
         fits: False where not even the shortest training fits.
     """
@@ -78,27 +80,29 @@ class Choice:
 
 
 def probe_speeds(model: Any, source: SplitSource, *, images: int = 16) -> Speeds:
-    """Measures a few images; takes about two seconds.
+    """Measures a few samples; takes about two seconds.
 
     Args:
         model: from `build_model`.
-        source: training images.
+        source: training samples.
         images: how many to measure with.
     """
     indices = np.arange(min(images, len(source)))
     started = time.perf_counter()
-    pixels = source.split.read_views(indices, views=(0,))
+    plain_views = source.read(indices, np.zeros(len(indices), np.int64))
     plain = (time.perf_counter() - started) / len(indices)
     started = time.perf_counter()
-    source.split.read_views(indices, views=(0, 1, 2), level=source.augment)
+    source.split.read_views(
+        indices, views=(0, 1, 2), level=source.augment, options=source.options
+    )
     both = (time.perf_counter() - started) / len(indices)
-    batch = np.asarray(pixels[:8, 0], np.float32)
+    batch = map_arrays(lambda x: x[:8], plain_views)
     model.predict_on_batch(batch)  # traces
     laps = []
     for _ in range(3):
         started = time.perf_counter()
         model.predict_on_batch(batch)
-        laps.append((time.perf_counter() - started) / len(batch))
+        laps.append((time.perf_counter() - started) / count_rows(batch))
     return Speeds(plain, max(0.0, (both - plain) / 2), float(np.median(laps)))
 
 
@@ -108,8 +112,6 @@ def macs_share(model: Any) -> dict[str | None, float]:
     Counted for convolutions and dense layers, from their kernels and output shapes; a layer of
     another kind, such as a whole hub module, counts as its weights.
     """
-    import keras
-
     macs: dict[str, float] = {}
     for layer in model.layers:
         kernel = getattr(layer, "kernel", None)
@@ -192,7 +194,7 @@ def choose_schedule(
     test: int,
     batch_size: int,
     augment: bool = True,
-) -> Choice:
+) -> BudgetedSchedule:
     """Returns the best schedule on the ladder that fits.
 
     Args:
@@ -233,7 +235,7 @@ def choose_schedule(
             test=test,
             batch_size=batch_size,
         )
-        chosen = Choice(schedule, count, needed, needed <= seconds)
+        chosen = BudgetedSchedule(schedule, count, needed, needed <= seconds)
         if chosen.fits:
             return chosen
     assert chosen is not None

@@ -3,55 +3,52 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
+import keras
 import numpy as np
 
-from tfxfer.data.feed import DatasetSource, PixelSource, SplitSource
+from tfxfer.data.balance import sample_weights
+from tfxfer.data.feed import DatasetSource, SampleSource, SplitSource
+from tfxfer.data.samples import SampleData
 from tfxfer.device import Device
 from tfxfer.errors import DataError, UsageError
 from tfxfer.frontier.store import CacheStore
-from tfxfer.progress import Progress
-from tfxfer.schedule import Phase, two_phase
+from tfxfer.head import Head
+from tfxfer.schedule import FitState, Phase, PhaseResult, two_phase
 from tfxfer.stages import get_info
 from tfxfer.training.activations import Activations
-from tfxfer.training.plan import FitPlan, plan_fit
+from tfxfer.training.averaging import WeightAverage
+from tfxfer.training.callbacks import BestWeights, Bridge, Deadline, sets_learning_rate
+from tfxfer.training.options import (
+    DEFAULT_VIEWS,
+    Augmentation,
+    Cache,
+    Control,
+    group_options,
+)
+from tfxfer.training.phase import Balance, FitContext, run_phase
+from tfxfer.training.plan import FitPlan, PhasePlan, plan_fit
 
-if TYPE_CHECKING:
-    from tfxfer.data import ImageData
-
-from tfxfer.schedule import FitState
-from tfxfer.training.phase import _Job, _record, _run_phase
-
-__all__ = ["DEFAULT_VIEWS", "fit"]
-
-DEFAULT_VIEWS = 8
-"""Augmented versions of each image that epochs draw among; measured in docs/benchmarks.md."""
+__all__ = ["fit"]
 
 
 def fit(
     model: Any,
-    data: ImageData | tuple[Any, Any],
+    data: SampleData | tuple[Any, Any],
     *,
     schedule: Sequence[Phase] | None = None,
     callbacks: Sequence[Any] = (),
     batch_size: int = 32,
-    augment: str = "light",
-    flip: bool = True,
-    views: int | None = None,
+    augment: str | Augmentation = "light",
     balance: str = "none",
     seed: int = 0,
-    cache: bool = True,
-    store: CacheStore | None = None,
-    cache_dtype: str = "float16",
-    use_litert: bool = True,
+    cache: bool | Cache = True,
     device: Device | None = None,
-    deadline: float | None = None,
+    control: Control | None = None,
     verbose: Any = "auto",
-    progress: Progress | None = None,
-    state: FitState | None = None,
-    on_phase_end: Callable[[FitState], None] | None = None,
+    **moved: Any,
 ) -> Any:
     """Trains a model through the phases of a schedule; the best validation epoch is what remains.
 
@@ -62,28 +59,20 @@ def fit(
     Args:
         model: from `build_model` or `load_model`.
         data: from `load_images`, or a pair (training, validation) of batched
-            `tf.data.Dataset`s of (pixels 0..255, targets).
+            `tf.data.Dataset`s of (inputs, targets); images are pixels 0..255.
         schedule: phases; None is `two_phase()`.
         callbacks: Keras callbacks; they see the full model.
-        batch_size: images a step.
-        augment: `none`, `light` or `strong`, for `data` from `load_images`.
-        flip: whether augmentation may mirror.
-        views: versions of each training image that epochs draw among; None is 8, or 1 without
-            augmentation and for a `tf.data.Dataset`, where each view is one more pass.
+        batch_size: samples a step.
+        augment: a level of augmentation, or an `Augmentation`, for `data` from `load_images`.
         balance: `none`, `weights` (rare classes weigh more) or `oversample`.
-        seed: of the order of images and the choice of views.
-        cache: False trains every phase from pixels.
-        store: where cached activations go.
-        cache_dtype: `float16` or `float32`.
-        use_litert: False fills caches through Keras.
+        seed: of the order of samples and the choice of views.
+        cache: False trains every phase through the whole network; a `Cache` says more.
         device: from `prepare_device`; None computes as Keras would.
-        deadline: `time.monotonic()` at which training should be over.
+        control: deadline, progress, and what a later `fit` goes on from.
         verbose: Keras's.
-        progress: told of images cached.
-        state: of an earlier `fit` whose best weights the model holds; its phases are skipped.
-        on_phase_end: called with the state after each phase, the model holding its best weights.
+        moved: keywords of tfxfer 0.1 that are fields of the groups now; each warns.
 
-    Shapes: pixels (batch, size, size, 3), targets (batch, outputs).
+    Shapes: inputs as the model's, of images (batch, size, size, 3); targets (batch, outputs).
 
     Returns:
         A Keras `History`. Beside `history` and `epoch` it has `state`, a `FitState`.
@@ -94,54 +83,51 @@ def fit(
             cached.
         ModelError: the loss became NaN; the model holds its best weights.
     """
-    import keras
-
-    from tfxfer.training.averaging import WeightAverage
-    from tfxfer.training.callbacks import BestWeights, Bridge, Deadline
-
-    _check_numbers(batch_size, views, cache_dtype)
+    augmentation, caching, watch = group_options(augment, cache, control, moved)
+    if batch_size < 1:
+        raise UsageError(
+            f"fit: expected a batch_size of at least 1. Received: batch_size={batch_size}."
+        )
     info = get_info(model)
-    train, val, default_views, weights, oversampled = _sources(
-        data, augment=augment, flip=flip, balance=balance
-    )
+    train, val, default_views = _make_sources(model, data, augmentation)
     _check_data(model, train, val)
-    if weights is not None:
-        own = train.sample_weights
-        train.sample_weights = weights if own is None else weights * own
-    number_of_views = default_views if views is None else views
+    views = default_views if augmentation.views is None else augmentation.views
     if device is None:
         device = Device("cpu", "unchanged", jit_compile=keras.backend.backend() == "jax")
-    own_store = store is None
-    store = CacheStore() if store is None else store
+    own_store = caching.store is None
+    store = CacheStore() if caching.store is None else caching.store
     plan = plan_fit(
         model,
         two_phase() if schedule is None else schedule,
         images=len(train),
-        views=number_of_views,
+        views=views,
         val=len(val),
         store=store,
-        cache=cache,
-        itemsize=np.dtype(cache_dtype).itemsize,
-        pixel_itemsize=1 if train.can_seek else 4,
+        cache=caching.enabled,
+        itemsize=np.dtype(caching.dtype).itemsize,
+        input_itemsizes=train.itemsizes,
     )
     _check_readable(plan, train, val)
     activations = Activations(
-        model, plan, train=train, val=val,
-        store=store, dtype=cache_dtype, use_litert=use_litert, progress=progress,
+        model, plan, train=train, val=val, store=store, dtype=caching.dtype,
+        use_litert=caching.use_litert, progress=watch.progress,
     )  # fmt: skip
-    job = _Job(model, train, val, plan, activations, batch_size, seed, oversampled, device, verbose)
-    state = FitState() if state is None else state
+    context = FitContext(
+        model, train, val, plan, activations, batch_size, seed,
+        _choose_balance(balance, info.head, train), device, verbose,
+    )  # fmt: skip
+    state = FitState() if watch.state is None else watch.state
     best = BestWeights(model, info.head.monitor, len(val))
     if state.best is not None and state.best_epoch is not None and state.best_phase is not None:
         peak = state.best[0] if state.peak is None else state.peak
         best.continue_from(state.best, peak, state.best_epoch, state.best_phase)
-    stopper = Deadline(deadline)
+    stopper = Deadline(watch.deadline)
     bridge = Bridge(callbacks, model, epochs=plan.epochs, policy=device.precision)
     records = list(state.records)
     history = keras.callbacks.History()
     history.history, history.epoch = {}, []
     history.set_model(model)
-    constant = _sets_rate(callbacks)
+    constant = sets_learning_rate(callbacks)
     try:
         for number, item in enumerate(plan.phases):
             if number < len(records):
@@ -150,8 +136,8 @@ def fit(
                 break
             best.restore()
             started = time.monotonic()
-            logs = _run_phase(
-                job,
+            logs = run_phase(
+                context,
                 number,
                 first_epoch=sum(record.epochs for record in records),
                 callbacks=(WeightAverage(), best, bridge, stopper),
@@ -160,8 +146,8 @@ def fit(
             records.append(_record(item, logs, time.monotonic() - started))
             best.restore()
             state = FitState(tuple(records), best.best, best.peak, best.epoch, best.phase)
-            if on_phase_end is not None:
-                on_phase_end(state)
+            if watch.on_phase_end is not None:
+                watch.on_phase_end(state)
         bridge.end_training()
     finally:
         best.restore()
@@ -176,52 +162,33 @@ def fit(
     return history
 
 
-def _sets_rate(callbacks: Sequence[Any]) -> bool:
-    from tfxfer.training.callbacks import sets_learning_rate
-
-    return sets_learning_rate(callbacks)
-
-
-def _sources(
-    data: Any, *, augment: str, flip: bool, balance: str
-) -> tuple[PixelSource, PixelSource, int, np.ndarray | None, np.ndarray | None]:
-    """Returns training and validation pixels, the default views, weights and oversampling."""
+def _make_sources(
+    model: Any, data: Any, augmentation: Augmentation
+) -> tuple[SampleSource, SampleSource, int]:
+    """Returns training and validation samples, and the views where nobody asks for a number."""
     if isinstance(data, tuple):
-        train: PixelSource = DatasetSource(data[0])
-        val: PixelSource = DatasetSource(data[1], name="validation")
-        views = 1
-    else:
-        train = SplitSource(data.train, augment=augment, flip=flip)
-        val = SplitSource(data.val)
-        views = 1 if augment == "none" else DEFAULT_VIEWS
+        inputs = {tensor.name: tuple(tensor.shape[1:]) for tensor in model.inputs}
+        return (
+            DatasetSource(data[0], inputs=inputs),
+            DatasetSource(data[1], inputs=inputs, name="validation"),
+            1,
+        )
+    train = SplitSource(data.train, augment=augmentation.level, options=augmentation.options)
+    return train, SplitSource(data.val), 1 if augmentation.level == "none" else DEFAULT_VIEWS
+
+
+def _choose_balance(balance: str, head: Head, train: SampleSource) -> Balance:
+    own = train.sample_weights
     if balance == "none":
-        return train, val, views, None, None
-    from tfxfer.data.balance import sample_weights
-
-    if balance == "weights":
-        return train, val, views, sample_weights(train.targets, "weights"), None
+        return Balance(own)
+    groups = head.membership(train.targets)
     if balance == "oversample":
-        return train, val, views, None, train.targets
-    raise DataError(
-        f"balance: expected 'none', 'weights' or 'oversample'. Received: balance={balance!r}."
-    )
+        return Balance(own, groups)
+    weights = sample_weights(groups, balance)
+    return Balance(weights if own is None or weights is None else weights * own)
 
 
-def _check_numbers(batch_size: int, views: int | None, cache_dtype: str) -> None:
-    checks = {
-        "a batch_size of at least 1": batch_size >= 1,
-        "views None or at least 1": views is None or views >= 1,
-        "cache_dtype 'float16' or 'float32'": cache_dtype in ("float16", "float32"),
-    }
-    for expected, holds in checks.items():
-        if not holds:
-            raise UsageError(
-                f"fit: expected {expected}. Received: batch_size={batch_size}, views={views}, "
-                f"cache_dtype={cache_dtype!r}."
-            )
-
-
-def _check_readable(plan: FitPlan, train: PixelSource, val: PixelSource) -> None:
+def _check_readable(plan: FitPlan, train: SampleSource, val: SampleSource) -> None:
     if train.can_seek and val.can_seek:
         return
     for item in plan.phases:
@@ -232,20 +199,38 @@ def _check_readable(plan: FitPlan, train: PixelSource, val: PixelSource) -> None
             )
 
 
-def _check_data(model: Any, train: PixelSource, val: PixelSource) -> None:
+def _check_data(model: Any, train: SampleSource, val: SampleSource) -> None:
     expected = tuple(model.outputs[0].shape[1:])
-    image_shape = tuple(model.inputs[0].shape[1:])
+    shapes = tuple(tuple(tensor.shape[1:]) for tensor in model.inputs)
     for name, source in (("training", train), ("validation", val)):
         if not len(source):
-            raise DataError(f"{name} data: expected at least one image. Received: none.")
-        if source.image_shape != image_shape:
+            raise DataError(f"{name} data: expected at least one sample. Received: none.")
+        if source.input_shapes != shapes:
+            modality = get_info(model).modality
             raise DataError(
-                f"{name} data: expected images of shape {image_shape}, as the model's input. "
-                f"Received: shape={source.image_shape}. Load the images with that image_size."
+                f"{name} data: expected {modality.plural} of shape {_show(shapes)}, as the model's "
+                f"input. Received: shape={_show(source.input_shapes)}. Load them with that size."
             )
         if source.targets.shape[1:] != expected:
             raise DataError(
-                f"{name} data: expected targets of shape (images, {', '.join(map(str, expected))})"
-                f", as the model's outputs; one-hot for classification. Received: "
-                f"shape={source.targets.shape}."
+                f"{name} data: expected targets of shape (samples, "
+                f"{', '.join(map(str, expected))}), as the model's outputs; of classes one-hot. "
+                f"Received: shape={source.targets.shape}."
             )
+
+
+def _show(shapes: tuple[tuple[int, ...], ...]) -> str:
+    return str(shapes[0]) if len(shapes) == 1 else str(list(shapes))
+
+
+def _record(item: PhasePlan, logs: dict[str, list[float]], seconds: float) -> PhaseResult:
+    return PhaseResult(
+        name=item.phase.name,
+        stage=item.stage,
+        epochs=len(logs["loss"]),
+        learning_rate=item.phase.learning_rate,
+        trainable_parameters=item.trainable_parameters,
+        cached=item.cached,
+        seconds=seconds,
+        history=logs,
+    )

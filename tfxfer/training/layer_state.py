@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import keras
+
 from tfxfer.backbone import BACKBONE_END
 from tfxfer.stages import layers_up_to
 
@@ -27,8 +29,6 @@ def fresh_statistics(model: Any, *, steps_per_epoch: int) -> Iterator[None]:
         model: about to be fitted.
         steps_per_epoch: batches in an epoch; half of one is what the statistics remember then.
     """
-    import keras
-
     momentum = max(_LEAST_MOMENTUM, 1 - 2 / max(1, steps_per_epoch))
     held = [
         (layer, layer.momentum)

@@ -6,6 +6,8 @@ import math
 import re
 from typing import Any
 
+import keras
+
 from tfxfer.schedule import Phase
 from tfxfer.stages import get_info, stage_of_layers
 
@@ -38,8 +40,6 @@ def stage_rates(phase: Phase, stages: list[str]) -> dict[str, float]:
 
 def read_rates(optimizer: Any) -> tuple[float, dict[str, float]]:
     """Returns the head's learning rate of this moment, and that of every stage with its own."""
-    import keras
-
     def read(single: Any) -> float:
         return float(keras.ops.convert_to_numpy(single.learning_rate))
 
@@ -64,8 +64,6 @@ def make_optimizer(
         steps_per_epoch: batches an epoch.
         constant_rate: leave the rate alone, since a callback of the user's sets it.
     """
-    import keras
-
     total = phase.epochs * steps_per_epoch
     info = get_info(model)
     rates = stage_rates(phase, [stage.name for stage in info.stages[:-1]])
@@ -91,8 +89,6 @@ def make_optimizer(
 def _single(
     phase: Phase, rate: float, total_steps: int, constant_rate: bool, name: str | None = None
 ) -> Any:
-    import keras
-
     schedule: Any = rate
     if phase.decay == "cosine" and not constant_rate:
         # At least one step is left for the peak: a single step would train at a rate of 0.

@@ -1,101 +1,113 @@
-"""One phase: freeze, fill, compile, fit the suffix."""
+"""One phase: freeze, fill the cache, compile, fit the suffix."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 
 from tfxfer.data.draw import EpochDraw
-from tfxfer.data.feed import PixelSource
+from tfxfer.data.feed import SampleSource
 from tfxfer.device import Device
 from tfxfer.errors import ModelError
 from tfxfer.frontier.cut import make_suffix
-from tfxfer.schedule import PhaseResult
 from tfxfer.stages import get_info, set_trainable
 from tfxfer.training.activations import Activations, Reader
 from tfxfer.training.batches import make_batches
+from tfxfer.training.callbacks import RateLogger
 from tfxfer.training.layer_state import fresh_statistics, training_precision
 from tfxfer.training.optimizers import make_optimizer, stage_rates
 from tfxfer.training.plan import FitPlan, PhasePlan
 
-__all__ = []
+__all__ = ["Balance", "FitContext", "run_phase"]
 
 
-@dataclass(frozen=True)
-class _Job:
+@dataclass(frozen=True, eq=False)
+class Balance:
+    """How much each training sample counts.
+
+    Args:
+        weights: of its loss, (samples,); None where all are equal.
+        oversampled: 0 and 1, (samples, groups): rare groups are drawn more often; None draws each
+            sample once an epoch.
+    """
+
+    weights: np.ndarray | None = None
+    oversampled: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FitContext:
     """Everything the phases of one `fit` share."""
 
     model: Any
-    train: PixelSource
-    val: PixelSource
+    train: SampleSource
+    val: SampleSource
     plan: FitPlan
     activations: Activations
     batch_size: int
     seed: int
-    oversampled: np.ndarray | None
+    balance: Balance
     device: Device
     verbose: Any
 
     def draw(self, item: PhasePlan) -> EpochDraw:
-        """Returns which training images a phase sees when."""
-        return EpochDraw(len(self.train), item.views, self.batch_size, self.seed, self.oversampled)
+        """Returns which training samples a phase sees when."""
+        return EpochDraw(
+            len(self.train), item.views, self.batch_size, self.seed, self.balance.oversampled
+        )
 
 
-def _record(item: PhasePlan, logs: dict[str, list[float]], seconds: float) -> PhaseResult:
-    return PhaseResult(
-        name=item.phase.name,
-        stage=item.stage,
-        epochs=len(logs["loss"]),
-        learning_rate=item.phase.learning_rate,
-        trainable_parameters=item.trainable_parameters,
-        cached=item.cached,
-        seconds=seconds,
-        history=logs,
-    )
-
-
-def _run_phase(
-    job: _Job,
+def run_phase(
+    context: FitContext,
     number: int,
     *,
     first_epoch: int,
     callbacks: tuple[Any, Any, Any, Any],
     constant_rate: bool,
 ) -> dict[str, list[float]]:
-    import keras
+    """Runs one phase and returns Keras's logs, a list per key.
 
-    from tfxfer.training.callbacks import RateLogger
+    Args:
+        context: of the training.
+        number: of the phase in its plan.
+        first_epoch: counted through all phases.
+        callbacks: averaging, best weights, bridge to the user's callbacks, deadline.
+        constant_rate: whether a callback sets the learning rate, so that no schedule may.
 
-    item, phase = job.plan.phases[number], job.plan.phases[number].phase
+    Raises:
+        ModelError: the loss is not finite.
+    """
+    item, phase = context.plan.phases[number], context.plan.phases[number].phase
     average, best, bridge, stopper = callbacks
-    model = job.model
+    model = context.model
     stage = item.stage
     set_trainable(model, stage, batch_norm=phase.batch_norm)
     if item.cached:
         epochs = range(first_epoch, first_epoch + phase.epochs)
-        job.activations.complete_phase(number, draw=job.draw(item), epochs=epochs)
+        context.activations.complete_phase(number, draw=context.draw(item), epochs=epochs)
     suffix = make_suffix(model, stage) if item.cached else model
-    train, val = _batches(job, item, stage, first_epoch)
+    train, val = _batches(context, item, stage, first_epoch)
     optimizer = make_optimizer(
         model, phase, steps_per_epoch=len(train), constant_rate=constant_rate
     )
-    _reseed_dropout(model, job.seed, number)
+    _reseed_dropout(model, context.seed, number)
     head = get_info(model).head
     for network in {id(model): model, id(suffix): suffix}.values():
         network.compile(
             optimizer=optimizer,
             loss=head.loss(),
             metrics=head.metrics(),
-            jit_compile=job.device.jit_compile,
+            jit_compile=context.device.jit_compile,
         )
-    _build_metrics(model, job.train.targets[:1])
+    _build_metrics(model, context.train.targets[:1])
     average.start_phase(len(train) * phase.epochs if phase.average else None)
     best.start_phase(phase.name, phase.patience)
     bridge.start_phase(len(train))
     with (
-        training_precision(model, job.device.precision),
+        training_precision(model, context.device.precision),
         fresh_statistics(model, steps_per_epoch=len(train)),
     ):
         result = suffix.fit(
@@ -104,13 +116,13 @@ def _run_phase(
             initial_epoch=first_epoch,
             epochs=first_epoch + phase.epochs,
             shuffle=False,
-            verbose=job.verbose,
+            verbose=context.verbose,
             callbacks=[
                 keras.callbacks.LambdaCallback(
                     on_epoch_begin=lambda epoch, logs: train.start_epoch(epoch)
                 ),
                 average,
-                RateLogger(_rated_stages(job)),
+                RateLogger(_rated_stages(context)),
                 bridge,
                 best,
                 stopper,
@@ -125,12 +137,12 @@ def _run_phase(
     return logs
 
 
-def _rated_stages(job: _Job) -> list[str]:
+def _rated_stages(context: FitContext) -> list[str]:
     """Returns the stages that have a learning rate of their own in any phase."""
-    stages = [stage.name for stage in get_info(job.model).stages[:-1]]
+    stages = [stage.name for stage in get_info(context.model).stages[:-1]]
     rated = {
         stage
-        for item in job.plan.phases
+        for item in context.plan.phases
         if item.phase.stage_decay < 1
         for stage in stage_rates(item.phase, stages)
     }
@@ -146,19 +158,19 @@ def _build_metrics(model: Any, targets: np.ndarray) -> None:
     model.reset_metrics()
 
 
-def _batches(job: _Job, item: PhasePlan, stage: str | None, first_epoch: int) -> tuple[Any, Any]:
-    plain = EpochDraw(len(job.val), 1, job.batch_size, job.seed, shuffle=False)
-    readers: tuple[Reader, Reader] = job.train.read, job.val.read
+def _batches(context: FitContext, item: PhasePlan, stage: str | None, first_epoch: int) -> tuple[Any, Any]:
+    plain = EpochDraw(len(context.val), 1, context.batch_size, context.seed, shuffle=False)
+    readers: tuple[Reader, Reader] = context.train.read, context.val.read
     if item.cached:
-        readers = job.activations.readers(stage)
+        readers = context.activations.readers(stage)
     train = make_batches(
         readers[0],
-        job.draw(item),
-        job.train.targets,
-        sample_weights=job.train.sample_weights,
+        context.draw(item),
+        context.train.targets,
+        sample_weights=context.balance.weights,
         first_epoch=first_epoch,
     )
-    val = make_batches(readers[1], plain, job.val.targets, sample_weights=job.val.sample_weights)
+    val = make_batches(readers[1], plain, context.val.targets, sample_weights=context.val.sample_weights)
     return train, val
 
 

@@ -99,7 +99,7 @@ def plan_fit(
     store: CacheStore,
     cache: bool = True,
     itemsize: int = 2,
-    pixel_itemsize: int = 1,
+    input_itemsizes: Sequence[int] | None = None,
 ) -> FitPlan:
     """Returns what `fit` will do with a model, which stays as it is.
 
@@ -112,7 +112,7 @@ def plan_fit(
         store: where caches would go.
         cache: False trains every phase from pixels.
         itemsize: bytes of one cached activation.
-        pixel_itemsize: bytes of one cached pixel's channel.
+        input_itemsizes: bytes of a stored value of each input; None is what images take, 1.
 
     Raises:
         ScheduleError: the schedule does not fit the model.
@@ -122,6 +122,7 @@ def plan_fit(
     phases = resolve_schedule(schedule, names, backbone=info.backbone)
     depth: dict[str | None, int] = {name: number for number, name in enumerate(names)}
     depth[None] = -1
+    itemsizes = (1,) * len(model.inputs) if input_itemsizes is None else input_itemsizes
     items, held, trained_from = [], set[str | None](), len(names)
     peak = 0
     before = [(layer, layer.trainable) for layer in model.layers]
@@ -140,7 +141,7 @@ def plan_fit(
                 images=count,
                 views=versions,
                 itemsize=itemsize,
-                pixel_itemsize=pixel_itemsize,
+                input_itemsizes=itemsizes,
             )
             for stage in stages
             for count, versions in ((images, most[stage]), (val, 1))

@@ -1,0 +1,177 @@
+"""Keras models, from memory, a run or a file, as predictors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from tfxfer.backbone import BACKBONE_END, Stage
+from tfxfer.data.arrays import Arrays, count_rows, list_arrays
+from tfxfer.errors import ModelError, PluginError
+from tfxfer.head import Head
+from tfxfer.images.modality import ImageModality
+from tfxfer.inference.predictor import BATCH_SAMPLES, Predictor
+from tfxfer.preprocessing import Preprocessing
+from tfxfer.registry.lookup import get_backbone, get_head, get_modality
+from tfxfer.run.directory import RunDirectory
+from tfxfer.stages import ModelInfo, attach_info, get_info
+from tfxfer.weights import ResolvedWeights
+
+if TYPE_CHECKING:
+    from tfxfer.registry.lookup import Registry
+
+__all__ = ["load_keras_predictor", "load_model", "read_keras_file", "wrap_model"]
+
+
+def wrap_model(model: keras.Model) -> Predictor:
+    """Returns a predictor over a Keras model from `build_model` or `load_model`."""
+    info = get_info(model)
+    return Predictor(
+        source=model.name,
+        labels=info.labels,
+        head=info.head,
+        modality=info.modality,
+        size=info.size,
+        contract=info.preprocessing,
+        score=lambda inputs: _score(model, inputs),
+    )
+
+
+def _score(model: Any, inputs: Arrays) -> np.ndarray:
+    arrays, scores = list_arrays(inputs), []
+    for start in range(0, count_rows(inputs), BATCH_SAMPLES):
+        batch = [
+            np.asarray(values[start : start + BATCH_SAMPLES], tensor.dtype)
+            for values, tensor in zip(arrays, model.inputs, strict=True)
+        ]
+        # Not `predict`: it builds a tf.data pipeline at every call.
+        scores.append(np.asarray(model.predict_on_batch(batch if len(batch) > 1 else batch[0])))
+    return np.concatenate(scores)
+
+
+def load_model(path: str | Path, *, registry: Registry | None = None) -> keras.Model:
+    """Returns the Keras model of a run, with what tfxfer knows of it.
+
+    Args:
+        path: a run directory, or the `model.keras` inside one.
+        registry: where its plugins are looked up; None is what is installed.
+
+    Raises:
+        RunError: no run there.
+        ModelError: the file is no Keras model, or holds code.
+    """
+    path = Path(path)
+    run = RunDirectory.open(path if path.is_dir() else path.parent)
+    if path.is_file() and path.resolve() != run.model_path.resolve():
+        raise ModelError(
+            f"model {str(path)!r}: expected a run directory, or its model.keras. Received: another "
+            "file in it. Read that one with keras.models.load_model."
+        )
+    info = _info_of_run(run, registry)
+    model = read_keras_file(run.model_path)
+    attach_info(model, info)
+    return model
+
+
+def read_keras_file(path: Path) -> keras.Model:
+    """Returns the model in a `.keras` file; code inside it is never run.
+
+    Raises:
+        ModelError: missing, truncated, not Keras's, or with a Lambda layer.
+    """
+    if not path.is_file():
+        raise ModelError(f"model: expected a .keras file. Received: path={str(path)!r}.")
+    try:
+        return keras.models.load_model(path, compile=False)
+    # A damaged file fails in zipfile, zlib, json, h5py or Keras, each with errors of its own.
+    except Exception as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"model {str(path)!r}: expected a file that keras.models.load_model reads in safe "
+            f"mode. Received: {first}"
+        ) from error
+
+
+def _info_of_run(run: RunDirectory, registry: Registry | None) -> ModelInfo:
+    manifest = run.read_manifest()
+    if manifest.preprocessing is None or manifest.size is None or not run.model_path.is_file():
+        raise ModelError(
+            f"run {str(run.path)!r}: expected a finished training. "
+            f"Received: status={manifest.status!r}. Go on with it: tfxfer train --resume"
+        )
+    head = get_head(manifest.head, options=dict(manifest.head_options), registry=registry)
+    modality = get_modality(manifest.modality, registry=registry)
+    stages: tuple[Stage, ...] = ()
+    quantization: tuple[str, ...] = ()
+    try:
+        backbone = get_backbone(manifest.backbone, registry=registry)
+        stages, quantization = backbone.stages, backbone.quantization
+    except PluginError:
+        # The file alone scores samples; only training it further needs the plugin's stages.
+        stages = ()
+    used = manifest.weights
+    return ModelInfo(
+        backbone=manifest.backbone,
+        head=head,
+        labels=manifest.labels,
+        modality=modality,
+        size=manifest.size,
+        preprocessing=modality.read_contract(manifest.preprocessing),
+        stages=(*stages, Stage(BACKBONE_END, "pool")),
+        weights=ResolvedWeights("unknown")
+        if used is None
+        else ResolvedWeights(used.source, None, used.sha256, used.licence),
+        quantization=quantization,
+    )
+
+
+def load_keras_predictor(
+    path: Path,
+    *,
+    labels: Sequence[str] | None = None,
+    head: Head | None = None,
+    registry: Registry | None = None,
+) -> Predictor:
+    """Returns what scores images, from a `.keras` file outside of a run.
+
+    Args:
+        path: the file, which takes one square of RGB pixels.
+        labels: names of its outputs, in order.
+        head: None is the default head.
+        registry: where that is looked up.
+
+    Raises:
+        ModelError: another input, or labels that do not match the outputs.
+    """
+    model = read_keras_file(path)
+    # A model without a known input, such as a Sequential nobody called, has no such attributes.
+    counts = [len(getattr(model, name, None) or []) for name in ("inputs", "outputs")]
+    if counts != [1, 1]:
+        raise ModelError(
+            f"model {str(path)!r}: expected one input and one output. "
+            f"Received: {counts[0]} and {counts[1]}."
+        )
+    shape, outputs = tuple(model.inputs[0].shape), int(model.outputs[0].shape[-1])
+    if len(shape) != 4 or shape[1] is None or shape[1] != shape[2] or shape[3] != 3:
+        raise ModelError(
+            f"model {str(path)!r}: expected a square input (batch, size, size, 3). "
+            f"Received: shape={shape}."
+        )
+    if labels is None or len(labels) != outputs:
+        raise ModelError(
+            f"model {str(path)!r}: expected {outputs} labels, one a line, in the outputs' order: "
+            f"--labels labels.txt. Received: {'none' if labels is None else len(labels)}."
+        )
+    return Predictor(
+        source=str(path),
+        labels=tuple(labels),
+        head=get_head(registry=registry) if head is None else head,
+        modality=ImageModality(),
+        size=int(shape[1]),
+        contract=Preprocessing(),
+        score=lambda inputs: _score(model, inputs),
+    )

@@ -1,0 +1,72 @@
+"""A run or a model file → a predictor, through Keras or a reader of a plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfxfer.errors import ModelError, UnknownPluginError, UsageError
+from tfxfer.head import Head
+from tfxfer.inference.predictor import Predictor
+from tfxfer.registry.lookup import get_reader
+
+if TYPE_CHECKING:
+    from tfxfer.registry.lookup import Registry
+
+__all__ = ["load_predictor"]
+
+
+def load_predictor(
+    path: str | Path,
+    *,
+    labels: Sequence[str] | None = None,
+    head: Head | None = None,
+    registry: Registry | None = None,
+) -> Predictor:
+    """Returns what scores samples, from a run directory or a model file.
+
+    Keras is loaded where it is needed: for a run and a `.keras` file.
+
+    Args:
+        path: a run, a `.keras` file, or one that an installed reader takes: `.tflite` with
+            tfxfer-edge.
+        labels: for a file outside a run: names of its outputs, in order.
+        head: for a file outside a run; None is the default head.
+        registry: where plugins are looked up; None is what is installed.
+
+    Raises:
+        ModelError: not such a file, or labels that do not match the outputs.
+        RunError: a folder that is no run.
+        PluginError: the reader cannot be loaded.
+    """
+    path = Path(path)
+    of_run = path.is_dir() or (
+        path.name == "model.keras" and (path.parent / "run.json").is_file() and labels is None
+    )
+    if of_run and (labels is not None or head is not None):
+        raise UsageError(
+            f"model {str(path)!r}: expected no labels and no head, which a run knows itself. "
+            "Leave --labels and --head out."
+        )
+    if not of_run and not path.exists():
+        raise ModelError(
+            f"model {str(path)!r}: expected a run directory or a .keras file. "
+            "Received: nothing there."
+        )
+    if not of_run and path.suffix != ".keras":
+        try:
+            read = get_reader(path.suffix[1:].lower(), registry=registry)
+        except UnknownPluginError as error:
+            hint = " Try: pip install tfxfer-edge" if path.suffix == ".tflite" else ""
+            raise ModelError(
+                f"model {str(path)!r}: expected a run directory or a .keras file. "
+                f"Received: suffix={path.suffix!r}.{hint}"
+            ) from error
+        found: Predictor = read(path, labels=labels, head=head)
+        return found
+    from tfxfer.inference.keras_model import load_keras_predictor, load_model, wrap_model
+
+    if of_run:
+        return wrap_model(load_model(path, registry=registry))
+    return load_keras_predictor(path, labels=labels, head=head, registry=registry)

@@ -1,0 +1,135 @@
+"""A request → everything it names, found and checked once, before Keras starts."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfxfer.backbone import BACKBONE_END, Backbone, check_size
+from tfxfer.data.record import Source
+from tfxfer.data.sources import read_source
+from tfxfer.errors import RunError, UsageError
+from tfxfer.head import Head
+from tfxfer.job.demo import stored_source
+from tfxfer.job.request import TrainRequest
+from tfxfer.modality import Modality
+from tfxfer.registry.lookup import default_registry
+from tfxfer.run.directory import RunDirectory
+from tfxfer.schedule import Phase, resolve_schedule
+from tfxfer.weights import ResolvedWeights, resolve_weights
+
+if TYPE_CHECKING:
+    from tfxfer.registry.lookup import Registry
+
+__all__ = ["Prepared", "check_place", "prepare"]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What a request names.
+
+    Args:
+        request: with absolute paths, and the names of what was chosen by default.
+        backbone: an instance.
+        head: an instance.
+        modality: of the backbone.
+        size: of the input, in the modality's unit.
+        schedule: with every stage a name or None.
+        weights: found and hashed.
+        source: the samples, listed but not opened.
+        plugins: versions of the distributions that brought these, by name.
+    """
+
+    request: TrainRequest
+    backbone: Backbone
+    head: Head
+    modality: Modality
+    size: int
+    schedule: tuple[Phase, ...]
+    weights: ResolvedWeights
+    source: Source
+    plugins: dict[str, str]
+
+
+def prepare(
+    request: TrainRequest, *, source: Source | None = None, registry: Registry | None = None
+) -> Prepared:
+    """Returns what a request names; starts neither Keras nor TensorFlow, but for a download.
+
+    Args:
+        request: what to train.
+        source: samples listed already; None lists `request.data`.
+        registry: where plugins are looked up; None is what is installed.
+
+    Raises:
+        TfxferError: something in it cannot be meant, whatever the samples are.
+    """
+    registry = registry or default_registry()
+    schedule = request.make_schedule()
+    if request.cache_dir is not None and not Path(request.cache_dir).is_dir():
+        raise UsageError(
+            f"--cache-dir: expected a folder. Received: {request.cache_dir!r}. Make it first."
+        )
+    if request.budget_seconds is not None and not request.cache:
+        raise UsageError(
+            "--budget: expected cached activations, which make times predictable. "
+            "Received: --no-cache. Leave one of them out."
+        )
+    backbone = registry.load_backbone(request.backbone)
+    head_name = registry.default("head") if request.head is None else request.head
+    head = registry.load_head(head_name, **(request.head_options or {}))
+    modality = registry.load_modality_of(backbone)
+    modality.check_contract(backbone.preprocessing)
+    modality.complete_options(request.augment, request.view_options)
+    if request.balance != "none" and not head.can_balance:
+        raise UsageError(
+            f"--balance: expected classes to balance. Received: head={head_name!r}, whose "
+            "targets are numbers. Leave it out."
+        )
+    stages = [*(stage.name for stage in backbone.stages), BACKBONE_END]
+    resolved = resolve_schedule(schedule, stages, backbone=request.backbone)
+    size = check_size(backbone, request.size, modality.size_unit)
+    weights = resolve_weights(backbone, request.weights)
+    if source is None:
+        source = stored_source(request.data) or read_source(request.data, modality)
+    return Prepared(
+        request=replace(request.with_absolute_paths(backbone.weights), head=head_name),
+        backbone=backbone,
+        head=head,
+        modality=modality,
+        size=size,
+        schedule=resolved,
+        weights=weights,
+        source=source,
+        plugins=registry.list_versions(
+            ("backbone", request.backbone), ("head", head_name), ("modality", modality.name)
+        ),
+    )
+
+
+def check_place(out: str | Path, *, overwrite: bool = False) -> None:
+    """Refuses a place where no run can be made.
+
+    Raises:
+        RunError: it holds something, or cannot be written.
+    """
+    out = Path(out)
+    shown = f"cannot make a run at {str(out)[:200]!r}"
+    try:
+        RunDirectory.check_free(out, overwrite=overwrite)
+        above = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    except RunError:
+        raise
+    except OSError as error:
+        raise RunError(
+            f"{shown}: expected a folder that can be read. Received: {error.strerror}. "
+            "Choose another --out."
+        ) from error
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        what = "a folder that you may not write to" if above.is_dir() else "a file"
+        raise RunError(
+            f"{shown}: expected a folder that can be written. Received: {str(above)!r}, {what}. "
+            "Choose another --out."
+        )

@@ -1,0 +1,126 @@
+"""What `fit` is told beside the data: how samples vary, what is cached, who watches."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from tfxfer.errors import UsageError
+from tfxfer.progress import Progress
+from tfxfer.schedule import FitState
+
+if TYPE_CHECKING:
+    from tfxfer.frontier.store import CacheStore
+
+__all__ = ["DEFAULT_VIEWS", "Augmentation", "Cache", "Control", "group_options"]
+
+DEFAULT_VIEWS = 8
+"""Augmented versions of each sample that epochs draw among; measured in docs/benchmarks.md."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training samples vary. Validation and test samples never do.
+
+    Args:
+        level: how far, one of the modality's levels: `none`, `light` or `strong` for images.
+        views: versions of each training sample that epochs draw among; None is 8, or 1 without
+            augmentation and for a `tf.data.Dataset`, where each view is one more pass.
+        options: of the modality, such as `{"flip": False}` where left and right differ.
+    """
+
+    level: str = "light"
+    views: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.views is not None and self.views < 1:
+            raise UsageError(
+                f"Augmentation: expected views None or at least 1. Received: views={self.views}."
+            )
+
+
+@dataclass(frozen=True)
+class Cache:
+    """What becomes of activations below the frontier.
+
+    Args:
+        enabled: False trains every phase through the whole network.
+        dtype: of what is stored, `float16` or `float32`.
+        store: where it goes; None is memory while it is little, then temporary files.
+        use_litert: False computes it through Keras.
+    """
+
+    enabled: bool = True
+    dtype: str = "float16"
+    store: CacheStore | None = None
+    use_litert: bool = True
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ("float16", "float32"):
+            raise UsageError(
+                "Cache: expected cache_dtype 'float16' or 'float32'. "
+                f"Received: dtype={self.dtype!r}."
+            )
+
+
+@dataclass(frozen=True)
+class Control:
+    """How a training is watched, ended and gone on with.
+
+    Args:
+        deadline: `time.monotonic()` at which it should be over.
+        progress: told of samples cached.
+        state: of an earlier `fit` whose best weights the model holds; its phases are skipped.
+        on_phase_end: called with the state after each phase, the model holding its best weights.
+    """
+
+    deadline: float | None = None
+    progress: Progress | None = None
+    state: FitState | None = None
+    on_phase_end: Callable[[FitState], None] | None = None
+
+
+_MOVED: Mapping[str, tuple[str, str]] = {
+    "flip": ("augment", "options"),
+    "views": ("augment", "views"),
+    "cache_dtype": ("cache", "dtype"),
+    "store": ("cache", "store"),
+    "use_litert": ("cache", "use_litert"),
+    **{item.name: ("control", item.name) for item in fields(Control)},
+}
+"""Keywords of tfxfer 0.1, and the group and field they are now."""
+
+
+def group_options(
+    augment: str | Augmentation,
+    cache: bool | Cache,
+    control: Control | None,
+    moved: Mapping[str, Any],
+) -> tuple[Augmentation, Cache, Control]:
+    """Returns the groups, with keywords of tfxfer 0.1 put where they belong.
+
+    Raises:
+        TypeError: a keyword that `fit` never had.
+    """
+    groups: dict[str, Any] = {
+        "augment": Augmentation(level=augment) if isinstance(augment, str) else augment,
+        "cache": Cache(enabled=cache) if isinstance(cache, bool) else cache,
+        "control": control or Control(),
+    }
+    for name, value in moved.items():
+        if name not in _MOVED:
+            raise TypeError(f"fit() got an unexpected keyword argument {name!r}")
+        group, item = _MOVED[name]
+        kind = type(groups[group]).__name__
+        shown = f"{item}={{'flip': …}}" if name == "flip" else f"{item}=…"
+        warnings.warn(
+            f"fit({name}=…) goes with tfxfer 0.2: use fit({group}=tfxfer.{kind}({shown}))",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+        new = {**groups[group].options, "flip": value} if name == "flip" else value
+        groups[group] = replace(groups[group], **{item: new})
+    return groups["augment"], groups["cache"], groups["control"]
