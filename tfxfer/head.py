@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tfxfer.backbone import CONTRACT_VERSION
+from tfxfer.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from tfxfer.evaluation.figures import Figures
 
 __all__ = ["Head", "Monitor", "Prediction"]
 
@@ -22,8 +25,8 @@ class Monitor:
     Args:
         name: key in Keras's logs, such as `val_accuracy`.
         mode: `max` or `min`.
-        share: whether it is a share of the images, such as an accuracy. A share of few images is
-            mostly luck: of the epochs within one standard error of the best one, the lowest
+        share: whether it is a share of the samples, such as an accuracy. A share of few is mostly
+            luck: of the epochs within one standard error of the best one, the lowest
             `val_loss` decides.
     """
 
@@ -34,11 +37,11 @@ class Monitor:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a head says of one image.
+    """What a head says of one sample.
 
     Args:
         label: the decoded answer, such as `tulip`, `ants|bees` or `3.2`.
-        score: confidence of that answer, 0..1; for regression the value itself.
+        score: confidence of that answer, 0..1; for a number the value itself.
         scores: one number per output, keyed by label.
     """
 
@@ -48,26 +51,35 @@ class Prediction:
 
 
 class Head(ABC):
-    """A task's layers, loss, metrics and labels.
+    """A task: its layers, loss and metrics, its labels, and the figures that score it.
 
     Importing a head's module must not import Keras or TensorFlow. Instantiated with keyword options
     only; every option has a named, sourced default.
 
     Attributes:
         name: what users type; equals the entry point's name.
-        task: which family of metrics scores it: `classification`, `multilabel` or `regression`.
-        metadata_kind: kind of TFLite metadata of the exported model: `classifier`,
-            `multilabel_classifier`, `regressor` or `features`.
+        figures: what an evaluation measures and how people read it; one of `tfxfer.evaluation`'s
+            classes, a subclass of one, or one of the head's own.
+        metadata_kind: what kind of metadata an exported model gets, such as `classifier`. Any word:
+            an exporter says which it knows.
         monitor: the validation quantity that picks the best epoch.
-        threshold: probability above which a label counts as present; `multilabel` only.
+        complete_strata: whether every stratum must be in train, val and test alike. Then samples of
+            strata with fewer than three are left out, and fewer than two strata are an error.
+        can_balance: whether `--balance` makes sense; see `membership`.
+        example_labels: raw labels of a few samples, which `decode` gives back unchanged; the
+            conformance kit trains with them.
+        bad_labels: raw labels of data sets that `fit_labels` refuses; for the conformance kit.
     """
 
     name: ClassVar[str]
-    task: ClassVar[Literal["classification", "multilabel", "regression"]]
+    figures: ClassVar[type[Figures]]
     metadata_kind: ClassVar[str]
     monitor: ClassVar[Monitor]
+    complete_strata: ClassVar[bool] = False
+    can_balance: ClassVar[bool] = True
+    example_labels: ClassVar[tuple[str, ...]] = ("ant", "bee", "cat")
+    bad_labels: ClassVar[tuple[tuple[str, ...], ...]] = (("ant", "ant"),)
     contract_version: ClassVar[str] = CONTRACT_VERSION
-    threshold: float = 0.5
 
     @abstractmethod
     def options(self) -> dict[str, Any]:
@@ -82,12 +94,47 @@ class Head(ABC):
                 be).
         """
 
+    def check_labels(self, raw: Sequence[str], labels: Sequence[str]) -> None:  # noqa: B027
+        """Looks for raw labels that a model with these outputs does not have.
+
+        The core calls it before it reads a single sample. The default finds nothing, as `encode`
+        refuses them, too.
+
+        Raises:
+            DataError: there are some.
+        """
+
+    def strata(self, raw: Sequence[str]) -> list[str]:
+        """Returns the stratum of each raw label: each keeps its share in train, val and test.
+
+        The default is one stratum for all.
+        """
+        return [""] * len(raw)
+
     @abstractmethod
     def encode(self, raw: Sequence[str], labels: Sequence[str]) -> np.ndarray:
         """Returns the targets of raw labels.
 
-        Shapes: float32 (images, outputs); one-hot, multi-hot or values.
+        Shapes: float32 (samples, outputs).
         """
+
+    def membership(self, targets: np.ndarray) -> np.ndarray:
+        """Returns which groups each sample belongs to: `--balance` lets all count the same.
+
+        A sample may be in several groups. One in none counts as in a group of its own.
+
+        Shapes: targets (samples, outputs), as `encode` returns them; returns 0 and 1, (samples,
+            groups). The default takes the targets themselves for groups.
+
+        Raises:
+            UsageError: targets that are no groups.
+        """
+        if not (targets.ndim == 2 and len(targets) and ((targets == 0) | (targets == 1)).all()):
+            raise UsageError(
+                f"balance: expected a head with groups, targets of 0 and 1, (samples, outputs). "
+                f"Received: head={self.name!r}, shape={targets.shape}. Leave --balance out."
+            )
+        return targets
 
     def prepare(self, targets: np.ndarray) -> None:  # noqa: B027 - a head may need nothing
         """Measures what `build` and `loss` need of the training targets.
@@ -95,14 +142,14 @@ class Head(ABC):
         The core calls it once, before `build`, with the targets of the training split alone. What a
         head measures it keeps, and repeats in `options`. The default needs nothing.
 
-        Shapes: targets (images, outputs), as `encode` returns them.
+        Shapes: targets (samples, outputs), as `encode` returns them.
         """
 
     @abstractmethod
     def build(self, features: Any, labels: Sequence[str]) -> Any:
         """Returns the outputs for pooled features.
 
-        Ends in its activation (softmax, sigmoid or linear), computed in float32.
+        Ends in its activation, computed in float32.
 
         Shapes: features (batch, channels); returns (batch, outputs).
         """
@@ -119,5 +166,15 @@ class Head(ABC):
     def decode(self, scores: np.ndarray, labels: Sequence[str]) -> list[Prediction]:
         """Returns one prediction per row of scores.
 
-        Shapes: scores (images, outputs).
+        Shapes: scores (samples, outputs).
         """
+
+    def make_figures(
+        self, targets: np.ndarray, scores: np.ndarray, labels: Sequence[str]
+    ) -> Figures:
+        """Returns the figures of predictions; a head with a threshold hands it on here.
+
+        Shapes: targets, as `encode` returns them, and scores, as `build`'s outputs are: (samples,
+            outputs).
+        """
+        return self.figures(targets, scores, labels)

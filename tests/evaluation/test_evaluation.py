@@ -13,7 +13,17 @@ import pytest
 from sklearn import metrics as reference
 
 from tfxfer.errors import DataError, ModelError, UsageError
-from tfxfer.evaluation import format_metrics, headline, paired_difference, score_predictions
+from tfxfer.evaluation import (
+    ClassFigures,
+    Figures,
+    MultilabelFigures,
+    ValueFigures,
+    format_metrics,
+    headline,
+    paired_difference,
+    score_predictions,
+)
+from tfxfer_heads import Classification, Multilabel, Regression
 
 SIMULATIONS = 200
 # Of 1,000 splits of 60 to 100 images the intervals hold the truth in 89 % (ROC-AUC of .99) to 96 %
@@ -41,17 +51,18 @@ def make_labels(seed: int = 0, *, images: int = 300) -> tuple[np.ndarray, np.nda
 
 def score_classes(targets: np.ndarray, scores: np.ndarray, **options: Any) -> dict[str, Any]:
     labels = [f"class {k}" for k in range(targets.shape[1])]
-    return score_predictions(targets, scores, task="classification", labels=labels, **options)
+    return score_predictions(targets, scores, head=Classification(), labels=labels, **options)
 
 
 def score_labels(targets: np.ndarray, scores: np.ndarray, **options: Any) -> dict[str, Any]:
     labels = [f"label {k}" for k in range(targets.shape[1])]
-    return score_predictions(targets, scores, task="multilabel", labels=labels, **options)
+    head = Multilabel(**options.pop("head", {}))
+    return score_predictions(targets, scores, head=head, labels=labels, **options)
 
 
 def score_values(targets: np.ndarray, scores: np.ndarray, **options: Any) -> dict[str, Any]:
     labels = [f"value_{k + 1}" for k in range(targets.shape[1])]
-    return score_predictions(targets, scores, task="regression", labels=labels, **options)
+    return score_predictions(targets, scores, head=Regression(), labels=labels, **options)
 
 
 def check_figure(figure: dict[str, float], value: float) -> None:
@@ -122,7 +133,7 @@ def test_calibration_error_by_hand() -> None:
 def test_multilabel_is_what_scikit_learn_says() -> None:
     targets, scores = make_labels()
     answers = (scores > 0.6).astype(float)
-    found = score_labels(targets, scores, threshold=0.6, resamples=100)
+    found = score_labels(targets, scores, head={"threshold": 0.6}, resamples=100)
     check_figure(found["accuracy"], float((targets == answers).mean()))
     check_figure(found["exact_match"], reference.accuracy_score(targets, answers))
     check_figure(found["micro_f1"], reference.f1_score(targets, answers, average="micro"))
@@ -147,9 +158,12 @@ def test_regression_is_what_scikit_learn_says(outputs: int) -> None:
         check_figure(output["r2"], reference.r2_score(targets[:, k], scores[:, k]))
 
 
+def weigh_rights(figures: Figures, weights: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: weights @ right / len(right) for name, right in figures.rights().items()}
+
+
 def test_weights_are_what_repeating_the_images_is() -> None:
     """The bootstrap never repeats an image; its weights must mean the same."""
-    from tfxfer.evaluation.figures import ClassFigures, MultilabelFigures, ValueFigures
     from tfxfer.evaluation.intervals import resample
 
     targets, scores = make_classes((30, 20, 10))
@@ -166,11 +180,15 @@ def test_weights_are_what_repeating_the_images_is() -> None:
         table = make(np.arange(60))
         (weights,) = resample(table.strata, seed=3, resamples=5)
         assert weights.sum(axis=1).tolist() == [60] * 5
-        weighted = {**table.sums(weights), **table.ranks(weights)}
+        weighted = {**table.sums(weights), **table.ranks(weights), **weigh_rights(table, weights)}
         for k, counts in enumerate(weights):
             repeated = make(np.repeat(np.arange(60), counts.astype(int)))
             once = np.ones((1, 60))
-            alone = {**repeated.sums(once), **repeated.ranks(once)}
+            alone = {
+                **repeated.sums(once),
+                **repeated.ranks(once),
+                **weigh_rights(repeated, once),
+            }
             for name, column in weighted.items():
                 assert column[k] == pytest.approx(alone[name][0], rel=1e-5), name
 
@@ -261,12 +279,12 @@ def test_intervals_of_a_difference_hold_the_truth(metric: str) -> None:
         return targets, scores, scores + 0.25 * noise
 
     truth = paired_difference(
-        *make(30_000, 10**5), task="classification", metric=metric, resamples=1
+        *make(30_000, 10**5), head=Classification(), metric=metric, resamples=1
     )["value"]
     assert truth > 1
     found = [
         paired_difference(
-            *make(50, seed), task="classification", metric=metric, seed=seed, resamples=200
+            *make(50, seed), head=Classification(), metric=metric, seed=seed, resamples=200
         )
         for seed in range(SIMULATIONS)
     ]
@@ -292,18 +310,18 @@ def test_a_worse_model_has_a_positive_drop() -> None:
     targets, scores = make_classes((100, 100))
     worse = 0.5 + 0.5 * (scores[:, ::-1] - 0.5)
     for metric in ("accuracy", "macro_f1", "roc_auc", "log_loss"):
-        drop = paired_difference(targets, scores, worse, task="classification", metric=metric)
-        back = paired_difference(targets, worse, scores, task="classification", metric=metric)
+        drop = paired_difference(targets, scores, worse, head=Classification(), metric=metric)
+        back = paired_difference(targets, worse, scores, head=Classification(), metric=metric)
         assert 0 < drop["low"] <= drop["value"] <= drop["high"], metric
         assert back["value"] == -drop["value"]
     accuracy = [score_classes(targets, s)["accuracy"]["value"] for s in (scores, worse)]
-    drop = paired_difference(targets, scores, worse, task="classification")
+    drop = paired_difference(targets, scores, worse, head=Classification())
     assert drop["value"] == pytest.approx(100 * (accuracy[0] - accuracy[1]))
 
 
 def test_a_paired_difference_is_narrower_than_two_intervals() -> None:
     targets, scores = make_classes((100, 100, 100))
-    drop = paired_difference(targets, scores, scores.round(1), task="classification")
+    drop = paired_difference(targets, scores, scores.round(1), head=Classification())
     accuracy = score_classes(targets, scores)["accuracy"]
     assert drop["high"] - drop["low"] < 100 * (accuracy["high"] - accuracy["low"])
 
@@ -313,7 +331,7 @@ def test_equal_answers_on_few_images_prove_little(metric: str) -> None:
     widths = []
     for images in (25, 250):
         targets, scores = make_classes((images, images))
-        drop = paired_difference(targets, scores, scores, task="classification", metric=metric)
+        drop = paired_difference(targets, scores, scores, head=Classification(), metric=metric)
         assert drop["value"] == 0
         assert drop["low"] < 0 < drop["high"]
         widths.append(drop["high"] - drop["low"])
@@ -330,14 +348,14 @@ def test_views_of_one_image_are_no_further_images(sizes: tuple[int, int], change
     targets, scores = make_classes(sizes)
     worse = scores.copy()
     worse[: 10 * changed : 10] = 1 - targets[: 10 * changed : 10]
-    single = paired_difference(targets, scores, worse, task="classification")
+    single = paired_difference(targets, scores, worse, head=Classification())
     thrice = [np.repeat(rows, 3, axis=0) for rows in (targets, scores, worse)]
-    alike = paired_difference(*thrice, task="classification", views=3)
+    alike = paired_difference(*thrice, head=Classification(), views=3)
     assert alike == pytest.approx(single)
     # The control: taken for images of their own they seem to tell more.
-    assert width(paired_difference(*thrice, task="classification")) < 0.7 * width(single)
+    assert width(paired_difference(*thrice, head=Classification())) < 0.7 * width(single)
     macro = [
-        paired_difference(*rows, task="classification", metric="macro_f1", views=views)
+        paired_difference(*rows, head=Classification(), metric="macro_f1", views=views)
         for rows, views in (((targets, scores, worse), 1), (thrice, 3))
     ]
     assert macro[1]["value"] == pytest.approx(macro[0]["value"])
@@ -347,25 +365,25 @@ def test_views_of_one_image_are_no_further_images(sizes: tuple[int, int], change
 def test_rows_that_are_no_images_in_several_views() -> None:
     targets, scores = make_classes((150, 150))
     with pytest.raises(UsageError, match="views=7"):
-        paired_difference(targets, scores, scores, task="classification", views=7)
+        paired_difference(targets, scores, scores, head=Classification(), views=7)
 
 
 def test_paired_differences_of_the_other_tasks() -> None:
     targets, scores = make_labels()
-    drop = paired_difference(targets, scores, 1 - scores, task="multilabel", metric="exact_match")
+    drop = paired_difference(targets, scores, 1 - scores, head=Multilabel(), metric="exact_match")
     assert drop["low"] > 0
     values = np.linspace(0, 10, 50)[:, None]
-    drop = paired_difference(values, values, values + 2, task="regression", metric="mae")
+    drop = paired_difference(values, values, values + 2, head=Regression(), metric="mae")
     assert drop == {key: pytest.approx(2) for key in ("value", "low", "high")}
 
 
 def test_a_metric_that_is_not_there_is_named() -> None:
     targets, scores = make_classes((5, 5))
     with pytest.raises(UsageError, match="metric='f1'"):
-        paired_difference(targets, scores, scores, task="classification", metric="f1")
-    with pytest.raises(UsageError, match="all images are of one class"):
+        paired_difference(targets, scores, scores, head=Classification(), metric="f1")
+    with pytest.raises(UsageError, match="all samples are of one class"):
         paired_difference(
-            targets[:5], scores[:5], scores[:5], task="classification", metric="roc_auc"
+            targets[:5], scores[:5], scores[:5], head=Classification(), metric="roc_auc"
         )
 
 
@@ -378,7 +396,7 @@ def test_one_class_in_the_split_has_no_curve() -> None:
     assert "roc_auc" not in found
     assert "average_precision" not in found
     assert any("one class, 'class 0'" in note for note in found["notes"])
-    assert any("no images of ['class 1', 'class 2']" in note for note in found["notes"])
+    assert any("no samples of ['class 1', 'class 2']" in note for note in found["notes"])
     assert found["per_class"][1]["recall"] is None
     assert found["macro_f1"]["value"] == pytest.approx(found["per_class"][0]["f1"])
 
@@ -388,7 +406,7 @@ def test_a_class_never_predicted_has_no_precision_and_recall_0() -> None:
     row = found["per_class"][1]
     assert (row["precision"], row["recall"], row["f1"], row["images"]) == (None, 0.0, 0.0, 1)
     assert any("never predicted: ['class 1']" in note for note in found["notes"])
-    assert any("3 images" in note for note in found["notes"])
+    assert any("3 samples" in note for note in found["notes"])
 
 
 def test_logits_have_no_calibration_error() -> None:
@@ -434,38 +452,36 @@ def test_equal_true_values_have_no_r2(images: int) -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-@pytest.mark.parametrize("task", ["classification", "multilabel", "regression"])
-def test_scores_that_are_not_finite_are_the_models_fault(task: str, bad: float) -> None:
+@pytest.mark.parametrize("head", [Classification, Multilabel, Regression])
+def test_scores_that_are_not_finite_are_the_models_fault(head: Any, bad: float) -> None:
     targets, scores = make_classes((5, 5))
     scores[3, 0] = bad
-    with pytest.raises(ModelError, match=r"1 of 10 images .* the first is image 3"):
-        score_predictions(targets, scores, task=task, labels=["a", "b"])
+    with pytest.raises(ModelError, match=r"1 of 10 samples .* the first is sample 3"):
+        score_predictions(targets, scores, head=head(), labels=["a", "b"])
 
 
 @pytest.mark.parametrize(
-    ("targets", "scores", "task"),
+    ("targets", "scores", "head"),
     [
-        (np.eye(2), np.ones((3, 2)), "classification"),
-        (np.eye(3), np.ones((3, 3)), "classification"),
-        (np.ones(2), np.ones(2), "classification"),
-        (np.ones((0, 2)), np.ones((0, 2)), "classification"),
-        (np.ones((2, 2)), np.ones((2, 2)), "classification"),
-        (np.full((2, 2), 0.5), np.ones((2, 2)), "multilabel"),
-        (np.full((2, 2), np.nan), np.ones((2, 2)), "regression"),
+        (np.eye(2), np.ones((3, 2)), Classification),
+        (np.eye(3), np.ones((3, 3)), Classification),
+        (np.ones(2), np.ones(2), Classification),
+        (np.ones((0, 2)), np.ones((0, 2)), Classification),
+        (np.ones((2, 2)), np.ones((2, 2)), Classification),
+        (np.full((2, 2), 0.5), np.ones((2, 2)), Multilabel),
+        (np.full((2, 2), np.nan), np.ones((2, 2)), Regression),
     ],
 )
 def test_targets_that_do_not_fit_are_refused(
-    targets: np.ndarray, scores: np.ndarray, task: str
+    targets: np.ndarray, scores: np.ndarray, head: Any
 ) -> None:
     with pytest.raises(DataError, match=r"evaluation: expected .* Received: "):
-        score_predictions(targets, scores, task=task, labels=["a", "b"])
+        score_predictions(targets, scores, head=head(), labels=["a", "b"])
 
 
-def test_an_unknown_task_is_refused() -> None:
-    with pytest.raises(UsageError, match="task='detection'"):
-        score_predictions(np.eye(2), np.eye(2), task="detection", labels=["a", "b"])
+def test_no_resamples_are_refused() -> None:
     with pytest.raises(UsageError, match="resamples=0"):
-        score_predictions(np.eye(2), np.eye(2), task="regression", labels=["a", "b"], resamples=0)
+        score_values(np.eye(2), np.eye(2), resamples=0)
 
 
 # --------------------------------------------------------------- display
@@ -473,7 +489,7 @@ def test_an_unknown_task_is_refused() -> None:
 
 def test_rows_to_show() -> None:
     found = score_classes(*make_classes((40, 30, 30)))
-    rows = dict(format_metrics(found))
+    rows = dict(format_metrics(found, Classification()))
     figure = found["accuracy"]
     low, high = 100 * figure["low"], 100 * figure["high"]
     assert rows["accuracy"] == f"{100 * figure['value']:.1f} % [{low:.1f}, {high:.1f}]"
@@ -485,7 +501,7 @@ def test_rows_to_show() -> None:
 def test_rows_of_several_values() -> None:
     values = np.random.default_rng(0).normal(1000, 300, (50, 2))
     found = score_values(values, values + np.array([1, 100]))
-    rows = dict(format_metrics(found))
+    rows = dict(format_metrics(found, Regression()))
     assert rows["value_1: mean absolute error"] == "1 [1, 1]"
     assert rows["mean absolute error"] == "50.5 [50.5, 50.5]"
     assert headline(found)[0] == "mae"

@@ -54,4 +54,4 @@ def command(
             output.warn(f"{problem.path} left out: {problem.kind}, {problem.detail}")
         metrics = evaluate(predictor, split, progress=progress)
     output.emit(metrics)
-    output.show_table(("METRIC", f"{len(split)} images"), format_metrics(metrics))
+    output.show_table(("METRIC", f"{len(split)} images"), format_metrics(metrics, predictor.head))

@@ -229,6 +229,7 @@ def show_plan(output: Output, lines: list[Any]) -> None:
 def show_result(output: Output, run: Any, document: dict[str, Any]) -> None:
     """Prints the test's figures and what happened in the phases."""
     from tfxfer.evaluation import format_metrics
+    from tfxfer.registry.lookup import get_head
 
     phases = document["phases"]
     best = [phase["name"] for phase in phases if phase["best_epoch"] is not None]
@@ -237,6 +238,7 @@ def show_result(output: Output, run: Any, document: dict[str, Any]) -> None:
             f"fine-tuning did not help: the best validation epoch is of phase {best[0]!r}, and "
             "the model is that one"
         )
-    rows = format_metrics(document["metrics"]["test"])
+    head = get_head(document["head"], options=document["head_options"])
+    rows = format_metrics(document["metrics"]["test"], head)
     output.show_table(("TEST", f"{document['data']['test']} images"), rows)
     output.show(str(run.model_path))

@@ -1,8 +1,28 @@
-"""Metrics of predictions, each with a 95 % confidence interval; numpy only, no Keras."""
+"""Metrics of predictions, each with a 95 % confidence interval; numpy only, no Keras.
+
+A head names the figures that score it: one of the three classes here, a subclass of one, or of
+`Figures` itself.
+"""
 
 from __future__ import annotations
 
+from tfxfer.evaluation.classes import ClassFigures
 from tfxfer.evaluation.display import format_metrics, headline
-from tfxfer.evaluation.scoring import paired_difference, score_predictions
+from tfxfer.evaluation.figures import Figures, Metric, Sums
+from tfxfer.evaluation.multilabel import MultilabelFigures
+from tfxfer.evaluation.pairs import paired_difference
+from tfxfer.evaluation.scoring import score_predictions
+from tfxfer.evaluation.values import ValueFigures
 
-__all__ = ["format_metrics", "headline", "paired_difference", "score_predictions"]
+__all__ = [
+    "ClassFigures",
+    "Figures",
+    "Metric",
+    "MultilabelFigures",
+    "Sums",
+    "ValueFigures",
+    "format_metrics",
+    "headline",
+    "paired_difference",
+    "score_predictions",
+]

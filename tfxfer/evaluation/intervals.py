@@ -49,21 +49,21 @@ def wilson(successes: float, trials: float) -> dict[str, float]:
 
 
 def matched_interval(differences: np.ndarray) -> dict[str, float]:
-    """Returns the difference of two proportions measured on the same images.
+    """Returns the difference of two proportions measured on the same samples.
 
-    Not a bootstrap, because two models that agree on every image would get an interval of no
-    width, however few the images.
+    Not a bootstrap, because two models that agree on every sample would get an interval of no
+    width, however few the samples.
 
     Args:
-        differences: of each image: 1 where the first model alone got it right, -1 where the second
-            alone did, else 0. With several views of an image, their mean: an image is one trial,
+        differences: of each sample: 1 where the first model alone got it right, -1 where the second
+            alone did, else 0. With several views of a sample, their mean: a sample is one trial,
             however often it is shown.
 
-    Shapes: (images,).
+    Shapes: (samples,).
 
     Source:
-        Agresti and Min 2005, https://doi.org/10.1002/sim.1781: Wald's interval after half an
-        image is added to each of the four cells. That it takes means of views is ours.
+        Agresti and Min 2005, https://doi.org/10.1002/sim.1781: Wald's interval after half a
+        sample is added to each of the four cells. That it takes means of views is ours.
     """
     total = len(differences) + 2
     centre = float(differences.sum()) / total
@@ -75,12 +75,12 @@ def matched_interval(differences: np.ndarray) -> dict[str, float]:
 
 
 def resample(strata: np.ndarray, *, seed: int, resamples: int) -> Iterator[np.ndarray]:
-    """Yields how often each image is drawn, with replacement inside its stratum.
+    """Yields how often each sample is drawn, with replacement inside its stratum.
 
     A resample is a row of weights, so that metrics are products and cumulative sums of arrays and
     no metric is called once per resample.
 
-    Shapes: strata (images,), equal values are one stratum; yields float32 (resamples, images) in
+    Shapes: strata (samples,), equal values are one stratum; yields float32 (resamples, samples) in
         blocks of at most 32 MB.
     """
     rng = np.random.default_rng(seed)
@@ -98,40 +98,40 @@ def resample(strata: np.ndarray, *, seed: int, resamples: int) -> Iterator[np.nd
         yield weights
 
 
-def percentile(value: float, samples: np.ndarray) -> dict[str, float]:
+def percentile(value: float, resampled: np.ndarray) -> dict[str, float]:
     """Returns a figure with the 2.5th and 97.5th percentile of its resampled values.
 
     Source:
         Efron and Tibshirani 1993, An Introduction to the Bootstrap, section 13.3.
     """
-    low, high = np.quantile(samples, (0.025, 0.975))
+    low, high = np.quantile(resampled, (0.025, 0.975))
     return describe(value, min(low, value), max(high, value))
 
 
-def effective_wilson(value: float, samples: np.ndarray, *, images: float) -> dict[str, float]:
+def effective_wilson(value: float, resampled: np.ndarray, *, size: float) -> dict[str, float]:
     """Returns a figure between 0 and 1 with Wilson's interval for its effective sample size.
 
     The bootstrap measures the variance, and the size is that of the proportion with the same
-    variance. Near 1, where good models are, percentiles are far too narrow: for 60 images and
+    variance. Near 1, where good models are, percentiles are far too narrow: for 60 samples and
     a true ROC-AUC of .998 they hold it in 71 % of 250 simulated splits, this in 96 % (m). Over 15
-    cases of 60 to 100 images this held the truth in 89 to 96 % of 1,000 splits (m).
+    cases of 60 to 100 samples this held the truth in 89 to 96 % of 1,000 splits (m).
 
     Args:
         value: the figure.
-        samples: the figure of each resample.
-        images: the size to assume where no resample differs, as for a perfect score.
+        resampled: the figure of each resample.
+        size: the sample size to assume where no resample differs, as for a perfect score.
 
     Source:
         Dean and Pagano 2015, https://doi.org/10.1093/jssam/smv024, who compare such intervals for
         surveys. That it serves other figures than proportions is ours, by simulation.
     """
-    spread, most = float(np.var(samples)), value * (1 - value)
-    size = most / spread if spread > 0 and most > 0 else images
+    spread, most = float(np.var(resampled)), value * (1 - value)
+    size = most / spread if spread > 0 and most > 0 else size
     return wilson(value * size, size)
 
 
 def calibration_interval(
-    value: float, samples: np.ndarray, calibrated: np.ndarray
+    value: float, resampled: np.ndarray, calibrated: np.ndarray
 ) -> dict[str, float]:
     """Returns a calibration error with its interval; noise can only raise such a figure.
 
@@ -141,14 +141,14 @@ def calibration_interval(
 
     Args:
         value: the calibration error.
-        samples: that of each resample.
+        resampled: that of each resample.
         calibrated: that of answers drawn to be right exactly as often as the model says.
 
     Source:
         Davison and Hinkley 1997, Bootstrap Methods and their Application, eq. 5.6; Bröcker and
         Smith 2007, https://doi.org/10.1175/WAF993.1, for the drawn answers.
     """
-    low, high = np.quantile(samples, (0.025, 0.975))
+    low, high = np.quantile(resampled, (0.025, 0.975))
     if value <= np.quantile(calibrated, 0.975):
         return describe(value, 0.0, max(2 * value - low, value))
     return describe(value, max(0.0, min(2 * value - high, value)), max(2 * value - low, value))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,12 +35,6 @@ __all__ = [
 
 _EPOCHS = 3
 _CHANNELS = 16
-_SUM_TOLERANCE = 1e-4  # of a softmax's sum in float32
-_BAD_LABELS: Mapping[str, Sequence[Sequence[str]]] = {
-    "classification": (("ant", "ant"),),
-    "multilabel": (("", ""),),
-    "regression": (("1.5", "much"), ("1.5", "nan")),
-}
 
 
 @check("every attribute is what tfxfer.Head says of it")
@@ -135,7 +128,7 @@ def labels(subject: HeadSubject) -> None:
 def label_errors(subject: HeadSubject) -> None:
     """Fits labels that hold nothing to learn, or are no labels."""
     plugin = subject.plugin
-    for raw in _BAD_LABELS[plugin.task]:
+    for raw in plugin.bad_labels:
         try:
             found: Any = plugin.fit_labels(raw)
         except DataError:
@@ -209,20 +202,18 @@ def float32_outputs(subject: HeadSubject) -> None:
         )
 
 
-@check("outputs are probabilities where the task says so", requires=("model",))
+@check("outputs are what the head's figures say: probabilities, for instance", requires=("model",))
 def output_range(subject: HeadSubject) -> None:
     """Looks at the outputs of the kit's images."""
-    task, outputs = subject.plugin.task, subject.outputs
-    if task == "regression":
-        return
-    low, high = float(outputs.min()), float(outputs.max())
-    sums = np.abs(outputs.sum(axis=1) - 1).max()
-    if low < 0 or high > 1 or (task == "classification" and not sums <= _SUM_TOLERANCE):
+    figures, outputs = subject.plugin.figures, subject.outputs
+    if not figures.in_range(outputs):
+        sums = outputs.sum(axis=1)
         fail(
             f"head {subject.name!r}",
-            expected="probabilities 0..1" + (" that sum to 1" * (task == "classification")),
-            received=f"values from {low:.3g} to {high:.3g}, sums off by {sums:.3g}",
-            fix="End in softmax or sigmoid: phones read the outputs as they are.",
+            expected=figures.score_range,
+            received=f"values from {outputs.min():.3g} to {outputs.max():.3g}, sums of a sample "
+            f"from {sums.min():.3g} to {sums.max():.3g}",
+            fix="End in the activation that gives them: phones read the outputs as they are.",
         )
 
 

@@ -126,7 +126,7 @@ def examine_head(
         head: an installed name, a class or an instance.
         waivers: reasons, by the name of the check that may fail.
         raw_labels: raw labels as its data sets have them, which `decode` gives back unchanged;
-            None takes some of its task.
+            None takes its `example_labels`.
         component: the entry point that brings it; looked for where None.
         registry: where names are looked up; what is installed where None.
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfxfer.backbone import Backbone, Stage
+from tfxfer.evaluation import ValueFigures
 from tfxfer.head import Head, Monitor, Prediction
 from tfxfer.preprocessing import Preprocessing
 
@@ -83,8 +84,8 @@ class ProbeHead(Head):
     """Linear outputs, which show every change of the features: a softmax would hide small ones."""
 
     name = "probe"
-    task = "regression"
-    metadata_kind = "regressor"
+    figures = ValueFigures
+    metadata_kind = "values"
     monitor = Monitor("val_loss", "min")
 
     def options(self) -> dict[str, Any]:

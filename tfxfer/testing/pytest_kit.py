@@ -80,7 +80,7 @@ class HeadConformance(_Conformance):
     Attributes:
         head: an installed name, a class or an instance.
         waivers: reasons, by the name of the check that may fail.
-        raw_labels: raw labels as its data sets have them; None takes some of its task.
+        raw_labels: raw labels as its data sets have them; None takes its `example_labels`.
 
     Example:
         class TestMyHead(HeadConformance):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -36,11 +36,6 @@ _LABELS = tuple(f"output_{number}" for number in range(8))
 _LEARNING_RATE = 1e-3
 _SMALLEST_TOLERANCE, _LARGEST_TOLERANCE = 1e-3, 0.2
 _LAST_DIGITS = 1e-6  # of a float32, as a share of its value
-_RAW_LABELS: Mapping[str, Sequence[str]] = {
-    "classification": ("ant", "bee", "cat"),
-    "multilabel": ("ant|bee", "", "bee", "cat"),
-    "regression": ("1.5", "20", "-3", "7.25"),
-}
 Snapshot = dict[str, np.ndarray]
 
 
@@ -359,7 +354,7 @@ class HeadSubject(Subject):
         plugin: the head.
         component: the entry point that brings it.
         registry: where components come from.
-        raw_labels: raw labels as the head's data sets have them; None takes some of its task.
+        raw_labels: raw labels as the head's data sets have them; None takes its `example_labels`.
     """
 
     kind = "head"
@@ -378,7 +373,7 @@ class HeadSubject(Subject):
     @cached_property
     def raw_labels(self) -> tuple[str, ...]:
         """One raw label for each of the kit's images."""
-        some = self._raw_labels or _RAW_LABELS[self.plugin.task]
+        some = self._raw_labels or self.plugin.example_labels
         return tuple(some[number % len(some)] for number in range(ProbeData.count()))
 
     @cached_property

@@ -1,14 +1,15 @@
-"""One label per image."""
+"""One label per sample."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
 from tfxfer.errors import DataError, UsageError
+from tfxfer.evaluation import ClassFigures, Figures
 from tfxfer.head import Monitor, Prediction
 from tfxfer_heads.dense import DROPOUT, DenseHead, check_name, check_scores
 
@@ -33,9 +34,10 @@ class Classification(DenseHead):
     """
 
     name: ClassVar[str] = "classification"
-    task: ClassVar[Literal["classification", "multilabel", "regression"]] = "classification"
+    figures: ClassVar[type[Figures]] = ClassFigures
     metadata_kind: ClassVar[str] = "classifier"
     monitor: ClassVar[Monitor] = Monitor("val_accuracy", "max", share=True)
+    complete_strata: ClassVar[bool] = True
 
     def __init__(
         self, *, dropout: float = DROPOUT, label_smoothing: float = LABEL_SMOOTHING
@@ -66,6 +68,24 @@ class Classification(DenseHead):
                 f"Add a folder of images that show something else."
             )
         return labels
+
+    def check_labels(self, raw: Sequence[str], labels: Sequence[str]) -> None:
+        """Looks for labels that are none of the model's.
+
+        Raises:
+            DataError: there are some.
+        """
+        unknown = sorted(set(raw) - set(labels))
+        if unknown:
+            raise DataError(
+                f"head {self.name!r}: expected the labels of the model, "
+                f"{', '.join(map(repr, labels[:10]))}. "
+                f"Received: {', '.join(map(repr, unknown[:10]))}. Rename them, or leave them out."
+            )
+
+    def strata(self, raw: Sequence[str]) -> list[str]:
+        """Returns the labels: each class is a stratum."""
+        return list(raw)
 
     def encode(self, raw: Sequence[str], labels: Sequence[str]) -> np.ndarray:
         """Returns one-hot targets.

@@ -1,13 +1,14 @@
-"""Any number of labels per image, or none."""
+"""Any number of labels per sample, or none."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
 from tfxfer.errors import DataError
+from tfxfer.evaluation import Figures, MultilabelFigures
 from tfxfer.head import Monitor, Prediction
 from tfxfer_heads.dense import DROPOUT, DenseHead, check_name, check_scores, check_unit
 
@@ -39,9 +40,11 @@ class Multilabel(DenseHead):
     """
 
     name: ClassVar[str] = "multilabel"
-    task: ClassVar[Literal["classification", "multilabel", "regression"]] = "multilabel"
+    figures: ClassVar[type[Figures]] = MultilabelFigures
     metadata_kind: ClassVar[str] = "multilabel_classifier"
     monitor: ClassVar[Monitor] = Monitor("val_loss", "min")
+    example_labels: ClassVar[tuple[str, ...]] = ("ant|bee", "", "bee", "cat")
+    bad_labels: ClassVar[tuple[tuple[str, ...], ...]] = (("", ""),)
 
     def __init__(self, *, dropout: float = DROPOUT, threshold: float = THRESHOLD) -> None:
         super().__init__(dropout=dropout)
@@ -70,6 +73,13 @@ class Multilabel(DenseHead):
                 f"Join the labels of an image with {SEPARATOR!r}; leave the cell empty for none."
             )
         return labels
+
+    def strata(self, raw: Sequence[str]) -> list[str]:
+        """Returns each combination of labels; the rare ones are one stratum together."""
+        # Here and not above: the package of `split` brings all that reads data.
+        from tfxfer.data.split import merge_rare
+
+        return merge_rare(raw)
 
     def encode(self, raw: Sequence[str], labels: Sequence[str]) -> np.ndarray:
         """Returns multi-hot targets.
@@ -136,6 +146,15 @@ class Multilabel(DenseHead):
                 )
             )
         return predictions
+
+    def make_figures(
+        self, targets: np.ndarray, scores: np.ndarray, labels: Sequence[str]
+    ) -> Figures:
+        """Returns the figures at the head's threshold.
+
+        Shapes: targets and scores (images, labels).
+        """
+        return MultilabelFigures(targets, scores, labels, self.threshold)
 
     def _split(self, text: str) -> set[str]:
         if not text.strip():

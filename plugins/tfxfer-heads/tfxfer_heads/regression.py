@@ -1,14 +1,15 @@
-"""One number per image, or several."""
+"""One number per sample, or several."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
 from tfxfer.errors import DataError, UsageError
+from tfxfer.evaluation import Figures, ValueFigures
 from tfxfer.head import Monitor, Prediction
 from tfxfer_heads.dense import DROPOUT, DenseHead, check_scores
 from tfxfer_heads.multilabel import SEPARATOR
@@ -49,9 +50,12 @@ class Regression(DenseHead):
     """
 
     name: ClassVar[str] = "regression"
-    task: ClassVar[Literal["classification", "multilabel", "regression"]] = "regression"
+    figures: ClassVar[type[Figures]] = ValueFigures
     metadata_kind: ClassVar[str] = "regressor"
     monitor: ClassVar[Monitor] = Monitor("val_loss", "min")
+    can_balance: ClassVar[bool] = False
+    example_labels: ClassVar[tuple[str, ...]] = ("1.5", "20", "-3", "7.25")
+    bad_labels: ClassVar[tuple[tuple[str, ...], ...]] = (("1.5", "much"), ("1.5", "nan"))
 
     def __init__(
         self,
@@ -118,6 +122,18 @@ class Regression(DenseHead):
             return ("value",)
         return tuple(f"value_{i}" for i in range(1, counts[0] + 1))
 
+    def strata(self, raw: Sequence[str]) -> list[str]:
+        """Returns the quantile bin of each first number, so that all parts span the same range.
+
+        Raises:
+            DataError: text that is not a finite number.
+        """
+        # Here and not above: the package of `split` brings all that reads data.
+        from tfxfer.data.split import stratify_values
+
+        values = np.array([self._parse(text)[0] for text in raw], np.float32)
+        return [str(number) for number in stratify_values(values)]
+
     def encode(self, raw: Sequence[str], labels: Sequence[str]) -> np.ndarray:
         """Returns the values in their own units.
 
@@ -165,6 +181,17 @@ class Regression(DenseHead):
             return
         self.mean = tuple(array.mean(axis=0).tolist())
         self.std = tuple(array.std(axis=0).tolist())
+
+    def membership(self, targets: np.ndarray) -> np.ndarray:
+        """Raises, as numbers are no groups.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(
+            f"balance: expected a head with groups. Received: head={self.name!r}, whose targets "
+            "are numbers. Leave --balance out."
+        )
 
     def build(self, features: Any, labels: Sequence[str]) -> Any:
         """Returns values in the labels' units.

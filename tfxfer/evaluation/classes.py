@@ -1,0 +1,172 @@
+"""Figures of samples that each belong to exactly one class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tfxfer.errors import DataError
+from tfxfer.evaluation.figures import Figures, Metric, Sums
+from tfxfer.evaluation.intervals import calibration_interval
+from tfxfer.evaluation.rankings import Ranking, average_ranks
+from tfxfer.evaluation.ratios import describe_class
+
+__all__ = ["ClassFigures"]
+
+CALIBRATION_BINS = 15
+"""Equal-width bins of confidence. Source: Guo et al. 2017, https://arxiv.org/abs/1706.04599."""
+
+CALIBRATED_DRAWS = 200
+"""Draws of answers by a calibrated model: 5 % of error in a standard deviation.
+
+Source: Efron and Tibshirani 1993, section 6.4: 50 to 200 are enough for a standard error.
+"""
+
+TOP = 5
+"""As ImageNet is reported; said only where there are more classes than that."""
+
+EPSILON = 1e-7
+"""Floor of a probability in log loss, as Keras has it: a quantized model does say 0."""
+
+_SUM_TOLERANCE = 1e-4  # of a softmax's sum in float32
+
+
+class ClassFigures(Figures):
+    """Exactly one true class per sample; the answer is the class with the highest score.
+
+    Averages run over the classes that have samples. Resampling is stratified by true class, because
+    splits are, and so that no resample lacks a class. An average of recalls is worth
+    `classes² / Σ 1/samples of a class` samples: as many give it its variance.
+    """
+
+    catalogue: ClassVar[Mapping[str, Metric]] = {
+        "accuracy": Metric("accuracy", is_share=True),
+        "top_5_accuracy": Metric("top-5 accuracy", is_share=True),
+        "macro_f1": Metric("macro-F1", is_share=True),
+        "balanced_accuracy": Metric("balanced accuracy", is_share=True),
+        "calibration_error": Metric("calibration error", lower_is_better=True),
+        "roc_auc": Metric("ROC-AUC", style="decimal", is_share=True),
+        "average_precision": Metric("average precision", style="decimal", is_share=True),
+        "log_loss": Metric("log loss", unit="own", style="decimal", lower_is_better=True),
+    }
+    headlines: ClassVar[tuple[str, ...]] = ("accuracy",)
+    ranked: ClassVar[tuple[str, ...]] = ("roc_auc", "average_precision")
+    score_range: ClassVar[str] = "probabilities 0..1 that sum to 1"
+
+    def __init__(self, targets: np.ndarray, scores: np.ndarray, labels: Sequence[str]) -> None:
+        super().__init__(targets, scores, labels)
+        targets, scores = self.targets, self.scores
+        if not (np.isin(targets, (0, 1)).all() and (targets.sum(axis=1) == 1).all()):
+            raise DataError("evaluation: expected one-hot targets. Received: rows that are not.")
+        self.true, self.answer = targets.argmax(axis=1), scores.argmax(axis=1)
+        self.strata = self.true
+        samples, classes = scores.shape
+        self.confusion = np.bincount(
+            self.true * classes + self.answer, minlength=classes * classes
+        ).reshape(classes, classes)
+        self.sizes = self.confusion.sum(axis=1)
+        self.present = np.flatnonzero(self.sizes)
+        self.effective_samples = len(self.present) ** 2 / float(
+            (1 / self.sizes[self.present]).sum()
+        )
+        self.right = (self.true == self.answer).astype(np.float32)
+        self.hits = np.eye(classes, dtype=np.float32)[self.true] * self.right[:, None]
+        self.answers = np.eye(classes, dtype=np.float32)[self.answer]
+
+        missing = [label for label, size in zip(labels, self.sizes, strict=True) if size == 0]
+        if missing:
+            self.notes.append(f"no samples of {missing}: left out of averages over classes")
+        silent = [labels[k] for k in self.present if self.confusion[:, k].sum() == 0]
+        if silent:
+            self.notes.append(f"never predicted: {silent}, so these have no precision")
+
+        self.losses = self.gaps = None
+        if scores.min() < -1e-3 or scores.max() > 1 + 1e-3:
+            self.notes.append(
+                "calibration_error and log_loss left out: the scores are not probabilities 0..1"
+            )
+        else:
+            confidence = scores[np.arange(samples), self.answer]
+            bins = np.ceil(confidence * CALIBRATION_BINS).astype(int) - 1
+            self.bins = np.eye(CALIBRATION_BINS)[np.clip(bins, 0, CALIBRATION_BINS - 1)]
+            self.confidence = confidence
+            self.gaps = self.bins * (self.right - confidence)[:, None]
+            self.losses = -np.log(np.clip(scores[np.arange(samples), self.true], EPSILON, 1))
+
+        # For two classes the second is the positive one, as in scikit-learn.
+        columns = self.present if classes > 2 else np.array([classes - 1])
+        self.rankings = []
+        if len(self.present) > 1:
+            self.rankings = [Ranking(self.true == k, scores[:, k]) for k in columns]
+        else:
+            self.notes.append(
+                "roc_auc and average_precision left out: all samples are of one class, "
+                f"{labels[self.present[0]]!r}"
+            )
+
+    @property
+    def rank_columns(self) -> int:
+        """Number of classes that have to be ranked."""
+        return len(self.rankings)
+
+    def rights(self) -> dict[str, np.ndarray]:
+        """Returns which answers are right, and which are among the best five of more classes."""
+        found = {"accuracy": self.right > 0}
+        if self.scores.shape[1] > TOP:
+            best = np.argpartition(-self.scores, TOP - 1, axis=1)[:, :TOP]
+            found["top_5_accuracy"] = (best == self.true[:, None]).any(axis=1)
+        return found
+
+    def sums(self, weights: np.ndarray) -> Sums:
+        """Returns averages over classes, and what depends on probabilities."""
+        hits = (weights @ self.hits)[:, self.present]
+        answers = (weights @ self.answers)[:, self.present]
+        sizes = self.sizes[self.present]
+        found: Sums = {
+            "macro_f1": (2 * hits / (answers + sizes)).mean(axis=1),
+            "balanced_accuracy": (hits / sizes).mean(axis=1),
+        }
+        if self.gaps is not None and self.losses is not None:
+            found["calibration_error"] = np.abs(weights @ self.gaps).sum(axis=1) / self.samples
+            found["log_loss"] = weights @ self.losses / self.samples
+        return found
+
+    def ranks(self, weights: np.ndarray) -> Sums:
+        """Returns ROC-AUC and average precision: binary, or the mean of one class against all."""
+        return average_ranks(self.rankings, weights)
+
+    def interval(
+        self, name: str, value: float, resampled: np.ndarray, *, seed: int
+    ) -> dict[str, float] | None:
+        """Returns the interval of the calibration error, which noise can only raise."""
+        if name != "calibration_error":
+            return None
+        return calibration_interval(value, resampled, self._draw_calibrated(seed))
+
+    def _draw_calibrated(self, seed: int) -> np.ndarray:
+        """Returns the calibration errors of answers that are right as often as the model says."""
+        rng = np.random.default_rng(seed)
+        errors = np.empty(CALIBRATED_DRAWS)
+        for k in range(CALIBRATED_DRAWS):
+            right = rng.random(self.samples) < self.confidence
+            errors[k] = np.abs((right - self.confidence) @ self.bins).sum() / self.samples
+        return errors
+
+    def details(self) -> dict[str, Any]:
+        """Returns the metrics per class and the confusion matrix, rows are the truth."""
+        counts = self.confusion
+        return {
+            "per_class": [
+                describe_class(label, counts[k, k], counts[:, k].sum(), self.sizes[k])
+                for k, label in enumerate(self.labels)
+            ],
+            "confusion": counts.tolist(),
+        }
+
+    @classmethod
+    def in_range(cls, scores: np.ndarray) -> bool:
+        """Returns whether the outputs of each sample are shares of 1."""
+        off = np.abs(scores.sum(axis=1) - 1).max()
+        return bool(scores.min() >= 0 and scores.max() <= 1 and off <= _SUM_TOLERANCE)
