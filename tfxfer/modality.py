@@ -236,4 +236,3 @@ class Modality(ABC):
                 f"Received: {', '.join(unknown)}."
             )
         return {**self.view_options, **options}
-

@@ -432,7 +432,7 @@ def test_handles(offer: Callable[..., Registry]) -> None:
     with pytest.raises(ContractError, match="ValueError: no such handle"):
         registry.load_backbone("good:bad")
     # A check has no handle to give: the class is what it looks at.
-    registry.exercise(registry.list()[0])
+    registry.load_component(registry.list()[0])
 
 
 def test_a_backbone_without_handles_says_so(offer: Callable[..., Registry]) -> None:
