@@ -80,12 +80,7 @@ from .head import Prediction as Prediction
 from .inference.predictor import load_model as load_model
 from .inference.scoring import evaluate as evaluate
 from .inference.scoring import predict as predict
-from .modality import (
-    Findings as Findings,
-    InputSpec as InputSpec,
-    Modality as Modality,
-    Sample as Sample,
-)
+from .modality import Findings as Findings, InputSpec as InputSpec, Modality as Modality, Sample as Sample
 from .model import build_model as build_model
 from .preprocessing import Preprocessing as Preprocessing
 from .preprocessing import Resize as Resize

@@ -236,3 +236,4 @@ class Modality(ABC):
                 f"Received: {', '.join(unknown)}."
             )
         return {**self.view_options, **options}
+

@@ -100,10 +100,13 @@ class Catalogue:
                 f"default {kind}: expected distributions to agree on one. Received: {listed}. "
                 f"Name the one that is meant: --{kind} NAME"
             )
-        installed = ", ".join(f"{c.name} ({c.origin})" for c in self.list(kind)) or "none"
+        components = self.list(kind)
+        installed = ", ".join(f"{c.name} ({c.origin})" for c in components) or "none"
+        known = None if components else suggest_distribution(kind, "")
         raise UnknownPluginError(
-            f"default {kind}: expected a distribution that declares one. "
-            f"Received: none. Name one: --{kind} NAME. Installed: {installed}."
+            f"default {kind}: expected a distribution that declares one. Received: none. "
+            f"Installed: {installed}. Name one: --{kind} NAME"
+            + (f", or try: pip install {known}" if known else "")
         )
 
     def raise_unknown(self, kind: Kind, name: str, why: str = "") -> NoReturn:

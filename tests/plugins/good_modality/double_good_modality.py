@@ -6,7 +6,7 @@ import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfxfer import ContractError, DataError, Findings, InputSpec, Modality, Sample
 
@@ -34,7 +34,7 @@ class Ramp(Modality):
     plural = "series"
     size_unit = "steps"
     suffixes = frozenset({".npy"})
-    view_options = {"shift": 2}
+    view_options: ClassVar[Mapping[str, Any]] = {"shift": 2}
 
     def check_contract(self, contract: Any) -> None:
         if not isinstance(contract, Gain):
