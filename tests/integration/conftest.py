@@ -103,13 +103,13 @@ def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     sys.modules.pop("double_vivid", None)
 
 
-def call(args: Sequence[Any]) -> Done:
+def call(args: Sequence[Any], registry: Any = None) -> Done:
     from tfxfer.cli.main import run
 
     stdout, stderr = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stderr", stderr)
-        code = run([str(arg) for arg in args], stdout=stdout)
+        code = run([str(arg) for arg in args], stdout=stdout, registry=registry)
     return Done(code, stdout.getvalue(), stderr.getvalue())
 
 
@@ -126,8 +126,8 @@ def make_kernels() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def tfxfer() -> Run:
-    """Runs one command line in this process."""
-    return lambda *args: call(args)
+    """Runs one command line in this process; `registry` is what is installed unless given."""
+    return lambda *args, registry=None: call(args, registry)
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,15 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import tfxfer.job.demo
+from tfxfer import Registry
+from tfxfer.registry.discovery import find_entry_points
 from tfxfer.run.directory import Manifest, RunDirectory
 
 Run = Callable[..., Any]
@@ -113,14 +116,37 @@ def test_demo_of_what_no_file_is_good_enough_for(
     assert not list((tmp_path / "demo" / "export").iterdir())
 
 
-def test_demo_without_the_tools(
-    small_demo: None, tfxfer: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tfxfer.cli.demo.entry_points", lambda group: [])
-    done = tfxfer("demo", "--data", "digits", "--out", tmp_path / "demo", "--json")
+def without_exporters(*others: EntryPoint) -> Registry:
+    kept = [point for point in find_entry_points() if point.group != "tfxfer.exporters"]
+    return Registry([*kept, *others])
+
+
+def test_demo_without_the_tools(small_demo: None, tfxfer: Run, tmp_path: Path) -> None:
+    out = tmp_path / "demo"
+    registry = without_exporters()
+    done = tfxfer("demo", "--data", "digits", "--out", out, "--json", registry=registry)
     assert done.code == 0, done.stderr
     assert done.document["exports"] == []
     assert "pip install tfxfer-edge" in done.stderr
+
+
+def test_demo_with_tools_that_cannot_be_imported(
+    small_demo: None, tfxfer: Run, tmp_path: Path
+) -> None:
+    out = tmp_path / "demo"
+    registry = without_exporters(EntryPoint("broken", "json.no_such:x", "tfxfer.exporters"))
+    done = tfxfer("demo", "--data", "digits", "--out", out, "--json", registry=registry)
+    assert done.code == 0, done.stderr
+    assert done.document["exports"] == []
+    assert "warning: no export: exporter 'broken' cannot be imported" in done.stderr
+
+
+def test_demo_with_two_tools_stops_before_it_trains(tfxfer: Run, tmp_path: Path) -> None:
+    points = [EntryPoint(name, "json:dumps", "tfxfer.exporters") for name in ("one", "other")]
+    done = tfxfer("demo", "--out", tmp_path / "demo", registry=without_exporters(*points))
+    assert done.code == 1
+    assert "demo: expected one exporter. Received: one (no distribution), other" in done.error
+    assert not (tmp_path / "demo").exists()
 
 
 def test_demo_without_its_photos(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from importlib.metadata import Distribution, EntryPoint
 from pathlib import Path
-from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import pytest
 
@@ -29,7 +27,10 @@ from tfxfer import (
     UsageError,
     Weights,
 )
+from tfxfer.registry.component import Kind
 from tfxfer.registry.lookup import RESERVED_COMMANDS, default_registry, get_backbone, get_head
+
+from .fakes import FakeDistribution, point
 
 Install = Callable[..., None]
 
@@ -41,47 +42,12 @@ BROKEN = {
 }
 
 
-class FakeDistribution(Distribution):
-    """Metadata without files."""
-
-    def __init__(self, name: str, version: str = "1.0", requires: tuple[str, ...] = ()) -> None:
-        lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
-        self._text = "\n".join([*lines, *(f"Requires-Dist: {line}" for line in requires)])
-
-    def read_text(self, filename: str) -> str | None:
-        return self._text if filename == "METADATA" else None
-
-    def locate_file(self, path: Any) -> Any:
-        return Path(path)
-
-
-def point(
-    name: str, value: str, kind: str = "backbone", dist: Distribution | None = None
-) -> EntryPoint:
-    made = EntryPoint(name, value, f"tfxfer.{kind}s")
-    return made if dist is None else made._for(dist)
-
-
 class Good(Backbone):
     name = "good"
     family = "double"
 
     def build(self, inputs: Any) -> Any:
         return inputs
-
-
-@pytest.fixture
-def offer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Registry]:
-    """Makes a registry with one component that this test defines itself."""
-
-    def make(component: Any, *, name: str = "good", kind: str = "backbone") -> Registry:
-        module = ModuleType("double_inline")
-        module.offered = component  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "double_inline", module)
-        dist = FakeDistribution("double-inline", "2.3")
-        return Registry([point(name, "double_inline:offered", kind, dist)])
-
-    return make
 
 
 def names(registry: Registry, kind: Any = None) -> dict[str, str]:
@@ -106,7 +72,7 @@ def test_list_tells_provenance_and_imports_nothing(install_doubles: Install) -> 
     assert found["double_raises"].status == "ok"
     assert not [name for name in sys.modules if name.startswith("double_")]
     kinds = [c.kind for c in registry.list()]
-    assert kinds == sorted(kinds, key=["backbone", "head", "command"].index)
+    assert kinds == sorted(kinds, key=list(get_args(Kind)).index)
 
 
 def test_list_says_missing_when_the_files_are_gone() -> None:
@@ -259,8 +225,11 @@ def test_unknown_backbone_gives_close_names_provenance_and_the_way_out() -> None
     ("name", "distribution"),
     [
         ("efficientnet_lite2", "tfxfer-efficientnet"),
+        ("efficientnetv2_b0", "tfxfer-efficientnet"),
         ("mobilenet_v2", "tfxfer-mobilenet"),
         ("resnet50", "tfxfer-resnet"),
+        ("vgg16", "tfxfer-classics"),
+        ("densenet121", "tfxfer-classics"),
         ("hub:https://tfhub.dev/x", "tfxfer-hub"),
         ("kerashub:vit_base", "tfxfer-kerashub"),
     ],
@@ -272,11 +241,11 @@ def test_known_names_say_what_brings_them(name: str, distribution: str) -> None:
 
 def test_unknown_head_and_command() -> None:
     with pytest.raises(UnknownHeadError, match="pip install tfxfer-heads"):
-        Registry([]).load_head("clasification")
+        Registry([]).load_head("ordinal")
     with pytest.raises(UnknownPluginError, match="pip install tfxfer-edge"):
         Registry([]).load_command("export")
     with pytest.raises(UnknownBackboneError) as caught:
-        Registry([]).load_backbone("vgg")
+        Registry([]).load_backbone("swin_tiny")
     assert "pip install" not in str(caught.value)
 
 
@@ -334,7 +303,9 @@ def raise_error(self: Any, *_: Any) -> Any:
     [
         ({"name": "other"}, "name='other'"),
         ({"family": ""}, "family"),
-        ({"preprocessing": {"scale": 1}}, "a tfxfer.Preprocessing"),
+        ({"modality": ""}, "a word as modality"),
+        ({"modality": None}, "a word as modality"),
+        ({"preprocessing": {"scale": 1}}, "such as a tfxfer.Preprocessing"),
         ({"stages": [Stage("a", "b")]}, "a tuple of tfxfer.Stage"),
         ({"stages": ("a",)}, "a tuple of tfxfer.Stage"),
         ({"stages": (Stage("a", "b"), Stage("a", "c"))}, "each name once"),
@@ -344,6 +315,9 @@ def raise_error(self: Any, *_: Any) -> Any:
         ({"quantization": "swish"}, "a tuple of words"),
         ({"default_image_size": "224"}, "a number of pixels"),
         ({"default_image_size": 16, "min_image_size": 32}, "at least min_image_size"),
+        ({"default_size": 16.0}, "in the modality's unit, at least min_size as default_size"),
+        ({"default_size": 16, "min_size": 32}, "Received: default_size=16"),
+        ({"default_size": 16, "min_size": 0}, "at least min_size"),
         ({"licence": None}, "licence"),
         ({"__init__": raise_error}, "OSError: no such thing"),
         ({"__init__": lambda self, size: None}, "cannot be made"),
@@ -368,6 +342,23 @@ def test_everything_a_backbone_may_say(offer: Callable[..., Registry]) -> None:
         preprocessing = Preprocessing(scale=2.0)
 
     assert offer(Full).load_backbone("good").stages[1].end == "d"
+
+
+def test_a_backbone_of_another_modality_states_its_own_size_and_contract(
+    offer: Callable[..., Registry],
+) -> None:
+    class Tokens:
+        def to_dict(self) -> dict[str, Any]:
+            return {"length": 128}
+
+    class Texts(Good):
+        modality = "text"
+        default_size = 128  # type: ignore[assignment]
+        min_size = 2  # type: ignore[assignment]
+        preprocessing = Tokens()
+
+    loaded = offer(Texts).load_backbone("good")
+    assert (loaded.default_size, loaded.min_size) == (128, 2)
 
 
 @pytest.mark.parametrize("found", [object, Good(), "text", Head, lambda: None])
@@ -432,7 +423,7 @@ def test_handles(offer: Callable[..., Registry]) -> None:
     with pytest.raises(ContractError, match="ValueError: no such handle"):
         registry.load_backbone("good:bad")
     # A check has no handle to give: the class is what it looks at.
-    registry.exercise(registry.list()[0])
+    registry.load_component(registry.list()[0])
 
 
 def test_a_backbone_without_handles_says_so(offer: Callable[..., Registry]) -> None:

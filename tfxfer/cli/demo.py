@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from typing import Any
 
 import click
 
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.cli.train import run_training, training_options
-from tfxfer.errors import PluginConflictError
+from tfxfer.errors import ContractError, PluginConflictError, PluginImportError
 
-__all__ = ["EXPORTERS", "command"]
-
-EXPORTERS = "tfxfer.exporters"
-"""Entry-point group of what makes a run a file for the phone: a function that takes the `Output` of
-a command, the run and options, draws its table, and returns its document."""
+__all__ = ["command"]
 
 _BACKBONE = "efficientnet_lite0"
 
@@ -71,18 +66,18 @@ def command(output: Output, *, out: str, data: str, overwrite: bool, **options: 
 
 def _find_exporter(output: Output) -> Callable[..., dict[str, Any]] | None:
     """Returns what exports; found before minutes of training."""
-    points = sorted(entry_points(group=EXPORTERS), key=lambda point: point.value)
-    if len(points) > 1:
+    offered = output.registry.list("exporter")
+    names = sorted({component.name for component in offered})
+    if len(names) > 1:
+        listed = ", ".join(f"{component.name} ({component.origin})" for component in offered)
         raise PluginConflictError(
-            "demo: expected one distribution that exports. Received: "
-            f"{', '.join(point.value for point in points)}. Uninstall all but one."
+            f"demo: expected one exporter. Received: {listed}. Uninstall all but one."
         )
-    for point in points:
-        try:
-            found: Callable[..., dict[str, Any]] = point.load()
-        # A plugin's module may raise anything; the training does not need it.
-        except Exception as error:  # noqa: BLE001
-            output.warn(f"no export: {point.value} cannot be imported: {error}")
-            return None
-        return found
-    return None
+    if not names:
+        return None
+    try:
+        return output.registry.load_exporter(names[0])
+    except (ContractError, PluginImportError) as error:
+        # The training does not need it.
+        output.warn(f"no export: {error}")
+        return None

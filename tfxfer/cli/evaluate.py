@@ -33,8 +33,12 @@ def command(
     from tfxfer.inference.scoring import evaluate, load_own_test
     from tfxfer.registry.lookup import get_head
 
+    registry = output.registry
     predictor = load_predictor(
-        model, labels=read_labels(labels_file), head=None if head is None else get_head(head)
+        model,
+        labels=read_labels(labels_file),
+        head=None if head is None else get_head(head, registry=registry),
+        registry=registry,
     )
     with output.progress() as progress:
         own = load_own_test(model, data, predictor, progress=progress)

@@ -23,7 +23,8 @@ import click
 
 from tfxfer.cli.output import Session
 from tfxfer.errors import TfxferError
-from tfxfer.registry.lookup import Registry, default_registry, find_bringer
+from tfxfer.registry.lookup import Registry, default_registry
+from tfxfer.registry.suggestion import suggest_distribution
 from tfxfer.system.files import describe_storage_error, to_json
 from tfxfer.version import __version__
 
@@ -34,7 +35,7 @@ COMMANDS: Mapping[str, str] = {
     "doctor": "Say what is installed, what does not fit together, and the remedy.",
     "evaluate": "Measure a run or a model file on labelled images.",
     "plugin": "Start a plugin of your own, or check one.",
-    "plugins": "List backbones, heads and commands, and where they come from.",
+    "plugins": "List installed plugins of every kind, and where they come from.",
     "predict": "Label images.",
     "train": "Train a model on labelled images.",
 }
@@ -74,9 +75,9 @@ class _LazyGroup(click.Group):
         close = difflib.get_close_matches(name, self.list_commands(ctx), n=3)
         if close:
             message += f" Did you mean {' or '.join(map(repr, close))}?"
-        bringer = find_bringer("command", name)
-        if bringer:
-            message += f" Try: pip install {bringer}"
+        known = suggest_distribution("command", name)
+        if known:
+            message += f" Try: pip install {known}"
         raise click.UsageError(message, ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

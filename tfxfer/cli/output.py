@@ -48,7 +48,7 @@ class Output:
 
     @property
     def registry(self) -> Registry:
-        """Where backbones, heads and commands come from."""
+        """Where components of every kind come from."""
         return default_registry() if self._session is None else self._session.registry
 
     @functools.cached_property

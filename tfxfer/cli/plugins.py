@@ -23,7 +23,7 @@ __all__ = ["command"]
     help="How long one import may take.",
 )
 def command(output: Output, *, check: bool, timeout_s: float) -> None:
-    """List backbones, heads and commands, and where they come from."""
+    """List installed plugins of every kind, and where they come from."""
     registry = output.registry
     components = registry.list()
     if check:
@@ -33,13 +33,13 @@ def command(output: Output, *, check: bool, timeout_s: float) -> None:
                 pool.map(lambda c: registry.check(c, timeout_s=timeout_s), components)
             )
     output.emit([component.to_dict() for component in components])
-    if not components:
-        output.show("No plugins. Try: pip install tfxfer-efficientnet tfxfer-heads")
-        return
-    output.show_table(
-        ("KIND", "NAME", "DISTRIBUTION", "VERSION", "STATUS"),
-        [(c.kind, c.name, c.distribution, c.version, c.status) for c in components],
-    )
+    if components:
+        output.show_table(
+            ("KIND", "NAME", "DISTRIBUTION", "VERSION", "STATUS"),
+            [(c.kind, c.name, c.distribution, c.version, c.status) for c in components],
+        )
+    if not any(component.kind == "backbone" for component in components):
+        output.show("No backbone. Try: pip install tfxfer-efficientnet tfxfer-heads")
     for component in components:
         if component.error is not None:
             output.print(

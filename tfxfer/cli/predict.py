@@ -36,8 +36,12 @@ def command(
     from tfxfer.inference.scoring import predict
     from tfxfer.registry.lookup import get_head
 
+    registry = output.registry
     predictor = load_predictor(
-        model, labels=read_labels(labels_file), head=None if head is None else get_head(head)
+        model,
+        labels=read_labels(labels_file),
+        head=None if head is None else get_head(head, registry=registry),
+        registry=registry,
     )
     with output.progress() as progress:
         documents = predict(predictor, images, progress=progress)

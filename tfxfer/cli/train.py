@@ -176,7 +176,7 @@ def run_training(
     # Before Keras starts, which takes seconds: a slip of the finger is told at once.
     if not resume:
         check_place(out, overwrite=overwrite)
-    check_request(request)
+    check_request(request, registry=output.registry)
     source = read_source(request.data) if source is None else source
     output.print("starting Keras and reading the images")
     with output.progress() as progress:
@@ -202,6 +202,7 @@ def run_training(
             progress=tell,
             on_plan=lambda lines: show_plan(output, lines),
             on_audit=lambda data: show_audit(output, data),
+            registry=output.registry,
         )
     document: dict[str, Any] = run.read_manifest().to_dict()
     show_result(output, run, document)

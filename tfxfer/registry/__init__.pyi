@@ -10,11 +10,12 @@ from .lookup import (
     default_registry as default_registry,
 )
 from .lookup import (
-    find_bringer as find_bringer,
-)
-from .lookup import (
     get_backbone as get_backbone,
 )
 from .lookup import (
     get_head as get_head,
 )
+from .lookup import (
+    get_modality as get_modality,
+)
+from .suggestion import suggest_distribution as suggest_distribution

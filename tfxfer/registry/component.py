@@ -9,12 +9,20 @@ from typing import Any, Literal, NoReturn
 
 from tfxfer.errors import ContractError
 
-__all__ = ["Component", "Kind", "Status", "breach", "format_pairs", "normalise_name"]
+__all__ = [
+    "Component",
+    "Kind",
+    "Status",
+    "format_pairs",
+    "normalise_name",
+    "raise_contract_error",
+]
 
-Kind = Literal["backbone", "head", "command"]
-
+Kind = Literal["modality", "backbone", "head", "command", "reader", "exporter"]
+"""What a component can be, in the order of every list."""
 
 Status = Literal["ok", "missing", "conflict", "broken"]
+"""What is known of a component; `broken` takes an import."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +30,8 @@ class Component:
     """One name that one distribution offers.
 
     Args:
-        kind: `backbone`, `head` or `command`.
-        name: what users type.
+        kind: one of `Kind`.
+        name: what users type; of a reader, the ending of the files it reads.
         value: where it lives, as the entry point says: `module:attribute`.
         distribution: pip name of what brought it; empty when an entry point tells none.
         version: version of that distribution.
@@ -68,7 +76,7 @@ def format_pairs(options: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={value!r}" for key, value in options.items())
 
 
-def breach(component: Component, expected: str, **received: Any) -> NoReturn:
+def raise_contract_error(component: Component, expected: str, **received: Any) -> NoReturn:
     """Raises the ContractError of a component that is not what was expected."""
     raise ContractError(
         f"{component.kind} {component.name!r}: expected {expected}. "

@@ -14,18 +14,26 @@ from typing import Any, NoReturn
 from tfxfer.backbone import BACKBONE_END, CONTRACT_VERSION, Backbone, Stage, Weights
 from tfxfer.errors import ContractError, TfxferError, UsageError
 from tfxfer.head import Monitor
-from tfxfer.preprocessing import Preprocessing
-from tfxfer.registry.component import Component, breach, format_pairs, normalise_name
+from tfxfer.modality import Modality
+from tfxfer.registry.component import (
+    Component,
+    format_pairs,
+    normalise_name,
+    raise_contract_error,
+)
 from tfxfer.version import __version__
 
 __all__ = [
     "check_backbone",
     "check_class",
     "check_head",
+    "check_modality",
     "check_options",
     "check_requirement",
     "make_instance",
 ]
+
+_SUFFIX = re.compile(r"(\.[^\s./A-Z]+)+")
 
 
 def check_requirement(component: Component, dist: Distribution | None) -> None:
@@ -56,18 +64,18 @@ def check_requirement(component: Component, dist: Distribution | None) -> None:
 def check_class(component: Component, found: Any, base: type) -> None:
     """Raises ContractError unless `found` is a class of this contract version, nothing missing."""
     if not isinstance(found, type) or not issubclass(found, base):
-        breach(component, f"a subclass of tfxfer.{base.__name__}", value=found)
+        raise_contract_error(component, f"a subclass of tfxfer.{base.__name__}", value=found)
     version = getattr(found, "contract_version", None)
     match = re.fullmatch(r"(\d+)\.(\d+)(\.\d+)*", version) if isinstance(version, str) else None
     if match is None:
-        breach(component, "a version such as '0.1'", contract_version=version)
+        raise_contract_error(component, "a version such as '0.1'", contract_version=version)
     major, minor = CONTRACT_VERSION.split(".")[:2]
     theirs, ours = (int(match[1]), int(match[2])), (int(major), int(minor))
     if theirs != ours:
         _mismatch(component, wants=f"=={theirs[0]}.{theirs[1]}.*", tfxfer_is_old=theirs > ours)
     if inspect.isabstract(found):
         missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
-        breach(component, f"it to implement {missing}", value=found.__name__)
+        raise_contract_error(component, f"it to implement {missing}", value=found.__name__)
 
 
 def _mismatch(component: Component, *, wants: str, tfxfer_is_old: bool) -> NoReturn:
@@ -93,10 +101,12 @@ def check_options(component: Component, found: type, options: Mapping[str, Any])
         signature.bind(**options)
     except TypeError as error:
         if not options:
-            breach(component, "a constructor whose options all have a default", value=found)
+            raise_contract_error(
+                component, "a constructor whose options all have a default", value=found
+            )
         accepted = ", ".join(signature.parameters) or "no options"
         raise UsageError(
-            f"head {component.name!r}: expected options among: {accepted}. "
+            f"{component.kind} {component.name!r}: expected options among: {accepted}. "
             f"Received: {format_pairs(options)}. [{component.origin}]"
         ) from error
 
@@ -126,29 +136,32 @@ def _get(component: Component, instance: Any, name: str) -> Any:
         ) from error
 
 
-def _check_name(component: Component, instance: Any, asked: str) -> None:
+def _check_name(component: Component, instance: Any, requested_name: str) -> None:
     name = _get(component, instance, "name")
-    if name not in (component.name, asked):
-        breach(component, f"the entry point's name {component.name!r}", name=name)
+    if name not in (component.name, requested_name):
+        raise_contract_error(component, f"the entry point's name {component.name!r}", name=name)
 
 
-def check_backbone(component: Component, instance: Any, *, asked: str) -> None:
+def check_backbone(component: Component, instance: Any, *, requested_name: str) -> None:
     """Raises ContractError unless every attribute is what `Backbone` says.
 
     Args:
         component: what the instance was made from.
         instance: the backbone.
-        asked: what the user typed; the instance may have it as its name.
+        requested_name: what the user typed; the instance may have it as its name.
     """
     if not isinstance(instance, Backbone):
-        breach(component, "an instance of tfxfer.Backbone", value=instance)
-    _check_name(component, instance, asked)
+        raise_contract_error(component, "an instance of tfxfer.Backbone", value=instance)
+    _check_name(component, instance, requested_name)
     values = {
         name: _get(component, instance, name)
         for name in (
             "family",
+            "modality",
             "default_image_size",
             "min_image_size",
+            "default_size",
+            "min_size",
             "preprocessing",
             "weights",
             "stages",
@@ -159,16 +172,22 @@ def check_backbone(component: Component, instance: Any, *, asked: str) -> None:
         )
     }
     stages, weights = values["stages"], values["weights"]
-    sizes = values["min_image_size"], values["default_image_size"]
     expected = {
         "family": ("a word", _is_word(values["family"])),
+        "modality": ("a word", _is_word(values["modality"])),
+        # These stand first: a class of images sets them, and the next pair follows from them.
         "default_image_size": (
             "a number of pixels, at least min_image_size",
-            all(type(size) is int for size in sizes) and 0 < sizes[0] <= sizes[1],
+            _is_range(values["min_image_size"], values["default_image_size"]),
         ),
+        "default_size": (
+            "a number in the modality's unit, at least min_size",
+            _is_range(values["min_size"], values["default_size"]),
+        ),
+        # Whether it is the modality's own contract is the modality's to say: `check_contract`.
         "preprocessing": (
-            "a tfxfer.Preprocessing",
-            isinstance(values["preprocessing"], Preprocessing),
+            "a contract with to_dict, such as a tfxfer.Preprocessing,",
+            callable(getattr(values["preprocessing"], "to_dict", None)),
         ),
         "weights": (
             "a mapping of names to tfxfer.Weights",
@@ -195,7 +214,52 @@ def check_backbone(component: Component, instance: Any, *, asked: str) -> None:
     }
     for name, (words, holds) in expected.items():
         if not holds:
-            breach(component, f"{words} as {name}", **{name: values[name]})
+            raise_contract_error(component, f"{words} as {name}", **{name: values[name]})
+
+
+def check_modality(component: Component, instance: Any) -> None:
+    """Raises ContractError unless every attribute is what `Modality` says."""
+    if not isinstance(instance, Modality):
+        raise_contract_error(component, "an instance of tfxfer.Modality", value=instance)
+    _check_name(component, instance, component.name)
+    names = "noun", "plural", "size_unit", "suffixes", "column", "levels", "view_options"
+    values = {name: _get(component, instance, name) for name in names}
+    suffixes, levels, options = (values[name] for name in ("suffixes", "levels", "view_options"))
+    expected = {
+        "noun": ("a word", _is_word(values["noun"])),
+        "plural": ("a word", _is_word(values["plural"])),
+        "size_unit": ("text", isinstance(values["size_unit"], str)),
+        "suffixes": (
+            "a frozenset of endings in lower case, each with its dot,",
+            isinstance(suffixes, frozenset)
+            and all(isinstance(item, str) and _SUFFIX.fullmatch(item) for item in suffixes),
+        ),
+        "column": (
+            "the name of a CSV's column, in lower case and other than label, split and group,",
+            _is_word(values["column"])
+            and values["column"] == values["column"].strip().lower()
+            and values["column"] not in ("label", "split", "group"),
+        ),
+        "levels": (
+            "a tuple of different words, the first 'none',",
+            isinstance(levels, tuple)
+            and all(map(_is_word, levels))
+            and levels[:1] == ("none",)
+            and len(set(levels)) == len(levels),
+        ),
+        "view_options": (
+            "a mapping of names to defaults",
+            isinstance(options, Mapping)
+            and all(isinstance(key, str) and key.isidentifier() for key in options),
+        ),
+    }
+    for name, (words, holds) in expected.items():
+        if not holds:
+            raise_contract_error(component, f"{words} as {name}", **{name: values[name]})
+    if values["column"] == "path" and not suffixes:
+        raise_contract_error(
+            component, "endings of its files, since its samples are files", suffixes=suffixes
+        )
 
 
 def check_head(component: Component, instance: Any) -> None:
@@ -205,18 +269,22 @@ def check_head(component: Component, instance: Any) -> None:
         _get(component, instance, name) for name in ("metadata_kind", "monitor", "figures")
     )
     if not _is_word(kind):
-        breach(component, "a word as metadata_kind", metadata_kind=kind)
+        raise_contract_error(component, "a word as metadata_kind", metadata_kind=kind)
     # Looked at and not imported: the class itself needs numpy, which a listing must not pay for.
     if not isinstance(figures, type) or not isinstance(
         getattr(figures, "catalogue", None), Mapping
     ):
-        breach(component, "a subclass of tfxfer.evaluation.Figures as figures", figures=figures)
+        raise_contract_error(component, "a subclass of tfxfer.evaluation.Figures as figures", figures=figures)
     for name in ("complete_strata", "can_balance"):
         value = _get(component, instance, name)
         if not isinstance(value, bool):
-            breach(component, f"True or False as {name}", **{name: value})
+            raise_contract_error(component, f"True or False as {name}", **{name: value})
     if not isinstance(monitor, Monitor) or monitor.mode not in ("max", "min"):
-        breach(component, "a tfxfer.Monitor as monitor", monitor=monitor)
+        raise_contract_error(component, "a tfxfer.Monitor as monitor", monitor=monitor)
+
+
+def _is_range(low: Any, high: Any) -> bool:
+    return type(low) is int and type(high) is int and 0 < low <= high
 
 
 def _is_word(value: Any) -> bool:

@@ -1,29 +1,57 @@
-"""Entry points of everything installed, read from metadata alone."""
+"""Entry points of everything installed, read from metadata alone, and what they claim."""
 
 from __future__ import annotations
 
+import functools
+import importlib.metadata
 import importlib.util
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from importlib.metadata import Distribution, EntryPoint
+from typing import get_args
 
-from tfxfer.registry.component import Kind
+from tfxfer.registry.component import Component, Kind, Status, normalise_name
+from tfxfer.version import __version__
 
-__all__ = ["GROUPS"]
+__all__ = [
+    "DEFAULTS",
+    "GROUPS",
+    "RESERVED_COMMANDS",
+    "Claims",
+    "collect_claims",
+    "find_entry_points",
+    "list_components",
+    "read_label",
+]
 
 GROUPS: Mapping[str, Kind] = {
+    "tfxfer.modalities": "modality",
     "tfxfer.backbones": "backbone",
     "tfxfer.heads": "head",
     "tfxfer.commands": "command",
+    "tfxfer.readers": "reader",
+    "tfxfer.exporters": "exporter",
 }
 """Entry-point groups, and the kind of component that each brings."""
 
+DEFAULTS = "tfxfer.defaults"
+"""Entry-point group of what is taken where nobody names a component: `head = "NAME"`. Its values
+are names of components, and are never imported."""
+
+RESERVED_COMMANDS = frozenset(
+    {"demo", "doctor", "evaluate", "plugin", "plugins", "predict", "train"}
+)
+"""Commands that `tfxfer` itself has: a plugin that claims one of them loses it."""
+
+Claims = Mapping[tuple[Kind, str], Mapping[str, tuple[Component, Distribution | None]]]
+"""What claims each name of a kind, by the distribution's normalised name."""
 
 _log = logging.getLogger(__name__)
 
 
-def _installed() -> Iterator[EntryPoint]:
+def find_entry_points() -> Iterator[EntryPoint]:
     """Yields the entry points of our groups, whatever else is wrong in the environment."""
     seen = set()
     for dist in importlib.metadata.distributions():
@@ -43,10 +71,51 @@ def _installed() -> Iterator[EntryPoint]:
         except Exception as error:  # noqa: BLE001 - the fault of one costs only that one
             _log.warning("metadata of one installed distribution cannot be read: %s", error)
             continue
-        yield from (point for point in points if point.group in GROUPS)
+        yield from (point for point in points if point.group in GROUPS or point.group == DEFAULTS)
 
 
-def _label(dist: Distribution) -> tuple[str, str]:
+def collect_claims(points: Iterable[EntryPoint]) -> Claims:
+    """Returns what claims each name among entry points; those of other groups are passed over."""
+    claims: dict[tuple[Kind, str], dict[str, tuple[Component, Distribution | None]]] = {}
+    labels: dict[Distribution | None, tuple[str, str]] = {None: ("", "")}
+    for point in points:
+        if point.group not in GROUPS:
+            continue
+        dist = point.dist
+        # Reading a METADATA file is most of the cost of a listing: once per distribution.
+        if dist is not None and dist not in labels:
+            labels[dist] = read_label(dist)
+        component = Component(GROUPS[point.group], point.name, point.value, *labels[dist])
+        rivals = claims.setdefault((component.kind, component.name), {})
+        # One distribution found twice on sys.path is not two: the first one is imported.
+        rivals.setdefault(normalise_name(component.distribution) or point.value, (component, dist))
+    return claims
+
+
+def list_components(claims: Claims) -> tuple[Component, ...]:
+    """Returns every component by kind and name, with what metadata alone tells of it."""
+    found = []
+    is_here = functools.cache(_has_module)  # one distribution has many components
+    for (kind, name), rivals in claims.items():
+        components = [component for component, _ in rivals.values()]
+        for component in components:
+            others = [other.origin for other in components if other is not component]
+            if kind == "command" and name in RESERVED_COMMANDS:
+                others.append(f"tfxfer {__version__}")
+            top = component.value.partition(":")[0].partition(".")[0].strip()
+            status: Status = "ok"
+            error = None
+            if others:
+                status, error = "conflict", f"also claimed by {', '.join(others)}"
+            elif not is_here(top):
+                status, error = "missing", f"module {top!r} is not installed"
+            found.append(replace(component, status=status, error=error))
+    kinds = get_args(Kind)
+    return tuple(sorted(found, key=lambda c: (kinds.index(c.kind), c.name, c.distribution)))
+
+
+def read_label(dist: Distribution) -> tuple[str, str]:
+    """Returns the name and the version of a distribution, empty where they cannot be read."""
     try:
         metadata = dist.metadata  # parsed anew at every access
         return str(metadata["Name"] or ""), str(metadata["Version"] or "")

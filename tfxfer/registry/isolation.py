@@ -10,14 +10,16 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfxfer.errors import TfxferError
 from tfxfer.registry.component import Component
 from tfxfer.registry.discovery import GROUPS
-from tfxfer.registry.lookup import Registry
+
+if TYPE_CHECKING:
+    from tfxfer.registry.lookup import Registry
 
 __all__ = ["find_fault"]
 
@@ -34,7 +36,8 @@ def find_fault(component: Component, *, timeout_s: float) -> str | None:
     )
     code = (
         "import json, sys; question = json.loads(sys.argv[1]); sys.path[:] = question['path'];"
-        "from tfxfer.registry.isolation import _answer; _answer(question)"
+        "from tfxfer.registry.lookup import Registry;"
+        "from tfxfer.registry.isolation import _answer; _answer(question, Registry)"
     )
     # Files instead of pipes: what a plugin starts may outlive it and would keep a pipe open.
     with tempfile.TemporaryFile("w+") as answer, tempfile.TemporaryFile("w+") as noise:
@@ -75,8 +78,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _answer(question: Mapping[str, Any]) -> None:
-    """Runs in the process of a check: writes {"error": …} to what was stdout."""
+def _answer(
+    question: Mapping[str, Any], make_registry: Callable[[list[EntryPoint]], Registry]
+) -> None:
+    """Runs in the process of a check: writes {"error": …} to what was stdout.
+
+    The class `Registry` is handed in, since its own module leads to this one.
+    """
     # Whatever the plugin prints must not get between us and the answer.
     with os.fdopen(os.dup(1), "w") as answer:
         os.dup2(2, 1)
@@ -86,11 +94,11 @@ def _answer(question: Mapping[str, Any]) -> None:
             installed = [p for p in dist.entry_points if _key(p) == _key(point)]
         except (importlib.metadata.PackageNotFoundError, ValueError):
             installed = []
-        registry = Registry(installed[:1] or [point])
+        registry = make_registry(installed[:1] or [point])
         (component,) = registry.list()
         error = None
         try:
-            registry.exercise(component)
+            registry.load_component(component)
         except TfxferError as problem:
             error = str(problem)
         json.dump({"error": error}, answer)

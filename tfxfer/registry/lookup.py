@@ -1,4 +1,4 @@
-"""Entry points → backbones, heads and commands: lazy, cached, isolated from one another's faults.
+"""Entry points → modalities, backbones, heads and more: lazy, cached, isolated from one another.
 
 A distribution brings a component with one line in its `pyproject.toml`:
 
@@ -10,78 +10,45 @@ Listing reads metadata only; nothing of a plugin is imported before its own name
 
 from __future__ import annotations
 
-import difflib
 import functools
-import importlib
-import importlib.metadata
-import importlib.util
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from importlib.metadata import Distribution, EntryPoint
-from typing import TYPE_CHECKING, Any, NoReturn, get_args
+from importlib.metadata import EntryPoint
+from typing import TYPE_CHECKING, Any
 
 from tfxfer.backbone import Backbone
-from tfxfer.errors import (
-    PluginConflictError,
-    PluginImportError,
-    TfxferError,
-    UnknownBackboneError,
-    UnknownHeadError,
-    UnknownPluginError,
-    UsageError,
-)
+from tfxfer.errors import TfxferError, UnknownPluginError, UsageError
 from tfxfer.head import Head
-from tfxfer.registry.component import Component, Kind, Status, breach, format_pairs, normalise_name
+from tfxfer.modality import Modality
+from tfxfer.registry.catalogue import Catalogue
+from tfxfer.registry.component import Component, Kind, format_pairs, raise_contract_error
 from tfxfer.registry.contract import (
     check_backbone,
     check_class,
     check_head,
+    check_modality,
     check_options,
     check_requirement,
     make_instance,
 )
-from tfxfer.version import __version__
+from tfxfer.registry.discovery import RESERVED_COMMANDS
+from tfxfer.registry.importing import import_component
+from tfxfer.registry.signature import check_function
+from tfxfer.registry.suggestion import suggest_distribution
 
 if TYPE_CHECKING:
     import click
-
-from tfxfer.registry.discovery import GROUPS, _has_module, _installed, _label
 
 __all__ = [
     "RESERVED_COMMANDS",
     "Component",
     "Registry",
     "default_registry",
-    "find_bringer",
     "get_backbone",
     "get_head",
+    "get_modality",
+    "get_reader",
 ]
-
-
-_UNKNOWN: Mapping[Kind, type[UnknownPluginError]] = {
-    "backbone": UnknownBackboneError,
-    "head": UnknownHeadError,
-    "command": UnknownPluginError,
-}
-
-RESERVED_COMMANDS = frozenset(
-    {"demo", "doctor", "evaluate", "plugin", "plugins", "predict", "train"}
-)
-"""Commands that `tfxfer` itself has: a plugin that claims one of them loses it."""
-
-# This project's own distributions, so that an unknown name can say what would bring it.
-_KNOWN: tuple[tuple[Kind, str, str], ...] = (
-    ("backbone", "efficientnet_lite", "tfxfer-efficientnet"),
-    ("backbone", "mobilenet", "tfxfer-mobilenet"),
-    ("backbone", "resnet", "tfxfer-resnet"),
-    ("backbone", "hub:", "tfxfer-hub"),
-    ("backbone", "kerashub:", "tfxfer-kerashub"),
-    ("head", "classification", "tfxfer-heads"),
-    ("head", "multilabel", "tfxfer-heads"),
-    ("head", "regression", "tfxfer-heads"),
-    ("command", "export", "tfxfer-edge"),
-    ("command", "benchmark", "tfxfer-edge"),
-)
 
 
 class Registry:
@@ -98,12 +65,57 @@ class Registry:
     """
 
     def __init__(self, entry_points: Iterable[EntryPoint] | None = None) -> None:
-        self._entry_points = None if entry_points is None else tuple(entry_points)
+        self._catalogue = Catalogue(entry_points)
         self._loaded: dict[tuple[Kind, str], Any] = {}
 
     def list(self, kind: Kind | None = None) -> tuple[Component, ...]:
         """Returns every component, by kind and name. Imports no plugin."""
-        return tuple(c for c in self._components if kind in (None, c.kind))
+        return self._catalogue.list(kind)
+
+    def default(self, kind: Kind) -> str:
+        """Returns the name that distributions declare for where nobody names a component.
+
+        Raises:
+            UnknownPluginError: none declares one.
+            PluginConflictError: two declare different ones.
+        """
+        return self._catalogue.find_default(kind)
+
+    def load_modality(self, name: str) -> Modality:
+        """Returns a new instance of the modality that backbones call `name`.
+
+        Raises:
+            UnknownPluginError: no installed modality has the name.
+            PluginConflictError: two distributions claim it.
+            PluginImportError: its module does not import.
+            ContractError: it imports, but is not what a modality must be.
+        """
+        component, _ = self._catalogue.find("modality", name)
+        found = self._load(component)
+        check_class(component, found, Modality)
+        instance = make_instance(component, found)
+        check_modality(component, instance)
+        return instance
+
+    def load_modality_of(self, backbone: Backbone) -> Modality:
+        """Returns a new instance of the modality that a backbone reads.
+
+        Raises:
+            UnknownPluginError: nothing installed brings it; the message says who wants it.
+            PluginError: see `load_modality`.
+        """
+        name = backbone.modality
+        modalities = self.list("modality")
+        if name in {c.name for c in modalities}:
+            return self.load_modality(name)
+        origin = self._find_origin(backbone)
+        known = suggest_distribution("modality", name)
+        remedy = f"pip install {known}" if known else f"Install what {origin} says brings it"
+        listed = ", ".join(f"{c.name} ({c.origin})" for c in modalities) or "none"
+        raise UnknownPluginError(
+            f"backbone {backbone.name!r} reads samples of modality {name!r}: expected a "
+            f"distribution that brings it. Received: {listed}. {remedy} [{origin}]"
+        )
 
     def load_backbone(self, name: str) -> Backbone:
         """Returns a new instance of the backbone that users call `name`.
@@ -118,13 +130,14 @@ class Registry:
             ContractError: it imports, but is not what a backbone must be.
             UsageError: a handle is missing.
         """
-        component, handle = self._find("backbone", name)
+        component, handle = self._catalogue.find("backbone", name)
         found = self._load(component)
         check_class(component, found, Backbone)
         from_handle = getattr(found, "from_handle", None)
         if handle is not None:
             if not callable(from_handle):
-                self._unknown("backbone", name, f"{component.name!r} takes no handle after a colon")
+                why = f"{component.name!r} takes no handle after a colon"
+                self._catalogue.raise_unknown("backbone", name, why)
             instance = make_instance(component, lambda: from_handle(handle))
         elif from_handle is not None:
             raise UsageError(
@@ -133,7 +146,7 @@ class Registry:
             )
         else:
             instance = make_instance(component, found)
-        check_backbone(component, instance, asked=name)
+        check_backbone(component, instance, requested_name=name)
         return instance
 
     def load_head(self, name: str, /, **options: Any) -> Head:
@@ -150,7 +163,7 @@ class Registry:
             ContractError: it imports, but is not what a head must be.
             UsageError: it has no such option, or refuses the value.
         """
-        component, _ = self._find("head", name)
+        component, _ = self._catalogue.find("head", name)
         found = self._load(component)
         check_class(component, found, Head)
         check_options(component, found, options)
@@ -173,18 +186,50 @@ class Registry:
         """Returns the click command of a plugin.
 
         Raises:
-            UnknownPluginError: no installed plugin brings the command.
-            PluginConflictError: two distributions claim it.
-            PluginImportError: its module does not import.
-            ContractError: it is no `click.Command`.
+            PluginError: as for a modality; a ContractError where it is no `click.Command`.
         """
         import click
 
-        component, _ = self._find("command", name)
+        component, _ = self._catalogue.find("command", name)
         command = self._load(component)
         if not isinstance(command, click.Command):
-            breach(component, "a click.Command", value=command)
+            raise_contract_error(component, "a click.Command", value=command)
         return command
+
+    def load_reader(self, ending: str) -> Callable[..., Any]:
+        """Returns what makes a predictor of a model file, `reader(path, *, labels, head)`.
+
+        Args:
+            ending: of the file's name, `tflite` or `.tflite`, in any case.
+
+        Raises:
+            PluginError: as for a modality; a ContractError where it is no such function.
+        """
+        component, _ = self._catalogue.find("reader", ending.lower().removeprefix("."))
+        found = self._load(component)
+        return check_function(component, found, "path, *, labels, head")
+
+    def load_exporter(self, name: str) -> Callable[..., dict[str, Any]]:
+        """Returns what makes files for a phone of a run, `exporter(output, run, **options)`.
+
+        It draws its table on the `Output` of a command and returns its document.
+
+        Raises:
+            PluginError: as for a modality; a ContractError where it is no such function.
+        """
+        component, _ = self._catalogue.find("exporter", name)
+        found = self._load(component)
+        return check_function(component, found, "output, run, **options")
+
+    def load_component(self, component: Component) -> Any:
+        """Returns what a component's own `load_…` returns; of one with handles, its class."""
+        if component.kind == "backbone":
+            found = self._load(component)
+            if hasattr(found, "from_handle"):
+                # What from_handle makes depends on the handle: the class is all there is to check.
+                check_class(component, found, Backbone)
+                return found
+        return getattr(self, f"load_{component.kind}")(component.name)
 
     def check(self, component: Component, *, timeout_s: float = 60.0) -> Component:
         """Imports a component in a process of its own and returns it with what that showed.
@@ -204,101 +249,35 @@ class Registry:
         error = find_fault(component, timeout_s=timeout_s)
         return replace(component, status="broken" if error else "ok", error=error)
 
-    def exercise(self, component: Component) -> None:
-        """Loads a component here and now; raises what loading raises."""
-        if component.kind == "command":
-            self.load_command(component.name)
-        elif component.kind == "head":
-            self.load_head(component.name)
-        elif hasattr(found := self._load(component), "from_handle"):
-            # What from_handle makes depends on the handle: the class is all there is to check.
-            check_class(component, found, Backbone)
-        else:
-            self.load_backbone(component.name)
+    def list_versions(self, *used: tuple[Kind, str]) -> dict[str, str]:
+        """Returns the versions of the distributions that bring some components, by name.
 
-    @functools.cached_property
-    def _points(self) -> dict[tuple[Kind, str], dict[str, tuple[Component, Distribution | None]]]:
-        """What claims each name, keyed by normalised distribution name."""
-        points = _installed() if self._entry_points is None else self._entry_points
-        claims: dict[tuple[Kind, str], dict[str, tuple[Component, Distribution | None]]] = {}
-        labels: dict[Distribution | None, tuple[str, str]] = {None: ("", "")}
-        for point in points:
-            if point.group not in GROUPS:
-                continue
-            dist = point.dist
-            # Reading a METADATA file is most of the cost of a listing: once per distribution.
-            if dist is not None and dist not in labels:
-                labels[dist] = _label(dist)
-            component = Component(GROUPS[point.group], point.name, point.value, *labels[dist])
-            rivals = claims.setdefault((component.kind, component.name), {})
-            # One distribution found twice on sys.path is not two: the first one is imported.
-            rivals.setdefault(
-                normalise_name(component.distribution) or point.value, (component, dist)
-            )
-        return claims
-
-    @functools.cached_property
-    def _components(self) -> tuple[Component, ...]:
-        found = []
-        is_here = functools.cache(_has_module)  # one distribution has many components
-        for (kind, name), rivals in self._points.items():
-            claims = [component for component, _ in rivals.values()]
-            for claim in claims:
-                others = [other.origin for other in claims if other is not claim]
-                if kind == "command" and name in RESERVED_COMMANDS:
-                    others.append(f"tfxfer {__version__}")
-                top = claim.value.partition(":")[0].partition(".")[0].strip()
-                status: Status = "ok"
-                error = None
-                if others:
-                    status, error = "conflict", f"also claimed by {', '.join(others)}"
-                elif not is_here(top):
-                    status, error = "missing", f"module {top!r} is not installed"
-                found.append(replace(claim, status=status, error=error))
-        kinds = get_args(Kind)
-        return tuple(sorted(found, key=lambda c: (kinds.index(c.kind), c.name, c.distribution)))
-
-    def _find(self, kind: Kind, name: str) -> tuple[Component, str | None]:
-        named = {c.name: c for c in self.list(kind)}
-        if name in named:
-            return named[name], None
-        prefix, _, handle = name.partition(":")
-        if kind != "backbone" or not handle or prefix not in named:
-            self._unknown(kind, name)
-        return named[prefix], handle
+        Args:
+            used: kind and name of each; of a name with a handle, what brings its prefix.
+        """
+        found = {}
+        for kind, name in used:
+            component, _ = self._catalogue.find(kind, name)
+            if component.distribution:
+                found[component.distribution] = component.version
+        return found
 
     def _load(self, component: Component) -> Any:
         """Returns what the entry point of a component names, imported once."""
         key = component.kind, component.name
         if key not in self._loaded:
-            if component.status == "conflict":
-                self._conflict(component)
-            ((_, dist),) = self._points[key].values()
-            check_requirement(component, dist)
-            self._loaded[key] = _import(component)
+            check_requirement(component, self._catalogue.find_distribution(component))
+            self._loaded[key] = import_component(component)
         return self._loaded[key]
 
-    def _conflict(self, component: Component) -> NoReturn:
-        rivals = [c for c in self.list(component.kind) if c.name == component.name]
-        spare = " or ".join(f"pip uninstall {c.distribution}" for c in rivals)
-        raise PluginConflictError(
-            f"{component.kind} {component.name!r}: expected one distribution to bring it. "
-            f"Received: {component.origin}, {component.error}. Remove one: {spare}"
-        )
-
-    def _unknown(self, kind: Kind, name: str, why: str = "") -> NoReturn:
-        components = self.list(kind)
-        names = sorted({c.name for c in components})
-        close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
-        lines = [f"no {kind} named {name!r}{': ' + why if why else ''}."]
-        if close:
-            lines[0] += f" Did you mean {' or '.join(map(repr, close))}?"
-        listed = ", ".join(f"{c.name} ({c.origin})" for c in components) or "none"
-        lines.append(f"  Installed: {listed}. To list all: tfxfer plugins")
-        bringer = find_bringer(kind, name)
-        if bringer and bringer not in {normalise_name(c.distribution) for c in components}:
-            lines.append(f"  Try: pip install {bringer}")
-        raise _UNKNOWN[kind]("\n".join(lines))
+    def _find_origin(self, backbone: Backbone) -> str:
+        """Returns the distribution of a backbone, or the module of one that none brings."""
+        module = type(backbone).__module__
+        for component in self.list("backbone"):
+            top = component.value.partition(":")[0].partition(".")[0].strip()
+            if component.name == backbone.name.partition(":")[0] and top == module.split(".")[0]:
+                return component.origin
+        return f"module {module}"
 
 
 @functools.cache
@@ -307,55 +286,30 @@ def default_registry() -> Registry:
     return Registry()
 
 
+def get_modality(name: str, registry: Registry | None = None) -> Modality:
+    """Returns a new instance of the modality `name`; see `Registry.load_modality`."""
+    return (registry or default_registry()).load_modality(name)
+
+
 def get_backbone(name: str, registry: Registry | None = None) -> Backbone:
     """Returns a new instance of the backbone `name`; see `Registry.load_backbone`."""
     return (registry or default_registry()).load_backbone(name)
 
 
 def get_head(
-    name: str, *, options: Mapping[str, Any] | None = None, registry: Registry | None = None
+    name: str | None = None,
+    *,
+    options: Mapping[str, Any] | None = None,
+    registry: Registry | None = None,
 ) -> Head:
-    """Returns a new instance of the head `name` with `options`; see `Registry.load_head`."""
-    return (registry or default_registry()).load_head(name, **(options or {}))
+    """Returns a new instance of the head `name` with `options`; None is the default head.
+
+    See `Registry.load_head` and `Registry.default`.
+    """
+    registry = registry or default_registry()
+    return registry.load_head(registry.default("head") if name is None else name, **(options or {}))
 
 
-def find_bringer(kind: Kind, name: str) -> str | None:
-    """Returns the distribution of this project that may bring an unknown name."""
-    for known, prefix, distribution in _KNOWN:
-        head = name[: len(prefix)].lower()
-        # .8 lets one slip pass in a word of this length ('mobilnet', 'clasification').
-        if known == kind and difflib.SequenceMatcher(None, head, prefix).ratio() >= 0.8:
-            return distribution
-    return None
-
-
-def _import(component: Component) -> Any:
-    module, _, attribute = component.value.partition(":")
-    module, attribute = module.strip(), attribute.partition("[")[0].strip()
-    try:
-        found: Any = importlib.import_module(module)
-    except (Exception, SystemExit) as error:
-        raise PluginImportError(_import_failure(component, module, error)) from error
-    for part in filter(None, attribute.split(".")):
-        try:
-            found = getattr(found, part)
-        except AttributeError:
-            breach(component, f"{part!r} in module {module!r}", value=component.value)
-        except Exception as error:  # a module whose own __getattr__ imports the rest of it
-            raise PluginImportError(_import_failure(component, module, error)) from error
-    return found
-
-
-def _import_failure(component: Component, module: str, error: BaseException) -> str:
-    what = f"{component.kind} {component.name!r} cannot be imported: expected module {module!r}. "
-    received = f"Received: {type(error).__name__}: {error}. "
-    name = component.distribution or module
-    remedy = f"Ask its author, or try: pip install --upgrade {name}"
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        own = error.name.partition(".")[0] == module.partition(".")[0]
-        remedy = (
-            f"Its files are gone: pip install --force-reinstall {name}"
-            if own
-            else f"It needs {error.name!r}: pip install --upgrade {name}, or install that module"
-        )
-    return f"{what}{received}{remedy}. [{component.origin}]"
+def get_reader(ending: str, registry: Registry | None = None) -> Callable[..., Any]:
+    """Returns what reads model files with this ending; see `Registry.load_reader`."""
+    return (registry or default_registry()).load_reader(ending)

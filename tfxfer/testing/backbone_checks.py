@@ -44,7 +44,7 @@ def metadata(subject: BackboneSubject) -> None:
         "backbone", subject.name, f"{type(plugin).__module__}:{type(plugin).__qualname__}", "", ""
     )
     check_class(component, type(plugin), Backbone)
-    check_backbone(component, plugin, asked=subject.name)
+    check_backbone(component, plugin, requested_name=subject.name)
 
 
 @check("build makes features of the announced kind at several image sizes", requires=("metadata",))

@@ -1,0 +1,5 @@
+"""Never returns."""
+
+import time
+
+time.sleep(3600)

@@ -1,0 +1,3 @@
+"""Cannot be imported."""
+
+raise RuntimeError("this modality cannot be imported,\nas it says on two lines")

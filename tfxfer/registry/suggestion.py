@@ -1,0 +1,51 @@
+"""Which distribution of this project would bring a name that nothing installed has."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+
+from tfxfer.registry.component import Kind
+
+__all__ = ["suggest_distribution"]
+
+# By what a name starts with. An empty beginning stands for every name: heads and exporters of
+# this project come from one distribution each.
+_KNOWN: Mapping[Kind, Mapping[str, str]] = {
+    "modality": {"text": "tfxfer-text"},
+    "backbone": {
+        "efficientnet": "tfxfer-efficientnet",
+        "mobilenet": "tfxfer-mobilenet",
+        "resnet": "tfxfer-resnet",
+        "vgg": "tfxfer-classics",
+        "inception": "tfxfer-classics",
+        "xception": "tfxfer-classics",
+        "densenet": "tfxfer-classics",
+        "convnext": "tfxfer-classics",
+        "nasnet": "tfxfer-classics",
+        "hub:": "tfxfer-hub",
+        "kerashub:": "tfxfer-kerashub",
+    },
+    "head": {"": "tfxfer-heads"},
+    "command": {"benchmark": "tfxfer-edge", "export": "tfxfer-edge"},
+    "reader": {"tflite": "tfxfer-edge"},
+    "exporter": {"": "tfxfer-edge"},
+}
+
+# Lets one slip pass in a word of this length ('mobilnet', 'exprot').
+_LEAST_LIKENESS = 0.8
+
+
+def suggest_distribution(kind: Kind, name: str) -> str | None:
+    """Returns the distribution that may bring an unknown name; None where we know of none.
+
+    Example:
+        >>> suggest_distribution("backbone", "mobilnet_v2")
+        'tfxfer-mobilenet'
+    """
+    known = {
+        beginning: difflib.SequenceMatcher(None, name[: len(beginning)].lower(), beginning).ratio()
+        for beginning in _KNOWN[kind]
+    }
+    best = max(known, key=known.__getitem__)
+    return _KNOWN[kind][best] if known[best] >= _LEAST_LIKENESS else None
