@@ -17,7 +17,6 @@ from .backbone import (
     Weights as Weights,
 )
 from .data.loading import load_samples as load_samples
-from .images.loading import load_images as load_images
 from .errors import (
     ContractError as ContractError,
 )
@@ -78,10 +77,14 @@ from .errors import (
 from .head import Head as Head
 from .head import Monitor as Monitor
 from .head import Prediction as Prediction
+from .images.loading import load_images as load_images
 from .inference.keras_model import load_model as load_model
 from .inference.scoring import evaluate as evaluate
 from .inference.scoring import predict as predict
-from .modality import Findings as Findings, InputSpec as InputSpec, Modality as Modality, Sample as Sample
+from .modality import Findings as Findings
+from .modality import InputSpec as InputSpec
+from .modality import Modality as Modality
+from .modality import Sample as Sample
 from .model import build_model as build_model
 from .preprocessing import Preprocessing as Preprocessing
 from .preprocessing import Resize as Resize
@@ -94,6 +97,7 @@ from .registry.lookup import (
 from .registry.lookup import (
     get_head as get_head,
 )
+from .registry.lookup import get_modality as get_modality
 from .run.directory import RunDirectory as RunDirectory
 from .run.directory import load_run as load_run
 from .schedule import (
@@ -110,5 +114,7 @@ from .schedule import (
 )
 from .stages import freeze_to as freeze_to
 from .training.fit import fit as fit
+from .training.options import Augmentation as Augmentation
+from .training.options import Cache as Cache
+from .training.options import Control as Control
 from .version import __version__ as __version__
-from .registry.lookup import get_modality as get_modality

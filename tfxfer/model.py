@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from tfxfer.backbone import BACKBONE_END, Backbone, Stage, check_size
-from tfxfer.errors import ContractError, ModelError
+from tfxfer.errors import ContractError
 from tfxfer.head import Head
-from tfxfer.registry.lookup import get_backbone, get_head, get_modality
+from tfxfer.registry.lookup import default_registry, get_backbone, get_head
 from tfxfer.stages import (
     ModelInfo,
     attach_info,
@@ -90,14 +90,12 @@ def build_model(
         backbone = get_backbone(backbone, registry=registry)
     if head is None or isinstance(head, str):
         head = get_head(head, registry=registry)
-    modality = get_modality(backbone.modality, registry=registry)
+    modality = (registry or default_registry()).load_modality_of(backbone)
     size = image_size if size is None else size
     size = check_size(backbone, size, modality.size_unit)
     modality.check_contract(backbone.preprocessing)
-    if isinstance(weights, ResolvedWeights):
-        found = weights
-    else:
-        found = resolve_weights(backbone, weights)
+    if not isinstance(weights, ResolvedWeights):
+        weights = resolve_weights(backbone, weights)
     if targets is not None:
         head.prepare(targets)
     keras.utils.set_random_seed(seed)
@@ -123,12 +121,12 @@ def build_model(
         size=size,
         preprocessing=backbone.preprocessing,
         stages=(*backbone.stages, Stage(BACKBONE_END, _POOL)),
-        weights=found,
+        weights=weights,
         quantization=backbone.quantization,
     )
     attach_info(model, info)
-    if found.path is not None:
-        backbone.load_weights(model, found.path)
+    if weights.path is not None:
+        backbone.load_weights(model, weights.path)
     return model
 
 

@@ -40,7 +40,7 @@ def training_options(command: Any) -> Any:
 @tfxfer_command("train")
 @click.argument("data", required=False)
 @click.option("--backbone", help="Name of a backbone; `tfxfer plugins` lists them.")
-@click.option("--head", default="classification", show_default=True, help="Name of a head.")
+@click.option("--head", help="Name of a head.  [default: what the installed heads declare]")
 @click.option("--out", required=True, help="Folder of the run; made anew.")
 @click.option(
     "--weights",
@@ -48,7 +48,13 @@ def training_options(command: Any) -> Any:
     show_default=True,
     help="Named source, path of a file, or `none` for random weights.",
 )
-@click.option("--image-size", type=click.IntRange(8), help="In pixels.  [default: the backbone's]")
+@click.option(
+    "--size",
+    "--image-size",
+    "size",
+    type=click.IntRange(1),
+    help="Of the input: the side of an image in pixels.  [default: the backbone's]",
+)
 @click.option(
     "--schedule",
     type=click.Choice(["two_phase", "progressive", "head", "scratch"]),
@@ -65,9 +71,9 @@ def training_options(command: Any) -> Any:
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True)
 @click.option(
     "--augment",
-    type=click.Choice(["none", "light", "strong"]),
     default="light",
     show_default=True,
+    help="How far samples may vary: none, light, or strong.",
 )
 @click.option("--no-flip", is_flag=True, help="Never mirror: for text, or left and right hands.")
 @click.option("--views", type=click.IntRange(1), help="Cached augmented versions of each image.")
@@ -83,17 +89,16 @@ def training_options(command: Any) -> Any:
 @click.option("--resume", is_flag=True, help="Go on after the last finished phase of --out.")
 @training_options
 def command(output: Output, *, data: str | None, out: str, resume: bool, **options: Any) -> None:
-    """Train a model on labelled images.
+    """Train a model on labelled samples.
 
     DATA is a folder of class folders, a folder with train/, val/ and test/, or a CSV with the
     columns path,label[,split][,group].
     """
     started = time.monotonic()
-    from tfxfer.job.demo import stored_source
     from tfxfer.job.request import TrainRequest
     from tfxfer.run.directory import RunDirectory
 
-    overwrite, source = options.pop("overwrite"), None
+    overwrite = options.pop("overwrite")
     if resume:
         _refuse_options()
         run = RunDirectory.open(out)
@@ -106,7 +111,6 @@ def command(output: Output, *, data: str | None, out: str, resume: bool, **optio
             output.emit(document)
             show_result(output, run, document)
             return
-        source = stored_source(request.data)
     else:
         backbone = options.pop("backbone")
         if data is None or backbone is None:
@@ -116,7 +120,7 @@ def command(output: Output, *, data: str | None, out: str, resume: bool, **optio
             data=data,
             backbone=backbone,
             budget_seconds=options.pop("budget"),
-            flip=not options.pop("no_flip"),
+            view_options={"flip": False} if options.pop("no_flip") else {},
             cache=not options.pop("no_cache"),
             **options,
         )
@@ -126,7 +130,6 @@ def command(output: Output, *, data: str | None, out: str, resume: bool, **optio
         out,
         overwrite=overwrite,
         resume=resume,
-        source=source,
         started=started,
     )
     output.emit(document)
@@ -169,19 +172,17 @@ def run_training(
     source: Any = None,
 ) -> dict[str, Any]:
     """Trains, shows what happens, and returns `run.json`, which the command emits."""
-    from tfxfer.data import read_source
-    from tfxfer.job.request import check_place, check_request
-    from tfxfer.job.train import train_run
+    from tfxfer.job.prepare import check_place, prepare
 
     # Before Keras starts, which takes seconds: a slip of the finger is told at once.
     if not resume:
         check_place(out, overwrite=overwrite)
-    check_request(request, registry=output.registry)
-    source = read_source(request.data) if source is None else source
-    output.print("starting Keras and reading the images")
+    prepared = prepare(request, source=source, registry=output.registry)
+    output.print(f"starting Keras and reading the {prepared.modality.plural}")
     with output.progress() as progress:
         with nullcontext() if output.verbosity else quiet_native():
-            from tfxfer.cli.epochs import EpochLines
+            from tfxfer.job.train import train_run
+            from tfxfer.training.epoch_lines import EpochLines
         if not output.verbosity:
             # It warns of being traced anew, as every phase must be.
             logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -192,9 +193,8 @@ def run_training(
             progress(what, done, total)
 
         run = train_run(
-            request,
+            prepared,
             out,
-            source=source,
             overwrite=overwrite,
             resume=resume,
             started=started,
@@ -202,7 +202,6 @@ def run_training(
             progress=tell,
             on_plan=lambda lines: show_plan(output, lines),
             on_audit=lambda data: show_audit(output, data),
-            registry=output.registry,
         )
     document: dict[str, Any] = run.read_manifest().to_dict()
     show_result(output, run, document)

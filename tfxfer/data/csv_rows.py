@@ -40,9 +40,9 @@ def read_csv(path: Path, modality: Modality) -> Source:
         first_line.setdefault(record.path, line)
         if known != record:
             raise DataError(
-                f"{where}: expected one row per {modality.noun}. Received: path={record.path!r} with "
-                f"{_row_values(record)}, and {_row_values(known)} on line "
-                f"{first_line[record.path]}. Remove one row."
+                f"{where}: expected one row per {modality.noun}. Received: "
+                f"path={record.path!r} with {_row_values(record)}, and {_row_values(known)} on "
+                f"line {first_line[record.path]}. Remove one row."
             )
     return make_source(root, records.values(), (), modality, kind="csv")
 

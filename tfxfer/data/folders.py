@@ -59,8 +59,8 @@ def _read_split_folders(
         if not classes:
             raise DataError(
                 f"data {str(folder)!r}: expected one folder per class. Received: "
-                f"{len(loose)} {modality.plural} outside of every folder. Sort them into folders, or write "
-                "a CSV with the columns path,label,split."
+                f"{len(loose)} {modality.plural} outside of every folder. Sort them into folders, "
+                "or write a CSV with the columns path,label,split."
             )
         ignored += [
             IgnoredFile(p.relative_to(root).as_posix(), "lies outside of every class folder")

@@ -155,7 +155,7 @@ def _given_parts(group_ids: np.ndarray, given: Sequence[str | None] | None) -> n
 def _split_free(
     labels: np.ndarray, groups: np.ndarray, shares: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Returns the part of each sample: first large groups, then single samples fill what is left."""
+    """Returns the part of each sample: first large groups, then single ones fill what is left."""
     label_count = int(labels.max()) + 1
     starts, sizes, members = _members(groups)
     order = rng.permutation(len(starts))

@@ -55,7 +55,7 @@ def list_crossing(model: Any, stage: str | None) -> tuple[int, ...]:
         operation, node = _maker(tensor)
         if node.is_input:
             found.add(id(tensor))
-        elif id(tensor) in before and getattr(operation, "weights", ()):
+        elif id(tensor) in before and getattr(operation, "weights", None):
             raise ModelError(
                 f"model {model.name!r}: expected stage {stage!r} to end at the only computed "
                 f"tensor that what follows needs. Received: layer {operation.name!r} crosses, too. "

@@ -104,7 +104,8 @@ def fill_frontiers(
         dict: `activations`, and those inputs by name, in the order that the suffix takes.
     """
     cuts = [stage for stage in stages if stage is not None]
-    runner, read_by_prefix = None, ()
+    runner = None
+    read_by_prefix: tuple[int, ...] = ()
     if cuts:
         runner = (conversion or Conversion()).open_runner(model, cuts, use_litert=use_litert)
         read_by_prefix = list_prefix_inputs(model, cuts)

@@ -24,7 +24,7 @@ from tfxfer.weights import ResolvedWeights
 if TYPE_CHECKING:
     from tfxfer.registry.lookup import Registry
 
-__all__ = ["load_keras_predictor", "load_model", "read_keras_file", "wrap_model"]
+__all__ = ["load_keras_predictor", "load_model", "read_keras_file", "save_model", "wrap_model"]
 
 
 def wrap_model(model: keras.Model) -> Predictor:
@@ -94,6 +94,16 @@ def read_keras_file(path: Path) -> keras.Model:
             f"model {str(path)!r}: expected a file that keras.models.load_model reads in safe "
             f"mode. Received: {first}"
         ) from error
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Writes a `.keras` file of the layers and weights alone.
+
+    A spent optimizer would double the file, and a head's own loss would need its plugin where only
+    the layers are wanted.
+    """
+    inputs = model.inputs if len(model.inputs) > 1 else model.inputs[0]
+    keras.Model(inputs, model.outputs[0], name=model.name).save(path)
 
 
 def _info_of_run(run: RunDirectory, registry: Registry | None) -> ModelInfo:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfxfer.data.sources import Record, Source
+from tfxfer.data.record import Record, Source
 from tfxfer.errors import DataError, RunError, StorageError
 from tfxfer.job.request import TrainRequest
 from tfxfer.run.directory import RunDirectory
@@ -88,8 +88,8 @@ def demo_request(
         device=options["device"],
         cache_dir=options["cache_dir"],
         # Digits are no digits in a mirror.
-        flip=name == "elpv",
-        image_size=None if name == "elpv" else 96,
+        view_options={} if name == "elpv" else {"flip": False},
+        size=None if name == "elpv" else 96,
     )
 
 

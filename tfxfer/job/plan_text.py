@@ -33,14 +33,14 @@ def describe_plan(
     """Returns what is printed before a training starts, in order."""
     lines = [
         PlanLine("device", f"{device.kind} ({device.name}), {device.precision}"),
-        PlanLine("batch", f"{request.batch_size} images, {plan.views} views of each"),
+        PlanLine("batch", f"{request.batch_size} samples, {plan.views} views of each"),
     ]
     for item in plan.phases:
         phase = item.phase
         frozen = "nothing frozen" if phase.stage is None else f"frozen up to {phase.stage}"
         source = "from cached activations" if item.cached else "from pixels"
         if item.views == 1 < plan.views:
-            source += " of the plain images"
+            source += " of the plain samples"
         lines.append(
             PlanLine(
                 f"phase {phase.name}",

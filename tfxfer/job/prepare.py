@@ -40,6 +40,7 @@ class Prepared:
         weights: found and hashed.
         source: the samples, listed but not opened.
         plugins: versions of the distributions that brought these, by name.
+        registry: where they came from.
     """
 
     request: TrainRequest
@@ -51,6 +52,7 @@ class Prepared:
     weights: ResolvedWeights
     source: Source
     plugins: dict[str, str]
+    registry: Registry
 
 
 def prepare(
@@ -106,6 +108,7 @@ def prepare(
         plugins=registry.list_versions(
             ("backbone", request.backbone), ("head", head_name), ("modality", modality.name)
         ),
+        registry=registry,
     )
 
 

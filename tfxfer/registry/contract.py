@@ -274,7 +274,9 @@ def check_head(component: Component, instance: Any) -> None:
     if not isinstance(figures, type) or not isinstance(
         getattr(figures, "catalogue", None), Mapping
     ):
-        raise_contract_error(component, "a subclass of tfxfer.evaluation.Figures as figures", figures=figures)
+        raise_contract_error(
+            component, "a subclass of tfxfer.evaluation.Figures as figures", figures=figures
+        )
     for name in ("complete_strata", "can_balance"):
         value = _get(component, instance, name)
         if not isinstance(value, bool):

@@ -107,10 +107,11 @@ class Manifest:
         request: the arguments as they were given.
         head_options: the head's `options()`.
         labels: the outputs in order.
-        image_size: side of the square input, in pixels.
-        preprocessing: `Preprocessing.to_dict()`.
+        modality: what the backbone reads.
+        size: of the input, in the modality's unit: of images the side in pixels.
+        preprocessing: the backbone's, `to_dict()`.
         seed: of the split, the batch order and the views.
-        versions: of the packages that matter, by distribution.
+        versions: of the packages that matter and of the plugins, by distribution.
         device: what it trained on.
         precision: policy of training, such as `float32`.
         weights: what it started from.
@@ -129,7 +130,8 @@ class Manifest:
     request: Mapping[str, Any] = field(default_factory=dict)
     head_options: Mapping[str, Any] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
-    image_size: int | None = None
+    modality: str = "image"
+    size: int | None = None
     preprocessing: Mapping[str, Any] | None = None
     seed: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -168,6 +170,8 @@ class Manifest:
             RunError: a key is unknown or missing.
         """
         values = dict(data)
+        if "image_size" in values:  # tfxfer 0.1 knew images only
+            values["size"] = values.pop("image_size")
         if values.get("weights") is not None:
             values["weights"] = _record(WeightsUsed, values["weights"], "weights")
         if values.get("data") is not None:

@@ -10,6 +10,8 @@ import numpy as np
 from tfxfer.backbone import Backbone, Stage
 from tfxfer.evaluation import ValueFigures
 from tfxfer.head import Head, Monitor, Prediction
+from tfxfer.images.modality import PIXELS
+from tfxfer.modality import InputSpec
 from tfxfer.preprocessing import Preprocessing
 
 __all__ = ["BATCH_IMAGES", "ProbeBackbone", "ProbeData", "ProbeHead", "ProbeSplit", "paint"]
@@ -38,11 +40,11 @@ def paint(images: int, size_px: int, *, seed: int) -> np.ndarray:
 
 
 class ProbeSplit:
-    """Images in memory, read as those of an `ImageSplit` are."""
+    """Images in memory, read as those of a `SampleSplit` are."""
 
     def __init__(self, pixels: np.ndarray, targets: np.ndarray) -> None:
         self.pixels, self.targets = pixels, targets
-        self.image_size = int(pixels.shape[1])
+        self.inputs = {PIXELS: InputSpec(pixels.shape[1:], stored=str(pixels.dtype))}
 
     def __len__(self) -> int:
         return len(self.pixels)

@@ -302,7 +302,6 @@ class BackboneSubject(Subject):
                 callbacks=[watch],
                 batch_size=BATCH_IMAGES,
                 augment="none",
-                views=1,
                 cache=False,
                 verbose=0,
             )

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from tfxfer.backbone import BACKBONE_END
-from tfxfer.data.feed import PixelSource, SplitSource
+from tfxfer.data.arrays import list_arrays
+from tfxfer.data.feed import SampleSource, SplitSource
 from tfxfer.frontier.cut import make_suffix
 from tfxfer.frontier.fill import fill_frontiers
 from tfxfer.frontier.store import CacheStore
@@ -147,10 +148,11 @@ def cached(subject: BackboneSubject) -> None:
     names = _spread([stage.name for stage in get_info(whole).stages])
     split: Any = ProbeSplit(subject.data.pixels, np.zeros((len(pixels), 1), np.float32))
     with CacheStore() as store:
-        source: PixelSource = SplitSource(split)
+        source: SampleSource = SplitSource(split)
         arrays = fill_frontiers(whole, {"probe": (source, 1)}, names, store, dtype="float32")
         for name in names:
-            found = _batched(make_suffix(whole, name), arrays["probe"][name][:, 0])
+            (stored,) = list_arrays(arrays["probe"][name])
+            found = _batched(make_suffix(whole, name), stored[:, 0])
             scale = max(float(np.abs(expected).max()), 1e-6)
             off = float(np.abs(found - expected).max())
             if not off <= subject.tolerance * scale:

@@ -35,6 +35,7 @@ def make_batches(
         first_epoch: number of the epoch whose draw it starts with.
         workers: threads that prepare batches.
     """
+
     class Batches(keras.utils.PyDataset):
         def __init__(self) -> None:
             super().__init__(workers=workers, max_queue_size=8)

@@ -18,7 +18,14 @@ from tfxfer.errors import UsageError
 from tfxfer.schedule import Phase, two_phase
 from tfxfer.stages import get_info, layers_up_to
 
-__all__ = ["BudgetedSchedule", "Speeds", "choose_schedule", "estimate_seconds", "macs_share", "probe_speeds"]
+__all__ = [
+    "BudgetedSchedule",
+    "Speeds",
+    "choose_schedule",
+    "estimate_seconds",
+    "macs_share",
+    "probe_speeds",
+]
 
 # Measured with EfficientNet-Lite0 at 224 px on 2 cores: a forward pass through Keras takes at least
 # this many times what LiteRT takes, and a training step of the part after the frontier this many
@@ -92,9 +99,7 @@ def probe_speeds(model: Any, source: SplitSource, *, images: int = 16) -> Speeds
     plain_views = source.read(indices, np.zeros(len(indices), np.int64))
     plain = (time.perf_counter() - started) / len(indices)
     started = time.perf_counter()
-    source.split.read_views(
-        indices, views=(0, 1, 2), level=source.augment, options=source.options
-    )
+    source.split.read_views(indices, views=(0, 1, 2), level=source.augment, options=source.options)
     both = (time.perf_counter() - started) / len(indices)
     batch = map_arrays(lambda x: x[:8], plain_views)
     model.predict_on_batch(batch)  # traces

@@ -38,7 +38,7 @@ def fit(
     model: Any,
     data: SampleData | tuple[Any, Any],
     *,
-    schedule: Sequence[Phase] | None = None,
+    schedule: Sequence[Phase] | FitPlan | None = None,
     callbacks: Sequence[Any] = (),
     batch_size: int = 32,
     augment: str | Augmentation = "light",
@@ -60,7 +60,8 @@ def fit(
         model: from `build_model` or `load_model`.
         data: from `load_images`, or a pair (training, validation) of batched
             `tf.data.Dataset`s of (inputs, targets); images are pixels 0..255.
-        schedule: phases; None is `two_phase()`.
+        schedule: phases; None is `two_phase()`. A plan that `plan_fit` made of them is taken as
+            it is, with its views.
         callbacks: Keras callbacks; they see the full model.
         batch_size: samples a step.
         augment: a level of augmentation, or an `Augmentation`, for `data` from `load_images`.
@@ -96,17 +97,20 @@ def fit(
         device = Device("cpu", "unchanged", jit_compile=keras.backend.backend() == "jax")
     own_store = caching.store is None
     store = CacheStore() if caching.store is None else caching.store
-    plan = plan_fit(
-        model,
-        two_phase() if schedule is None else schedule,
-        images=len(train),
-        views=views,
-        val=len(val),
-        store=store,
-        cache=caching.enabled,
-        itemsize=np.dtype(caching.dtype).itemsize,
-        input_itemsizes=train.itemsizes,
-    )
+    if isinstance(schedule, FitPlan):
+        plan = schedule
+    else:
+        plan = plan_fit(
+            model,
+            two_phase() if schedule is None else schedule,
+            images=len(train),
+            views=views,
+            val=len(val),
+            store=store,
+            cache=caching.enabled,
+            itemsize=np.dtype(caching.dtype).itemsize,
+            input_itemsizes=train.itemsizes,
+        )
     _check_readable(plan, train, val)
     activations = Activations(
         model, plan, train=train, val=val, store=store, dtype=caching.dtype,

@@ -40,6 +40,7 @@ def stage_rates(phase: Phase, stages: list[str]) -> dict[str, float]:
 
 def read_rates(optimizer: Any) -> tuple[float, dict[str, float]]:
     """Returns the head's learning rate of this moment, and that of every stage with its own."""
+
     def read(single: Any) -> float:
         return float(keras.ops.convert_to_numpy(single.learning_rate))
 

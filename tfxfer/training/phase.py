@@ -158,7 +158,9 @@ def _build_metrics(model: Any, targets: np.ndarray) -> None:
     model.reset_metrics()
 
 
-def _batches(context: FitContext, item: PhasePlan, stage: str | None, first_epoch: int) -> tuple[Any, Any]:
+def _batches(
+    context: FitContext, item: PhasePlan, stage: str | None, first_epoch: int
+) -> tuple[Any, Any]:
     plain = EpochDraw(len(context.val), 1, context.batch_size, context.seed, shuffle=False)
     readers: tuple[Reader, Reader] = context.train.read, context.val.read
     if item.cached:
@@ -170,7 +172,9 @@ def _batches(context: FitContext, item: PhasePlan, stage: str | None, first_epoc
         sample_weights=context.balance.weights,
         first_epoch=first_epoch,
     )
-    val = make_batches(readers[1], plain, context.val.targets, sample_weights=context.val.sample_weights)
+    val = make_batches(
+        readers[1], plain, context.val.targets, sample_weights=context.val.sample_weights
+    )
     return train, val
 
 
