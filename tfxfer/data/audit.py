@@ -231,8 +231,8 @@ def drop_small_strata(
             f"{name!r} ({small.get(name, f'{counts[name]} {modality.plural}')})" for name in counts
         ]
         raise DataError(
-            f"classes: expected at least two with {MIN_STRATUM_SAMPLES} or more usable {modality.plural} "
-            f"each. Received: {', '.join(told[:10]) or f'no usable {modality.noun}'}. "
+            f"classes: expected at least two with {MIN_STRATUM_SAMPLES} or more usable "
+            f"{modality.plural} each. Received: {', '.join(told[:10]) or f'no usable {modality.noun}'}. "
             f"Add {modality.plural}, or check that DATA is the folder that holds the class folders."
         )
     problems = [Problem(name, "small_class", why, True) for name, why in sorted(small.items())]

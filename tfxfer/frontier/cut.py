@@ -77,7 +77,8 @@ def make_prefix(model: Any, stages: Sequence[str]) -> Any:
     Shapes: maps the inputs that `list_prefix_inputs` names to the ends of the stages.
     """
     inputs = [model.inputs[i] for i in list_prefix_inputs(model, stages)]
-    return keras.Model(inputs, [stage_tensor(model, stage) for stage in stages])
+    ends = [stage_tensor(model, stage) for stage in stages]
+    return keras.Model(inputs if len(inputs) > 1 else inputs[0], ends)
 
 
 def make_suffix(model: Any, stage: str | None) -> Any:
