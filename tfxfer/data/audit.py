@@ -230,9 +230,10 @@ def drop_small_strata(
         told = [
             f"{name!r} ({small.get(name, f'{counts[name]} {modality.plural}')})" for name in counts
         ]
+        received = ", ".join(told[:10]) or f"no usable {modality.noun}"
         raise DataError(
             f"classes: expected at least two with {MIN_STRATUM_SAMPLES} or more usable "
-            f"{modality.plural} each. Received: {', '.join(told[:10]) or f'no usable {modality.noun}'}. "
+            f"{modality.plural} each. Received: {received}. "
             f"Add {modality.plural}, or check that DATA is the folder that holds the class folders."
         )
     problems = [Problem(name, "small_class", why, True) for name, why in sorted(small.items())]
