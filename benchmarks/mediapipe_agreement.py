@@ -55,9 +55,9 @@ def compare(path: Path, file: str | None, count: int | None) -> dict[str, Any]:
     from tfxfer.evaluation import paired_difference
     from tfxfer.inference import load_predictor
     from tfxfer.run import RunDirectory
-    from tfxfer_edge.interpreter import TFLiteModel
-    from tfxfer_edge.parity import MediaPipeClassifier
-    from tfxfer_edge.run_images import load_run_images
+    from tfxfer_edge.proof.mediapipe import MediaPipeClassifier
+    from tfxfer_edge.proof.run_images import load_run_images
+    from tfxfer_edge.tflite.interpreter import TFLiteModel
 
     run = RunDirectory.open(path)
     predictor = load_predictor(path)

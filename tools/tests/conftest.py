@@ -69,7 +69,7 @@ def build_small(scale: Any = 1 / 127.5, offset: Any = -1.0, *, name: str = "smal
 
 def run_file(converted: Any, pixels: np.ndarray) -> np.ndarray:
     """Returns the real-valued scores of pixels, as a client of the file gets them."""
-    from tfxfer_edge.flatbuffer import load_interpreter
+    from tfxfer_edge.tflite.runtime import load_interpreter
 
     interpreter = load_interpreter(converted.content)
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]

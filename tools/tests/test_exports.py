@@ -15,10 +15,10 @@ from tfxfer.cli.main import run as run_cli
 from tfxfer.errors import DataError, GateError, ModelError, RunError
 from tfxfer.inference import load_predictor, predict
 from tfxfer.run import RunDirectory
-from tfxfer_edge import comparison
 from tfxfer_edge.exports import export
-from tfxfer_edge.interpreter import TFLiteModel
-from tfxfer_edge.subject import Subject, open_subject
+from tfxfer_edge.proof import comparison
+from tfxfer_edge.proof.subject import Subject, open_subject
+from tfxfer_edge.tflite.interpreter import TFLiteModel
 
 pytest.importorskip(
     "tensorflow_lite_support", reason="tflite-support is not installed: tfxfer-edge[metadata]"
@@ -95,7 +95,7 @@ def test_a_gate_that_nothing_passes(
     run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "tfxfer_edge.comparison.paired_difference",
+        "tfxfer_edge.proof.comparison.paired_difference",
         lambda *_, **__: {"value": 7.0, "low": 5.0, "high": 9.0},
     )
     with pytest.raises(GateError, match=r"at most 1\.0 points") as caught:
@@ -135,7 +135,7 @@ def test_a_loss_by_chance_is_told_with_the_one_that_decided(
         value = 1.2 if views == 1 else 0.3
         return {"value": value, "low": value - 2, "high": value + 2}
 
-    monkeypatch.setattr("tfxfer_edge.comparison.paired_difference", compare)
+    monkeypatch.setattr("tfxfer_edge.proof.comparison.paired_difference", compare)
     out = export(varied_run, tmp_path / "edge", recipes=("float32",)).path
     (candidate,) = json.loads((out / "export.json").read_text())["candidates"]
     assert candidate["passed"]
@@ -325,7 +325,7 @@ def test_a_file_whose_scores_are_no_numbers_costs_itself_only(
     def open_scorer(converted: Any, content: bytes) -> Any:
         return Broken() if converted.recipe.name == "float16" else whole(converted, content)
 
-    monkeypatch.setattr("tfxfer_edge.comparison.open_scorer", open_scorer)
+    monkeypatch.setattr("tfxfer_edge.proof.comparison.open_scorer", open_scorer)
     document = export(run, tmp_path / "edge", recipes=("float16", "float32")).document
     broken, good = document["candidates"]
     assert (broken["passed"], broken["path"], good["passed"]) == (False, None, True)

@@ -13,8 +13,9 @@ import tfxfer.inference
 from tfxfer.errors import ModelError, PluginImportError
 from tfxfer.inference import load_predictor, predict
 from tfxfer.preprocessing import Resize
-from tfxfer_edge.metadata import ModelCard, write_metadata
 from tfxfer_edge.predictor import load_tflite_predictor
+from tfxfer_edge.tflite.card import ModelCard
+from tfxfer_edge.tflite.metadata_writer import write_metadata
 
 from . import photo_classifier as photos
 

@@ -14,17 +14,17 @@ from tfxfer.head import Head
 from tfxfer.progress import Progress
 from tfxfer.quiet import quiet_native
 from tfxfer.run import RunDirectory
-from tfxfer_edge.comparison import Comparison, Made
-from tfxfer_edge.conversion import convert
-from tfxfer_edge.export_folder import check_folder, write_folder
-from tfxfer_edge.flatbuffer import load_interpreter
-from tfxfer_edge.gate import Candidate, choose, ladder
-from tfxfer_edge.latency import median_latencies
-from tfxfer_edge.metadata import write_metadata
-from tfxfer_edge.parity import Parity, check_parity
-from tfxfer_edge.run_images import pick_calibration
-from tfxfer_edge.sources import PreprocessingArgument
-from tfxfer_edge.subject import Subject, open_subject
+from tfxfer_edge.conversion.attempts import convert
+from tfxfer_edge.conversion.sources import PreprocessingArgument
+from tfxfer_edge.handover.folder import check_folder, write_folder
+from tfxfer_edge.proof.comparison import Comparison, Made
+from tfxfer_edge.proof.gate import Candidate, choose, ladder
+from tfxfer_edge.proof.parity import Parity, check_parity
+from tfxfer_edge.proof.run_images import pick_calibration
+from tfxfer_edge.proof.subject import Subject, open_subject
+from tfxfer_edge.tflite.metadata_writer import write_metadata
+from tfxfer_edge.tflite.runtime import load_interpreter
+from tfxfer_edge.timing.latency import median_latencies
 
 __all__ = ["ExportResult", "export"]
 
@@ -241,7 +241,7 @@ def _time(made: Sequence[Made]) -> list[Made]:
 def _one_image(item: Made) -> Callable[[], object]:
     assert item.converted is not None
     if item.converted.suffix == ".onnx":
-        from tfxfer_edge.onnx import OnnxModel
+        from tfxfer_edge.conversion.onnx import OnnxModel
 
         session = OnnxModel(item.content, threads=1)
         zeros = np.zeros((1, *item.converted.input_shape[1:]), np.float32)  # type: ignore[arg-type]

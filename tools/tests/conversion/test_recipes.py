@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tfxfer.errors import UsageError
+from tfxfer_edge.conversion.recipes import RECIPES, Recipe, get_recipe
+
+
+def test_names_are_those_of_the_design() -> None:
+    assert list(RECIPES) == [
+        "float32",
+        "float16",
+        "dynamic_w8",
+        "int8",
+        "int16x8",
+        "int8_selective",
+        "onnx",
+    ]
+    assert all(recipe.description for recipe in RECIPES.values())
+
+
+def test_an_unknown_name_gives_the_closest() -> None:
+    with pytest.raises(UsageError, match=r"'int8_selectiv'.*'int8_selective'"):
+        get_recipe("int8_selectiv")
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_survives_a_dictionary(name: str) -> None:
+    assert Recipe.from_dict(get_recipe(name).to_dict()) == get_recipe(name)
+
+
+def test_unknown_keys_are_refused() -> None:
+    data = get_recipe("int8").to_dict() | {"weight_bit": 4}
+    with pytest.raises(UsageError, match=r"weight_bit\b.*Did you mean 'weight_bits'"):
+        Recipe.from_dict(data)
+
+
+def test_missing_keys_are_refused() -> None:
+    with pytest.raises(UsageError, match="weight_bits"):
+        Recipe.from_dict({"name": "mine", "kind": "static"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "weight_bits", "activation_bits"),
+    [("static", 4, 8), ("static", 8, None), ("float", 8, None), ("dynamic", 8, 8), ("none", 8, 8)],
+)
+def test_bits_that_do_not_go_together_are_refused(
+    kind: str, weight_bits: int, activation_bits: int | None
+) -> None:
+    with pytest.raises(UsageError, match="Received"):
+        Recipe("mine", kind, weight_bits, activation_bits)  # type: ignore[arg-type]
+
+
+def test_only_static_recipes_need_images() -> None:
+    needing = [name for name, recipe in RECIPES.items() if recipe.needs_calibration]
+    assert needing == ["int8", "int16x8", "int8_selective"]
+
+
+def test_importing_the_package_imports_no_framework() -> None:
+    code = (
+        "import sys, tfxfer_edge, tfxfer_edge.conversion.attempts, tfxfer_edge.conversion.onnx, "
+        "tfxfer_edge.conversion.engines.selective; "
+        "print([n for n in ('keras', 'tensorflow', 'litert_quantizer', 'ai_edge_litert', 'onnx') "
+        "if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
