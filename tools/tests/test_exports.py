@@ -20,10 +20,6 @@ from tfxfer_edge.proof import comparison
 from tfxfer_edge.proof.subject import Subject, open_subject
 from tfxfer_edge.tflite.interpreter import TFLiteModel
 
-pytest.importorskip(
-    "tensorflow_lite_support", reason="tflite-support is not installed: tfxfer-edge[metadata]"
-)
-
 SIDE = 48
 
 

@@ -21,10 +21,6 @@ from tfxfer.preprocessing import Preprocessing
 from tfxfer.run import RunDirectory
 from tfxfer_edge.cli.export import parse_preprocessing
 
-pytest.importorskip(
-    "tensorflow_lite_support", reason="tflite-support is not installed: tfxfer-edge[metadata]"
-)
-
 FAST = ("--recipe", "float32")
 
 

@@ -17,10 +17,6 @@ from tfxfer_edge.tflite.metadata_writer import write_metadata
 
 from .. import photo_classifier as photos
 
-pytest.importorskip(
-    "tensorflow_lite_support", reason="tflite-support is not installed (Python 3.11 only)"
-)
-
 
 def write_file(folder: Path, name: str, **options: object) -> Path:
     activation = (

@@ -25,10 +25,6 @@ from tfxfer_edge.tflite.metadata_writer import write_metadata
 
 from .. import photo_classifier as photos
 
-pytest.importorskip(
-    "tensorflow_lite_support", reason="tflite-support is not installed (Python 3.11 only)"
-)
-
 CARD = ModelCard(name="photos", labels=photos.LABELS)
 
 

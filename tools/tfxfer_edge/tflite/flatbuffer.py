@@ -1,8 +1,8 @@
 """A `.tflite` file as data: its operators and tensors, read and written.
 
-LiteRT Quantizer stores weights outside the flatbuffer. `tflite-support` and TensorFlow's
-`modify_model_io_type` copy the flatbuffer alone and write a broken file without an error, so every
-file that leaves here has its weights inside.
+LiteRT Quantizer stores weights outside the flatbuffer. TensorFlow's `modify_model_io_type` and
+other programs copy the flatbuffer alone and write a broken file without an error, so every file
+that leaves here has its weights inside.
 """
 
 from __future__ import annotations

@@ -1,27 +1,15 @@
-"""Reads what MediaPipe Tasks and the Android Task Library read from a `.tflite` file.
-
-It needs flatbuffers and a zip file only, so that `tfxfer evaluate model.tflite` works wherever
-LiteRT does.
-"""
+"""Reads what MediaPipe Tasks and the Android Task Library read from a `.tflite` file."""
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
-from typing import Any
-
 from tfxfer.errors import ModelError, TfxferError
 from tfxfer.preprocessing import Preprocessing, Resize
+from tfxfer_edge.tflite import metadata_schema as schema
 from tfxfer_edge.tflite.card import CONTRACT_FILE, ModelCard
 from tfxfer_edge.tflite.metadata_table import Table, find_metadata
+from tfxfer_edge.tflite.packed_files import Contract, read_contract, read_files, split_labels
 
 __all__ = ["read_metadata"]
-
-_IDENTIFIER = b"M001"
-
-_AXIS_LABELS = 2  # AssociatedFileType.TENSOR_AXIS_LABELS
-_NORMALIZATION = 1  # ProcessUnitOptions.NormalizationOptions
 
 
 def read_metadata(content: bytes) -> ModelCard | None:
@@ -34,35 +22,10 @@ def read_metadata(content: bytes) -> ModelCard | None:
         buffer = find_metadata(content)
         if buffer is None:
             return None
-        root = Table.of_root(buffer, _IDENTIFIER)
-        (graph,) = root.tables(3)
-        (source,), (target,) = graph.tables(2), graph.tables(3)
-        files = _read_files(content)
-        for item in [*root.tables(6), *graph.tables(4), *target.tables(6), *source.tables(6)]:
-            if item.string(0) not in files:
-                raise ModelError(
-                    f"metadata: expected the file {item.string(0)!r} that it names, packed behind "
-                    f"the model. Received: {sorted(files)}. The file may be truncated."
-                )
-        named = [item.string(0) for item in target.tables(6) if item.byte(2) == _AXIS_LABELS]
-        labels = _split_labels(files[named[0]]) if named else ()
-        contract = _read_contract(files.get(CONTRACT_FILE))
-        resize = contract.get("resize", Resize())
-        return ModelCard(
-            name=root.string(0),
-            description=root.string(1),
-            version=root.string(2),
-            author=root.string(4),
-            licence=root.string(5),
-            labels=labels,
-            metadata_kind=contract.get("metadata_kind", "classifier" if labels else "features"),
-            preprocessing=_read_normalization(source, resize),
-            resize=resize,
-            threshold=contract.get("threshold"),
-        )
+        return _read_card(Table.of_root(buffer, schema.SCHEMA_IDENTIFIER), read_files(content))
     except TfxferError as error:
         raise ModelError(str(error)) from error
-    # A damaged table fails in struct, zipfile, json or the unpacking above.
+    # A damaged table fails in struct, in flatbuffers or in the unpacking below.
     except Exception as error:
         raise ModelError(
             "metadata: expected TFLite metadata of one input and one output. "
@@ -70,33 +33,52 @@ def read_metadata(content: bytes) -> ModelCard | None:
         ) from error
 
 
-def _read_files(content: bytes) -> dict[str, bytes]:
-    stream = io.BytesIO(content)
-    if not zipfile.is_zipfile(stream):
-        return {}
-    with zipfile.ZipFile(stream) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
-def _split_labels(data: bytes) -> tuple[str, ...]:
-    # Not splitlines, which also breaks at characters that a label may hold. MediaPipe drops the
-    # carriage return of Windows, too.
-    lines = [line.removesuffix("\r") for line in data.decode("utf-8-sig").split("\n")]
-    return tuple(lines[:-1] if lines[-1] == "" else lines)
-
-
-def _read_contract(data: bytes | None) -> dict[str, Any]:
-    if data is None:
-        return {}
-    contract = dict(json.loads(data))
-    return {**contract, "resize": Resize(**contract["resize"])}
+def _read_card(root: Table, files: dict[str, bytes]) -> ModelCard:
+    (graph,) = root.tables(schema.Model.SUBGRAPHS)
+    (source,) = graph.tables(schema.SubGraph.INPUTS)
+    (target,) = graph.tables(schema.SubGraph.OUTPUTS)
+    for item in (
+        *root.tables(schema.Model.FILES),
+        *graph.tables(schema.SubGraph.FILES),
+        *target.tables(schema.Tensor.FILES),
+        *source.tables(schema.Tensor.FILES),
+    ):
+        name = item.string(schema.AssociatedFile.NAME)
+        if name not in files:
+            raise ModelError(
+                f"metadata: expected the file {name!r} that it names, packed behind the model. "
+                f"Received: {sorted(files)}. The file may be truncated."
+            )
+    named = [
+        item.string(schema.AssociatedFile.NAME)
+        for item in target.tables(schema.Tensor.FILES)
+        if item.byte(schema.AssociatedFile.KIND) == schema.FileKind.AXIS_LABELS
+    ]
+    labels = split_labels(files[named[0]]) if named else ()
+    # A file of somebody else's has none: it stretches photos, as MediaPipe does.
+    contract = Contract("classifier" if labels else "features", Resize())
+    if CONTRACT_FILE in files:
+        contract = read_contract(files[CONTRACT_FILE])
+    return ModelCard(
+        name=root.string(schema.Model.NAME),
+        description=root.string(schema.Model.DESCRIPTION),
+        version=root.string(schema.Model.VERSION),
+        author=root.string(schema.Model.AUTHOR),
+        licence=root.string(schema.Model.LICENSE),
+        labels=labels,
+        metadata_kind=contract.metadata_kind,
+        preprocessing=_read_normalization(source, contract.resize),
+        resize=contract.resize,
+        threshold=contract.threshold,
+    )
 
 
 def _read_normalization(source: Table, resize: Resize) -> Preprocessing | None:
-    for unit in source.tables(4):
-        if unit.byte(0) == _NORMALIZATION:
-            (options,) = unit.table(1)
-            mean, std = options.floats(0), options.floats(1)
+    for unit in source.tables(schema.Tensor.PROCESS_UNITS):
+        if unit.byte(schema.ProcessUnit.KIND) == schema.ProcessUnitKind.NORMALIZATION:
+            (options,) = unit.table(schema.ProcessUnit.OPTIONS)
+            mean = options.floats(schema.Normalization.MEAN)
+            std = options.floats(schema.Normalization.STD)
             if len(mean) != len(std) or len(mean) not in (1, 3):
                 raise ModelError(
                     "metadata: expected one mean and one std, or three of each. "

@@ -1,8 +1,4 @@
-"""Reads tables of a flatbuffer by their field numbers, without generated code.
-
-`metadata_schema.fbs` has 12 fields that matter here; tflite-support, which has classes for all of
-them, cannot be installed everywhere.
-"""
+"""Reads tables of a flatbuffer by their field numbers, without generated code."""
 
 from __future__ import annotations
 
@@ -11,10 +7,10 @@ from typing import Any, Self
 from flatbuffers import encode, number_types, packer, table
 
 from tfxfer.errors import ModelError
+from tfxfer_edge.tflite.flatbuffer import as_text
+from tfxfer_edge.tflite.metadata_schema import METADATA_NAME
 
 __all__ = ["Table", "find_metadata"]
-
-_FIELD = "TFLITE_METADATA"
 
 
 class Table:
@@ -99,7 +95,7 @@ def find_metadata(content: bytes) -> bytes | None:
     model = schema.Model.GetRootAs(content, 0)
     for number in range(model.MetadataLength()):
         entry = model.Metadata(number)
-        if (entry.Name() or b"").decode("utf-8", "replace") == _FIELD:
+        if as_text(entry.Name()) == METADATA_NAME:
             buffer = model.Buffers(entry.Buffer())
             # LiteRT Quantizer stores buffers behind the flatbuffer.
             start, size = buffer.Offset(), buffer.Size()
