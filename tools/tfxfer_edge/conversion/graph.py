@@ -18,6 +18,7 @@ from tfxfer.preprocessing import Preprocessing
 from tfxfer_edge.conversion.quiet import quiet
 from tfxfer_edge.conversion.rescaling import can_fold
 from tfxfer_edge.conversion.sources import PreprocessingArgument, Source, open_source
+from tfxfer_edge.conversion.tensorflow_lite import convert_float, freeze_variables
 from tfxfer_edge.tflite.rewrites import name_ends
 
 __all__ = [
@@ -68,19 +69,6 @@ class FrozenGraph:
             return None
         return self.normalization.scale[0], self.normalization.mean[0]
 
-    def make_converter(self) -> Any:
-        """Returns TensorFlow's converter on this graph, with nothing set.
-
-        The one of version 1 takes a frozen graph as it is. The one of version 2 freezes what is
-        frozen, and traces it, again: 10 s for 1 s of work on MobileNetV2 at 224 px.
-        """
-        import tensorflow as tf
-
-        definition = self.function.graph.as_graph_def(add_shapes=True)
-        return tf.compat.v1.lite.TFLiteConverter(
-            definition, self.function.inputs, self.function.outputs
-        )
-
     @cached_property
     def float_content(self) -> bytes:
         """The float32 TFLite file, converted once for all recipes.
@@ -90,7 +78,7 @@ class FrozenGraph:
         """
         try:
             with quiet():
-                content = bytes(self.make_converter().convert())
+                content = convert_float(self.function)
         # The converter raises ConverterError, RuntimeError and ValueError alike.
         except Exception as error:
             raise ModelError(describe_failure(self, error)) from error
@@ -154,9 +142,6 @@ def freeze(
         UsageError: the preprocessing is neither known nor given.
     """
     import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import (
-        convert_variables_to_constants_v2,
-    )
 
     source = (
         model
@@ -184,7 +169,7 @@ def freeze(
             frozen = function.get_concrete_function(spec)
             # What is captured is a variable, or a tensor that a layer made outside of the graph.
             if frozen.captured_inputs:
-                frozen = convert_variables_to_constants_v2(frozen)
+                frozen = freeze_variables(frozen)
     # Layers run their own code while they are traced.
     except Exception as error:
         raise ModelError(

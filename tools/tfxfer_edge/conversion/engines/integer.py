@@ -1,26 +1,28 @@
-"""LiteRT Quantizer's ranges, and the integer model that it makes with them."""
+"""LiteRT Quantizer's ranges, and the files that it makes with and without them."""
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
+from tfxfer_edge.conversion.engines.quantizer_adapter import (
+    Ranges,
+    find_ranges,
+    list_rules,
+    quantize_file,
+    require_quantizer,
+)
 from tfxfer_edge.conversion.graph import INPUT, SIGNATURE, FrozenGraph
 from tfxfer_edge.conversion.quantized import ConversionError
 from tfxfer_edge.conversion.quiet import quiet
 from tfxfer_edge.conversion.recipes import Recipe
-from tfxfer_edge.tflite.flatbuffer import read_model
+from tfxfer_edge.tflite.flatbuffer import as_text, read_model
 from tfxfer_edge.tflite.rewrites import add_uint8_ends, inline_buffers
 
-__all__ = ["NAME", "Ranges", "calibrate", "quantize_static", "run_quantizer"]
+__all__ = ["NAME", "Ranges", "calibrate", "quantize_static", "quantize_weights"]
 
 NAME = "quantizer"
-Ranges = dict[str, Any]
-"""Smallest and largest value of every tensor, by name, as LiteRT Quantizer keeps them."""
 
 
 def calibrate(graph: FrozenGraph, inputs: np.ndarray) -> Ranges:
@@ -29,23 +31,13 @@ def calibrate(graph: FrozenGraph, inputs: np.ndarray) -> Ranges:
     Raises:
         ConversionError: the float file does not run.
     """
-    from litert_quantizer.calibrator import CalibrationMode, Calibrator
-    from litert_quantizer.recipe_manager import RecipeManager
-    from litert_quantizer.utils.qsv_utils import min_max_update
-
+    samples = {SIGNATURE: [{INPUT: image[None]} for image in inputs]}
     try:
         with quiet():
-            tool = Calibrator(
-                graph.float_content,
-                num_threads=os.cpu_count() or 1,
-                # Min and max inside the runtime: several times faster than reading every tensor.
-                mode=CalibrationMode.CALIBRATION_PROFILER_BASED,
-                # Its default, a moving average, clips what only some images reach: on flowers the
-                # error of MobileNetV2's features was a fifth larger.
-                qsv_update_func=min_max_update,
-            )
-            tool.calibrate({SIGNATURE: [{INPUT: image[None]} for image in inputs]}, RecipeManager())
-            ranges: Ranges = tool.get_model_qsvs()
+            require_quantizer()
+            ranges = find_ranges(graph.float_content, samples)
+    except ConversionError:
+        raise
     except (ValueError, RuntimeError, KeyError) as error:
         raise ConversionError(f"engine {NAME}: calibration failed: {_first(error)}") from error
     low, high = graph.input_range
@@ -72,80 +64,48 @@ def quantize_static(
     Raises:
         ConversionError: this engine cannot.
     """
-    content = run_quantizer(graph, _static_recipe(recipe, keep_float or {}), ranges)
+    content = _quantize(graph, recipe, ranges, keep_float)
     if recipe.activation_bits == 8:
         return add_uint8_ends(content)
     return inline_buffers(content)
 
 
-def _static_recipe(recipe: Recipe, keep_float: Mapping[str, bool]) -> Any:
-    from litert_quantizer.qtyping import QuantGranularity, TFLOperationName
-    from litert_quantizer.recipe_manager import AlgorithmName, RecipeManager
-
-    manager = RecipeManager()
-    manager.add_static_config(
-        regex=".*",
-        operation_name=TFLOperationName.ALL_SUPPORTED,
-        activation_num_bits=recipe.activation_bits,
-        weight_num_bits=recipe.weight_bits,
-        weight_granularity=QuantGranularity.CHANNELWISE
-        if recipe.per_channel
-        else QuantGranularity.TENSORWISE,
-    )
-    never = AlgorithmName.NO_QUANTIZE
-    if recipe.activation_bits == 16:
-        # MediaPipe takes uint8 and float32 at the ends, not int16.
-        for end in (TFLOperationName.INPUT, TFLOperationName.OUTPUT):
-            manager.add_quantization_config("^.*$", end, algorithm_key=never)
-    for name, has_weights in keep_float.items():
-        # An operator's scope is the names of what it makes, each ended by a semicolon.
-        scope = f"^{re.escape(name)};?$"
-        if has_weights:
-            manager.add_dynamic_config(scope, TFLOperationName.ALL_SUPPORTED, recipe.weight_bits)
-        else:
-            manager.add_quantization_config(
-                scope, TFLOperationName.ALL_SUPPORTED, algorithm_key=never
-            )
-    if keep_float:
-        # The last rule wins: the ends stay integers, also where the operator beside them is float.
-        for end in (TFLOperationName.INPUT, TFLOperationName.OUTPUT):
-            manager.add_static_config(
-                regex="^.*$",
-                operation_name=end,
-                activation_num_bits=recipe.activation_bits,
-                weight_num_bits=recipe.weight_bits,
-            )
-    return manager.get_quantization_recipe()
-
-
-def run_quantizer(graph: FrozenGraph, recipe: Any, ranges: Ranges | None) -> bytes:
-    """Returns what LiteRT Quantizer makes of the float file.
+def quantize_weights(graph: FrozenGraph, recipe: Recipe) -> bytes:
+    """Returns the model with fewer bits for its weights, which are inside.
 
     Args:
         graph: what to convert.
-        recipe: its own kind of recipe.
-        ranges: from `calibrate`; None where nothing is static.
+        recipe: one without calibration.
 
     Raises:
-        ConversionError: it cannot.
+        ConversionError: this engine cannot.
     """
-    from litert_quantizer import quantizer
+    return inline_buffers(_quantize(graph, recipe, None))
 
+
+def _quantize(
+    graph: FrozenGraph,
+    recipe: Recipe,
+    ranges: Ranges | None,
+    keep_float: Mapping[str, bool] | None = None,
+) -> bytes:
     try:
         with quiet():
-            tool = quantizer.Quantizer(graph.float_content, recipe)
-            result = tool.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+            require_quantizer()
+            content = quantize_file(graph.float_content, list_rules(recipe, keep_float), ranges)
+    except ConversionError:
+        raise
     # Its rules for operators raise what they like.
     except (ValueError, RuntimeError, KeyError, TypeError, IndexError) as error:
         raise ConversionError(f"engine {NAME}: {_first(error)}") from error
-    if result.quantized_model is None:
+    if content is None:
         raise ConversionError(f"engine {NAME}: wrote no model.")
-    return bytes(result.quantized_model)
+    return content
 
 
 def _input_name(graph: FrozenGraph) -> str:
     main = read_model(graph.float_content).subgraphs[0]
-    return str(main.tensors[int(main.inputs[0])].name, "utf-8")
+    return as_text(main.tensors[int(main.inputs[0])].name)
 
 
 def _first(error: BaseException) -> str:

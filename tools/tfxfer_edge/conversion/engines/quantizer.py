@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from tfxfer_edge.conversion.engines.integer import NAME, calibrate, quantize_static, run_quantizer
+from tfxfer_edge.conversion.engines.integer import (
+    NAME,
+    calibrate,
+    quantize_static,
+    quantize_weights,
+)
 from tfxfer_edge.conversion.engines.selective import quantize_selective
 from tfxfer_edge.conversion.graph import FrozenGraph
 from tfxfer_edge.conversion.quantized import ConversionError, Quantized
 from tfxfer_edge.conversion.recipes import Recipe
 from tfxfer_edge.tflite.flatbuffer import list_operators, read_model
-from tfxfer_edge.tflite.rewrites import inline_buffers
 
 __all__ = ["NAME", "find_float_islands", "quantize"]
 
@@ -31,7 +33,7 @@ def quantize(graph: FrozenGraph, recipe: Recipe, inputs: np.ndarray | None) -> Q
     if recipe.kind == "float" and recipe.weight_bits == 32:
         return Quantized(graph.float_content)
     if recipe.kind != "static":
-        return Quantized(inline_buffers(run_quantizer(graph, _weights_recipe(recipe), None)))
+        return Quantized(quantize_weights(graph, recipe))
     if inputs is None:
         raise ConversionError(f"recipe {recipe.name!r}: expected calibration images.")
     ranges = calibrate(graph, inputs)
@@ -40,30 +42,6 @@ def quantize(graph: FrozenGraph, recipe: Recipe, inputs: np.ndarray | None) -> Q
     content = quantize_static(graph, recipe, ranges)
     _refuse_float_islands(content, recipe)
     return Quantized(content)
-
-
-def _weights_recipe(recipe: Recipe) -> Any:
-    from litert_quantizer import recipe as recipes
-    from litert_quantizer.qtyping import QuantGranularity, TFLOperationName
-    from litert_quantizer.recipe_manager import AlgorithmName, RecipeManager
-
-    if recipe.kind == "dynamic":
-        return recipes.dynamic_wi8_afp32()
-    manager = RecipeManager()
-    for operation in (
-        TFLOperationName.FULLY_CONNECTED,
-        TFLOperationName.CONV_2D,
-        TFLOperationName.DEPTHWISE_CONV_2D,
-        TFLOperationName.CONV_2D_TRANSPOSE,
-    ):
-        manager.add_weight_only_config(
-            regex=".*",
-            operation_name=operation,
-            num_bits=16,
-            granularity=QuantGranularity.TENSORWISE,
-            algorithm_key=AlgorithmName.FLOAT_CASTING,
-        )
-    return manager.get_quantization_recipe()
 
 
 def _refuse_float_islands(content: bytes, recipe: Recipe) -> None:
