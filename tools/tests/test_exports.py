@@ -303,7 +303,7 @@ def test_a_recipe_that_makes_no_file_is_no_question_of_points(
     def refuse(*_: Any, **__: Any) -> None:
         raise ModelError("operation FlexErf of layer 'gelu': expected a builtin.")
 
-    monkeypatch.setattr("tfxfer_edge.exports.convert", refuse)
+    monkeypatch.setattr("tfxfer_edge.proof.made.convert", refuse)
     with pytest.raises(ModelError, match="FlexErf") as caught:
         export(run, tmp_path / "edge", recipes=("float32",))
     assert caught.value.exit_code == 1

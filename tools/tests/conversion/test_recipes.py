@@ -54,6 +54,30 @@ def test_bits_that_do_not_go_together_are_refused(
         Recipe("mine", kind, weight_bits, activation_bits)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"weight_bits": "8"}, "weight_bits to be int. Received: weight_bits='8'"),
+        ({"weight_bits": True}, "weight_bits to be int"),
+        ({"activation_bits": 8.0}, "activation_bits to be int or NoneType"),
+        ({"per_channel": "no"}, "per_channel to be bool"),
+        ({"selective": 1}, "selective to be bool"),
+        ({"kind": ["static"]}, "kind to be str"),
+        ({"name": None}, "name to be str"),
+    ],
+)
+def test_values_of_another_type_are_refused(change: dict[str, object], told: str) -> None:
+    with pytest.raises(UsageError, match="recipe: expected") as caught:
+        Recipe.from_dict(get_recipe("int8").to_dict() | change)
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [None, 8, "int8", ["int8"], [["name", "int8"]]])
+def test_what_is_no_object_is_refused(data: object) -> None:
+    with pytest.raises(UsageError, match="expected an object of keys"):
+        Recipe.from_dict(data)  # type: ignore[arg-type]
+
+
 def test_only_static_recipes_need_images() -> None:
     needing = [name for name, recipe in RECIPES.items() if recipe.needs_calibration]
     assert needing == ["int8", "int16x8", "int8_selective"]
@@ -68,3 +92,13 @@ def test_importing_the_package_imports_no_framework() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_package_shows_its_public_names() -> None:
+    import tfxfer_edge
+
+    assert dir(tfxfer_edge) == sorted(tfxfer_edge.__all__)
+    for name in tfxfer_edge.__all__:
+        assert getattr(tfxfer_edge, name) is not None
+    with pytest.raises(AttributeError, match="toco"):
+        _ = tfxfer_edge.toco

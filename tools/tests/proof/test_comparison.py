@@ -9,8 +9,9 @@ import pytest
 
 from tfxfer.evaluation.intervals import matched_interval
 from tfxfer_edge.cli.export import show_candidates
-from tfxfer_edge.proof.comparison import Comparison, Made
+from tfxfer_edge.proof.comparison import Comparison
 from tfxfer_edge.proof.gate import Candidate, count_views, judge
+from tfxfer_edge.proof.made import Made
 
 IMAGES = 200
 TARGETS = np.eye(2, dtype=np.float32)[np.arange(IMAGES) % 2]

@@ -173,3 +173,24 @@ def test_a_single_image_and_the_peak_where_it_is_told() -> None:
     found = read_report(printed, path="m.tflite")
     assert found["median_ms"] == 4.1
     assert found["memory_bytes"] == 20.5 * 2**20
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "count=50 ",
+        "count=50 first=abc",
+        "count=50 curr=. min=.",
+        "count=50 median=e+ avg=.",
+    ],
+)
+def test_a_report_without_timings_is_one_line(line: str) -> None:
+    printed = f"{line}\nInference timings in us: Init: 855, First inference: 9000\n"
+    with pytest.raises(ModelError, match=r"model 'x\.tflite': expected it to run on the phone"):
+        read_report(printed, path="x.tflite")
+
+
+def test_a_memory_figure_that_is_none_is_not_known() -> None:
+    found = read_report(NEW.replace("overall=12.8672", "overall=..."), path="x.tflite")
+    assert found["median_ms"] == 4.01
+    assert math.isnan(found["memory_bytes"])

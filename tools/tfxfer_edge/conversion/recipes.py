@@ -13,6 +13,16 @@ __all__ = ["RECIPES", "Kind", "Recipe", "get_recipe"]
 
 Kind = Literal["float", "dynamic", "static", "onnx"]
 
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "name": (str,),
+    "kind": (str,),
+    "weight_bits": (int,),
+    "activation_bits": (int, type(None)),
+    "per_channel": (bool,),
+    "selective": (bool,),
+    "description": (str,),
+}
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -81,8 +91,11 @@ class Recipe:
         """Reads `to_dict`'s data; refuses keys it does not know.
 
         Raises:
-            UsageError: unknown or missing keys, or bits that do not go together.
+            UsageError: unknown or missing keys, values of another type, or bits that do not go
+                together.
         """
+        if not isinstance(data, Mapping):
+            raise UsageError(f"recipe: expected an object of keys. Received: {data!r}.")
         known = [field.name for field in fields(cls)]
         unknown = sorted(set(data) - set(known))
         if unknown:
@@ -93,6 +106,13 @@ class Recipe:
         missing = sorted({"name", "kind", "weight_bits"} - set(data))
         if missing:
             raise UsageError(f"recipe: expected name, kind and weight_bits. Missing: {missing}.")
+        for key, value in data.items():
+            # A boolean is a number to Python, and never a number of bits.
+            if type(value) not in _TYPES[key]:
+                raise UsageError(
+                    f"recipe: expected {key} to be {' or '.join(x.__name__ for x in _TYPES[key])}. "
+                    f"Received: {key}={value!r}."
+                )
         return cls(**data)
 
 

@@ -24,6 +24,7 @@ __all__ = ["IN_GRAPH", "PreprocessingArgument", "Source", "open_source"]
 
 IN_GRAPH = "in_graph"
 PreprocessingArgument = Preprocessing | Literal["in_graph"] | None
+_IMAGE = "image"  # the one modality whose files are made here
 _RESCALE = "rescale_pixels"  # what `tfxfer.build_model` calls its first layer
 
 
@@ -110,15 +111,24 @@ def _require_preprocessing(name: str, preprocessing: PreprocessingArgument) -> N
         )
 
 
-def _check_ends(name: str, inputs: Any, outputs: Any) -> tuple[int, int, int]:
-    counts = [len(inputs or []), len(outputs or [])]
-    if counts != [1, 1]:
+def _check_ends(
+    name: str, inputs: Any, outputs: Any, *, modality: str = _IMAGE
+) -> tuple[int, int, int]:
+    shapes = [tuple(item.shape) for item in inputs or []]
+    if modality != _IMAGE or len(shapes) != 1 or len(shapes[0]) != 4:
+        kind = "" if modality == _IMAGE else f"modality {modality!r}, "
+        shown = " and ".join(map(str, shapes)) or "none"
         raise ModelError(
-            f"model {name!r}: expected one input, an image, and one output. "
-            f"Received: {counts[0]} inputs and {counts[1]} outputs."
+            f"model {name!r}: expected one input, an image (batch, height, width, channels). "
+            f"Received: {kind}{len(shapes)} inputs, of shape {shown}. "
+            "tfxfer-edge converts models of one image only."
         )
-    shape = tuple(inputs[0].shape)
-    if len(shape) != 4 or None in shape[1:]:
+    if len(outputs or []) != 1:
+        raise ModelError(
+            f"model {name!r}: expected one output. Received: {len(outputs or [])} outputs."
+        )
+    (shape,) = shapes
+    if None in shape[1:]:
         raise ModelError(
             f"model {name!r}: expected an input (batch, height, width, channels) of known size. "
             f"Received: shape={shape}. Rebuild the model with a fixed image size."
@@ -134,8 +144,13 @@ def _from_keras(model: Any, preprocessing: PreprocessingArgument) -> Source:
             f"model {model.name!r}: expected the TensorFlow backend, which the converter reads. "
             f"Received: backend={keras.backend.backend()!r}. Set KERAS_BACKEND=tensorflow."
         )
-    shape = _check_ends(model.name, getattr(model, "inputs", None), getattr(model, "outputs", None))
     info = getattr(model, "tfxfer_info", None)
+    shape = _check_ends(
+        model.name,
+        getattr(model, "inputs", None),
+        getattr(model, "outputs", None),
+        modality=getattr(info, "modality", _IMAGE),
+    )
     first = find_rescaling(model)
     if preprocessing is None and isinstance(info, ModelInfo):
         preprocessing = "in_graph"

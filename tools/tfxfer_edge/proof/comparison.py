@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,35 +11,16 @@ import numpy as np
 from tfxfer.errors import ModelError
 from tfxfer.evaluation import headline, paired_difference, score_predictions
 from tfxfer.progress import Progress
-from tfxfer_edge.conversion.converted import Converted
 from tfxfer_edge.proof.gate import Candidate, count_views, find_better, judge, relative_drop
+from tfxfer_edge.proof.made import Made
 from tfxfer_edge.proof.scoring import Pixels, open_scorer, score_pixels
 from tfxfer_edge.proof.subject import Subject
 
-__all__ = ["Comparison", "Made"]
+__all__ = ["Comparison"]
 
 _SPLITS = ("val", "test")
 
 _Score = Callable[[np.ndarray], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Made:
-    """One recipe's file in memory, or why there is none.
-
-    Args:
-        recipe: name.
-        reason: why there is none, or what was noted.
-        converted: what the file is; None where the recipe failed.
-        content: the file, metadata included.
-        latency_ms: median of one image on one thread.
-    """
-
-    recipe: str
-    reason: str
-    converted: Converted | None = None
-    content: bytes = b""
-    latency_ms: float = float("nan")
 
 
 class Comparison:

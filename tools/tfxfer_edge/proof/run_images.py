@@ -10,6 +10,7 @@ import numpy as np
 from tfxfer.data import ImageData, ImageSplit, load_images
 from tfxfer.errors import DataError
 from tfxfer.run import RunDirectory
+from tfxfer_edge.proof.run_record import read_record
 
 __all__ = ["load_run_images", "pick_calibration"]
 
@@ -24,11 +25,12 @@ def load_run_images(run: RunDirectory, predictor: Any, *, progress: Any = None) 
 
     Raises:
         DataError: the images are gone or have changed.
+        RunError: `run.json` does not say where they are.
     """
     from tfxfer.demo import demo_source
 
     manifest = run.read_manifest()
-    where = str(manifest.request["data"])
+    where = read_record(run).data
     name = where.removeprefix("demo:")
     data = load_images(
         demo_source(name).source if name != where else where,

@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from tfxfer.data import ImageData, ImageSplit, load_images, load_split
 from tfxfer.errors import DataError, ModelError, RunError, UsageError
 from tfxfer.head import Head
 from tfxfer.inference import Predictor, load_model
-from tfxfer.preprocessing import Resize
 from tfxfer.progress import Progress
+from tfxfer.registry import get_head
 from tfxfer.run import RunDirectory
 from tfxfer_edge.conversion.converted import Converted
 from tfxfer_edge.conversion.graph import FrozenGraph, freeze
 from tfxfer_edge.conversion.sources import PreprocessingArgument, Source, open_source
+from tfxfer_edge.proof.foreign import check_square, predict_with
 from tfxfer_edge.proof.run_images import load_run_images
-from tfxfer_edge.tflite.card import ModelCard
+from tfxfer_edge.proof.run_record import read_record
+from tfxfer_edge.tflite.card import KINDS, ModelCard
 
-__all__ = ["Subject", "open_subject"]
+__all__ = ["Subject", "check_kind", "open_subject"]
+
+_DEFAULT_HEAD = "classification"
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Subject:
         head = self.predictor.head
         return ModelCard(
             name=name,
-            description=f"{head.task} into {len(self.predictor.labels)} outputs, {origin}; "
+            description=f"{head.name} into {len(self.predictor.labels)} outputs, {origin}; "
             f"{converted.recipe.name}",
             licence=licence,
             labels=self.predictor.labels,
@@ -89,6 +90,7 @@ def open_subject(
     dynamic_batch: bool = False,
     trust: bool = False,
     seed: int = 0,
+    needs_metadata: bool = True,
     progress: Progress | None = None,
 ) -> Subject:
     """Returns a run or a model file with the images that judge it.
@@ -103,6 +105,7 @@ def open_subject(
         dynamic_batch: leaves the number of images free.
         trust: whether code in a `.keras` file may run.
         seed: of the split of `calibration`.
+        needs_metadata: whether a head whose kind of metadata nobody knows is refused.
         progress: told of files read.
 
     Raises:
@@ -118,7 +121,13 @@ def open_subject(
                 f"run {str(path)!r}: expected nothing that a run knows itself. "
                 f"Received: {', '.join(needless)}. Leave that out."
             )
-        return _open_run(path, calibration, dynamic_batch=dynamic_batch, progress=progress)
+        return _open_run(
+            path,
+            calibration,
+            dynamic_batch=dynamic_batch,
+            needs_metadata=needs_metadata,
+            progress=progress,
+        )
     if not path.exists():
         raise RunError(f"model {str(path)!r}: expected a run or a model. Received: nothing there.")
     if calibration is None:
@@ -131,9 +140,13 @@ def open_subject(
             f"model {str(path)!r}: expected the names of its outputs, one a line, in their order: "
             "--labels labels.txt. Received: none."
         )
+    task = head if isinstance(head, Head) else get_head(head or _DEFAULT_HEAD)
+    if needs_metadata:
+        check_kind(task, what=f"model {str(path)!r}")
     source = open_source(path, preprocessing=preprocessing, trust=trust)
+    check_square(source, path)
     graph = freeze(source, dynamic_batch=dynamic_batch)
-    predictor = _predict_with(source, graph, path, labels, head)
+    predictor = predict_with(source, graph, path, labels, task)
     data = load_images(
         calibration,
         head=predictor.head,
@@ -153,10 +166,37 @@ def open_subject(
     return Subject(path, path, source, graph, predictor, data, data.train, words)
 
 
+def check_kind(head: Head, *, what: str) -> None:
+    """Refuses a head whose kind of metadata the writer does not know.
+
+    Args:
+        head: of the model.
+        what: is exported, for the message.
+
+    Raises:
+        ModelError: names the head, its kind, and those that are known.
+    """
+    if head.metadata_kind not in KINDS:
+        raise ModelError(
+            f"{what}: expected a head whose metadata_kind is one of {', '.join(KINDS)}. "
+            f"Received: head {head.name!r} with metadata_kind={head.metadata_kind!r}. "
+            "Without metadata: --recipe onnx, or tfxfer_edge.convert"
+        )
+
+
 def _open_run(
-    path: Path, calibration: str | Path | None, *, dynamic_batch: bool, progress: Progress | None
+    path: Path,
+    calibration: str | Path | None,
+    *,
+    dynamic_batch: bool,
+    needs_metadata: bool,
+    progress: Progress | None,
 ) -> Subject:
     run = RunDirectory.open(path)
+    manifest, record = run.read_manifest(), read_record(run)
+    if needs_metadata:
+        head = get_head(manifest.head, options=dict(manifest.head_options))
+        check_kind(head, what=f"run {str(path)!r}")
     model = load_model(path)
     source = open_source(model)
     predictor = Predictor.from_model(model)
@@ -172,7 +212,6 @@ def _open_run(
             name="train",
             progress=progress,
         )
-    manifest = run.read_manifest()
     licence = manifest.weights.licence if manifest.weights is not None else None
     words = (
         f"{manifest.backbone} {manifest.head}",
@@ -190,48 +229,6 @@ def _open_run(
         split,
         words,
         run,
-        varies=manifest.request["augment"] != "none" and _saw_views(manifest.plan),
-        flip=bool(manifest.request["flip"]),
-    )
-
-
-def _saw_views(plan: Sequence[dict[str, Any]]) -> bool:
-    return any(item["views"] > 1 and item["phase"]["views"] != 1 for item in plan)
-
-
-def _predict_with(
-    source: Source, graph: FrozenGraph, path: Path, labels: Sequence[str], head: str | Head | None
-) -> Predictor:
-    from tfxfer.registry import get_head
-
-    height, width, channels = source.image_shape
-    if height != width or channels != 3:
-        raise ModelError(
-            f"model {str(path)!r}: expected a square RGB input. Received: shape="
-            f"{source.image_shape}. Convert it without the gate: tfxfer_edge.convert"
-        )
-    if len(labels) != graph.outputs:
-        raise ModelError(
-            f"model {str(path)!r}: expected {graph.outputs} labels, one for each output, in their "
-            f"order. Received: {len(labels)}."
-        )
-    if head is None:
-        head = "classification"
-
-    def score(pixels: np.ndarray) -> np.ndarray:
-        keras_model: Any = source.keras_model
-        if keras_model is None:
-            return graph.run(pixels)
-        inputs = np.asarray(pixels, np.float32)
-        if not source.takes_pixels:
-            inputs = graph.normalize(pixels)
-        return np.asarray(keras_model.predict_on_batch(inputs))
-
-    return Predictor(
-        source=str(path),
-        labels=tuple(labels),
-        head=get_head(head) if isinstance(head, str) else head,
-        image_size=height,
-        resize=Resize(),
-        score=score,
+        varies=record.varies,
+        flip=record.flip,
     )

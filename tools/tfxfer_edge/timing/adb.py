@@ -21,6 +21,7 @@ __all__ = ["BENCHMARK_MODEL", "Phone", "find_phone", "measure_on_phone", "read_r
 BENCHMARK_MODEL = "/data/local/tmp/benchmark_model"
 _WARMUPS = 5
 _TIMEOUT_S = 300
+_NUMBER = r"\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 _TOOL_WORDS = (
     "Get the program for your phone's processor from LiteRT's downloads and name it with "
     f"--benchmark-model FILE, or put it there: adb push benchmark_model {BENCHMARK_MODEL}"
@@ -151,23 +152,23 @@ def read_report(printed: str, *, path: str) -> dict[str, float]:
         ModelError: there are no timings in it.
     """
     counts = [
-        dict(re.findall(r"(\w+)=([\d.e+]+)", line))
+        dict(re.findall(rf"(\w+)=({_NUMBER})", line))
         for line in printed.splitlines()
         if re.search(r"\bcount=\d+ ", line)
     ]
+    timed = counts[-1] if counts else {}  # the first is the warm-up
+    middle = next((timed[key] for key in ("median", "avg", "curr") if key in timed), None)
     load = re.search(r"\bInit: (\d+)", printed)
-    if not counts or load is None:
+    if middle is None or load is None:
         last = (printed.strip() or "nothing").splitlines()[-1]
         raise ModelError(f"model {path!r}: expected it to run on the phone. Received: {last}")
-    timed = counts[-1]  # the first is the warm-up
     memory = re.search(
-        r"Overall peak memory footprint \(MB\)[^\n]*: ([\d.]+)", printed
-    ) or re.search(r"footprint[^\n]*\(MB\)[^\n]*overall=([\d.]+)", printed)
+        rf"Overall peak memory footprint \(MB\)[^\n]*: ({_NUMBER})", printed
+    ) or re.search(rf"footprint[^\n]*\(MB\)[^\n]*overall=({_NUMBER})", printed)
     nan = float("nan")
     return {
         "load_ms": int(load[1]) / 1e3,
-        "median_ms": float(timed[next(key for key in ("median", "avg", "curr") if key in timed)])
-        / 1e3,
+        "median_ms": float(middle) / 1e3,
         "p95_ms": float(timed["p95"]) / 1e3 if "p95" in timed else nan,
         "memory_bytes": float(memory[1]) * 2**20 if memory else nan,
     }

@@ -20,6 +20,7 @@ __all__ = ["Latency", "measure", "median_latencies"]
 
 _SLOW_MS = 2000
 _TIMEOUT_S = 600
+_MEASURED = ("load_ms", "laps_ms", "peak_memory_bytes")  # what `_measure_here` returns
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,17 @@ def _run_once(path: str, *, threads: int, runs: int) -> dict[str, Any]:
     if done.returncode != 0:
         last = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
         raise ModelError(f"model {path!r}: expected a .tflite file that runs. Received: {last}")
-    document: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return document
+    for line in reversed(done.stdout.splitlines()):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue  # the runtime may print as it ends, after what we look for
+        if isinstance(found, dict) and set(found) == set(_MEASURED):
+            return found
+    raise ModelError(
+        f"model {path!r}: expected the measuring process to print {', '.join(_MEASURED)}. "
+        f"Received: {done.stdout.strip()[-200:]!r}."
+    )
 
 
 def _measure_here(path: str, threads: int, runs: int) -> dict[str, Any]:
