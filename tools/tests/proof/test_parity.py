@@ -1,48 +1,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from tfxfer import Preprocessing
 from tfxfer.data.decode import open_image, resize_image
 from tfxfer.errors import DataError, ModelError, PluginImportError
-from tfxfer.preprocessing import Resize
 from tfxfer.storage import to_json
 from tfxfer_edge.proof import mediapipe as mediapipe_client
-from tfxfer_edge.proof.contract import diagnose_contract
-from tfxfer_edge.proof.mediapipe import MediaPipeClassifier
 from tfxfer_edge.proof.parity import check_parity
 from tfxfer_edge.tflite.card import ModelCard
-from tfxfer_edge.tflite.flatbuffer import read_model, write_model
-from tfxfer_edge.tflite.interpreter import TFLiteModel
 from tfxfer_edge.tflite.metadata_writer import write_metadata
 
 from .. import photo_classifier as photos
-
-CARD = ModelCard(name="photos", labels=photos.LABELS)
-
-
-def write_file(
-    folder: Path, content: bytes, preprocessing: Preprocessing | None = None, **options: Any
-) -> Path:
-    card = replace(CARD, preprocessing=preprocessing, **options)
-    path = folder / "photos.tflite"
-    path.write_bytes(write_metadata(content, card))
-    return path
-
-
-def content_of(name: str) -> tuple[bytes, Preprocessing | None]:
-    if name == "in_graph":
-        return photos.float_in_graph(), None
-    if name == "core":
-        return photos.float_core(), photos.MINUS_ONE_TO_ONE
-    return photos.quantized(), photos.MINUS_ONE_TO_ONE
+from .photo_files import content_of, write_file
 
 
 @pytest.fixture(scope="module")
@@ -71,29 +44,6 @@ def test_three_ways_agree(name: str, tmp_path: Path) -> None:
     assert found.mediapipe_note is None
     document = json.loads(to_json(found.to_dict()))
     assert document["mediapipe"]["top1"] == 1.0
-
-
-@pytest.mark.parametrize("name", ["in_graph", "uint8"])
-@pytest.mark.usefixtures("mediapipe")
-def test_mediapipe_names_what_we_name(name: str, tmp_path: Path) -> None:
-    model = TFLiteModel(write_file(tmp_path, *content_of(name)))
-    with MediaPipeClassifier(model) as client:
-        for number, square in enumerate(photos.squares()):
-            scores, names = client.classify(square)
-            assert names == photos.LABELS
-            assert names[scores.argmax()] == photos.LABELS[number]
-            assert np.abs(scores - model.score(square[None])[0]).max() < 1e-6
-
-
-@pytest.mark.usefixtures("mediapipe")
-def test_mediapipe_takes_the_nearest_pixel(tmp_path: Path) -> None:
-    model = TFLiteModel(write_file(tmp_path, photos.quantized(), photos.MINUS_ONE_TO_ONE))
-    photo = open_image(photos.FILES[0]).resize((8 * photos.SIDE, 4 * photos.SIDE))
-    pixels = np.asarray(photo)
-    with MediaPipeClassifier(model) as client:
-        scores, _ = client.classify(pixels)
-    # Pixels 0, 8, 16, … of each row: the top left one of each block.
-    assert np.abs(scores - model.score(pixels[None, ::4, ::8])[0]).max() < 1e-6
 
 
 @pytest.mark.usefixtures("mediapipe")
@@ -150,103 +100,6 @@ def test_int8_and_missing_mediapipe_are_noted(
     found = check_parity(photos.predictor(), path, photos.FILES[:2])
     assert found.mediapipe_note is not None
     assert "expected a uint8 or float32 input" in found.mediapipe_note
-
-
-def reverse_channels(content: bytes) -> bytes:
-    """Returns the file with blue first: what a model trained on BGR is when nobody says so."""
-    model = read_model(content)
-    for tensor in model.subgraphs[0].tensors:
-        data = model.buffers[tensor.buffer].data
-        shape = [] if tensor.shape is None else list(tensor.shape)
-        if data is not None and shape == [6, 48]:
-            values = np.asarray(data, np.uint8).view(np.float32).reshape(6, 16, 3)
-            model.buffers[tensor.buffer].data = (
-                np.ascontiguousarray(values[..., ::-1]).ravel().view(np.uint8)
-            )
-            return write_model(model)
-    raise AssertionError("no weights of shape (6, 48)")
-
-
-WRONG = {
-    "0..1 for -1..1": lambda: (photos.float_core(), photos.ZERO_TO_ONE, {}),
-    "-1..1 for 0..1": lambda: (
-        photos.float_core(photos.ZERO_TO_ONE),
-        photos.MINUS_ONE_TO_ONE,
-        {"preprocessing": photos.ZERO_TO_ONE},
-    ),
-    "no rescale: pixels reach the model as 0..255, it was trained on -1..1": lambda: (
-        photos.float_core(),
-        None,
-        {},
-    ),
-    "no rescale: pixels reach the model as 0..255, it was trained on 0..1": lambda: (
-        photos.float_core(photos.ZERO_TO_ONE),
-        None,
-        {"preprocessing": photos.ZERO_TO_ONE},
-    ),
-    "double rescale: the file makes pixels -1..1": lambda: (
-        photos.float_in_graph(),
-        photos.MINUS_ONE_TO_ONE,
-        {},
-    ),
-    "double rescale: the graph rescales pixels to -1..1 twice": lambda: (
-        photos.convert(photos.build(rescales=2)),
-        None,
-        {},
-    ),
-    "BGR for RGB": lambda: (reverse_channels(photos.float_in_graph()), None, {}),
-}
-
-
-@pytest.mark.parametrize("wanted", WRONG)
-def test_a_wrong_contract_is_named(wanted: str, tmp_path: Path) -> None:
-    content, stated, truth = WRONG[wanted]()
-    path = write_file(tmp_path, content, stated)
-    found = check_parity(photos.predictor(**truth), path, photos.FILES, mediapipe=False)
-    assert found.contract is not None
-    assert found.contract.startswith(wanted), found.contract
-    assert found.interpreter.largest > 0.1
-
-
-@pytest.mark.parametrize("resize", [Resize(fit="crop"), Resize(fit="pad")])
-def test_another_resize_is_named(resize: Resize, tmp_path: Path) -> None:
-    path = write_file(tmp_path, photos.float_in_graph(), resize=resize)
-    files = []
-    for number, file in enumerate(photos.FILES):
-        # Between two others: what is cropped or padded sees another picture.
-        row = [open_image(photos.FILES[(number + step) % 6]) for step in (1, 0, 2)]
-        wide = np.concatenate([np.asarray(x.resize((200, 200))) for x in row], axis=1)
-        files.append(tmp_path / f"{file.stem}.png")
-        Image.fromarray(wide).save(files[-1])
-    model = TFLiteModel(path)
-    line = diagnose_contract(photos.predictor(), model, files)
-    wanted = f"another resize: the file says {resize.fit}, bilinear, the model wants stretch"
-    assert line is not None
-    assert line.startswith(wanted)
-    # Trained that way, nothing is wrong with it.
-    assert diagnose_contract(photos.predictor(resize=resize), model, files) is None
-
-
-def test_what_is_right_is_not_called_wrong(tmp_path: Path) -> None:
-    for name in ("in_graph", "core", "uint8"):
-        path = write_file(tmp_path, *content_of(name))
-        assert diagnose_contract(photos.predictor(), TFLiteModel(path), photos.FILES) is None
-
-
-def test_broken_weights_are_no_contract(tmp_path: Path) -> None:
-    model = photos.build(activation="softmax", rescales=0)
-    kernel, bias = model.get_layer("scores").get_weights()
-    shuffled = np.random.default_rng(0).permutation(kernel.ravel()).reshape(kernel.shape)
-    model.get_layer("scores").set_weights([shuffled, bias])
-    try:
-        path = write_file(tmp_path, photos.convert(model), photos.MINUS_ONE_TO_ONE)
-    finally:
-        model.get_layer("scores").set_weights([kernel, bias])
-    found = check_parity(photos.predictor(), path, photos.FILES, mediapipe=False)
-    assert found.interpreter.top1 is not None
-    assert found.interpreter.top1 < 0.7
-    assert found.interpreter.largest > 0.5
-    assert found.contract is None
 
 
 def test_labels_in_another_order_are_refused(tmp_path: Path) -> None:

@@ -2,12 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 
 from tfxfer.errors import ModelError
-from tfxfer_edge import freeze
 from tfxfer_edge.tflite.flatbuffer import (
     find_forbidden,
     list_operators,
@@ -16,8 +14,8 @@ from tfxfer_edge.tflite.flatbuffer import (
     tensor_table,
     write_model,
 )
-from tfxfer_edge.tflite.rewrites import add_uint8_ends, inline_buffers
-from tfxfer_edge.tflite.runtime import load_interpreter, verify
+
+from .int8_files import invoke, quantize
 
 
 @pytest.fixture(scope="module")
@@ -25,34 +23,9 @@ def content(small_graph: Any) -> bytes:
     return bytes(small_graph.float_content)
 
 
-def quantize(content: bytes) -> bytes:
-    """Returns the file as LiteRT Quantizer writes it: int8 at the ends."""
-    from litert_quantizer import quantizer, recipe
-
-    from tfxfer_edge.conversion.quiet import quiet
-
-    ranges = {
-        row.name: {"min": np.array([-1.0]), "max": np.array([1.0])}
-        for row in tensor_table(content)
-        if not row.is_constant
-    }
-    with quiet():
-        tool = quantizer.Quantizer(content, recipe.static_wi8_ai8())
-        made = tool.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
-    return bytes(made.quantized_model)
-
-
 @pytest.fixture(scope="module")
 def signed(content: bytes) -> bytes:
     return quantize(content)
-
-
-def invoke(content: bytes, value: int) -> np.ndarray:
-    interpreter = load_interpreter(content)
-    detail = interpreter.get_input_details()[0]
-    interpreter.set_tensor(detail["index"], np.full(detail["shape"], value, detail["dtype"]))
-    interpreter.invoke()
-    return np.asarray(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
 
 
 def test_equal_vectors_are_written_once(signed: bytes) -> None:
@@ -98,60 +71,6 @@ def test_weights_are_aligned_as_the_schema_asks(content: bytes) -> None:
     assert {(start - base) % 16 for start in starts} == {0}
 
 
-def test_external_weights_come_inside() -> None:
-    # Under 256 KiB LiteRT Quantizer leaves the weights inside.
-    pixels = keras.Input((8, 8, 3))
-    x = keras.layers.Dense(1600)(keras.layers.Flatten()(pixels))
-    graph = freeze(
-        keras.Model(pixels, keras.layers.Dense(5, activation="softmax")(x)),
-        preprocessing="in_graph",
-    )
-    external = quantize(graph.float_content)
-    inside = inline_buffers(external)
-    assert all(buffer.offset == 0 for buffer in read_model(inside).buffers)
-    assert len(inside) > 1600 * 192
-    np.testing.assert_array_equal(invoke(inside, 3), invoke(external, 3))
-    # The control: what other programs see of the quantizer's own file.
-    from ai_edge_litert import schema_py_generated as schema
-
-    plain = schema.ModelT.InitFromObj(schema.Model.GetRootAs(external, 0))
-    assert sum(len(x.data) for x in plain.buffers if x.data is not None) < 10_000
-    with pytest.raises(ModelError, match="weights end at"):
-        read_model(external[:-5000])
-
-
-def test_uint8_ends_are_one_operator_each(signed: bytes) -> None:
-    inside, ended = inline_buffers(signed), add_uint8_ends(signed)
-    assert list_operators(ended) == ["QUANTIZE", *list_operators(inside), "QUANTIZE"]
-    verify(ended)
-    before, after = load_interpreter(inside), load_interpreter(ended)
-    for method in ("get_input_details", "get_output_details"):
-        (old,), (new,) = getattr(before, method)(), getattr(after, method)()
-        assert (old["dtype"], new["dtype"]) == (np.int8, np.uint8)
-        assert new["name"] == old["name"]
-        assert new["quantization"][0] == old["quantization"][0]
-        assert new["quantization"][1] == old["quantization"][1] + 128
-    for value in (0, 100, 255):
-        expected = invoke(inside, value - 128).astype(int) + 128
-        np.testing.assert_array_equal(invoke(ended, value).astype(int), expected)
-
-
-def test_the_signature_follows_the_new_ends(signed: bytes) -> None:
-    runner = load_interpreter(add_uint8_ends(signed)).get_signature_runner("serving_default")
-    assert runner.get_input_details()["image"]["dtype"] == np.uint8
-    assert runner.get_output_details()["scores"]["dtype"] == np.uint8
-
-
-def test_uint8_ends_twice_are_the_same_as_once(signed: bytes) -> None:
-    once = add_uint8_ends(signed)
-    assert list_operators(add_uint8_ends(once)) == list_operators(once)
-
-
-def test_float_ends_cannot_become_uint8(content: bytes) -> None:
-    with pytest.raises(ModelError, match="FLOAT32"):
-        add_uint8_ends(content)
-
-
 def test_the_table_knows_weights_and_shapes(content: bytes) -> None:
     rows = tensor_table(content)
     assert [row.index for row in rows] == list(range(len(rows)))
@@ -169,24 +88,6 @@ def test_a_truncated_file_is_one_clear_error(content: bytes, share: float) -> No
 def test_a_photo_is_no_model() -> None:
     with pytest.raises(ModelError, match="TFL3"):
         read_model(b"\xff\xd8\xff\xe0" + bytes(100))
-
-
-def test_a_damaged_graph_does_not_verify(content: bytes) -> None:
-    model = read_model(content)
-    model.subgraphs[0].operators[0].inputs = [0]
-    with pytest.raises(ModelError, match="LiteRT"):
-        verify(write_model(model))
-
-
-def test_a_file_of_nan_does_not_verify(content: bytes) -> None:
-    model = read_model(content)
-    for tensor in model.subgraphs[0].tensors:
-        data = model.buffers[tensor.buffer].data
-        if tensor.type == 0 and data is not None and len(data):
-            bad = np.frombuffer(bytes(data), np.float32) * np.float32(np.nan)
-            model.buffers[tensor.buffer].data = np.frombuffer(bad.tobytes(), np.uint8)
-    with pytest.raises(ModelError, match="NaN"):
-        verify(write_model(model))
 
 
 def test_custom_operators_are_refused_by_name(content: bytes) -> None:

@@ -120,7 +120,7 @@ def _card_of(model: TFLiteModel) -> ModelCard:
     if model.card is None:
         raise ModelError(
             f"model {model.source!r}: expected a file with metadata. Received: none. "
-            "Write it first: tfxfer_edge.tflite.metadata_writer.write_metadata"
+            "Write it first: tfxfer_edge.write_metadata"
         )
     return model.card
 
