@@ -19,6 +19,7 @@ from tfxfer_edge.conversion.recipes import Recipe
 
 __all__ = [
     "RELIED_ON",
+    "WANTED",
     "Ranges",
     "find_ranges",
     "list_rules",
@@ -29,7 +30,9 @@ __all__ = [
 Ranges = dict[str, Any]
 """Smallest and largest value of every tensor, by name, as LiteRT Quantizer keeps them."""
 
-_WANTED = "litert-quantizer>=0.11,<0.12"
+WANTED = "litert-quantizer>=0.11,<0.12"
+"""The versions that have what is named below, as pip reads it."""
+
 _ROOT = "litert_quantizer"
 _MANAGER = f"{_ROOT}.recipe_manager:RecipeManager"
 _OPERATIONS = (
@@ -93,7 +96,7 @@ def require_quantizer() -> None:
             found = "no litert-quantizer"
         raise ConversionError(
             f"engine quantizer: expected {', '.join(moved[:3])}. Received: {found}, without. "
-            f"pip install '{_WANTED}'"
+            f"pip install '{WANTED}'"
         )
 
 
