@@ -112,7 +112,7 @@ def theirs(model: Any, pixels: Any) -> bytes:
     import numpy as np
     import tensorflow as tf
 
-    from tfxfer_edge.engines import quiet
+    from tfxfer_edge.conversion.quiet import quiet
 
     with quiet():
         converter = tf.lite.TFLiteConverter.from_keras_model(model)

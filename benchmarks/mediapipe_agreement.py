@@ -53,11 +53,11 @@ def compare(path: Path, file: str | None, count: int | None) -> dict[str, Any]:
 
     from tfxfer.evaluation import paired_difference
     from tfxfer.images.decode import open_image, resize_image
-    from tfxfer.inference.predictor import load_predictor
+    from tfxfer.inference.loading import load_predictor
     from tfxfer.run.directory import RunDirectory
-    from tfxfer_edge.interpreter import TFLiteModel
-    from tfxfer_edge.parity import MediaPipeClassifier
-    from tfxfer_edge.run_images import load_run_images
+    from tfxfer_edge.proof.mediapipe import MediaPipeClassifier
+    from tfxfer_edge.proof.run_images import load_run_images
+    from tfxfer_edge.tflite.interpreter import TFLiteModel
 
     run = RunDirectory.open(path)
     predictor = load_predictor(path)

@@ -33,9 +33,8 @@ def main() -> None:
 
     import numpy as np
 
-    from tfxfer_edge import convert
-    from tfxfer_edge.interpreter import TFLiteModel
-    from tfxfer_edge.latency import measure
+    from tfxfer_edge import TFLiteModel, convert
+    from tfxfer_edge.timing.latency import measure
 
     outputs = TFLiteModel(options.reference).outputs
     weights = options.weights / "mobilenet_v2_1.0_224_notop.weights.h5"

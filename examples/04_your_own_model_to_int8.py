@@ -10,7 +10,6 @@ import numpy as np
 
 import tfxfer
 import tfxfer_edge
-from tfxfer_edge.interpreter import TFLiteModel
 
 
 def main(folder: str, model_path: str, out: str) -> tuple[float, float]:
@@ -28,7 +27,7 @@ def main(folder: str, model_path: str, out: str) -> tuple[float, float]:
     test = data.test.read_views(range(len(data.test)))[:, 0]
     truth = data.test.targets.argmax(axis=1)
     before = np.mean(np.argmax(model.predict(test, verbose=0), axis=1) == truth)
-    after = np.mean(np.argmax(TFLiteModel(out).score(test), axis=1) == truth)
+    after = np.mean(np.argmax(tfxfer_edge.TFLiteModel(out).score(test), axis=1) == truth)
     print(f"test accuracy {before:.3f} in Keras, {after:.3f} in int8")
     return float(before), float(after)
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfxfer.data import ImageSplit, images, load_images
+from tfxfer.data import ImageSplit, images
 from tfxfer.errors import ImageError, UsageError
 from tfxfer.images.augment import make_views
 from tfxfer.images.decode import open_image, resize_image
+from tfxfer.images.loading import load_images
 from tfxfer.preprocessing import Resize
 
 Folders = Callable[..., Path]

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfxfer.data import load_images, load_split
+from tfxfer.data import load_split
 from tfxfer.data.images import ImageData
 from tfxfer.errors import DataError, StorageError, UsageError
+from tfxfer.images.loading import load_images
 
 Folders = Callable[..., Path]
 Picture = Callable[..., Image.Image]

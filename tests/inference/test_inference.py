@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from tfxfer import ImageError, ModelError, Resize, RunDirectory, RunError
-from tfxfer.inference.predictor import Predictor, load_model, load_predictor, read_keras_file
+from tfxfer.inference.keras_model import load_model, read_keras_file
+from tfxfer.inference.loading import load_predictor
+from tfxfer.inference.predictor import Predictor
 from tfxfer.inference.scoring import evaluate, predict, score_split
 from tfxfer.run.manifest import Manifest
 from tfxfer.stages import get_info

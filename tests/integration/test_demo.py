@@ -53,7 +53,7 @@ def small_demo(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
     monkeypatch.setattr(tfxfer.job.demo, "demo_request", demo_request)
     monkeypatch.setattr("tfxfer.cli.demo._BACKBONE", "double_vivid")
     # What 16 images and one epoch teach loses any amount of points.
-    monkeypatch.setattr("tfxfer_edge.comparison.judge", lambda *_: (True, ""))
+    monkeypatch.setattr("tfxfer_edge.proof.comparison.judge", lambda *_: (True, ""))
 
 
 def test_demo(small_demo: None, tfxfer: Run, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_demo(small_demo: None, tfxfer: Run, tmp_path: Path) -> None:
 def test_demo_of_what_no_file_is_good_enough_for(
     small_demo: None, tfxfer: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tfxfer_edge.comparison.judge", lambda *_: (False, "loses too much"))
+    monkeypatch.setattr("tfxfer_edge.proof.comparison.judge", lambda *_: (False, "loses too much"))
     done = tfxfer("demo", "--data", "digits", "--out", tmp_path / "demo", "--json")
     assert done.code == 3
     assert done.document["error"]["type"] == "GateError"

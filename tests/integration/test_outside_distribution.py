@@ -63,8 +63,7 @@ def test_every_dense_layer_is_a_cut(model: Any) -> None:
 def test_it_trains_for_a_step_and_runs_in_int8(model: Any) -> None:
     import tensorflow as tf
 
-    from tfxfer_edge import convert
-    from tfxfer_edge.interpreter import TFLiteModel
+    from tfxfer_edge import TFLiteModel, convert
 
     rng = np.random.default_rng(0)
     targets = np.eye(2, dtype=np.float32)[np.arange(16) % 2]

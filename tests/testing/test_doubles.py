@@ -187,7 +187,7 @@ def shifted_input(graph: Any, *, recipe: str, calibration: Any) -> Any:
     from dataclasses import replace
 
     from tfxfer_edge import convert
-    from tfxfer_edge.flatbuffer import read_model, write_model
+    from tfxfer_edge.tflite.flatbuffer import read_model, write_model
 
     converted = convert(graph, recipe=recipe, calibration=calibration)
     if recipe != "int8":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ def build_small(scale: Any = 1 / 127.5, offset: Any = -1.0, *, name: str = "smal
 
 def run_file(converted: Any, pixels: np.ndarray) -> np.ndarray:
     """Returns the real-valued scores of pixels, as a client of the file gets them."""
-    from tfxfer_edge.flatbuffer import load_interpreter
+    from tfxfer_edge.tflite.runtime import load_interpreter
 
     interpreter = load_interpreter(converted.content)
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
@@ -153,3 +154,15 @@ def run() -> Callable[..., np.ndarray]:
 @pytest.fixture(scope="session")
 def settled() -> Callable[..., Any]:
     return settle
+
+
+@pytest.fixture(scope="session")
+def exported(colour_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of its export in two recipes; tests must not change it."""
+    from tfxfer_edge import export
+
+    out = tmp_path_factory.mktemp("out") / "edge"
+    recipes = ("float32", "int8")
+    result = export(colour_run, out, recipes=recipes, max_drop=None, calibration_images=20)
+    assert result.path == out
+    return out

@@ -11,19 +11,14 @@ import pytest
 from PIL import Image
 
 from tfxfer import Preprocessing
-from tfxfer.cli.main import run as run_cli
-from tfxfer.errors import DataError, GateError, ModelError, RunError
-from tfxfer.inference.predictor import load_predictor
+from tfxfer.errors import DataError, GateError, ModelError
+from tfxfer.inference.loading import load_predictor
 from tfxfer.inference.scoring import predict
 from tfxfer.run.directory import RunDirectory
-from tfxfer_edge import comparison
 from tfxfer_edge.exports import export
-from tfxfer_edge.interpreter import TFLiteModel
-from tfxfer_edge.subject import Subject, open_subject
-
-pytest.importorskip(
-    "tensorflow_lite_support", reason="tflite-support is not installed: tfxfer-edge[metadata]"
-)
+from tfxfer_edge.proof import comparison
+from tfxfer_edge.proof.subject import Subject, open_subject
+from tfxfer_edge.tflite.interpreter import TFLiteModel
 
 SIDE = 48
 
@@ -31,15 +26,6 @@ SIDE = 48
 @pytest.fixture(scope="module")
 def run(colour_run: RunDirectory) -> RunDirectory:
     return colour_run
-
-
-@pytest.fixture(scope="module")
-def exported(run: RunDirectory, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("out") / "edge"
-    recipes = ("float32", "int8")
-    result = export(run, out, recipes=recipes, max_drop=None, calibration_images=20)
-    assert result.path == out
-    return out
 
 
 def test_the_folder_is_ready_to_copy(exported: Path, run: RunDirectory) -> None:
@@ -96,7 +82,7 @@ def test_a_gate_that_nothing_passes(
     run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "tfxfer_edge.comparison.paired_difference",
+        "tfxfer_edge.proof.comparison.paired_difference",
         lambda *_, **__: {"value": 7.0, "low": 5.0, "high": 9.0},
     )
     with pytest.raises(GateError, match=r"at most 1\.0 points") as caught:
@@ -136,7 +122,7 @@ def test_a_loss_by_chance_is_told_with_the_one_that_decided(
         value = 1.2 if views == 1 else 0.3
         return {"value": value, "low": value - 2, "high": value + 2}
 
-    monkeypatch.setattr("tfxfer_edge.comparison.paired_difference", compare)
+    monkeypatch.setattr("tfxfer_edge.proof.comparison.paired_difference", compare)
     out = export(varied_run, tmp_path / "edge", recipes=("float32",)).path
     (candidate,) = json.loads((out / "export.json").read_text())["candidates"]
     assert candidate["passed"]
@@ -167,27 +153,6 @@ def test_views_judge_only_what_was_trained_on_them(
     assert subject.flip is said.get("flip", True)
 
 
-def test_a_folder_that_is_taken(exported: Path, run: RunDirectory, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="--overwrite"):
-        export(run, exported, recipes=("float32",))
-    (tmp_path / "mine.txt").write_text("keep")
-    with pytest.raises(RunError, match="other files"):
-        export(run, tmp_path, recipes=("float32",), overwrite=True)
-    assert (tmp_path / "mine.txt").read_text() == "keep"
-
-
-def test_a_second_export_replaces_the_first(run: RunDirectory, tmp_path: Path) -> None:
-    out = tmp_path / "edge"
-    for _ in range(2):
-        export(run, out, recipes=("float32",), overwrite=True)
-    entries = [item["path"] for item in run.read_manifest().exports]
-    assert entries.count(str(out / "model_float32.tflite")) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["edge"]
-    (out / "mine.txt").write_text("keep")
-    with pytest.raises(RunError, match=r"mine\.txt"):
-        export(run, out, recipes=("float32",), overwrite=True)
-
-
 def test_images_that_changed_since(run: RunDirectory, tmp_path: Path) -> None:
     photo = next((Path(run.read_manifest().request["data"]) / "amber").iterdir())
     before = photo.read_bytes()
@@ -197,25 +162,6 @@ def test_images_that_changed_since(run: RunDirectory, tmp_path: Path) -> None:
             export(run, tmp_path / "edge", recipes=("float32",))
     finally:
         photo.write_bytes(before)
-
-
-def test_benchmark_takes_turns(exported: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    paths = [str(exported / f"model_{name}.tflite") for name in ("float32", "int8")]
-    assert run_cli(["benchmark", *paths, "--runs", "5", "--rounds", "1", "--json"]) == 0
-    models = json.loads(capfd.readouterr().out)["models"]
-    assert [item["path"] for item in models] == paths
-    for item in models:
-        assert 0 < item["latency_ms"]["median"] <= item["latency_ms"]["p95"]
-        # Not this process's, which holds TensorFlow.
-        assert item["bytes"] < item["peak_memory_bytes"] < 300e6
-
-
-def test_benchmark_of_what_is_no_model(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    broken = tmp_path / "broken.tflite"
-    broken.write_bytes(b"TFL3" * 10)
-    assert run_cli(["benchmark", str(broken)]) == 1
-    assert run_cli(["benchmark", str(tmp_path / "none.tflite")]) == 1
-    assert capfd.readouterr().err.count("error:") == 2
 
 
 def test_quick_scores_nothing_that_cannot_be_chosen(run: RunDirectory, tmp_path: Path) -> None:
@@ -308,7 +254,7 @@ def test_a_recipe_that_makes_no_file_is_no_question_of_points(
     def refuse(*_: Any, **__: Any) -> None:
         raise ModelError("operation FlexErf of layer 'gelu': expected a builtin.")
 
-    monkeypatch.setattr("tfxfer_edge.exports.convert", refuse)
+    monkeypatch.setattr("tfxfer_edge.proof.made.convert", refuse)
     with pytest.raises(ModelError, match="FlexErf") as caught:
         export(run, tmp_path / "edge", recipes=("float32",))
     assert caught.value.exit_code == 1
@@ -326,35 +272,8 @@ def test_a_file_whose_scores_are_no_numbers_costs_itself_only(
     def open_scorer(converted: Any, content: bytes) -> Any:
         return Broken() if converted.recipe.name == "float16" else whole(converted, content)
 
-    monkeypatch.setattr("tfxfer_edge.comparison.open_scorer", open_scorer)
+    monkeypatch.setattr("tfxfer_edge.proof.comparison.open_scorer", open_scorer)
     document = export(run, tmp_path / "edge", recipes=("float16", "float32")).document
     broken, good = document["candidates"]
     assert (broken["passed"], broken["path"], good["passed"]) == (False, None, True)
     assert "NaN" in broken["reason"] or "finite" in broken["reason"]
-
-
-def test_an_interruption_while_the_folder_is_replaced_leaves_the_old_one(
-    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out = tmp_path / "edge"
-    export(run, out, recipes=("float32",))
-    rename = Path.rename
-
-    def interrupted(self: Path, target: Path) -> Path:
-        if ".tmp-" in self.name and "-old" not in self.name:
-            raise KeyboardInterrupt
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "rename", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        export(run, out, recipes=("float32",), overwrite=True)
-    assert (out / "model_float32.tflite").is_file()
-    assert [path.name for path in tmp_path.iterdir()] == ["edge"]
-
-
-def test_the_working_directory_cannot_be_replaced(
-    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(RunError, match="working directory"):
-        export(run, ".", recipes=("float32",))

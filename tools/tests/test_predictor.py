@@ -11,29 +11,20 @@ from click.testing import CliRunner
 
 import tfxfer.inference.scoring
 from tfxfer.errors import ModelError, PluginImportError
-from tfxfer.inference.predictor import load_predictor
+from tfxfer.inference.loading import load_predictor
 from tfxfer.inference.scoring import predict
 from tfxfer.preprocessing import Resize
-from tfxfer_edge.metadata import ModelCard, write_metadata
 from tfxfer_edge.predictor import load_tflite_predictor
+from tfxfer_edge.tflite.card import ModelCard
+from tfxfer_edge.tflite.metadata_writer import write_metadata
 
 from . import photo_classifier as photos
 
-try:
-    import tensorflow_lite_support  # noqa: F401
-
-    HAS_SUPPORT = True
-except ImportError:
-    HAS_SUPPORT = False
-
-needs_support = pytest.mark.skipif(
-    not HAS_SUPPORT, reason="tflite-support is not installed (Python 3.11 only)"
-)
 FOUND = [str(file) for file in photos.FILES]
 
 
 def install_reader(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    point = EntryPoint("tflite", value, tfxfer.inference.predictor.READERS)
+    point = EntryPoint("tflite", value, tfxfer.inference.scoring.READERS)
 
     def find(*, group: str, name: str) -> list[EntryPoint]:
         return [point] if (group, name) == (point.group, point.name) else []
@@ -53,7 +44,6 @@ def write_file(folder: Path, **options: Any) -> Path:
     return path
 
 
-@needs_support
 def test_predict_takes_the_file_as_it_takes_keras(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,7 +62,6 @@ def test_predict_takes_the_file_as_it_takes_keras(
             assert ours["scores"][label] == pytest.approx(score, abs=0.02)
 
 
-@needs_support
 def test_the_commands_take_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tfxfer.cli.evaluate import command as evaluate_command
     from tfxfer.cli.predict import command as predict_command
@@ -95,7 +84,6 @@ def test_the_commands_take_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert metrics["images"] == 6
 
 
-@needs_support
 def test_resize_and_threshold_come_from_the_file(tmp_path: Path) -> None:
     crop = Resize(fit="crop")
     found = load_tflite_predictor(write_file(tmp_path, resize=crop))
@@ -104,7 +92,6 @@ def test_resize_and_threshold_come_from_the_file(tmp_path: Path) -> None:
     assert load_tflite_predictor(path).head.options()["threshold"] == 0.125
 
 
-@needs_support
 def test_tasks(tmp_path: Path) -> None:
     for kind, task in (("multilabel_classifier", "multilabel"), ("regressor", "regression")):
         assert load_tflite_predictor(write_file(tmp_path, metadata_kind=kind)).head.task == task
@@ -114,7 +101,6 @@ def test_tasks(tmp_path: Path) -> None:
     assert load_tflite_predictor(path, head=photos.predictor().head).labels == photos.LABELS
 
 
-@needs_support
 def test_labels_of_another_order_are_refused(tmp_path: Path) -> None:
     path = write_file(tmp_path)
     assert load_tflite_predictor(path, labels=photos.LABELS).labels == photos.LABELS

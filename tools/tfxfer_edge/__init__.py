@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
-    from tfxfer_edge.conversion import Converted, convert
+    from tfxfer_edge.conversion.attempts import convert
+    from tfxfer_edge.conversion.converted import Converted
+    from tfxfer_edge.conversion.graph import FrozenGraph, freeze
+    from tfxfer_edge.conversion.recipes import RECIPES, Recipe, get_recipe
     from tfxfer_edge.exports import ExportResult, export
-    from tfxfer_edge.graph import FrozenGraph, freeze
-    from tfxfer_edge.recipes import RECIPES, Recipe, get_recipe
+    from tfxfer_edge.tflite.card import ModelCard
+    from tfxfer_edge.tflite.interpreter import TFLiteModel
+    from tfxfer_edge.tflite.metadata_reader import read_metadata
+    from tfxfer_edge.tflite.metadata_writer import write_metadata
 
 __all__ = [
     "RECIPES",
     "Converted",
     "ExportResult",
     "FrozenGraph",
+    "ModelCard",
     "Recipe",
+    "TFLiteModel",
     "convert",
     "export",
     "freeze",
     "get_recipe",
+    "read_metadata",
+    "write_metadata",
 ]
 
-_HOMES = {
-    "Converted": "conversion",
-    "ExportResult": "exports",
-    "FrozenGraph": "graph",
-    "RECIPES": "recipes",
-    "Recipe": "recipes",
-    "convert": "conversion",
-    "export": "exports",
-    "freeze": "graph",
-    "get_recipe": "recipes",
-}
-
-
-def __getattr__(name: str) -> Any:
-    # Loaded when asked for: `tfxfer --help` imports this package.
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+# Loaded when asked for: `tfxfer --help` imports this package.
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "conversion.attempts": ["convert"],
+        "conversion.converted": ["Converted"],
+        "conversion.graph": ["FrozenGraph", "freeze"],
+        "conversion.recipes": ["RECIPES", "Recipe", "get_recipe"],
+        "exports": ["ExportResult", "export"],
+        "tflite.card": ["ModelCard"],
+        "tflite.interpreter": ["TFLiteModel"],
+        "tflite.metadata_reader": ["read_metadata"],
+        "tflite.metadata_writer": ["write_metadata"],
+    },
+)

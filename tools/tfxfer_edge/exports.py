@@ -7,24 +7,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tfxfer.errors import GateError, ModelError, UsageError
 from tfxfer.head import Head
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
-from tfxfer.system.quiet import quiet_native
-from tfxfer_edge.comparison import Comparison, Made
-from tfxfer_edge.conversion import convert
-from tfxfer_edge.export_folder import check_folder, write_folder
-from tfxfer_edge.flatbuffer import load_interpreter
-from tfxfer_edge.gate import Candidate, choose, ladder
-from tfxfer_edge.latency import median_latencies
-from tfxfer_edge.metadata import write_metadata
-from tfxfer_edge.parity import Parity, check_parity
-from tfxfer_edge.run_images import pick_calibration
-from tfxfer_edge.sources import PreprocessingArgument
-from tfxfer_edge.subject import Subject, open_subject
+from tfxfer_edge.conversion.sources import PreprocessingArgument
+from tfxfer_edge.handover.folder import check_folder, write_folder
+from tfxfer_edge.proof.comparison import Comparison
+from tfxfer_edge.proof.gate import Candidate, choose, ladder
+from tfxfer_edge.proof.made import make_file, time_files
+from tfxfer_edge.proof.parity import Parity, check_parity
+from tfxfer_edge.proof.run_images import pick_calibration
+from tfxfer_edge.proof.run_record import read_record
+from tfxfer_edge.proof.subject import Subject, open_subject
 
 __all__ = ["ExportResult", "export"]
 
@@ -112,10 +107,11 @@ def export(
         dynamic_batch=dynamic_batch,
         trust=trust,
         seed=seed,
+        needs_metadata=any(name != "onnx" for name in names),
         progress=progress,
     )
     pixels, files = pick_calibration(subject.calibration, images=calibration_images, seed=seed)
-    made = _time([_make(subject, name, pixels, tell) for name in names])
+    made = time_files([make_file(subject, name, pixels, tell) for name in names])
     comparison = Comparison(subject, max_drop=max_drop, progress=progress)
     for item in made:
         comparison.add(item, quick=quick)
@@ -209,48 +205,6 @@ def _folder_of(model: str | Path | RunDirectory, out: str | Path | None) -> Path
     )
 
 
-def _make(subject: Subject, name: str, pixels: np.ndarray, tell: Callable[[str], None]) -> Made:
-    try:
-        model = subject.source if name == "onnx" else subject.graph
-        converted = convert(model, recipe=name, calibration=pixels)
-        content = converted.content
-        if converted.suffix == ".tflite":
-            content = write_metadata(content, subject.make_card(converted))
-    except ModelError as error:
-        reason = " ".join(str(error).split())
-        tell(f"{name}: {reason}")
-        return Made(name, reason)
-    for note in converted.notes:
-        tell(f"{name}: {note}")
-    return Made(name, "; ".join(converted.notes), converted, content)
-
-
-def _time(made: Sequence[Made]) -> list[Made]:
-    """Returns the same with the time of one image on one thread, the files taking turns."""
-    files = [item for item in made if item.converted is not None]
-    found = dict(
-        zip(
-            (item.recipe for item in files),
-            median_latencies([_one_image(item) for item in files]),
-            strict=True,
-        )
-    )
-    return [replace(item, latency_ms=found.get(item.recipe, float("nan"))) for item in made]
-
-
-def _one_image(item: Made) -> Callable[[], object]:
-    assert item.converted is not None
-    if item.converted.suffix == ".onnx":
-        from tfxfer_edge.onnx import OnnxModel
-
-        session = OnnxModel(item.content, threads=1)
-        zeros = np.zeros((1, *item.converted.input_shape[1:]), np.float32)  # type: ignore[arg-type]
-        return lambda: session.run(zeros)
-    with quiet_native():
-        interpreter = load_interpreter(item.content)
-    return interpreter.invoke
-
-
 def _check_parity(subject: Subject, chosen: Candidate, content: bytes) -> Parity | None:
     """Returns how photos fare as files, from the disk to the answer; None for ONNX."""
     if not str(chosen.path).endswith(".tflite"):
@@ -267,5 +221,6 @@ def _note_in_run(run: RunDirectory, path: Path, chosen: Candidate) -> None:
     with run.lock():
         manifest = run.read_manifest()
         # What an earlier export left in this folder is gone.
-        others = [item for item in manifest.exports if Path(item["path"]).parent != path.parent]
+        earlier = zip(manifest.exports, read_record(run).exports, strict=True)
+        others = [item for item, file in earlier if file.parent != path.parent]
         run.write_manifest(replace(manifest, exports=(*others, entry)))

@@ -10,7 +10,7 @@ from tfxfer.errors import ModelError
 from tfxfer.head import Head
 from tfxfer.inference.predictor import Predictor
 from tfxfer.preprocessing import Preprocessing, Resize
-from tfxfer_edge.interpreter import TFLiteModel
+from tfxfer_edge.tflite.interpreter import TFLiteModel
 
 __all__ = ["load_tflite_predictor"]
 

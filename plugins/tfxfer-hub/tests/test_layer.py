@@ -141,7 +141,7 @@ def test_two_builds_are_alike_to_the_byte(saved: Path, built: Any) -> None:
 
 def test_export_is_exact_in_float_and_close_in_int8(model: Any, pixels: np.ndarray) -> None:
     import tfxfer_edge
-    from tfxfer_edge.flatbuffer import load_interpreter
+    from tfxfer_edge.tflite.runtime import load_interpreter
 
     def score(content: bytes, image: np.ndarray) -> np.ndarray:
         interpreter = load_interpreter(content)

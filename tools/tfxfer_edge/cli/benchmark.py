@@ -37,12 +37,12 @@ def command(
     """Measure MODELS, .tflite files, taking turns so that noise hits all alike."""
     phone = None
     if device == "adb":
-        from tfxfer_edge.adb import find_phone, measure_on_phone
+        from tfxfer_edge.timing.adb import find_phone, measure_on_phone
 
         phone = find_phone()
     elif program is not None:
         raise click.UsageError("--benchmark-model is for a phone: add --device adb.")
-    from tfxfer_edge.latency import measure
+    from tfxfer_edge.timing.latency import measure
 
     for path in models:
         if not Path(path).is_file():

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tfxfer.errors import RunError
+from tfxfer.run.directory import RunDirectory
+from tfxfer_edge.exports import export
+
+
+@pytest.fixture(scope="module")
+def run(colour_run: RunDirectory) -> RunDirectory:
+    return colour_run
+
+
+def test_a_folder_that_is_taken(exported: Path, run: RunDirectory, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="--overwrite"):
+        export(run, exported, recipes=("float32",))
+    (tmp_path / "mine.txt").write_text("keep")
+    with pytest.raises(RunError, match="other files"):
+        export(run, tmp_path, recipes=("float32",), overwrite=True)
+    assert (tmp_path / "mine.txt").read_text() == "keep"
+
+
+def test_a_second_export_replaces_the_first(run: RunDirectory, tmp_path: Path) -> None:
+    out = tmp_path / "edge"
+    for _ in range(2):
+        export(run, out, recipes=("float32",), overwrite=True)
+    entries = [item["path"] for item in run.read_manifest().exports]
+    assert entries.count(str(out / "model_float32.tflite")) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["edge"]
+    (out / "mine.txt").write_text("keep")
+    with pytest.raises(RunError, match=r"mine\.txt"):
+        export(run, out, recipes=("float32",), overwrite=True)
+
+
+def test_an_interruption_while_the_folder_is_replaced_leaves_the_old_one(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "edge"
+    export(run, out, recipes=("float32",))
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if ".tmp-" in self.name and "-old" not in self.name:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export(run, out, recipes=("float32",), overwrite=True)
+    assert (out / "model_float32.tflite").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["edge"]
+
+
+def test_the_working_directory_cannot_be_replaced(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunError, match="working directory"):
+        export(run, ".", recipes=("float32",))

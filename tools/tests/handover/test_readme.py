@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfxfer.errors import ModelError
+from tfxfer.images.decode import open_image
+from tfxfer.preprocessing import Preprocessing, Resize
+from tfxfer_edge.handover.readme import render_python, render_readme, write_handover
+from tfxfer_edge.tflite.card import ModelCard
+from tfxfer_edge.tflite.interpreter import TFLiteModel
+from tfxfer_edge.tflite.metadata_writer import write_metadata
+
+from .. import photo_classifier as photos
+
+
+def write_file(folder: Path, name: str, **options: object) -> Path:
+    activation = (
+        "linear" if options.get("metadata_kind") in ("regressor", "features") else "softmax"
+    )
+    preprocessing: Preprocessing | None = photos.MINUS_ONE_TO_ONE
+    if name == "in_graph":
+        content, preprocessing = photos.float_in_graph(activation), None
+    elif name == "core":
+        content = photos.float_core()
+    elif name == "per_channel":
+        content, preprocessing = photos.float_core(photos.PER_CHANNEL), photos.PER_CHANNEL
+    else:
+        content = photos.quantized(activation, io=name)
+    fields: dict[str, object] = {"labels": photos.LABELS, "preprocessing": preprocessing}
+    card = ModelCard(name="Six photos", **{**fields, **options})  # type: ignore[arg-type]
+    path = folder / "it's a model.tflite"
+    path.write_bytes(write_metadata(content, card))
+    return path
+
+
+def code_of(readme: str, language: str) -> str:
+    (code,) = [x for x in readme.split("```") if x.startswith(f"{language}\n")]
+    return code.removeprefix(f"{language}\n")
+
+
+def run_python(folder: Path, photo: Path) -> list[tuple[float, str]]:
+    code = code_of((folder / "README.md").read_text(encoding="utf-8"), "python")
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(photo)],
+        cwd=folder,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [line.partition(" ") for line in done.stdout.splitlines()]
+    return [(float(score), label) for score, _, label in lines]
+
+
+@pytest.mark.parametrize("name", ["uint8", "in_graph", "core", "per_channel", "int8"])
+def test_the_python_program_says_what_we_say(name: str, tmp_path: Path) -> None:
+    path = write_file(tmp_path, name)
+    readme, labels = write_handover(path)
+    assert readme == tmp_path / "README.md"
+    assert labels.read_bytes().decode().split("\n") == [*photos.LABELS, ""]
+    number = photos.LABELS.index("flôwer")
+    ours = TFLiteModel(path).score(photos.squares()[number : number + 1])[0]
+    printed = run_python(tmp_path, photos.FILES[number])
+    order = np.argsort(-ours)[:3]
+    assert printed[0][1] == "flôwer"
+    assert [score for score, _ in printed] == pytest.approx(ours[order].tolist(), abs=1e-4)
+    assert all(
+        score == pytest.approx(ours[photos.LABELS.index(x)], abs=1e-4) for score, x in printed
+    )
+
+
+def test_values_are_printed_in_their_order(tmp_path: Path) -> None:
+    path = write_file(tmp_path, "in_graph", metadata_kind="regressor")
+    write_handover(path)
+    printed = run_python(tmp_path, photos.FILES[2])
+    ours = TFLiteModel(path).score(photos.squares()[2:3])[0]
+    assert [label for _, label in printed] == list(photos.LABELS)
+    assert [value for value, _ in printed] == pytest.approx(ours.tolist(), abs=2e-4)
+
+
+@pytest.mark.parametrize(
+    "resize",
+    [
+        Resize(),
+        Resize(fit="crop"),
+        Resize(fit="pad"),
+        Resize(method="bicubic"),
+        Resize(method="area"),
+        Resize(antialias=False),
+        Resize(method="nearest", antialias=False),
+        Resize(fit="crop", antialias=False),
+        Resize(fit="pad", antialias=False),
+    ],
+)
+def test_the_python_program_resizes_as_training_does(resize: Resize, tmp_path: Path) -> None:
+    model = TFLiteModel(write_file(tmp_path, "uint8", resize=resize))
+    code = render_python(model, file="x.tflite")
+    start, end = code.index("photo = "), code.index("pixels = ")
+    # `chelsea` is wide, and cats have fur: every wrong resize shows.
+    file = photos.FILES[photos.LABELS.index("chelsea")]
+    names: dict[str, object] = {}
+    imports = "import sys\nfrom PIL import Image, ImageOps\n"
+    code = code[start:end].replace("sys.argv[1]", repr(str(file)))
+    exec(compile(imports + code, "README.md", "exec"), names)
+    from tfxfer.images.decode import resize_image
+
+    ours = resize_image(open_image(file), photos.SIDE, resize).astype(int)
+    theirs = np.asarray(names["square"]).astype(int)
+    assert np.abs(ours - theirs).max() <= 1
+    other = Resize(fit="crop" if resize.fit == "stretch" else "stretch")
+    wrong = resize_image(open_image(file), photos.SIDE, other).astype(int)
+    assert np.abs(wrong - theirs).mean() > 6
+
+
+def test_kotlin_and_swift_have_the_real_names(tmp_path: Path) -> None:
+    path = write_file(tmp_path, "uint8")
+    readme = render_readme(TFLiteModel(path), file="six $photos é.tflite", extra="| a | b |")
+    kotlin, swift = code_of(readme, "kotlin"), code_of(readme, "swift")
+    assert '"six \\$photos é.tflite"' in kotlin
+    assert "ImageClassifier" in kotlin
+    assert "ImageClassifier" in swift
+    assert 'forResource: "six $photos é"' in swift
+    assert "64, 64" in kotlin
+    assert "width: 64, height: 64" in swift
+    assert "| a | b |" in readme
+    assert "0 to 255" in readme
+    for text in (readme, kotlin, swift):
+        assert "{{" not in text
+        assert "{%" not in text
+    assert len(kotlin.splitlines()) <= 22
+    assert len(swift.splitlines()) <= 20
+
+
+@pytest.mark.parametrize(
+    ("name", "kotlin_has", "swift_has"),
+    [
+        ("int8", "input.put((value - 128).toByte())", "Int8(Int(value) - 128)"),
+        ("per_channel", "floatArrayOf(124.0f, 116.0f, 104.0f)", "[124.0, 116.0, 104.0]"),
+    ],
+)
+def test_what_mediapipe_refuses_runs_on_litert(
+    name: str, kotlin_has: str, swift_has: str, tmp_path: Path
+) -> None:
+    model = TFLiteModel(write_file(tmp_path, name))
+    readme = render_readme(model, file="x.tflite")
+    kotlin, swift = code_of(readme, "kotlin"), code_of(readme, "swift")
+    assert kotlin_has in kotlin
+    assert swift_has in swift
+    assert "ImageClassifier" not in kotlin + swift
+    assert "Interpreter(" in kotlin
+    assert "Interpreter(" in swift
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_other_fits_are_in_every_language(fit: str, tmp_path: Path) -> None:
+    model = TFLiteModel(write_file(tmp_path, "uint8", resize=Resize(fit=fit)))
+    readme = render_readme(model, file="x.tflite")
+    assert {"crop": "createBitmap(photo,", "pad": "Canvas(ground)"}[fit] in code_of(
+        readme, "kotlin"
+    )
+    assert {"crop": "max(64 /", "pad": "min(64 /"}[fit] in code_of(readme, "swift")
+
+
+def test_a_feature_vector_has_no_labels(tmp_path: Path) -> None:
+    path = write_file(tmp_path, "in_graph", metadata_kind="features", labels=())
+    assert write_handover(path) == (tmp_path / "README.md",)
+    assert not (tmp_path / "labels.txt").exists()
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "labels" not in code_of(text, "python")
+
+
+def test_without_metadata_there_is_nothing_to_say(tmp_path: Path) -> None:
+    path = tmp_path / "bare.tflite"
+    path.write_bytes(photos.quantized())
+    with pytest.raises(ModelError, match=r"expected a file with metadata"):
+        write_handover(path)
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,196 @@
+"""A phone that is a script on the PATH: it answers as adb and `benchmark_model` do."""
+
+from __future__ import annotations
+
+import json
+import math
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from tfxfer.cli.main import run as run_cli
+from tfxfer.errors import ModelError
+from tfxfer_edge.timing.adb import read_report
+
+OLD = """Loaded model /data/local/tmp/x.tflite
+count=5 first=9000 curr=8000 min=8000 max=9000 avg=8500 std=3
+
+count=50 first=4100 curr=4000 min=3900 max=4400 avg=4020.5 std=45
+
+Inference timings in us: Init: 855, First inference: 9000, Warmup (avg): 8500, Inference (avg): 4020
+Peak memory footprint (MB): init=1.5 overall=12.8672
+"""
+NEW = OLD.replace("avg=4020.5 std=45", "avg=4020.5 std=45 p5=3950 median=4010 p95=4300")
+
+ADB = """#!{python}
+import json, os, sys
+from pathlib import Path
+args = sys.argv[1:]
+with open({log!r}, "a") as log:
+    log.write(json.dumps(args) + "\\n")
+if args[0] == "devices":
+    print("List of devices attached")
+    print({devices!r})
+    sys.exit()
+assert args[:2] == ["-s", "emulator-1"], args
+words = " ".join(args[2:])
+if "getprop" in words:
+    print("Paper 4")
+elif "test -f" in words:
+    print({here!r})
+elif "--graph" in words:
+    print({report!r})
+elif args[2] == "push" and not Path(args[3]).exists():
+    sys.exit("adb: no such file")
+"""
+
+
+class Wire:
+    """Writes the script, and reads what it was asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.log = folder, folder / "log"
+
+    def connect(
+        self, *, devices: str = "emulator-1 device model:P4", here: str = "here", report: str = NEW
+    ) -> None:
+        program = self.folder / "adb"
+        program.write_text(
+            ADB.format(
+                python=sys.executable,
+                log=str(self.log),
+                devices=devices,
+                here=here,
+                report=report,
+            )
+        )
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+
+    @property
+    def asked(self) -> list[str]:
+        return [" ".join(json.loads(line)) for line in self.log.read_text().splitlines()]
+
+
+@pytest.fixture
+def wire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wire:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.delenv("ANDROID_SERIAL", raising=False)
+    return Wire(folder)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(b"TFL3")
+    return path
+
+
+def test_files_take_turns_on_the_phone(
+    wire: Wire, model: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wire.connect()
+    other = model.with_name("other.tflite")
+    other.write_bytes(b"TFL3 longer")
+    args = ["benchmark", str(model), str(other), "--device", "adb", "--rounds", "2", "--json"]
+    assert run_cli(args) == 0
+    document = json.loads(capfd.readouterr().out)
+    assert document["device"] == "Paper 4"
+    assert [item["path"] for item in document["models"]] == [str(model), str(other)]
+    assert document["models"][0]["latency_ms"] == {"median": 4.01, "p95": 4.3}
+    assert document["models"][0]["load_ms"] == 0.855
+    assert document["models"][0]["peak_memory_bytes"] == round(12.8672 * 2**20 - 0.5)
+    graphs = [line.split("--graph=")[1].split()[0] for line in wire.asked if "--graph" in line]
+    assert [Path(graph).name for graph in graphs] == ["0.tflite", "1.tflite"] * 2
+    # Nothing stays on the phone.
+    assert wire.asked[-1].endswith(f"rm -rf {Path(graphs[0]).parent.as_posix()}")
+
+
+def test_an_older_program_tells_means_only() -> None:
+    found = read_report(OLD, path="m.tflite")
+    assert found["median_ms"] == 4.0205
+    assert math.isnan(found["p95_ms"])
+
+
+def test_a_program_of_ones_own_is_copied(wire: Wire, model: Path) -> None:
+    wire.connect(here="gone")
+    program = model.with_name("benchmark_model")
+    program.touch()
+    assert (
+        run_cli(["benchmark", str(model), "--device", "adb", "--benchmark-model", str(program)])
+        == 0
+    )
+    assert any("push" in line and "benchmark_model" in line for line in wire.asked)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"devices": ""}, "Received: none"),
+        ({"devices": "a device\nb device"}, "ANDROID_SERIAL=NAME"),
+        ({"devices": "emulator-1 unauthorized"}, "allow this computer"),
+        ({"here": "gone"}, "adb push benchmark_model"),
+        ({"report": "error: cannot read the model"}, "cannot read the model"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(
+    given: dict[str, str],
+    told: str,
+    wire: Wire,
+    model: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    wire.connect(**given)
+    assert run_cli(["benchmark", str(model), "--device", "adb"]) == 1
+    error = capfd.readouterr().err
+    assert told in error
+    assert "Traceback" not in error
+    if "report" in given:
+        assert "rm -rf" in wire.asked[-1]
+
+
+def test_no_adb(wire: Wire, model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert not (wire.folder / "adb").exists()
+    assert run_cli(["benchmark", str(model), "--device", "adb"]) == 1
+    assert "no adb here" in capfd.readouterr().err
+
+
+def test_a_report_without_timings() -> None:
+    with pytest.raises(ModelError, match="Received: nothing"):
+        read_report("", path="m.tflite")
+
+
+def test_a_single_image_and_the_peak_where_it_is_told() -> None:
+    printed = (
+        "count=1 first=9000 curr=9000 min=9000 max=9000 avg=9000 std=0\n\ncount=1 curr=4100\n"
+        "Inference timings in us: Init: 855, First inference: 9000\n"
+        "Peak memory footprint (MB): init=1.5 overall=12.5\n"
+        "Overall peak memory footprint (MB) via periodic monitoring: 20.5\n"
+    )
+    found = read_report(printed, path="m.tflite")
+    assert found["median_ms"] == 4.1
+    assert found["memory_bytes"] == 20.5 * 2**20
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "count=50 ",
+        "count=50 first=abc",
+        "count=50 curr=. min=.",
+        "count=50 median=e+ avg=.",
+    ],
+)
+def test_a_report_without_timings_is_one_line(line: str) -> None:
+    printed = f"{line}\nInference timings in us: Init: 855, First inference: 9000\n"
+    with pytest.raises(ModelError, match=r"model 'x\.tflite': expected it to run on the phone"):
+        read_report(printed, path="x.tflite")
+
+
+def test_a_memory_figure_that_is_none_is_not_known() -> None:
+    found = read_report(NEW.replace("overall=12.8672", "overall=..."), path="x.tflite")
+    assert found["median_ms"] == 4.01
+    assert math.isnan(found["memory_bytes"])

@@ -1,0 +1,151 @@
+"""One model and one recipe become one file, by the first engine that can."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tfxfer.errors import ModelError, UsageError
+from tfxfer_edge.conversion.calibration import Calibration, collect
+from tfxfer_edge.conversion.converted import Converted, Engine, Quantization
+from tfxfer_edge.conversion.engines import converter, quantizer
+from tfxfer_edge.conversion.graph import FrozenGraph, freeze
+from tfxfer_edge.conversion.quantized import ConversionError, Quantized
+from tfxfer_edge.conversion.recipes import Recipe, get_recipe
+from tfxfer_edge.conversion.sources import PreprocessingArgument
+from tfxfer_edge.tflite.flatbuffer import refuse_forbidden
+from tfxfer_edge.tflite.runtime import load_interpreter, verify
+
+__all__ = ["convert"]
+
+_ENGINES = {quantizer.NAME: quantizer, converter.NAME: converter}
+
+
+def convert(
+    model: Any,
+    *,
+    recipe: str | Recipe = "int8",
+    calibration: Calibration = None,
+    preprocessing: PreprocessingArgument = None,
+    dynamic_batch: bool = False,
+    engine: Engine | None = None,
+    trust: bool = False,
+) -> Converted:
+    """Returns a model as a file that a phone runs.
+
+    Args:
+        model: a Keras 3 or `tf_keras` model; the path of a run, a `.keras` or `.h5` file or a
+            SavedModel; or a `FrozenGraph`, which several recipes can share.
+        recipe: a name of `RECIPES`, or a recipe.
+        calibration: real images as pixels 0..255, which `int8`, `int8_selective` and `int16x8`
+            need: an array (images, height, width, 3), or an iterable of images or batches.
+        preprocessing: what pixels go through before the model, or `in_graph` where it takes
+            pixels. A model of ours knows it.
+        dynamic_batch: leaves the number of images free; by default it is 1.
+        engine: the only one to try; None tries LiteRT Quantizer, then the TFLite converter.
+        trust: whether code in a `.keras` file (a Lambda) may run.
+
+    Raises:
+        UsageError: an unknown recipe or engine, no preprocessing, no calibration.
+        DataError: calibration images that are none.
+        ModelError: a model that does not convert; the message has what each engine said.
+
+    Example:
+        convert(model, calibration=pixels, preprocessing="in_graph").save("model.tflite")
+    """
+    if isinstance(recipe, str):
+        recipe = get_recipe(recipe)
+    if engine is not None and engine not in _ENGINES:
+        raise UsageError(
+            f"no engine named {engine!r}: expected one of {', '.join(_ENGINES)}, or None."
+        )
+    if recipe.needs_calibration and calibration is None:
+        collect(None, image_shape=(0, 0, 0), recipe=recipe.name)  # before minutes of work
+    if recipe.kind == "onnx":
+        from tfxfer_edge.conversion.onnx import convert_onnx
+
+        return convert_onnx(model, recipe=recipe, preprocessing=preprocessing, trust=trust)
+    graph = (
+        model
+        if isinstance(model, FrozenGraph)
+        else freeze(model, preprocessing=preprocessing, dynamic_batch=dynamic_batch, trust=trust)
+    )
+    inputs: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+    if recipe.needs_calibration:
+        pixels, notes = collect(calibration, image_shape=graph.input_shape[1:], recipe=recipe.name)
+        inputs = graph.normalize(pixels)
+    used, result, failures = _try_engines(graph, recipe, inputs, engine)
+    return _describe(graph, recipe, used, result, (*notes, *failures, *result.notes))
+
+
+def _try_engines(
+    graph: FrozenGraph, recipe: Recipe, inputs: np.ndarray | None, engine: Engine | None
+) -> tuple[str, Quantized, list[str]]:
+    is_float32 = recipe.kind == "float" and recipe.weight_bits == 32
+    # Nothing is left to quantize: the float file is the converter's.
+    names = [engine] if engine else [converter.NAME] if is_float32 else list(_ENGINES)
+    failures: list[str] = []
+    for name in names:
+        try:
+            result = _ENGINES[name].quantize(graph, recipe, inputs)
+            refuse_forbidden(result.content, what=f"model {graph.name!r}")
+            verify(result.content)
+            _check_input(graph, result.content)
+        except ConversionError as error:
+            failures.append(str(error))
+            continue
+        except ModelError as error:
+            # A file that the runtime does not take is this engine's fault until the next fails.
+            failures.append(f"engine {name}: {error}")
+            continue
+        return name, result, failures
+    raise ModelError(
+        f"model {graph.name!r}: no engine could do recipe {recipe.name!r}.\n  "
+        + "\n  ".join(failures)
+    )
+
+
+def _check_input(graph: FrozenGraph, content: bytes) -> None:
+    """Refuses an input whose scale and zero point do not stand for the preprocessing."""
+    detail = load_interpreter(content).get_input_details()[0]
+    expected, found = graph.input_quantization, _quantization(detail)
+    if found is None or expected is None or detail["dtype"] is not np.uint8:
+        return
+    (scale, zero), (wanted_scale, wanted_zero) = found, expected
+    for pixel in (0, 255):
+        off = abs(scale * (pixel - zero) - wanted_scale * (pixel - wanted_zero))
+        # Half a step is what rounding the zero point costs.
+        if not off <= 0.501 * wanted_scale:
+            raise ConversionError(
+                f"input: expected pixel {pixel} within half a step of its preprocessing, "
+                f"scale={wanted_scale:.6g} and zero point={wanted_zero:.4g}. "
+                f"Received: scale={scale:.6g}, zero point={zero}."
+            )
+
+
+def _describe(
+    graph: FrozenGraph, recipe: Recipe, engine: str, result: Quantized, notes: tuple[str, ...]
+) -> Converted:
+    interpreter = load_interpreter(result.content)
+    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    return Converted(
+        content=result.content,
+        recipe=recipe,
+        engine=engine,
+        input_shape=graph.input_shape,
+        input_dtype=np.dtype(source["dtype"]).name,
+        output_dtype=np.dtype(target["dtype"]).name,
+        input_quantization=_quantization(source),
+        output_quantization=_quantization(target),
+        normalization=graph.normalization,
+        preprocessing=graph.preprocessing,
+        kept_float=result.kept_float,
+        notes=notes,
+    )
+
+
+def _quantization(detail: Any) -> Quantization | None:
+    scale, zero = detail["quantization"]
+    return (float(scale), int(zero)) if scale else None

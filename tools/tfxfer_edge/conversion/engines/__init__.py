@@ -1,0 +1,1 @@
+"""The two programs that quantize: LiteRT Quantizer first, the TFLite converter second."""

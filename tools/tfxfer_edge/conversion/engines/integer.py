@@ -1,0 +1,113 @@
+"""LiteRT Quantizer's ranges, and the files that it makes with and without them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tfxfer_edge.conversion.engines.quantizer_adapter import (
+    Ranges,
+    find_ranges,
+    list_rules,
+    quantize_file,
+    require_quantizer,
+)
+from tfxfer_edge.conversion.graph import INPUT, SIGNATURE, FrozenGraph
+from tfxfer_edge.conversion.quantized import ConversionError
+from tfxfer_edge.conversion.quiet import quiet
+from tfxfer_edge.conversion.recipes import Recipe
+from tfxfer_edge.tflite.flatbuffer import as_text, read_model
+from tfxfer_edge.tflite.rewrites import add_uint8_ends, inline_buffers
+
+__all__ = ["NAME", "Ranges", "calibrate", "quantize_static", "quantize_weights"]
+
+NAME = "quantizer"
+
+
+def calibrate(graph: FrozenGraph, inputs: np.ndarray) -> Ranges:
+    """Returns the ranges of all tensors over images; the input's is its contract's, not theirs.
+
+    Raises:
+        ConversionError: the float file does not run.
+    """
+    samples = {SIGNATURE: [{INPUT: image[None]} for image in inputs]}
+    try:
+        with quiet():
+            require_quantizer()
+            ranges = find_ranges(graph.float_content, samples)
+    except ConversionError:
+        raise
+    except (ValueError, RuntimeError, KeyError) as error:
+        raise ConversionError(f"engine {NAME}: calibration failed: {_first(error)}") from error
+    low, high = graph.input_range
+    ranges[_input_name(graph)] = {"min": np.array([low]), "max": np.array([high])}
+    return ranges
+
+
+def quantize_static(
+    graph: FrozenGraph,
+    recipe: Recipe,
+    ranges: Ranges,
+    *,
+    keep_float: Mapping[str, bool] | None = None,
+) -> bytes:
+    """Returns the integer model, weights inside, uint8 ends where activations have 8 bits.
+
+    Args:
+        graph: what to convert.
+        recipe: a static one.
+        ranges: from `calibrate`.
+        keep_float: names of tensors whose operators compute in float, and whether the operator
+            holds weights, which then stay in 8 bits.
+
+    Raises:
+        ConversionError: this engine cannot.
+    """
+    content = _quantize(graph, recipe, ranges, keep_float)
+    if recipe.activation_bits == 8:
+        return add_uint8_ends(content)
+    return inline_buffers(content)
+
+
+def quantize_weights(graph: FrozenGraph, recipe: Recipe) -> bytes:
+    """Returns the model with fewer bits for its weights, which are inside.
+
+    Args:
+        graph: what to convert.
+        recipe: one without calibration.
+
+    Raises:
+        ConversionError: this engine cannot.
+    """
+    return inline_buffers(_quantize(graph, recipe, None))
+
+
+def _quantize(
+    graph: FrozenGraph,
+    recipe: Recipe,
+    ranges: Ranges | None,
+    keep_float: Mapping[str, bool] | None = None,
+) -> bytes:
+    try:
+        with quiet():
+            require_quantizer()
+            content = quantize_file(graph.float_content, list_rules(recipe, keep_float), ranges)
+    except ConversionError:
+        raise
+    # Its rules for operators raise what they like.
+    except (ValueError, RuntimeError, KeyError, TypeError, IndexError) as error:
+        raise ConversionError(f"engine {NAME}: {_first(error)}") from error
+    if content is None:
+        raise ConversionError(f"engine {NAME}: wrote no model.")
+    return content
+
+
+def _input_name(graph: FrozenGraph) -> str:
+    main = read_model(graph.float_content).subgraphs[0]
+    return as_text(main.tensors[int(main.inputs[0])].name)
+
+
+def _first(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

@@ -1,0 +1,160 @@
+"""Recipes: named ways to quantize, whichever engine does the work."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self, get_args
+
+from tfxfer.errors import UsageError
+
+__all__ = ["RECIPES", "Kind", "Recipe", "get_recipe"]
+
+Kind = Literal["float", "dynamic", "static", "onnx"]
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "name": (str,),
+    "kind": (str,),
+    "weight_bits": (int,),
+    "activation_bits": (int, type(None)),
+    "per_channel": (bool,),
+    "selective": (bool,),
+    "description": (str,),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One named way to quantize.
+
+    Args:
+        name: what users type.
+        kind: `float` stores weights alone in fewer bits; `dynamic` also computes in integers, with
+            ranges found while running; `static` has its ranges from calibration; `onnx` is
+            another format.
+        weight_bits: of convolutions and dense layers.
+        activation_bits: of what flows between layers; None is float32.
+        per_channel: whether each output channel has a scale of its own.
+        selective: whether the worst layers by error stay float.
+        description: one line for people.
+    """
+
+    name: str
+    kind: Kind
+    weight_bits: int
+    activation_bits: int | None = None
+    per_channel: bool = True
+    selective: bool = False
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise UsageError(
+                f"recipe {self.name!r}: expected kind to be one of {', '.join(get_args(Kind))}. "
+                f"Received: kind={self.kind!r}."
+            )
+        bits = (self.weight_bits, self.activation_bits)
+        allowed = {
+            "float": ((32, None), (16, None)),
+            "dynamic": ((8, None),),
+            "static": ((8, 8), (8, 16)),
+            "onnx": ((32, None),),
+        }[self.kind]
+        if bits not in allowed:
+            raise UsageError(
+                f"recipe {self.name!r}: expected (weight_bits, activation_bits) of a {self.kind} "
+                f"recipe to be one of {allowed}. Received: {bits}."
+            )
+        if self.selective and bits != (8, 8):
+            raise UsageError(
+                f"recipe {self.name!r}: expected selective only with 8-bit weights and "
+                f"activations. Received: {bits}."
+            )
+
+    @property
+    def needs_calibration(self) -> bool:
+        """Whether images are needed to find the ranges of activations."""
+        return self.kind == "static"
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether convolutions are computed in integers."""
+        return self.kind in ("dynamic", "static")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain JSON data; `from_dict` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Reads `to_dict`'s data; refuses keys it does not know.
+
+        Raises:
+            UsageError: unknown or missing keys, values of another type, or bits that do not go
+                together.
+        """
+        if not isinstance(data, Mapping):
+            raise UsageError(f"recipe: expected an object of keys. Received: {data!r}.")
+        known = [field.name for field in fields(cls)]
+        unknown = sorted(set(data) - set(known))
+        if unknown:
+            raise UsageError(
+                f"recipe: expected keys among {', '.join(known)}. Received: {', '.join(unknown)}."
+                f"{_suggest(unknown[0], known)}"
+            )
+        missing = sorted({"name", "kind", "weight_bits"} - set(data))
+        if missing:
+            raise UsageError(f"recipe: expected name, kind and weight_bits. Missing: {missing}.")
+        for key, value in data.items():
+            # A boolean is a number to Python, and never a number of bits.
+            if type(value) not in _TYPES[key]:
+                raise UsageError(
+                    f"recipe: expected {key} to be {' or '.join(x.__name__ for x in _TYPES[key])}. "
+                    f"Received: {key}={value!r}."
+                )
+        return cls(**data)
+
+
+RECIPES: Mapping[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("float32", "float", 32, description="as trained"),
+        Recipe("float16", "float", 16, description="weights stored in 16 bits, computed in 32"),
+        Recipe("dynamic_w8", "dynamic", 8, description="8-bit weights, ranges found while running"),
+        Recipe("int8", "static", 8, 8, description="full integer, per channel, uint8 in and out"),
+        Recipe("int16x8", "static", 8, 16, description="8-bit weights, 16-bit activations"),
+        Recipe(
+            "int8_selective",
+            "static",
+            8,
+            8,
+            selective=True,
+            description="int8, but the worst layers by error stay float",
+        ),
+        Recipe("onnx", "onnx", 32, description="float ONNX, through Keras's own export"),
+    )
+}
+"""Every recipe by name, in the order of a help text."""
+
+
+def get_recipe(name: str) -> Recipe:
+    """Returns the recipe of that name.
+
+    Raises:
+        UsageError: there is none; the message has the closest names.
+
+    Example:
+        >>> get_recipe("int8").activation_bits
+        8
+    """
+    if name not in RECIPES:
+        raise UsageError(
+            f"no recipe named {name!r}.{_suggest(name, RECIPES)}\n  Recipes: {', '.join(RECIPES)}"
+        )
+    return RECIPES[name]
+
+
+def _suggest(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, list(known), n=2, cutoff=0.5)
+    return f" Did you mean {' or '.join(repr(item) for item in close)}?" if close else ""

@@ -1,0 +1,266 @@
+"""Where a model comes from: memory, a run, a file, a SavedModel; Keras 3 or legacy `tf_keras`.
+
+Each becomes one callable on one image tensor; nothing after this module asks which it was.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from tfxfer.errors import ModelError, UsageError
+from tfxfer.preprocessing import Preprocessing
+from tfxfer.stages import ModelInfo
+from tfxfer_edge.conversion.model_files import read_model_file
+from tfxfer_edge.conversion.rescaling import can_fold, find_rescaling, is_same, preprocessing_of
+
+__all__ = ["IN_GRAPH", "PreprocessingArgument", "Source", "open_source"]
+
+IN_GRAPH = "in_graph"
+PreprocessingArgument = Preprocessing | Literal["in_graph"] | None
+_IMAGE = "image"  # the one modality whose files are made here
+_RESCALE = "rescale_pixels"  # what `tfxfer.build_model` calls its first layer
+
+
+@dataclass(frozen=True)
+class Source:
+    """One model as a function of one image tensor.
+
+    Args:
+        name: for messages.
+        call: maps a float32 tensor (batch, height, width, channels) to the scores.
+        image_shape: height, width and channels.
+        normalization: what pixels 0..255 must go through before `call`.
+        preprocessing: what pixels go through in all, where that is known.
+        weights: names and values, to be checked.
+        layers: names of the model's layers, where it has some.
+        keras_model: the whole Keras 3 model in float32, where it is one.
+        takes_pixels: whether that whole model takes pixels 0..255.
+        keep: what must live as long as `call` does.
+    """
+
+    name: str
+    call: Callable[[Any], Any]
+    image_shape: tuple[int, int, int]
+    normalization: Preprocessing
+    preprocessing: Preprocessing | None
+    weights: Callable[[], Iterator[tuple[str, np.ndarray]]]
+    layers: tuple[str, ...] = ()
+    keras_model: Any = None
+    takes_pixels: bool = False
+    keep: Any = None
+
+
+def open_source(
+    model: Any, *, preprocessing: PreprocessingArgument = None, trust: bool = False
+) -> Source:
+    """Returns a model of any kind as a `Source`.
+
+    Args:
+        model: a Keras 3 or `tf_keras` model, or the path of a run directory, a `.keras` file, a
+            legacy `.h5` file or a SavedModel folder.
+        preprocessing: what pixels 0..255 go through before the model; `in_graph` where the model
+            takes pixels and rescales them itself. A model of ours knows it.
+        trust: whether code in a `.keras` file (a Lambda) may run.
+
+    Raises:
+        UsageError: the preprocessing is neither known nor given.
+        ModelError: no such model, or one with several inputs or outputs.
+    """
+    if isinstance(model, (str, os.PathLike)):
+        model = read_model_file(Path(model), trust=trust)
+    if isinstance(preprocessing, str) and preprocessing != IN_GRAPH:
+        raise UsageError(
+            f"preprocessing: expected a tfxfer.Preprocessing or {IN_GRAPH!r}. "
+            f"Received: {preprocessing!r}."
+        )
+    if hasattr(model, "signatures"):
+        return _from_saved_model(model, preprocessing)
+    kind = _keras_kind(model)
+    if kind == "keras":
+        return _from_keras(model, preprocessing)
+    if kind == "tf_keras":
+        return _from_legacy(model, preprocessing)
+    raise ModelError(
+        "model: expected a Keras model, or a path to a run, a .keras file, an .h5 file or a "
+        f"SavedModel. Received: {type(model).__name__}."
+    )
+
+
+def _keras_kind(model: Any) -> str:
+    # Whoever has a model of one kind has imported its package: neither is imported to find out.
+    for package in ("keras", "tf_keras"):
+        module = sys.modules.get(package)
+        if module is not None and isinstance(model, module.Model):
+            return package
+    return ""
+
+
+def _require_preprocessing(name: str, preprocessing: PreprocessingArgument) -> None:
+    if preprocessing is None:
+        raise UsageError(
+            f"model {name!r}: expected preprocessing, since nothing says what its pixels go "
+            "through. Received: none. Give it (mean and std, in pixel units), or say 'in_graph' "
+            "if the model takes pixels 0..255 and rescales them itself."
+        )
+
+
+def _check_ends(
+    name: str, inputs: Any, outputs: Any, *, modality: str = _IMAGE
+) -> tuple[int, int, int]:
+    shapes = [tuple(item.shape) for item in inputs or []]
+    if modality != _IMAGE or len(shapes) != 1 or len(shapes[0]) != 4:
+        kind = "" if modality == _IMAGE else f"modality {modality!r}, "
+        shown = " and ".join(map(str, shapes)) or "none"
+        raise ModelError(
+            f"model {name!r}: expected one input, an image (batch, height, width, channels). "
+            f"Received: {kind}{len(shapes)} inputs, of shape {shown}. "
+            "tfxfer-edge converts models of one image only."
+        )
+    if len(outputs or []) != 1:
+        raise ModelError(
+            f"model {name!r}: expected one output. Received: {len(outputs or [])} outputs."
+        )
+    (shape,) = shapes
+    if None in shape[1:]:
+        raise ModelError(
+            f"model {name!r}: expected an input (batch, height, width, channels) of known size. "
+            f"Received: shape={shape}. Rebuild the model with a fixed image size."
+        )
+    return (int(shape[1]), int(shape[2]), int(shape[3]))
+
+
+def _from_keras(model: Any, preprocessing: PreprocessingArgument) -> Source:
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise ModelError(
+            f"model {model.name!r}: expected the TensorFlow backend, which the converter reads. "
+            f"Received: backend={keras.backend.backend()!r}. Set KERAS_BACKEND=tensorflow."
+        )
+    info = getattr(model, "tfxfer_info", None)
+    shape = _check_ends(
+        model.name,
+        getattr(model, "inputs", None),
+        getattr(model, "outputs", None),
+        modality=getattr(info, "modality", _IMAGE),
+    )
+    first = find_rescaling(model)
+    if preprocessing is None and isinstance(info, ModelInfo):
+        preprocessing = "in_graph"
+    _require_preprocessing(model.name, preprocessing)
+    known: Preprocessing | None = preprocessing_of(first) if first is not None else None
+    if isinstance(preprocessing, Preprocessing):
+        if first is not None and (first.name == _RESCALE or is_same(known, preprocessing)):
+            if not is_same(known, preprocessing):
+                raise ModelError(
+                    f"model {model.name!r}: its first layer, {first.name!r}, already maps pixels: "
+                    f"scale={known and known.scale}, offset={known and known.offset}. Received: "
+                    f"another preprocessing. Say preprocessing={IN_GRAPH!r}."
+                )
+            known = preprocessing
+        else:
+            first, known = None, preprocessing
+    resize = info.preprocessing.resize if isinstance(info, ModelInfo) else None
+    if known is not None and resize is not None:
+        known = Preprocessing(known.scale, known.offset, resize)
+    normalization = Preprocessing()
+    if preprocessing != IN_GRAPH and first is None and isinstance(preprocessing, Preprocessing):
+        normalization = preprocessing
+    model = _as_float32(model)
+    core = model
+    if first is not None and known is not None and can_fold(known):
+        core = keras.Model(model.get_layer(first.name).output, model.output, name=model.name)
+        normalization = known
+    return Source(
+        name=model.name,
+        call=lambda image: _call_with_constants(core, image),
+        image_shape=shape,
+        normalization=normalization,
+        preprocessing=known,
+        weights=lambda: ((v.path, np.asarray(v)) for v in model.variables),
+        layers=tuple(layer.name for layer in model.layers),
+        keras_model=model,
+        takes_pixels=first is not None or preprocessing == IN_GRAPH,
+        keep=core,
+    )
+
+
+def _call_with_constants(model: Any, image: Any) -> Any:
+    """Returns the scores, from the values of the weights and not from the variables.
+
+    Traced so, the graph is frozen from the start: freezing variables afterwards takes as long as
+    everything else together.
+    """
+    import tensorflow as tf
+
+    with tf.init_scope():  # a value can be read only outside of the trace
+        trained = [np.asarray(variable) for variable in model.trainable_variables]
+        fixed = [np.asarray(variable) for variable in model.non_trainable_variables]
+    states = [[tf.constant(value) for value in values] for values in (trained, fixed)]
+    return model.stateless_call(*states, image, training=False)[0]
+
+
+def _as_float32(model: Any) -> Any:
+    """Returns the model itself, or a float32 copy: one of bfloat16 does not convert."""
+    import keras
+
+    if all(getattr(layer, "compute_dtype", "float32") == "float32" for layer in model.layers):
+        return model
+
+    def copy(layer: Any) -> Any:
+        return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+
+    clone = keras.models.clone_model(model, clone_function=copy)
+    clone.set_weights(model.get_weights())
+    return clone
+
+
+def _from_legacy(model: Any, preprocessing: PreprocessingArgument) -> Source:
+    shape = _check_ends(model.name, getattr(model, "inputs", None), getattr(model, "outputs", None))
+    _require_preprocessing(model.name, preprocessing)
+    given = preprocessing if isinstance(preprocessing, Preprocessing) else None
+    return Source(
+        name=model.name,
+        call=lambda image: model(image, training=False),
+        image_shape=shape,
+        normalization=given or Preprocessing(),
+        preprocessing=given,
+        weights=lambda: ((v.name, v.numpy()) for v in model.weights),
+        layers=tuple(layer.name for layer in model.layers),
+        keep=model,
+    )
+
+
+def _from_saved_model(loaded: Any, preprocessing: PreprocessingArgument) -> Source:
+    name = str(getattr(loaded, "tfxfer_source", "saved_model"))
+    signatures = loaded.signatures
+    key = "serving_default" if "serving_default" in signatures else next(iter(signatures), None)
+    if key is None:
+        raise ModelError(
+            f"model {name!r}: expected a SavedModel with a signature. Received: none. "
+            "Save it with model.export(), or tf.saved_model.save(…, signatures=…)."
+        )
+    function = signatures[key]
+    arguments = function.structured_input_signature[1]
+    shape = _check_ends(name, list(arguments.values()), list(function.structured_outputs.values()))
+    _require_preprocessing(name, preprocessing)
+    (argument,) = arguments
+    given = preprocessing if isinstance(preprocessing, Preprocessing) else None
+    return Source(
+        name=name,
+        call=lambda image: next(iter(function(**{argument: image}).values())),
+        image_shape=shape,
+        normalization=given or Preprocessing(),
+        preprocessing=given,
+        weights=lambda: (
+            (v.name, v.numpy()) for v in function.graph.variables if v.dtype.is_floating
+        ),
+        keep=loaded,
+    )

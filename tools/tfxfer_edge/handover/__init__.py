@@ -1,0 +1,1 @@
+"""What an app developer gets: a folder, and how to run the file in it."""

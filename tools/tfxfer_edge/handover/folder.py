@@ -1,0 +1,147 @@
+"""The folder of an export: checked before the work, moved to its place whole after it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tfxfer.errors import RunError, StorageError
+from tfxfer.system.files import atomic_write, describe_storage_error, to_json
+from tfxfer_edge.handover.readme import write_handover
+from tfxfer_edge.proof.gate import Candidate
+from tfxfer_edge.tflite.card import LABELS_FILE
+
+__all__ = ["check_folder", "write_folder"]
+
+_MANIFEST = "export.json"
+
+
+def check_folder(folder: Path, *, overwrite: bool) -> None:
+    """Refuses a folder that holds anything but an export that may be replaced.
+
+    Args:
+        folder: to be made.
+        overwrite: whether an earlier export may go.
+
+    Raises:
+        RunError: it is taken, or cannot be replaced in one step.
+    """
+    if folder == Path.cwd() or folder.is_mount():
+        raise RunError(
+            f"cannot export to {str(folder)!r}: expected a folder that can be replaced. "
+            "Received: the working directory, or a disk. Choose a folder in it."
+        )
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not folder.is_dir():
+        raise RunError(f"cannot export to {str(folder)!r}: expected a folder. Received: a file.")
+    known = {_MANIFEST, "README.md", LABELS_FILE}
+    strange = [
+        path.name
+        for path in folder.iterdir()
+        if path.name not in known and not path.name.startswith("model_")
+    ]
+    if strange and (folder / _MANIFEST).is_file():
+        raise RunError(
+            f"cannot export to {str(folder)!r}: expected nothing but an earlier export. "
+            f"Received: {strange[0]!r} beside it. Choose another --out."
+        )
+    if overwrite and (folder / _MANIFEST).is_file():
+        return
+    what = "an earlier export: --overwrite" if (folder / _MANIFEST).is_file() else "other files"
+    raise RunError(
+        f"cannot export to {str(folder)!r}: expected a new or empty folder. Received: {what}."
+    )
+
+
+def write_folder(
+    folder: Path,
+    *,
+    main: str,
+    files: Mapping[str, bytes],
+    labels: Sequence[str],
+    document: Mapping[str, Any],
+    candidates: Sequence[Candidate],
+) -> None:
+    """Makes the folder beside its place and moves it there whole.
+
+    Args:
+        folder: to be made, or replaced.
+        main: the file that its README is about.
+        files: names and contents.
+        labels: names of the outputs, in order.
+        document: what `export.json` holds.
+        candidates: for the README's table.
+
+    Raises:
+        StorageError: the disk is full, or the place cannot be written; what was there is left.
+    """
+    try:
+        _write_beside(folder, main, files, labels, document, candidates)
+    except OSError as error:
+        raise StorageError(
+            describe_storage_error(error, folder)
+            or f"cannot write {str(folder)!r}: {error.strerror or error}. Choose another --out."
+        ) from error
+
+
+def _write_beside(
+    folder: Path,
+    main: str,
+    files: Mapping[str, bytes],
+    labels: Sequence[str],
+    document: Mapping[str, Any],
+    candidates: Sequence[Candidate],
+) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.tmp-", dir=folder.parent))
+    old = beside.with_name(f"{beside.name}-old")
+    try:
+        for name, content in files.items():
+            with atomic_write(beside / name) as temporary:
+                temporary.write_bytes(content)
+        with atomic_write(beside / LABELS_FILE) as temporary:
+            temporary.write_bytes("".join(f"{label}\n" for label in labels).encode())
+        if main.endswith(".tflite"):
+            write_handover(beside / main, extra=_table(candidates))
+        with atomic_write(beside / _MANIFEST) as temporary:
+            temporary.write_text(to_json(document), encoding="utf-8")
+        beside.chmod(0o755)
+        if folder.exists():
+            folder.rename(old)
+        beside.rename(folder)
+    except BaseException:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    # The new one is in its place: what is left of the old one harms nobody.
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _table(candidates: Sequence[Candidate]) -> str:
+    lines = [
+        "## What was tried",
+        "",
+        "| recipe | size, MB | ms an image here | points lost, validation | test [95 %] | passed |",
+        "|---|---|---|---|---|---|",
+    ]
+    for item in candidates:
+        if item.bytes is None or item.test_drop_points is None:
+            reason = " ".join(item.reason.split()).replace("|", "\\|")
+            lines.append(f"| {item.recipe} | | | | | no: {reason} |")
+            continue
+        drop = item.test_drop_points
+        lost = f"{item.drop_points:.1f}"
+        if item.val_views is not None:
+            lost += "; on {views} views {drop_points[value]:.1f}".format(**item.val_views)
+        lines.append(
+            f"| {item.recipe} | {item.bytes / 1e6:.2f} | {item.latency_ms:.1f} | "
+            f"{lost} | "
+            f"{drop['value']:.1f} [{drop['low']:.1f}, {drop['high']:.1f}] | "
+            f"{'yes' if item.passed else 'no'} |"
+        )
+    return "\n".join(lines)

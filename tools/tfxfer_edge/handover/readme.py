@@ -1,0 +1,208 @@
+"""The folder that an app developer gets: how to run this very file, in three languages.
+
+Android has no antialiased resize: its snippet halves a photo until the last step is small. On six
+photos, at 96 and 224 px, that is 0.9 to 3.7 grey levels from Pillow's antialiased bilinear; one
+bilinear step is 1.4 to 10 away, and the nearest pixel, which MediaPipe takes, 4 to 16.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfxfer.errors import ModelError
+from tfxfer.preprocessing import Preprocessing, Resize
+from tfxfer.system.files import atomic_write
+from tfxfer_edge.tflite.card import LABELS_FILE, ModelCard
+from tfxfer_edge.tflite.interpreter import TFLiteModel
+
+__all__ = ["README_FILE", "render_python", "render_readme", "write_handover"]
+
+README_FILE = "README.md"
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_CLASSIFIERS = ("classifier", "multilabel_classifier")
+_INPUTS = ("uint8", "int8", "float32")
+_PILLOW = {"bilinear": "BILINEAR", "bicubic": "BICUBIC", "nearest": "NEAREST", "area": "BOX"}
+_FITS = {
+    "stretch": "stretched to the square",
+    "crop": "cropped to the square in their middle",
+    "pad": "padded with black to a square",
+}
+_OUTPUTS = {
+    "classifier": "probabilities that add up to 1",
+    "multilabel_classifier": "probabilities, each on its own",
+    "regressor": "values",
+    "features": "features",
+}
+
+
+def write_handover(tflite_path: str | Path, *, extra: str = "") -> tuple[Path, ...]:
+    """Writes `README.md`, and `labels.txt` where there are labels, beside a file with metadata.
+
+    Args:
+        tflite_path: the file; names and sizes are taken from it.
+        extra: Markdown for the README, such as the table of the recipes that were tried.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        ModelError: the file has no metadata, or is none that a phone feeds with one photo.
+        StorageError: the folder cannot be written.
+    """
+    path = Path(tflite_path)
+    model = TFLiteModel(path)
+    texts = {README_FILE: render_readme(model, file=path.name, extra=extra)}
+    labels = _card_of(model).labels
+    if labels:
+        texts[LABELS_FILE] = "".join(f"{label}\n" for label in labels)
+    for name, text in texts.items():
+        with atomic_write(path.parent / name) as temporary:
+            temporary.write_bytes(text.encode())
+    return tuple(path.parent / name for name in texts)
+
+
+def render_readme(model: TFLiteModel, *, file: str, extra: str = "") -> str:
+    """Returns the README of an export folder.
+
+    Args:
+        model: a file with metadata.
+        file: what it is called in that folder.
+        extra: Markdown that goes between the facts and the code.
+    """
+    context = _context(model, file)
+    client = "mediapipe" if context["is_mediapipe"] else "litert"
+    return _render(
+        "README.md.j2",
+        {
+            **context,
+            "extra": extra.strip(),
+            "python": _render("run.py.j2", context).strip(),
+            "kotlin": _render(f"{client}.kt.j2", context).strip(),
+            "swift": _render(f"{client}.swift.j2", context).strip(),
+            **_setup(client, file),
+        },
+    )
+
+
+def render_python(model: TFLiteModel, *, file: str) -> str:
+    """Returns the README's Python program."""
+    return _render("run.py.j2", _context(model, file))
+
+
+def _render(template: str, context: dict[str, Any]) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=jinja2.select_autoescape(enabled_extensions=("html",)),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["kotlin"] = lambda value: f"{value}f"
+    environment.filters["text"] = _quote
+    environment.filters["kotlin_text"] = lambda value: _quote(value).replace("$", "\\$")
+    return environment.get_template(template).render(context)
+
+
+def _quote(text: str) -> str:
+    # Not Jinja's `tojson`: its \u00e9 means nothing to Swift.
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _card_of(model: TFLiteModel) -> ModelCard:
+    if model.card is None:
+        raise ModelError(
+            f"model {model.source!r}: expected a file with metadata. Received: none. "
+            "Write it first: tfxfer_edge.write_metadata"
+        )
+    return model.card
+
+
+def _context(model: TFLiteModel, file: str) -> dict[str, Any]:
+    card = _card_of(model)
+    if model.input.dtype not in _INPUTS or model.input.shape[0] not in (1, -1):
+        raise ModelError(
+            f"model {model.source!r}: expected one photo of {_INPUTS} at a time. "
+            f"Received: {model.input.dtype} {model.input.shape}."
+        )
+    preprocessing = model.preprocessing
+    is_classifier = card.metadata_kind in _CLASSIFIERS and bool(card.labels)
+    # MediaPipe takes floats that are normalized with one mean and one std.
+    is_fed = model.input.dtype == "uint8" or (
+        model.input.dtype == "float32" and preprocessing.is_uniform
+    )
+    is_answered = model.output.dtype in ("uint8", "float32")
+    return {
+        "name": card.name or Path(file).stem,
+        "description": card.description,
+        "author": card.author,
+        "licence": card.licence,
+        "labels": card.labels,
+        "file": file,
+        "stem": Path(file).stem,
+        "bytes": len(model.content),
+        "side": model.image_size,
+        "outputs": model.outputs,
+        "output_words": _OUTPUTS[card.metadata_kind],
+        "input": model.input,
+        "output": model.output,
+        "input_bytes": np.dtype(model.input.dtype).itemsize,
+        "output_bytes": np.dtype(model.output.dtype).itemsize,
+        "input_note": _describe_input(model),
+        "output_note": _describe_output(model),
+        "mean": [round(x, 6) for x in preprocessing.mean],
+        "std": [round(x, 6) for x in preprocessing.std],
+        "is_identity": preprocessing.output_range == Preprocessing().output_range,
+        "is_classifier": is_classifier,
+        "is_mediapipe": is_classifier and is_fed and is_answered,
+        "fit": card.resize.fit,
+        "method": card.resize.method,
+        "antialias": card.resize.antialias or card.resize.method == "area",
+        "pillow_method": f"Image.Resampling.{_PILLOW[card.resize.method]}",
+        "resize_words": _describe_resize(card.resize),
+        "prints": "the three best labels" if is_classifier else "what the model says",
+    }
+
+
+def _describe_input(model: TFLiteModel) -> str:
+    if model.input.dtype == "uint8":
+        return ": the pixels as they are, 0 to 255"
+    if model.input.dtype == "int8":
+        return ": the pixels minus 128"
+    low = ", ".join(f"{x:.4g}" for x, _ in sorted(set(model.preprocessing.output_range)))
+    high = ", ".join(f"{x:.4g}" for _, x in sorted(set(model.preprocessing.output_range)))
+    return f": pixel 0 is {low}, pixel 255 is {high}"
+
+
+def _describe_output(model: TFLiteModel) -> str:
+    if not model.output.is_quantized:
+        return ""
+    return f": (value - {model.output.zero_point}) * {model.output.scale:.6g}"
+
+
+def _describe_resize(resize: Resize) -> str:
+    filtered = "antialiased" if resize.antialias or resize.method == "area" else "not antialiased"
+    return f"{_FITS[resize.fit]} ({resize.method}, {filtered})"
+
+
+def _setup(client: str, file: str) -> dict[str, str]:
+    if client == "mediapipe":
+        return {
+            "kotlin_setup": f"`{file}` in `assets`; "
+            '`implementation("com.google.mediapipe:tasks-vision:0.10.14")`; Android 9 or later.',
+            "swift_setup": f"`{file}` in the bundle; `pod 'MediaPipeTasksVision'`; "
+            "`photo` is a `UIImage`.",
+        }
+    return {
+        "kotlin_setup": f"`{file}` in `assets`; "
+        '`implementation("com.google.ai.edge.litert:litert:1.0.1")`; Android 9 or later.',
+        "swift_setup": f"`{file}` in the bundle; `pod 'TensorFlowLiteSwift'`; "
+        "`photo` is a `UIImage`.",
+    }

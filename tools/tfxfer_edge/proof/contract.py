@@ -1,0 +1,158 @@
+"""What is wrong between pixels and weights, where a file's scores are not those of its model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfxfer.errors import ModelError
+from tfxfer.images.decode import open_image, resize_image
+from tfxfer.preprocessing import Preprocessing, Resize
+from tfxfer_edge.tflite.interpreter import TFLiteModel
+
+if TYPE_CHECKING:
+    from tfxfer.inference.predictor import Predictor
+
+__all__ = ["EXPLAINED", "check_outputs", "diagnose_contract", "measure_spread", "open_photos"]
+
+_FINE = 0.1  # of the scores' own variation; int8 alone makes a difference of this size
+EXPLAINED = 0.3  # a hypothesis must come at least this near, and halve the difference
+_RANGES = {
+    "0..255": Preprocessing(),
+    "0..1": Preprocessing(scale=(1 / 255,) * 3),
+    "-1..1": Preprocessing(scale=(1 / 127.5,) * 3, offset=(-1.0,) * 3),
+}
+_RESIZES = tuple(
+    Resize(fit=fit, method=method, antialias=antialias)
+    for fit in ("stretch", "crop", "pad")
+    for method, antialias in (
+        ("bilinear", True),
+        ("bilinear", False),
+        ("nearest", False),
+        ("bicubic", True),
+        ("area", True),
+    )
+)
+
+
+def diagnose_contract(
+    predictor: Predictor, model: TFLiteModel, images: Sequence[str | Path]
+) -> str | None:
+    """Names what is wrong between pixels and weights, by a closed list of hypotheses.
+
+    Each hypothesis is another input tensor: 0..1 for -1..1 and the reverse, no rescale, a double
+    one, BGR for RGB, another resize. One is named when it brings the file's scores back to Keras's.
+
+    Args:
+        predictor: the Keras model.
+        model: the file.
+        images: some photos, which should differ.
+
+    Returns:
+        One line, or None: the scores agree, or no hypothesis explains why they do not.
+    """
+    check_outputs(predictor, model)
+    photos = list(open_photos(images))
+    trained = [resize_image(x, predictor.image_size, predictor.resize) for x in photos]
+    keras = predictor.score(np.stack(trained))
+    spread = measure_spread(keras)
+    stated = predictor.resize if model.card is None else model.card.resize
+    pixels = np.stack([resize_image(x, model.image_size, stated) for x in photos])
+
+    def distance(inputs: np.ndarray) -> float:
+        with np.errstate(all="ignore"):
+            off = float(np.abs(model.run(inputs) - keras).mean() / max(spread, 1e-6))
+        return off if np.isfinite(off) else float("inf")
+
+    found = distance(model.encode(pixels))
+    if found <= _FINE:
+        return None
+    best, line = min(EXPLAINED, found / 2), None
+    for what, inputs in _hypotheses(model, pixels, photos, stated):
+        off = distance(inputs)
+        if off < best:
+            best, line = off, what
+    return line
+
+
+def _hypotheses(
+    model: TFLiteModel, pixels: np.ndarray, photos: Sequence[Any], stated: Resize
+) -> Iterator[tuple[str, np.ndarray]]:
+    said = _describe_range(model.preprocessing)
+    for name, wanted in _RANGES.items():
+        if name == said:
+            continue
+        if name == "0..255":
+            line = f"double rescale: the file makes pixels {said}, and the graph rescales them too"
+        elif said == "0..255":
+            line = f"no rescale: pixels reach the model as 0..255, it was trained on {name}"
+        else:
+            line = f"{said} for {name}: the file makes pixels {said}, the model wants {name}"
+        yield line, model.input.quantize(wanted.apply(pixels))
+    if not model.input.is_quantized and said == "0..255":
+        for name in ("0..1", "-1..1"):
+            twice = _RANGES[name]
+            # What the first rescale turns into plain pixels leaves the second one to act.
+            undone = (pixels - np.float32(twice.offset[0])) / np.float32(twice.scale[0])
+            yield f"double rescale: the graph rescales pixels to {name} twice", undone
+    yield (
+        "BGR for RGB: the model wants blue first",
+        model.encode(np.ascontiguousarray(pixels[..., ::-1])),
+    )
+    for resize in _RESIZES:
+        if resize != stated:
+            squares = np.stack([resize_image(x, model.image_size, resize) for x in photos])
+            yield (
+                f"another resize: the file says {_describe_resize(stated)}, "
+                f"the model wants {_describe_resize(resize)}",
+                model.encode(squares),
+            )
+
+
+def _describe_range(preprocessing: Preprocessing) -> str:
+    for name, known in _RANGES.items():
+        # A quantized input may be half a step off.
+        if np.allclose(preprocessing.output_range, known.output_range, rtol=0.005, atol=0.005):
+            return name
+    pairs = sorted({f"{low:.3g}..{high:.3g}" for low, high in preprocessing.output_range})
+    return ", ".join(pairs)
+
+
+def _describe_resize(resize: Resize) -> str:
+    filtered = "" if resize.antialias else " without antialiasing"
+    return f"{resize.fit}, {resize.method}{filtered}"
+
+
+def measure_spread(scores: np.ndarray) -> float:
+    """Returns how much scores differ from photo to photo, mean over all."""
+    centre = scores.mean(axis=0) if len(scores) > 1 else 0.0
+    return float(np.abs(scores - centre).mean())
+
+
+def open_photos(images: Sequence[str | Path]) -> Iterator[Any]:
+    """Returns photos one after the other, upright and RGB."""
+    # At full size, as a phone has them: a JPEG decoded at a fraction is resized already.
+    return (open_image(Path(file)) for file in images)
+
+
+def check_outputs(predictor: Predictor, model: TFLiteModel) -> None:
+    """Refuses a file that is not of the model: other outputs, labels or sizes.
+
+    Raises:
+        ModelError: says which.
+    """
+    if len(predictor.labels) != model.outputs or predictor.image_size != model.image_size:
+        raise ModelError(
+            f"model {model.source!r}: expected {len(predictor.labels)} outputs of images of "
+            f"{predictor.image_size} px, as {predictor.source!r} has. "
+            f"Received: {model.outputs} of {model.image_size} px."
+        )
+    labels = () if model.card is None else model.card.labels
+    if labels and labels != tuple(predictor.labels):
+        raise ModelError(
+            f"model {model.source!r}: expected the labels of {predictor.source!r} in their order. "
+            f"Received: {list(labels[:5])} for {list(predictor.labels[:5])}."
+        )

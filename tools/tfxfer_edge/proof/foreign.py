@@ -1,0 +1,72 @@
+"""The float model of a file outside of a run, as what scores images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfxfer.errors import ModelError
+from tfxfer.head import Head
+from tfxfer.inference.predictor import Predictor
+from tfxfer.preprocessing import Resize
+from tfxfer_edge.conversion.graph import FrozenGraph
+from tfxfer_edge.conversion.sources import Source
+
+__all__ = ["check_square", "predict_with"]
+
+
+def check_square(source: Source, path: Path) -> None:
+    """Refuses what the gate cannot feed with photos.
+
+    Raises:
+        ModelError: another input than a square RGB image.
+    """
+    height, width, channels = source.image_shape
+    if height != width or channels != 3:
+        raise ModelError(
+            f"model {str(path)!r}: expected a square RGB input. Received: shape="
+            f"{source.image_shape}. Convert it without the gate: tfxfer_edge.convert"
+        )
+
+
+def predict_with(
+    source: Source, graph: FrozenGraph, path: Path, labels: Sequence[str], head: Head
+) -> Predictor:
+    """Returns what scores images with a model that says nothing of itself.
+
+    Args:
+        source: the model.
+        graph: the same, frozen; it scores what is no Keras 3 model.
+        path: for messages.
+        labels: names of its outputs, in order.
+        head: what they mean.
+
+    Raises:
+        ModelError: labels that do not match the outputs.
+    """
+    if len(labels) != graph.outputs:
+        raise ModelError(
+            f"model {str(path)!r}: expected {graph.outputs} labels, one for each output, in their "
+            f"order. Received: {len(labels)}."
+        )
+
+    def score(pixels: np.ndarray) -> np.ndarray:
+        keras_model: Any = source.keras_model
+        if keras_model is None:
+            return graph.run(pixels)
+        inputs = np.asarray(pixels, np.float32)
+        if not source.takes_pixels:
+            inputs = graph.normalize(pixels)
+        return np.asarray(keras_model.predict_on_batch(inputs))
+
+    return Predictor(
+        source=str(path),
+        labels=tuple(labels),
+        head=head,
+        image_size=source.image_shape[0],
+        resize=Resize(),
+        score=score,
+    )

@@ -1,0 +1,177 @@
+"""Whether what runs on the phone is what was trained.
+
+One image file goes three ways: to Keras, to the `.tflite` file through LiteRT, and to the same file
+through MediaPipe Tasks, which knows nothing but its metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfxfer.errors import DataError, ModelError, PluginImportError
+from tfxfer.images.decode import resize_image
+from tfxfer.preprocessing import Preprocessing
+from tfxfer_edge.proof.contract import (
+    EXPLAINED,
+    check_outputs,
+    diagnose_contract,
+    measure_spread,
+    open_photos,
+)
+from tfxfer_edge.proof.mediapipe import MediaPipeClassifier
+from tfxfer_edge.tflite.interpreter import TFLiteModel
+
+if TYPE_CHECKING:
+    from tfxfer.inference.predictor import Predictor
+
+__all__ = ["Agreement", "Parity", "check_parity"]
+
+_DIAGNOSED_IMAGES = 16
+_NEAR = 0.02  # of scores 0..1: what quantization alone makes of a model that knows nothing
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How near one client's scores are to Keras's.
+
+    Args:
+        largest: difference of any score of any image.
+        mean: difference over all scores.
+        top1: share of images with the same answer; None for values and features.
+    """
+
+    largest: float
+    mean: float
+    top1: float | None
+
+
+@dataclass(frozen=True)
+class Parity:
+    """One file against the model it was made of.
+
+    Args:
+        images: how many were compared.
+        interpreter: LiteRT, on photos that we resized.
+        mediapipe: MediaPipe Tasks, on photos that we resized; None where it did not run.
+        mediapipe_raw: the same on the photos as they are, which it resizes itself.
+        mediapipe_note: why MediaPipe did not run.
+        contract: what is wrong between pixels, weights and labels; None where nothing is found.
+        spread: how much Keras's scores differ from photo to photo, mean over all.
+    """
+
+    images: int
+    interpreter: Agreement
+    spread: float
+    mediapipe: Agreement | None = None
+    mediapipe_raw: Agreement | None = None
+    mediapipe_note: str | None = None
+    contract: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain JSON data."""
+        return asdict(self)
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong, in one line; None where both clients answer as Keras does."""
+        if self.contract is not None:
+            return self.contract
+        limit = max(EXPLAINED * self.spread, _NEAR)
+        for name, way in (("LiteRT", self.interpreter), ("MediaPipe", self.mediapipe)):
+            # Not `>`: the NaN of a class that a client does not know would pass.
+            if way is not None and not way.mean <= limit:
+                return f"{name} differs from Keras by {way.mean:.3g} on average, above {limit:.3g}"
+        return None
+
+
+def check_parity(
+    predictor: Predictor,
+    tflite: str | Path | bytes,
+    images: Sequence[str | Path],
+    *,
+    mediapipe: bool | None = None,
+    preprocessing: Preprocessing | None = None,
+) -> Parity:
+    """Compares a file with the Keras model it was made of, on image files.
+
+    Args:
+        predictor: the Keras model, as `tfxfer.inference.predictor.Predictor`.
+        tflite: the file, or its content.
+        images: photos, in any format that training reads.
+        mediapipe: whether MediaPipe runs, too; None where it is installed and takes the file.
+        preprocessing: what pixels go through before a float input without metadata.
+
+    Raises:
+        DataError: no images.
+        ModelError: the file is no image model, or of other outputs than the predictor.
+        PluginImportError: `mediapipe=True`, and it is not installed.
+    """
+    model = TFLiteModel(tflite, preprocessing=preprocessing)
+    check_outputs(predictor, model)
+    if not images:
+        raise DataError("parity: expected at least one image. Received: none.")
+    resize = predictor.resize if model.card is None else model.card.resize
+    client, note = _open_mediapipe(model, mediapipe)
+    rows: dict[str, list[np.ndarray]] = {"keras": [], "ours": [], "theirs": [], "raw": []}
+    named: tuple[str | None, ...] | None = None
+    try:
+        for photo in open_photos(images):
+            trained = resize_image(photo, predictor.image_size, predictor.resize)
+            square = resize_image(photo, model.image_size, resize)
+            rows["keras"].append(predictor.score(trained[None])[0])
+            rows["ours"].append(model.score(square[None])[0])
+            if client is not None:
+                scores, named = client.classify(square)
+                rows["theirs"].append(scores)
+                rows["raw"].append(client.classify(np.asarray(photo))[0])
+    finally:
+        if client is not None:
+            client.__exit__(None, None, None)
+    keras = np.stack(rows["keras"])
+
+    def compare(name: str) -> Agreement | None:
+        return _agreement(predictor, keras, np.stack(rows[name])) if rows[name] else None
+
+    contract = diagnose_contract(predictor, model, images[:_DIAGNOSED_IMAGES])
+    if contract is None and named is not None and named != tuple(predictor.labels):
+        contract = f"labels: MediaPipe calls the outputs {list(named[:5])}"
+    return Parity(
+        images=len(images),
+        interpreter=_agreement(predictor, keras, np.stack(rows["ours"])),
+        spread=measure_spread(keras),
+        mediapipe=compare("theirs"),
+        mediapipe_raw=compare("raw"),
+        mediapipe_note=note,
+        contract=contract,
+    )
+
+
+def _agreement(predictor: Predictor, keras: np.ndarray, scores: np.ndarray) -> Agreement:
+    off = np.abs(scores.astype(np.float64) - keras)
+    top1 = None
+    if predictor.head.task != "regression" and np.isfinite(scores).all():
+        pairs = zip(
+            predictor.head.decode(keras, predictor.labels),
+            predictor.head.decode(scores, predictor.labels),
+            strict=True,
+        )
+        top1 = float(np.mean([a.label == b.label for a, b in pairs]))
+    return Agreement(largest=float(off.max()), mean=float(off.mean()), top1=top1)
+
+
+def _open_mediapipe(
+    model: TFLiteModel, wanted: bool | None
+) -> tuple[MediaPipeClassifier | None, str | None]:
+    if wanted is False:
+        return None, "not asked for"
+    try:
+        return MediaPipeClassifier(model), None
+    except (PluginImportError, ModelError) as error:
+        if wanted:
+            raise
+        return None, str(error)

@@ -1,0 +1,80 @@
+"""The images of a finished run, split as it split them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfxfer.data import ImageData, ImageSplit
+from tfxfer.errors import DataError
+from tfxfer.images.loading import load_images
+from tfxfer.run.directory import RunDirectory
+from tfxfer_edge.proof.run_record import read_record
+
+__all__ = ["load_run_images", "pick_calibration"]
+
+
+def load_run_images(run: RunDirectory, predictor: Any, *, progress: Any = None) -> ImageData:
+    """Returns the three parts a run was trained, chosen and tested on.
+
+    Args:
+        run: finished.
+        predictor: of its model.
+        progress: told of files read.
+
+    Raises:
+        DataError: the images are gone or have changed.
+        RunError: `run.json` does not say where they are.
+    """
+    from tfxfer.job.demo import demo_source
+
+    manifest = run.read_manifest()
+    where = read_record(run).data
+    name = where.removeprefix("demo:")
+    data = load_images(
+        demo_source(name).source if name != where else where,
+        head=predictor.head,
+        image_size=predictor.image_size,
+        resize=predictor.resize,
+        seed=manifest.seed,
+        split_file=run.split_path,
+        progress=progress,
+    )
+    if manifest.data is not None and manifest.data.fingerprint != data.fingerprint:
+        raise DataError(
+            f"run {str(run.path)!r}: expected the images it was trained with in {where!r}. "
+            "Received: other files or labels."
+        )
+    return data
+
+
+def pick_calibration(split: ImageSplit, *, images: int, seed: int) -> tuple[np.ndarray, list[str]]:
+    """Returns class-balanced images of a training split, and their paths.
+
+    Args:
+        split: the training split, never validation or test.
+        images: how many.
+        seed: of the choice.
+
+    Shapes: uint8 (images, size, size, 3).
+
+    Raises:
+        DataError: images of one class only.
+    """
+    labels = np.array(split.raw_labels)
+    classes: Sequence[str] = sorted(set(split.raw_labels))
+    if len(classes) < 2:
+        raise DataError(
+            f"calibration: expected images of at least two classes. Received: {list(classes)}."
+        )
+    rng = np.random.default_rng(seed)
+    queues = [list(rng.permutation(np.flatnonzero(labels == label))) for label in classes]
+    chosen: list[int] = []
+    while len(chosen) < min(images, len(split)):
+        for queue in queues:
+            if queue and len(chosen) < images:
+                chosen.append(int(queue.pop()))
+    order = sorted(chosen)
+    return split.read_views(order)[:, 0], [split.paths[index] for index in order]

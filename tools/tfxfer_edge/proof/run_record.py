@@ -1,0 +1,86 @@
+"""What an export needs of `run.json`, each value checked: a file may have been edited."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tfxfer.errors import RunError
+from tfxfer.run.directory import RunDirectory
+
+__all__ = ["RunRecord", "read_record"]
+
+_T = TypeVar("_T")
+_WORDS: Mapping[type, str] = {
+    dict: "an object",
+    str: "a text",
+    int: "a number",
+    bool: "true or false",
+}
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What a run says of its images and of its exports.
+
+    Args:
+        data: where its images are, or the name of a demo.
+        varies: whether it was trained on varied views of them.
+        flip: whether they may be mirrored.
+        exports: paths of the files that earlier exports wrote.
+    """
+
+    data: str
+    varies: bool
+    flip: bool
+    exports: tuple[Path, ...]
+
+
+def read_record(run: RunDirectory) -> RunRecord:
+    """Returns what `run.json` says.
+
+    Args:
+        run: finished.
+
+    Raises:
+        RunError: it is missing, or a value is not what tfxfer writes.
+    """
+    manifest, where = run.read_manifest(), str(run.manifest_path)
+    request = manifest.request
+    augment = _take(request, "augment", str, f"{where}: request")
+    views = [
+        _saw_views(item, f"{where}: plan[{number}]") for number, item in enumerate(manifest.plan)
+    ]
+    return RunRecord(
+        data=_take(request, "data", str, f"{where}: request"),
+        varies=augment != "none" and any(views),
+        flip=_take(request, "flip", bool, f"{where}: request"),
+        exports=tuple(
+            Path(_take(item, "path", str, f"{where}: exports[{number}]"))
+            for number, item in enumerate(manifest.exports)
+        ),
+    )
+
+
+def _saw_views(item: Any, where: str) -> bool:
+    planned = _take(item, "views", int, where)
+    phase = _take(item, "phase", dict, where)
+    return planned > 1 and phase.get("views") != 1
+
+
+def _take(data: Any, key: str, kind: type[_T], where: str) -> _T:
+    found = _check(data, dict, where)
+    if key not in found:
+        raise RunError(f"cannot read {where}: expected the key {key!r}. Received: {sorted(found)}.")
+    return _check(found[key], kind, f"{where}.{key}")
+
+
+def _check(value: Any, kind: type[_T], where: str) -> _T:
+    if not isinstance(value, kind):
+        raise RunError(
+            f"cannot read {where}: expected {_WORDS[kind]}. Received: {value!r}. "
+            "Train again, or mend the file by hand."
+        )
+    return value

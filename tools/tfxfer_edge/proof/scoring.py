@@ -1,0 +1,107 @@
+"""Scores of candidate files on real images, each image read once where memory allows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import numpy as np
+
+from tfxfer.data import ImageSplit
+from tfxfer_edge.conversion.converted import Converted
+from tfxfer_edge.tflite.interpreter import TFLiteModel
+
+__all__ = ["Pixels", "Scorer", "open_scorer", "score_pixels"]
+
+_BATCH_IMAGES = 32
+_KEPT_BYTES = 1 << 29  # of each `Pixels`
+_MOST_WORKERS = 8  # each holds the weights and tensors of its own
+
+
+class Scorer(Protocol):
+    """What runs a candidate file."""
+
+    def score(self, pixels: np.ndarray) -> np.ndarray:
+        """Returns scores (images, outputs) of pixels 0..255 (images, size, size, 3)."""
+
+
+class Pixels:
+    """The images of a split as batches, again and again; kept where they fit into 512 MiB.
+
+    Args:
+        split: whose images.
+        views: of each image, in succession: the plain one and varied ones.
+        level: how far the others go, see `ImageSplit.iter_views`.
+        flip: whether they may be mirrored.
+    """
+
+    def __init__(
+        self, split: ImageSplit, *, views: int = 1, level: str = "none", flip: bool = True
+    ) -> None:
+        self.split, self.views = split, views
+        self._level, self._flip = level, flip
+        needed = len(self) * split.image_size**2 * 3
+        self._kept: list[np.ndarray] | None = [] if needed <= _KEPT_BYTES else None
+        self._is_full = False
+
+    def __len__(self) -> int:
+        return len(self.split) * self.views
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        if self._kept is not None and self._is_full:
+            yield from self._kept
+            return
+        found = []
+        batches = self.split.iter_views(
+            batch_size=max(1, _BATCH_IMAGES // self.views),
+            views=tuple(range(self.views)),
+            level=self._level,
+            flip=self._flip,
+        )
+        for _, views in batches:
+            batch = views.reshape(-1, *views.shape[2:])
+            if self._kept is not None:
+                found.append(batch)
+            yield batch
+        if self._kept is not None:
+            self._kept, self._is_full = found, True
+
+
+def open_scorer(converted: Converted, content: bytes) -> Scorer:
+    """Returns what runs a file on all cores.
+
+    Args:
+        converted: what the file is.
+        content: the file, with its metadata.
+    """
+    if converted.suffix == ".onnx":
+        from tfxfer_edge.conversion.onnx import OnnxModel
+
+        return OnnxModel(content, normalization=converted.normalization)
+    workers = min(os.cpu_count() or 1, _MOST_WORKERS)
+    # The metadata is not asked: what it says of a float input is checked by the parity.
+    stated = converted.normalization if converted.input_dtype == "float32" else None
+    return TFLiteModel(content, workers=workers, preprocessing=stated)
+
+
+def score_pixels(
+    score: Callable[[np.ndarray], np.ndarray],
+    pixels: Pixels,
+    *,
+    tell: Callable[[int], None] = lambda images: None,
+) -> np.ndarray:
+    """Returns the scores of every image.
+
+    Args:
+        score: of the model.
+        pixels: of a split.
+        tell: called with the number of images of each batch done.
+
+    Shapes: (images · views, outputs).
+    """
+    parts = []
+    for batch in pixels:
+        parts.append(score(batch))
+        tell(len(batch))
+    return np.concatenate(parts)

@@ -1,0 +1,236 @@
+"""What is exported: a model, what its outputs mean, and the images that judge it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfxfer.data import ImageData, ImageSplit, load_split
+from tfxfer.errors import DataError, ModelError, RunError, UsageError
+from tfxfer.head import Head
+from tfxfer.images.loading import load_images
+from tfxfer.inference.keras_model import load_model
+from tfxfer.inference.predictor import Predictor
+from tfxfer.progress import Progress
+from tfxfer.registry.lookup import get_head
+from tfxfer.run.directory import RunDirectory
+from tfxfer_edge.conversion.converted import Converted
+from tfxfer_edge.conversion.graph import FrozenGraph, freeze
+from tfxfer_edge.conversion.sources import PreprocessingArgument, Source, open_source
+from tfxfer_edge.proof.foreign import check_square, predict_with
+from tfxfer_edge.proof.run_images import load_run_images
+from tfxfer_edge.proof.run_record import read_record
+from tfxfer_edge.tflite.card import KINDS, ModelCard
+
+__all__ = ["Subject", "check_kind", "open_subject"]
+
+_DEFAULT_HEAD = "classification"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model and its images.
+
+    Args:
+        path: the run, or the model file.
+        file: the float model itself.
+        source: of the conversion; ONNX is written from it.
+        graph: of the conversion; every TFLite recipe starts from it.
+        predictor: the float model, which every file is compared with.
+        data: images that choose (val) and report (test).
+        calibration: images that find the ranges.
+        words: of the metadata: name, what it was made from, licence.
+        run: where `path` is one.
+        varies: whether it was trained on varied views of its images, so that they may be judged on
+            such; another model does not say.
+        flip: whether they may be mirrored.
+    """
+
+    path: Path
+    file: Path
+    source: Source
+    graph: FrozenGraph
+    predictor: Predictor
+    data: ImageData
+    calibration: ImageSplit
+    words: tuple[str, str, str]
+    run: RunDirectory | None = None
+    varies: bool = False
+    flip: bool = True
+
+    @property
+    def bytes(self) -> int:
+        """Size of the float model on disk."""
+        if self.file.is_file():
+            return self.file.stat().st_size
+        return sum(path.stat().st_size for path in self.file.rglob("*") if path.is_file())
+
+    def make_card(self, converted: Converted) -> ModelCard:
+        """Returns what the file of a recipe says of itself."""
+        name, origin, licence = self.words
+        head = self.predictor.head
+        return ModelCard(
+            name=name,
+            description=f"{head.name} into {len(self.predictor.labels)} outputs, {origin}; "
+            f"{converted.recipe.name}",
+            licence=licence,
+            labels=self.predictor.labels,
+            metadata_kind=head.metadata_kind,
+            preprocessing=converted.normalization,
+            resize=self.predictor.resize,
+        )
+
+
+def open_subject(
+    model: str | Path | RunDirectory,
+    *,
+    calibration: str | Path | None = None,
+    labels: Sequence[str] | None = None,
+    head: str | Head | None = None,
+    preprocessing: PreprocessingArgument = None,
+    dynamic_batch: bool = False,
+    trust: bool = False,
+    seed: int = 0,
+    needs_metadata: bool = True,
+    progress: Progress | None = None,
+) -> Subject:
+    """Returns a run or a model file with the images that judge it.
+
+    Args:
+        model: a run, or a file or folder that `open_source` reads.
+        calibration: labelled images. A run calibrates on its own training split unless they are
+            given; another model needs them, and is judged on their validation and test splits.
+        labels: names of a model file's outputs, in order.
+        head: what they mean; None is classification.
+        preprocessing: what pixels go through before a model file, or `in_graph`.
+        dynamic_batch: leaves the number of images free.
+        trust: whether code in a `.keras` file may run.
+        seed: of the split of `calibration`.
+        needs_metadata: whether a head whose kind of metadata nobody knows is refused.
+        progress: told of files read.
+
+    Raises:
+        UsageError: what a run knows itself, or what a model file does not say, and nobody did.
+        ModelError, RunError, DataError: neither, or images that do not fit.
+    """
+    path = model.path if isinstance(model, RunDirectory) else Path(model)
+    if (path / "run.json").is_file() or isinstance(model, RunDirectory):
+        given = {"labels": labels, "head": head, "preprocessing": preprocessing}
+        needless = [name for name, value in given.items() if value is not None]
+        if needless:
+            raise UsageError(
+                f"run {str(path)!r}: expected nothing that a run knows itself. "
+                f"Received: {', '.join(needless)}. Leave that out."
+            )
+        return _open_run(
+            path,
+            calibration,
+            dynamic_batch=dynamic_batch,
+            needs_metadata=needs_metadata,
+            progress=progress,
+        )
+    if not path.exists():
+        raise RunError(f"model {str(path)!r}: expected a run or a model. Received: nothing there.")
+    if calibration is None:
+        raise UsageError(
+            f"model {str(path)!r}: expected labelled images, which calibrate and judge it: "
+            "--calibration DATA. Received: none. Without a gate: tfxfer_edge.convert"
+        )
+    if not labels:
+        raise UsageError(
+            f"model {str(path)!r}: expected the names of its outputs, one a line, in their order: "
+            "--labels labels.txt. Received: none."
+        )
+    task = head if isinstance(head, Head) else get_head(head or _DEFAULT_HEAD)
+    if needs_metadata:
+        check_kind(task, what=f"model {str(path)!r}")
+    source = open_source(path, preprocessing=preprocessing, trust=trust)
+    check_square(source, path)
+    graph = freeze(source, dynamic_batch=dynamic_batch)
+    predictor = predict_with(source, graph, path, labels, task)
+    data = load_images(
+        calibration,
+        head=predictor.head,
+        labels=predictor.labels,
+        image_size=predictor.image_size,
+        resize=predictor.resize,
+        seed=seed,
+        progress=progress,
+    )
+    for split in (data.val, data.test):
+        if not len(split):
+            raise DataError(
+                f"data {str(calibration)!r}: expected images to choose by and to report on. "
+                f"Received: none in {split.name}."
+            )
+    words = (path.stem, f"made from {path.name}", "")
+    return Subject(path, path, source, graph, predictor, data, data.train, words)
+
+
+def check_kind(head: Head, *, what: str) -> None:
+    """Refuses a head whose kind of metadata the writer does not know.
+
+    Args:
+        head: of the model.
+        what: is exported, for the message.
+
+    Raises:
+        ModelError: names the head, its kind, and those that are known.
+    """
+    if head.metadata_kind not in KINDS:
+        raise ModelError(
+            f"{what}: expected a head whose metadata_kind is one of {', '.join(KINDS)}. "
+            f"Received: head {head.name!r} with metadata_kind={head.metadata_kind!r}. "
+            "Without metadata: --recipe onnx, or tfxfer_edge.convert"
+        )
+
+
+def _open_run(
+    path: Path,
+    calibration: str | Path | None,
+    *,
+    dynamic_batch: bool,
+    needs_metadata: bool,
+    progress: Progress | None,
+) -> Subject:
+    run = RunDirectory.open(path)
+    manifest, record = run.read_manifest(), read_record(run)
+    if needs_metadata:
+        head = get_head(manifest.head, options=dict(manifest.head_options))
+        check_kind(head, what=f"run {str(path)!r}")
+    model = load_model(path)
+    source = open_source(model)
+    predictor = Predictor.from_model(model)
+    data = load_run_images(run, predictor, progress=progress)
+    split = data.train
+    if calibration is not None:
+        split = load_split(
+            calibration,
+            head=predictor.head,
+            labels=predictor.labels,
+            image_size=predictor.image_size,
+            resize=predictor.resize,
+            name="train",
+            progress=progress,
+        )
+    licence = manifest.weights.licence if manifest.weights is not None else None
+    words = (
+        f"{manifest.backbone} {manifest.head}",
+        f"trained with tfxfer {manifest.tfxfer} from {manifest.backbone}",
+        f"pretrained weights: {licence or 'unknown'}",
+    )
+    graph = freeze(source, dynamic_batch=dynamic_batch)
+    return Subject(
+        path,
+        run.model_path,
+        source,
+        graph,
+        predictor,
+        data,
+        split,
+        words,
+        run,
+        varies=record.varies,
+        flip=record.flip,
+    )

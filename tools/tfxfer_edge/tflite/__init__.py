@@ -1,0 +1,1 @@
+"""A `.tflite` file: its graph, its metadata, and what runs it."""

@@ -1,0 +1,58 @@
+"""What a `.tflite` file says of itself, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tfxfer.errors import ModelError
+from tfxfer.preprocessing import Preprocessing, Resize
+
+__all__ = ["CONTRACT_FILE", "KINDS", "LABELS_FILE", "ModelCard"]
+
+KINDS = ("classifier", "multilabel_classifier", "regressor", "features")
+LABELS_FILE = "labels.txt"
+CONTRACT_FILE = "tfxfer.json"
+"""Packed beside the labels: the kind of task and the resize, for which the schema has no field.
+
+An associated file and not `custom_metadata`: the latter asks for a parser of version 1.5.0 where
+everything else is content with 1.0.0.
+"""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a `.tflite` file says of itself.
+
+    Args:
+        name: of the model.
+        description: what it tells of a photo.
+        version: of the model.
+        author: who trained it.
+        licence: under which it may be used.
+        labels: names of the outputs, in order; none for a feature vector.
+        metadata_kind: `classifier`, `multilabel_classifier`, `regressor` or `features`.
+        preprocessing: what pixels 0..255 go through before they are the input's values; None where
+            they go in as they are. For an integer input it is what its scale and zero point stand
+            for: clients feed bytes.
+        resize: how a photo becomes the square.
+        threshold: of a multilabel classifier, where it is not its head's default.
+    """
+
+    name: str
+    description: str = ""
+    version: str = "1"
+    author: str = ""
+    licence: str = ""
+    labels: tuple[str, ...] = ()
+    metadata_kind: str = "classifier"
+    preprocessing: Preprocessing | None = None
+    resize: Resize = field(default_factory=Resize)
+    threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", tuple(self.labels))
+        if self.metadata_kind not in KINDS:
+            raise ModelError(
+                f"model card: expected one of {KINDS}. "
+                f"Received: metadata_kind={self.metadata_kind!r}."
+            )

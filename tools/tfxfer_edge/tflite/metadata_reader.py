@@ -1,0 +1,91 @@
+"""Reads what MediaPipe Tasks and the Android Task Library read from a `.tflite` file."""
+
+from __future__ import annotations
+
+from tfxfer.errors import ModelError, TfxferError
+from tfxfer.preprocessing import Preprocessing, Resize
+from tfxfer_edge.tflite import metadata_schema as schema
+from tfxfer_edge.tflite.card import CONTRACT_FILE, ModelCard
+from tfxfer_edge.tflite.metadata_table import Table, find_metadata
+from tfxfer_edge.tflite.packed_files import Contract, read_contract, read_files, split_labels
+
+__all__ = ["read_metadata"]
+
+
+def read_metadata(content: bytes) -> ModelCard | None:
+    """Returns what a `.tflite` file says of itself; None where it has no metadata.
+
+    Raises:
+        ModelError: the metadata is damaged, or names a file that is not packed.
+    """
+    try:
+        buffer = find_metadata(content)
+        if buffer is None:
+            return None
+        return _read_card(Table.of_root(buffer, schema.SCHEMA_IDENTIFIER), read_files(content))
+    except TfxferError as error:
+        raise ModelError(str(error)) from error
+    # A damaged table fails in struct, in flatbuffers or in the unpacking below.
+    except Exception as error:
+        raise ModelError(
+            "metadata: expected TFLite metadata of one input and one output. "
+            f"Received: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _read_card(root: Table, files: dict[str, bytes]) -> ModelCard:
+    (graph,) = root.tables(schema.Model.SUBGRAPHS)
+    (source,) = graph.tables(schema.SubGraph.INPUTS)
+    (target,) = graph.tables(schema.SubGraph.OUTPUTS)
+    for item in (
+        *root.tables(schema.Model.FILES),
+        *graph.tables(schema.SubGraph.FILES),
+        *target.tables(schema.Tensor.FILES),
+        *source.tables(schema.Tensor.FILES),
+    ):
+        name = item.string(schema.AssociatedFile.NAME)
+        if name not in files:
+            raise ModelError(
+                f"metadata: expected the file {name!r} that it names, packed behind the model. "
+                f"Received: {sorted(files)}. The file may be truncated."
+            )
+    named = [
+        item.string(schema.AssociatedFile.NAME)
+        for item in target.tables(schema.Tensor.FILES)
+        if item.byte(schema.AssociatedFile.KIND) == schema.FileKind.AXIS_LABELS
+    ]
+    labels = split_labels(files[named[0]]) if named else ()
+    # A file of somebody else's has none: it stretches photos, as MediaPipe does.
+    contract = Contract("classifier" if labels else "features", Resize())
+    if CONTRACT_FILE in files:
+        contract = read_contract(files[CONTRACT_FILE])
+    return ModelCard(
+        name=root.string(schema.Model.NAME),
+        description=root.string(schema.Model.DESCRIPTION),
+        version=root.string(schema.Model.VERSION),
+        author=root.string(schema.Model.AUTHOR),
+        licence=root.string(schema.Model.LICENSE),
+        labels=labels,
+        metadata_kind=contract.metadata_kind,
+        preprocessing=_read_normalization(source, contract.resize),
+        resize=contract.resize,
+        threshold=contract.threshold,
+    )
+
+
+def _read_normalization(source: Table, resize: Resize) -> Preprocessing | None:
+    for unit in source.tables(schema.Tensor.PROCESS_UNITS):
+        if unit.byte(schema.ProcessUnit.KIND) == schema.ProcessUnitKind.NORMALIZATION:
+            (options,) = unit.table(schema.ProcessUnit.OPTIONS)
+            mean = options.floats(schema.Normalization.MEAN)
+            std = options.floats(schema.Normalization.STD)
+            if len(mean) != len(std) or len(mean) not in (1, 3):
+                raise ModelError(
+                    "metadata: expected one mean and one std, or three of each. "
+                    f"Received: mean={list(mean)}, std={list(std)}."
+                )
+            channels = [0, 0, 0] if len(mean) == 1 else [0, 1, 2]
+            return Preprocessing.from_mean_std(
+                mean=[mean[i] for i in channels], std=[std[i] for i in channels], resize=resize
+            )
+    return None

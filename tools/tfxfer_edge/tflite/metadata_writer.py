@@ -1,0 +1,143 @@
+"""Writes what MediaPipe Tasks and the Android Task Library read from a `.tflite` file."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+
+from tfxfer.errors import ModelError
+from tfxfer.preprocessing import Preprocessing
+from tfxfer_edge.tflite.card import ModelCard
+from tfxfer_edge.tflite.flatbuffer import as_text, read_model, write_model
+from tfxfer_edge.tflite.metadata_content import pack_card
+from tfxfer_edge.tflite.metadata_reader import read_metadata
+from tfxfer_edge.tflite.metadata_schema import METADATA_NAME
+from tfxfer_edge.tflite.packed_files import append_files, list_files, read_files
+from tfxfer_edge.tflite.probe import Probe, probe_ends
+
+__all__ = ["write_metadata"]
+
+_IDENTITY = Preprocessing()
+_TOLERANCE = 1e-5  # relative; the schema's floats have 24 bits
+
+
+def write_metadata(content: bytes, card: ModelCard) -> bytes:
+    """Returns the same model with metadata that MediaPipe and the Task Library read.
+
+    The result is read back and compared, and its outputs for a noise image must be those of
+    `content`, bit for bit.
+
+    Args:
+        content: a `.tflite` file with one input and one output; what metadata it has is replaced.
+        card: what to write.
+
+    Raises:
+        ModelError: labels that do not match the outputs, a quantized input that does not stand for
+            the preprocessing, or a result that differs.
+    """
+    before = probe_ends(content)
+    _check_labels(card, before)
+    _check_input(card, before)
+    model = read_model(content)
+    _embed(model, pack_card(card, before))
+    files = list_files(card)
+    written = append_files(write_model(model), files)
+    if before != probe_ends(written):
+        raise ModelError(
+            f"model {card.name!r}: expected the same outputs after its metadata was written. "
+            "Received: others."
+        )
+    _compare(card, written, files)
+    return written
+
+
+def _check_labels(card: ModelCard, probe: Probe) -> None:
+    # Not in the card's constructor: the 1001 labels of ImageNet's files have `crane` twice.
+    bad = [x for x in card.labels if not x.strip() or "\n" in x or "\r" in x]
+    bad += [x for x in card.labels if card.labels.count(x) > 1]
+    if bad:
+        raise ModelError(
+            f"model {card.name!r}: expected labels of one line each, not blank and no two alike. "
+            f"Received: label={bad[0]!r}."
+        )
+    if not card.labels and card.metadata_kind != "features":
+        raise ModelError(
+            f"model {card.name!r}: expected the labels of a {card.metadata_kind}. Received: none."
+        )
+    outputs = int(np.prod(probe.output_shape[1:]))
+    if card.labels and len(card.labels) != outputs:
+        raise ModelError(
+            f"model {card.name!r}: expected {outputs} labels, one per output. "
+            f"Received: {len(card.labels)}."
+        )
+
+
+def _check_input(card: ModelCard, probe: Probe) -> None:
+    scale, zero = probe.input_quantization
+    if probe.input_dtype not in ("uint8", "int8") or scale == 0:
+        return
+    # Clients feed bytes: byte 0 and 255 must stand for what the preprocessing makes of them.
+    shift = 128 if probe.input_dtype == "int8" else 0
+    for channel, (low, high) in enumerate(_ends(card.preprocessing or _IDENTITY)):
+        for pixel, value in ((0, low), (255, high)):
+            found = scale * (pixel - shift - zero)
+            # Half a step is what rounding the zero point costs.
+            if not abs(found - value) <= 0.51 * scale:
+                raise ModelError(
+                    f"model {card.name!r}: expected an input whose scale and zero point make "
+                    f"pixel {pixel} of channel {channel} {value:.4g}, as the preprocessing does. "
+                    f"Received: scale={scale:.6g}, zero_point={zero}, which make it {found:.4g}."
+                )
+
+
+def _ends(preprocessing: Preprocessing) -> list[tuple[float, float]]:
+    """Returns what pixels 0 and 255 of each channel become."""
+    pairs = zip(preprocessing.scale, preprocessing.offset, strict=True)
+    return [(offset, 255 * scale + offset) for scale, offset in pairs]
+
+
+def _embed(model: Any, metadata: bytes) -> None:
+    from ai_edge_litert import schema_py_generated as schema
+
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(metadata, np.uint8)
+    entries = [x for x in model.metadata or [] if as_text(x.name) == METADATA_NAME]
+    if entries:
+        model.buffers[entries[0].buffer] = buffer
+        return
+    model.buffers.append(buffer)
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = METADATA_NAME, len(model.buffers) - 1
+    model.metadata = [*(model.metadata or []), entry]
+
+
+def _compare(card: ModelCard, written: bytes, files: dict[str, bytes]) -> None:
+    found = read_metadata(written)
+    wanted = replace(
+        card, preprocessing=replace(card.preprocessing or _IDENTITY, resize=card.resize)
+    )
+    for item in fields(ModelCard):
+        ours, theirs = getattr(wanted, item.name), getattr(found, item.name)
+        if isinstance(ours, Preprocessing) and isinstance(theirs, Preprocessing):
+            same = _is_same(ours, theirs)
+        else:
+            same = ours == theirs
+        if not same:
+            raise ModelError(
+                f"model {card.name!r}: expected the metadata to be read as it was written. "
+                f"Received: {item.name}={theirs!r} for {ours!r}."
+            )
+    packed = read_files(written)
+    if packed != files:
+        raise ModelError(
+            f"model {card.name!r}: expected {sorted(files)} packed behind it, as they were. "
+            f"Received: {sorted(packed)}."
+        )
+
+
+def _is_same(left: Preprocessing, right: Preprocessing) -> bool:
+    return left.resize == right.resize and bool(
+        np.allclose(_ends(left), _ends(right), rtol=_TOLERANCE, atol=_TOLERANCE)
+    )

@@ -1,0 +1,158 @@
+"""The files packed behind a `.tflite` file: labels, and what the metadata's schema cannot say.
+
+They are a zip archive that follows the flatbuffer: readers of either find their own.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from dataclasses import dataclass, fields
+from typing import Any
+
+from tfxfer.errors import ContractError, ModelError
+from tfxfer.preprocessing import Resize
+from tfxfer_edge.tflite.card import CONTRACT_FILE, LABELS_FILE, ModelCard
+
+__all__ = [
+    "Contract",
+    "append_files",
+    "list_files",
+    "read_contract",
+    "read_files",
+    "split_labels",
+]
+
+_RESIZE_KINDS = {"fit": str, "method": str, "antialias": bool}
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What `CONTRACT_FILE` holds.
+
+    Args:
+        metadata_kind: as in `ModelCard`.
+        resize: as in `ModelCard`.
+        threshold: as in `ModelCard`.
+    """
+
+    metadata_kind: str
+    resize: Resize
+    threshold: float | None = None
+
+
+def list_files(card: ModelCard) -> dict[str, bytes]:
+    """Returns the names and contents of the files that a card is packed with."""
+    contract: dict[str, Any] = {
+        "metadata_kind": card.metadata_kind,
+        "resize": {x.name: getattr(card.resize, x.name) for x in fields(Resize)},
+    }
+    if card.threshold is not None:
+        contract["threshold"] = card.threshold
+    files = {CONTRACT_FILE: (json.dumps(contract, indent=2) + "\n").encode()}
+    if card.labels:
+        files[LABELS_FILE] = "".join(f"{label}\n" for label in card.labels).encode()
+    return files
+
+
+def append_files(content: bytes, files: dict[str, bytes]) -> bytes:
+    """Returns the flatbuffer with files behind it, stored as they are: phones map them."""
+    stream = io.BytesIO(content)
+    with zipfile.ZipFile(stream, "a", zipfile.ZIP_STORED) as archive:
+        for name, data in files.items():
+            # With a fixed date the same model is the same file.
+            archive.writestr(zipfile.ZipInfo(name), data)
+    return stream.getvalue()
+
+
+def read_files(content: bytes) -> dict[str, bytes]:
+    """Returns the files packed behind a model, by name; none where there is no archive.
+
+    Raises:
+        ModelError: the archive is damaged.
+    """
+    stream = io.BytesIO(content)
+    try:
+        if not zipfile.is_zipfile(stream):
+            return {}
+        with zipfile.ZipFile(stream) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
+    # Encrypted members raise RuntimeError, unknown compression NotImplementedError, a subclass.
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
+        raise ModelError(
+            "metadata: expected an archive of files behind the model. "
+            f"Received: {_first_line(error)}. The file may be damaged."
+        ) from error
+
+
+def split_labels(data: bytes) -> tuple[str, ...]:
+    """Returns the labels of a file that has one a line.
+
+    Raises:
+        ModelError: it is not UTF-8.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ModelError(
+            "metadata: expected labels in UTF-8, one a line. "
+            f"Received: byte {data[error.start]:#04x} at {error.start}."
+        ) from error
+    # Not splitlines, which also breaks at characters that a label may hold. MediaPipe drops the
+    # carriage return of Windows, too.
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    return tuple(lines[:-1] if lines[-1] == "" else lines)
+
+
+def read_contract(data: bytes) -> Contract:
+    """Returns what `CONTRACT_FILE` says.
+
+    Raises:
+        ModelError: it is no JSON, or holds anything else than `list_files` writes.
+    """
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _refuse("JSON", _first_line(error)) from error
+    if not isinstance(document, dict):
+        raise _refuse("a JSON object", repr(document))
+    known = [x.name for x in fields(Contract)]
+    unknown = sorted(set(document) - set(known))
+    if unknown:
+        raise _refuse(
+            f"nothing but {', '.join(known)}",
+            ", ".join(unknown),
+            "A newer tfxfer-edge may have written it: pip install --upgrade tfxfer-edge",
+        )
+    missing = [name for name in ("metadata_kind", "resize") if name not in document]
+    if missing:
+        raise _refuse(f"{' and '.join(missing)} in it", "none")
+    kind, threshold = document["metadata_kind"], document.get("threshold")
+    if not isinstance(kind, str):
+        raise _refuse("a word as metadata_kind", repr(kind))
+    is_share = isinstance(threshold, (int, float)) and not isinstance(threshold, bool)
+    if threshold is not None and not (is_share and 0 <= threshold <= 1):
+        raise _refuse("a threshold from 0 to 1", repr(threshold))
+    return Contract(kind, _read_resize(document["resize"]), threshold)
+
+
+def _read_resize(data: Any) -> Resize:
+    is_known = isinstance(data, dict) and set(data) <= set(_RESIZE_KINDS)
+    if not is_known or not all(isinstance(data[x], _RESIZE_KINDS[x]) for x in data):
+        raise _refuse("resize to be an object of fit, method and antialias", repr(data))
+    try:
+        return Resize(**data)
+    except ContractError as error:
+        raise _refuse("a resize that can be done", _first_line(error)) from error
+
+
+def _refuse(expected: str, received: str, remedy: str = "") -> ModelError:
+    line = f"metadata: {CONTRACT_FILE}: expected {expected}. Received: {received}."
+    return ModelError(f"{line} {remedy}".rstrip())
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0].rstrip(".") if text else type(error).__name__

@@ -1,0 +1,1 @@
+"""How fast files run, here and on a phone."""
