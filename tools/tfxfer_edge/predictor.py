@@ -6,19 +6,17 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from tfxfer.errors import ModelError
+import numpy as np
+
+from tfxfer.errors import ModelError, PluginError
 from tfxfer.head import Head
+from tfxfer.images.modality import ImageModality
 from tfxfer.inference.predictor import Predictor
-from tfxfer.preprocessing import Preprocessing, Resize
+from tfxfer.preprocessing import Preprocessing
+from tfxfer.registry.lookup import default_registry, get_head
 from tfxfer_edge.tflite.interpreter import TFLiteModel
 
 __all__ = ["load_tflite_predictor"]
-
-_HEADS = {
-    "classifier": "classification",
-    "multilabel_classifier": "multilabel",
-    "regressor": "regression",
-}
 
 
 def load_tflite_predictor(
@@ -33,7 +31,7 @@ def load_tflite_predictor(
     Args:
         path: the file.
         labels: names of the outputs, in order; None takes the metadata's.
-        head: the task; None takes the metadata's word, and classification without it.
+        head: the task; None takes the head of the metadata's kind, and without metadata the default.
         preprocessing: what pixels go through before a float input; None takes the metadata's.
 
     Raises:
@@ -55,29 +53,38 @@ def load_tflite_predictor(
             f"order: --labels labels.txt. Received: {len(named) or 'none'}."
         )
     if head is None:
-        head = _head_of(model, None if card is None else (card.metadata_kind, card.threshold))
+        head = get_head() if card is None else _head_of(model, card.metadata_kind, card.threshold)
     model.preprocessing  # noqa: B018  raises now, not at the first image, where it is unknown
     return Predictor(
         source=model.source,
         labels=named,
         head=head,
-        image_size=model.image_size,
-        resize=Resize() if card is None else card.resize,
-        score=model.score,
+        modality=ImageModality(),
+        size=model.image_size,
+        contract=Preprocessing() if card is None else Preprocessing(resize=card.resize),
+        score=lambda pixels: model.score(np.asarray(pixels)),
     )
 
 
-def _head_of(model: TFLiteModel, task: tuple[str, float | None] | None) -> Head:
-    from tfxfer.registry.lookup import get_head
-
-    kind, threshold = task or ("classifier", None)
-    if kind not in _HEADS:
-        raise ModelError(
-            f"model {model.source!r}: expected a classifier or a regressor. "
-            f"Received: {kind}, which has nothing to predict. Say what it is with --head."
-        )
+def _head_of(model: TFLiteModel, kind: str, threshold: float | None) -> Head:
+    """Returns a head that writes this kind of metadata; the default one first."""
+    registry = default_registry()
+    names = [component.name for component in registry.list("head")]
+    try:
+        names.insert(0, registry.default("head"))
+    except PluginError:
+        pass  # none is declared: any will do
     options = {} if threshold is None else {"threshold": threshold}
-    return get_head(_HEADS[kind], options=options)
+    for name in names:
+        try:
+            if registry.load_head(name).metadata_kind == kind:
+                return registry.load_head(name, **options)
+        except PluginError:
+            continue  # a broken head costs its own name
+    raise ModelError(
+        f"model {model.source!r}: expected metadata of a kind that an installed head writes. "
+        f"Received: {kind!r}. Say what the outputs are with --head."
+    )
 
 
 def _shorten(labels: Sequence[str]) -> str:

@@ -103,9 +103,8 @@ class Comparison:
     def _compare_varied(self, recipe: str, score: _Score, views: int) -> dict[str, Any]:
         """Returns what `Candidate.val_views` holds."""
         if self._varied is None:
-            pixels = Pixels(
-                self._subject.data.val, views=views, level="light", flip=self._subject.flip
-            )
+            options = self._subject.view_options
+            pixels = Pixels(self._subject.data.val, views=views, level="light", options=options)
             found = self._score_varied("the float model", self._predictor.score, pixels)
             self._varied = pixels, found
         pixels, reference = self._varied
@@ -145,9 +144,7 @@ class Comparison:
 
     def _score_all(self, targets: np.ndarray, scores: np.ndarray, **options: Any) -> dict[str, Any]:
         head, labels = self._predictor.head, self._predictor.labels
-        return score_predictions(
-            targets, scores, task=head.task, labels=labels, threshold=head.threshold, **options
-        )
+        return score_predictions(targets, scores, head=head, labels=labels, **options)
 
     def _value(self, targets: np.ndarray, scores: np.ndarray) -> float:
         # Its interval would take views for images of their own, and is not asked for.
@@ -157,6 +154,11 @@ class Comparison:
     def _metric(self) -> str:
         return headline(self.reference["val"])[0]
 
+    @property
+    def _has_own_unit(self) -> bool:
+        """Whether the headline is no share: an error in the unit of the labels."""
+        return self._predictor.head.figures.catalogue[self._metric].unit == "own"
+
     def _compare(
         self, targets: np.ndarray, reference: np.ndarray, scores: np.ndarray, *, views: int = 1
     ) -> dict[str, float]:
@@ -165,19 +167,18 @@ class Comparison:
             targets,
             reference,
             scores,
-            task=self._predictor.head.task,
+            head=self._predictor.head,
             metric=metric,
-            threshold=self._predictor.head.threshold,
             views=views,
         )
-        if self._predictor.head.task != "regression":
+        if not self._has_own_unit:
             return drop
         return relative_drop(drop, metric=metric, reference=self._value(targets, reference))
 
     def _agreement(self, scores: np.ndarray) -> float | None:
         head, labels = self._predictor.head, self._predictor.labels
-        if head.task == "regression":
-            return None
+        if self._has_own_unit:
+            return None  # two numbers are hardly ever equal
         pairs = zip(
             head.decode(scores, labels), head.decode(self._float["test"], labels), strict=True
         )

@@ -56,10 +56,10 @@ def diagnose_contract(
     """
     check_outputs(predictor, model)
     photos = list(open_photos(images))
-    trained = [resize_image(x, predictor.image_size, predictor.resize) for x in photos]
+    trained = [resize_image(x, predictor.size, predictor.contract.resize) for x in photos]
     keras = predictor.score(np.stack(trained))
     spread = measure_spread(keras)
-    stated = predictor.resize if model.card is None else model.card.resize
+    stated = predictor.contract.resize if model.card is None else model.card.resize
     pixels = np.stack([resize_image(x, model.image_size, stated) for x in photos])
 
     def distance(inputs: np.ndarray) -> float:
@@ -144,10 +144,10 @@ def check_outputs(predictor: Predictor, model: TFLiteModel) -> None:
     Raises:
         ModelError: says which.
     """
-    if len(predictor.labels) != model.outputs or predictor.image_size != model.image_size:
+    if len(predictor.labels) != model.outputs or predictor.size != model.image_size:
         raise ModelError(
             f"model {model.source!r}: expected {len(predictor.labels)} outputs of images of "
-            f"{predictor.image_size} px, as {predictor.source!r} has. "
+            f"{predictor.size} px, as {predictor.source!r} has. "
             f"Received: {model.outputs} of {model.image_size} px."
         )
     labels = () if model.card is None else model.card.labels

@@ -10,8 +10,9 @@ import numpy as np
 
 from tfxfer.errors import ModelError
 from tfxfer.head import Head
+from tfxfer.images.modality import ImageModality
 from tfxfer.inference.predictor import Predictor
-from tfxfer.preprocessing import Resize
+from tfxfer.preprocessing import Preprocessing
 from tfxfer_edge.conversion.graph import FrozenGraph
 from tfxfer_edge.conversion.sources import Source
 
@@ -66,7 +67,8 @@ def predict_with(
         source=str(path),
         labels=tuple(labels),
         head=head,
-        image_size=source.image_shape[0],
-        resize=Resize(),
-        score=score,
+        modality=ImageModality(),
+        size=source.image_shape[0],
+        contract=Preprocessing(),
+        score=lambda pixels: score(np.asarray(pixels)),
     )

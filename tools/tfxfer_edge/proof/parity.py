@@ -115,13 +115,13 @@ def check_parity(
     check_outputs(predictor, model)
     if not images:
         raise DataError("parity: expected at least one image. Received: none.")
-    resize = predictor.resize if model.card is None else model.card.resize
+    resize = predictor.contract.resize if model.card is None else model.card.resize
     client, note = _open_mediapipe(model, mediapipe)
     rows: dict[str, list[np.ndarray]] = {"keras": [], "ours": [], "theirs": [], "raw": []}
     named: tuple[str | None, ...] | None = None
     try:
         for photo in open_photos(images):
-            trained = resize_image(photo, predictor.image_size, predictor.resize)
+            trained = resize_image(photo, predictor.size, predictor.contract.resize)
             square = resize_image(photo, model.image_size, resize)
             rows["keras"].append(predictor.score(trained[None])[0])
             rows["ours"].append(model.score(square[None])[0])
@@ -154,7 +154,9 @@ def check_parity(
 def _agreement(predictor: Predictor, keras: np.ndarray, scores: np.ndarray) -> Agreement:
     off = np.abs(scores.astype(np.float64) - keras)
     top1 = None
-    if predictor.head.task != "regression" and np.isfinite(scores).all():
+    figures = predictor.head.figures
+    has_own_unit = figures.catalogue[figures.headlines[0]].unit == "own"  # numbers, not names
+    if not has_own_unit and np.isfinite(scores).all():
         pairs = zip(
             predictor.head.decode(keras, predictor.labels),
             predictor.head.decode(scores, predictor.labels),

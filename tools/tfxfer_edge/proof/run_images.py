@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from tfxfer.data import ImageData, ImageSplit
+from tfxfer.data.loading import load_samples
+from tfxfer.data.samples import SampleData, SampleSplit
 from tfxfer.errors import DataError
-from tfxfer.images.loading import load_images
 from tfxfer.run.directory import RunDirectory
 from tfxfer_edge.proof.run_record import read_record
 
 __all__ = ["load_run_images", "pick_calibration"]
 
 
-def load_run_images(run: RunDirectory, predictor: Any, *, progress: Any = None) -> ImageData:
+def load_run_images(run: RunDirectory, predictor: Any, *, progress: Any = None) -> SampleData:
     """Returns the three parts a run was trained, chosen and tested on.
 
     Args:
@@ -33,11 +33,12 @@ def load_run_images(run: RunDirectory, predictor: Any, *, progress: Any = None) 
     manifest = run.read_manifest()
     where = read_record(run).data
     name = where.removeprefix("demo:")
-    data = load_images(
+    data = load_samples(
         demo_source(name).source if name != where else where,
+        modality=predictor.modality,
+        size=predictor.size,
+        contract=predictor.contract,
         head=predictor.head,
-        image_size=predictor.image_size,
-        resize=predictor.resize,
         seed=manifest.seed,
         split_file=run.split_path,
         progress=progress,
@@ -50,7 +51,7 @@ def load_run_images(run: RunDirectory, predictor: Any, *, progress: Any = None) 
     return data
 
 
-def pick_calibration(split: ImageSplit, *, images: int, seed: int) -> tuple[np.ndarray, list[str]]:
+def pick_calibration(split: SampleSplit, *, images: int, seed: int) -> tuple[np.ndarray, list[str]]:
     """Returns class-balanced images of a training split, and their paths.
 
     Args:
@@ -77,4 +78,4 @@ def pick_calibration(split: ImageSplit, *, images: int, seed: int) -> tuple[np.n
             if queue and len(chosen) < images:
                 chosen.append(int(queue.pop()))
     order = sorted(chosen)
-    return split.read_views(order)[:, 0], [split.paths[index] for index in order]
+    return np.asarray(split.read_views(order))[:, 0], [split.paths[index] for index in order]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tfxfer.errors import RunError
+from tfxfer.job.request import TrainRequest
 from tfxfer.run.directory import RunDirectory
 
 __all__ = ["RunRecord", "read_record"]
@@ -28,13 +29,13 @@ class RunRecord:
     Args:
         data: where its images are, or the name of a demo.
         varies: whether it was trained on varied views of them.
-        flip: whether they may be mirrored.
+        view_options: how they were varied, such as whether they may be mirrored.
         exports: paths of the files that earlier exports wrote.
     """
 
     data: str
     varies: bool
-    flip: bool
+    view_options: Mapping[str, Any]
     exports: tuple[Path, ...]
 
 
@@ -48,15 +49,14 @@ def read_record(run: RunDirectory) -> RunRecord:
         RunError: it is missing, or a value is not what tfxfer writes.
     """
     manifest, where = run.read_manifest(), str(run.manifest_path)
-    request = manifest.request
-    augment = _take(request, "augment", str, f"{where}: request")
+    request = TrainRequest.from_dict(dict(manifest.request))
     views = [
         _saw_views(item, f"{where}: plan[{number}]") for number, item in enumerate(manifest.plan)
     ]
     return RunRecord(
-        data=_take(request, "data", str, f"{where}: request"),
-        varies=augment != "none" and any(views),
-        flip=_take(request, "flip", bool, f"{where}: request"),
+        data=request.data,
+        varies=request.augment != "none" and any(views),
+        view_options=request.view_options,
         exports=tuple(
             Path(_take(item, "path", str, f"{where}: exports[{number}]"))
             for number, item in enumerate(manifest.exports)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from tfxfer.data import ImageSplit
+from tfxfer.data.samples import SampleSplit
 from tfxfer_edge.conversion.converted import Converted
 from tfxfer_edge.tflite.interpreter import TFLiteModel
 
@@ -32,16 +32,16 @@ class Pixels:
     Args:
         split: whose images.
         views: of each image, in succession: the plain one and varied ones.
-        level: how far the others go, see `ImageSplit.iter_views`.
-        flip: whether they may be mirrored.
+        level: how far the others go, see `SampleSplit.iter_views`.
+        options: of their augmentation.
     """
 
     def __init__(
-        self, split: ImageSplit, *, views: int = 1, level: str = "none", flip: bool = True
+        self, split: SampleSplit, *, views: int = 1, level: str = "none", options: Any = None
     ) -> None:
         self.split, self.views = split, views
-        self._level, self._flip = level, flip
-        needed = len(self) * split.image_size**2 * 3
+        self._level, self._options = level, options
+        needed = len(self) * split.size**2 * 3
         self._kept: list[np.ndarray] | None = [] if needed <= _KEPT_BYTES else None
         self._is_full = False
 
@@ -57,9 +57,10 @@ class Pixels:
             batch_size=max(1, _BATCH_IMAGES // self.views),
             views=tuple(range(self.views)),
             level=self._level,
-            flip=self._flip,
+            options=self._options,
         )
-        for _, views in batches:
+        for _, found_views in batches:
+            views = np.asarray(found_views)
             batch = views.reshape(-1, *views.shape[2:])
             if self._kept is not None:
                 found.append(batch)

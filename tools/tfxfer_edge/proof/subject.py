@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from tfxfer.data import ImageData, ImageSplit, load_split
+from tfxfer.data.loading import load_samples, load_split
+from tfxfer.data.samples import SampleData, SampleSplit
 from tfxfer.errors import DataError, ModelError, RunError, UsageError
 from tfxfer.head import Head
-from tfxfer.images.loading import load_images
-from tfxfer.inference.keras_model import load_model
+from tfxfer.inference.keras_model import load_model, wrap_model
 from tfxfer.inference.predictor import Predictor
 from tfxfer.progress import Progress
 from tfxfer.registry.lookup import get_head
@@ -24,8 +25,6 @@ from tfxfer_edge.proof.run_record import read_record
 from tfxfer_edge.tflite.card import KINDS, ModelCard
 
 __all__ = ["Subject", "check_kind", "open_subject"]
-
-_DEFAULT_HEAD = "classification"
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Subject:
         run: where `path` is one.
         varies: whether it was trained on varied views of its images, so that they may be judged on
             such; another model does not say.
-        flip: whether they may be mirrored.
+        view_options: of that, such as whether they may be mirrored.
     """
 
     path: Path
@@ -52,12 +51,12 @@ class Subject:
     source: Source
     graph: FrozenGraph
     predictor: Predictor
-    data: ImageData
-    calibration: ImageSplit
+    data: SampleData
+    calibration: SampleSplit
     words: tuple[str, str, str]
     run: RunDirectory | None = None
     varies: bool = False
-    flip: bool = True
+    view_options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:
@@ -78,7 +77,7 @@ class Subject:
             labels=self.predictor.labels,
             metadata_kind=head.metadata_kind,
             preprocessing=converted.normalization,
-            resize=self.predictor.resize,
+            resize=self.predictor.contract.resize,
         )
 
 
@@ -102,7 +101,7 @@ def open_subject(
         calibration: labelled images. A run calibrates on its own training split unless they are
             given; another model needs them, and is judged on their validation and test splits.
         labels: names of a model file's outputs, in order.
-        head: what they mean; None is classification.
+        head: what they mean; None is the default head.
         preprocessing: what pixels go through before a model file, or `in_graph`.
         dynamic_batch: leaves the number of images free.
         trust: whether code in a `.keras` file may run.
@@ -142,19 +141,20 @@ def open_subject(
             f"model {str(path)!r}: expected the names of its outputs, one a line, in their order: "
             "--labels labels.txt. Received: none."
         )
-    task = head if isinstance(head, Head) else get_head(head or _DEFAULT_HEAD)
+    task = head if isinstance(head, Head) else get_head(head)
     if needs_metadata:
         check_kind(task, what=f"model {str(path)!r}")
     source = open_source(path, preprocessing=preprocessing, trust=trust)
     check_square(source, path)
     graph = freeze(source, dynamic_batch=dynamic_batch)
     predictor = predict_with(source, graph, path, labels, task)
-    data = load_images(
+    data = load_samples(
         calibration,
+        modality=predictor.modality,
+        size=predictor.size,
+        contract=predictor.contract,
         head=predictor.head,
         labels=predictor.labels,
-        image_size=predictor.image_size,
-        resize=predictor.resize,
         seed=seed,
         progress=progress,
     )
@@ -201,16 +201,17 @@ def _open_run(
         check_kind(head, what=f"run {str(path)!r}")
     model = load_model(path)
     source = open_source(model)
-    predictor = Predictor.from_model(model)
+    predictor = wrap_model(model)
     data = load_run_images(run, predictor, progress=progress)
     split = data.train
     if calibration is not None:
         split = load_split(
             calibration,
+            modality=predictor.modality,
+            size=predictor.size,
+            contract=predictor.contract,
             head=predictor.head,
             labels=predictor.labels,
-            image_size=predictor.image_size,
-            resize=predictor.resize,
             name="train",
             progress=progress,
         )
@@ -232,5 +233,5 @@ def _open_run(
         words,
         run,
         varies=record.varies,
-        flip=record.flip,
+        view_options=record.view_options,
     )
