@@ -230,10 +230,10 @@ class RunDirectory:
     def lock(self) -> Iterator[None]:
         """Keeps other processes from writing to this run until the block ends.
 
-        A lock whose process is dead is taken over, and what that process left half-written goes.
+        What a process left half-written that died with the lock goes.
 
         Raises:
-            RunError: a living process has the lock.
+            RunError: another process has the lock.
         """
         path = self.path / _LOCK
         with contextlib.ExitStack() as stack:
@@ -296,7 +296,7 @@ class RunDirectory:
 
 
 def _is_trace(entry: Path) -> bool:
-    return entry.name in (_MARKER, _LOCK) or entry.name.startswith(_OLD) or entry.match(TEMPORARY)
+    return entry.name == _MARKER or entry.name.startswith((_LOCK, _OLD)) or entry.match(TEMPORARY)
 
 
 def load_run(path: str | Path) -> RunDirectory:
