@@ -45,9 +45,22 @@ __all__ = [
 
 
 class TfxferError(Exception):
-    """Base of every error tfxfer raises on purpose."""
+    """Base of every error tfxfer raises on purpose.
+
+    Programs read the fields; the message is for people, and its wording changes.
+
+    Args:
+        message: what failed, what was expected and received, and how to fix it.
+        what: of the message, what failed, was expected and received; None is all of it.
+        remedy: of the message, the command that mends it; empty where no single command does.
+    """
 
     exit_code = 70
+
+    def __init__(self, message: str = "", *, what: str | None = None, remedy: str = "") -> None:
+        super().__init__(message)
+        self.what = message if what is None else what
+        self.remedy = remedy
 
 
 class UsageError(TfxferError, ValueError):

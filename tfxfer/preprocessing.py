@@ -8,11 +8,12 @@ project rescales a pixel.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from tfxfer.errors import ContractError
+from tfxfer.system.records import read_record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -142,10 +143,12 @@ class Preprocessing:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Reads `to_dict`'s data; refuses keys it does not know."""
-        unknown = set(data) - {f.name for f in fields(cls)}
-        if unknown:
-            raise ContractError(f"Preprocessing: unknown keys. Received: {sorted(unknown)}.")
-        resize = Resize(**data["resize"]) if "resize" in data else Resize()
-        return cls(scale=data["scale"], offset=data["offset"], resize=resize)
+    def from_dict(cls, data: Any) -> Self:
+        """Reads `to_dict`'s data.
+
+        Raises:
+            ContractError: it is something else.
+        """
+        return read_record(
+            cls, data, where="Preprocessing", error=ContractError, required=("scale", "offset")
+        )

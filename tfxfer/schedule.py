@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from tfxfer.backbone import BACKBONE_END
-from tfxfer.errors import ScheduleError
+from tfxfer.errors import RunError, ScheduleError
+from tfxfer.system.records import read_record
 
 __all__ = [
     "FitState",
@@ -88,12 +89,13 @@ class Phase:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Self:
-        """Reads `to_dict`'s data; refuses keys it does not know."""
-        unknown = set(data) - {item.name for item in fields(cls)}
-        if unknown:
-            raise ScheduleError(f"phase: unknown keys. Received: {sorted(unknown)}.")
-        return cls(**data)
+    def from_dict(cls, data: Any) -> Self:
+        """Reads `to_dict`'s data.
+
+        Raises:
+            ScheduleError: it is something else.
+        """
+        return read_record(cls, data, where="phase", error=ScheduleError)
 
 
 def two_phase(
@@ -285,14 +287,23 @@ class FitState:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> FitState:
-        """Reads `to_dict`'s data."""
-        # JSON has no infinity: a loss that was not finite comes back as None.
-        best = data["best"] and [-math.inf if x is None else x for x in data["best"]]
-        return cls(
-            records=tuple(PhaseResult(**record) for record in data["records"]),
-            best=None if best is None else (best[0], best[1]),
-            peak=data.get("peak", best and best[0]),
-            best_epoch=data["best_epoch"],
-            best_phase=data["best_phase"],
+    def from_dict(cls, data: Any) -> Self:
+        """Reads `to_dict`'s data, or the JSON of it.
+
+        Raises:
+            RunError: it is something else.
+        """
+        stored = read_record(
+            cls,
+            data,
+            where="state of a training",
+            error=RunError,
+            required=("records", "best", "best_epoch", "best_phase"),
+            has_nan=True,
         )
+        if stored.best is None:
+            return stored
+        # A score that was not finite is null in JSON, and smaller than every other.
+        value, loss = (-math.inf if math.isnan(x) else x for x in stored.best)
+        peak = stored.peak if "peak" in data else value
+        return replace(stored, best=(value, loss), peak=peak)

@@ -119,9 +119,9 @@ def layers_up_to(model: Any, stage: str | None) -> list[Any]:
     return list(keras.Model(find_inputs(end), end).layers)
 
 
-def stage_of_layers(model: Any) -> dict[str, str]:
-    """Returns the stage of every layer, by layer name; layers after the backbone are `head`."""
-    stages = dict.fromkeys((layer.name for layer in model.layers), "head")
+def stage_of_layers(model: Any) -> dict[str, str | None]:
+    """Returns the stage of every layer, by layer name; None for layers after the backbone."""
+    stages: dict[str, str | None] = dict.fromkeys(layer.name for layer in model.layers)
     for stage in reversed(get_info(model).stages):
         stages.update(dict.fromkeys((x.name for x in layers_up_to(model, stage.name)), stage.name))
     return stages

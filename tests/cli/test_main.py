@@ -225,6 +225,17 @@ def test_the_log_of_a_fault_has_the_traceback(
     assert "'double-fail', 'fault'" in text
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="every system has its own place")
+def test_a_log_is_kept_where_the_system_keeps_logs(
+    install_doubles: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_doubles("commands")
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert call("double-fail", "fault")[0] == 70
+    assert len(list((tmp_path / ".local" / "state" / "tfxfer").iterdir())) == 1
+
+
 def test_a_log_that_cannot_be_written_goes_elsewhere(
     install_doubles: Install,
     capsys: pytest.CaptureFixture[str],

@@ -137,11 +137,11 @@ def test_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (folder / "deep" / "file").write_bytes(bytes(1000 * number))
         (folder / "file").write_bytes(bytes(7))
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     variables = {
         "KERAS_HOME": str(places["Keras"]),
         "TFHUB_CACHE_DIR": str(places["TensorFlow Hub"]),
         "KAGGLEHUB_CACHE": str(places["Kaggle Hub"]),
-        "XDG_CACHE_HOME": str(tmp_path / "xdg"),
     }
     caches = find_caches(variables)
     assert [(each.name, Path(each.path), each.size_bytes) for each in caches] == [

@@ -193,6 +193,16 @@ CASES = [
         what="made for another tfxfer",
     ),
     Case(
+        "a name that looks like the end of a message",
+        {
+            "packages": {"other": ("1.0", ("tfxfer>=0.2,<0.3",))},
+            "entry_points": {"other": claims("heads", "an Upgrade a: b [c]")},
+        },
+        "pip install 'tfxfer<0.3,>=0.2'",
+        {"packages": PLUGIN, "entry_points": {"other": claims("heads", "an Upgrade a: b [c]")}},
+        what="head 'an Upgrade a: b [c]' was made for another tfxfer: expected contract",
+    ),
+    Case(
         "tfxfer-edge for an older tfxfer",
         packages(**{"tfxfer-edge": ("0.0.9", ("tfxfer<0.1",))}),
         "pip install --upgrade tfxfer-edge",

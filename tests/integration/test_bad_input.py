@@ -358,7 +358,7 @@ def test_places_that_cannot_be_written(
 def check_nothing_is_half_written(run: Path) -> None:
     assert not list(run.rglob(".*.tmp*")), listing(run).keys()
     assert not list(run.rglob("*.part"))
-    assert not (run / ".lock").exists()
+    assert not (run / ".lock-holder").exists()
     if (run / "run.json").exists():
         assert RunDirectory.open(run).read_manifest().status in ("interrupted", "running")
 

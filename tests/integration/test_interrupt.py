@@ -257,7 +257,7 @@ class Program:
         status = None
         if self.run.exists():
             assert not [path for path in self.run.rglob("*") if ".tmp" in path.name]
-            assert not (self.run / ".lock").exists()
+            assert not (self.run / ".lock-holder").exists()
         if (self.run / "run.json").exists():
             status = read_status(self.run)
         if (self.run / "model.keras").exists():

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfxfer import Phase, freeze_to
+from tfxfer import Backbone, Phase, fit, freeze_to
+from tfxfer.stages import stage_of_layers
 from tfxfer.training.optimizers import make_optimizer, read_rates, stage_rates
 
 STAGES = ["stem", "block_1", "block_2", "block_3"]
@@ -19,8 +20,8 @@ PHASE = Phase("up", "stem", 5, 1e-2, stage_decay=0.5)
 def test_rates_fall_from_the_head_to_the_input(stage: str | None, decay: float) -> None:
     rates = stage_rates(Phase("p", stage, 1, 1.0, stage_decay=decay), STAGES)
     trained = list(rates)
-    assert trained[0] == "head"
-    assert stage not in rates
+    assert trained[0] is None
+    assert stage not in trained[1:]
     frozen = 0 if stage is None else [*STAGES, "backbone"].index(stage) + 1
     assert trained[1:] == STAGES[frozen:][::-1]
     values = list(rates.values())
@@ -49,6 +50,55 @@ def test_every_variable_has_the_rate_of_its_stage(make_tiny: Callable[..., Any])
     head, stages = read_rates(optimizer)
     assert head == pytest.approx(1e-2)
     assert stages == pytest.approx({"block_1": 2.5e-3, "block_2": 5e-3, "block_3": 1e-2})
+
+
+@pytest.fixture(scope="module")
+def backbone_with_a_head(tiny_backbone: type[Backbone]) -> type[Backbone]:
+    """Its second stage has the name that people have for what follows a backbone."""
+
+    class Named(tiny_backbone):  # type: ignore[misc, valid-type]
+        stages = tuple(
+            replace(stage, name="head") if stage.name == "block_2" else stage
+            for stage in tiny_backbone.stages
+        )
+
+    return Named
+
+
+def test_a_stage_named_head_is_not_the_head(
+    make_tiny: Callable[..., Any], backbone_with_a_head: type[Backbone]
+) -> None:
+    model = make_tiny(backbone=backbone_with_a_head())
+    freeze_to(model, "stem")
+    owner = stage_of_layers(model)
+    assert (owner["block_2_conv"], owner["head_dense"]) == ("head", None)
+    optimizer = make_optimizer(model, replace(PHASE, decay="constant"), steps_per_epoch=4)
+    rates = {
+        path: float(optimizer._optimizer_map(variable).learning_rate)
+        for variable in model.trainable_variables
+        if (path := variable.path) != "head_dense/bias"
+    }
+    assert list(rates) == [
+        "block_1_conv/kernel", "block_2_conv/kernel", "block_3_conv/kernel", "head_dense/kernel"
+    ]  # fmt: skip
+    assert list(rates.values()) == pytest.approx([2.5e-3, 5e-3, 1e-2, 1e-2])
+    head, stages = read_rates(optimizer)
+    assert head == pytest.approx(1e-2)
+    assert stages == pytest.approx({"block_1": 2.5e-3, "head": 5e-3, "block_3": 1e-2})
+    # Keras's callbacks log by name: two of one name would be one column.
+    names = [single.name for single in optimizer.optimizers]
+    assert len(set(names)) == len(names)
+
+
+def test_a_stage_named_head_has_a_column_of_its_own(
+    make_tiny: Callable[..., Any], backbone_with_a_head: type[Backbone], pair: Callable[..., Any]
+) -> None:
+    schedule = [replace(PHASE, epochs=2, decay="constant")]
+    model = make_tiny(backbone=backbone_with_a_head())
+    logs = fit(model, pair(), schedule=schedule, verbose=0).history
+    assert logs["learning_rate"] == pytest.approx([1e-2] * 2)
+    assert logs["learning_rate_head"] == pytest.approx([5e-3] * 2)
+    assert logs["learning_rate_block_1"] == pytest.approx([2.5e-3] * 2)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tfxfer import Phase, ScheduleError
+from tfxfer import Phase, ScheduleError, StorageError
 from tfxfer.frontier.cut import cache_bytes
 from tfxfer.frontier.store import CacheStore
 from tfxfer.stages import count_parameters, freeze_to
@@ -131,3 +131,24 @@ def test_a_stage_that_is_not_there_is_named(model: Any) -> None:
     with pytest.raises(ScheduleError, match="block_9"):
         plan(model, "backbone", "block_9")
     assert [layer.trainable for layer in model.layers] == before
+
+
+class Refusal(CacheStore):
+    """A store that fails when it is asked for the second time."""
+
+    asked = 0
+
+    def place(self, size_bytes: int) -> str:
+        self.asked += 1
+        if self.asked == 2:
+            raise StorageError("no such disk")
+        return super().place(size_bytes)
+
+
+def test_a_plan_that_fails_leaves_the_model_as_it_was(model: Any) -> None:
+    freeze_to(model, "block_1")
+    before = [layer.trainable for layer in model.layers]
+    with pytest.raises(StorageError, match="no such disk"):
+        plan(model, "backbone", "stem", store=Refusal(memory_bytes=2**30))
+    assert [layer.trainable for layer in model.layers] == before
+    assert len(set(before)) == 2

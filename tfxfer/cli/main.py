@@ -266,9 +266,9 @@ def _write_log(error: BaseException, args: Sequence[str]) -> str:
     )
     import tempfile
 
-    state = os.environ.get("XDG_STATE_HOME")
-    folders = [Path(state) / "tfxfer"] if state else []
-    for folder in (*folders, Path(tempfile.gettempdir())):
+    from tfxfer.system.folders import state_folder
+
+    for folder in (state_folder(), Path(tempfile.gettempdir())):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(prefix="tfxfer-", suffix=".log", dir=folder)

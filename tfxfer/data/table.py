@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from tfxfer.errors import DataError, StorageError
+from tfxfer.system.files import atomic_write
 
 __all__ = ["SplitRow", "read_split_table", "write_split_table"]
 
@@ -33,27 +33,27 @@ class SplitRow:
     group: str
 
 
-def write_split_table(path: str | Path, rows: Sequence[SplitRow]) -> None:
+def write_split_table(path: str | Path, rows: Iterable[SplitRow]) -> None:
     """Writes the table whole or not at all.
 
     Raises:
         StorageError: the disk is full or cannot be written.
     """
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("w", encoding="utf-8", newline="") as file:
+        with (
+            atomic_write(path) as temporary,
+            temporary.open("w", encoding="utf-8", newline="") as file,
+        ):
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(_COLUMNS)
             writer.writerows(astuple(row) for row in rows)
-        part.replace(path)
+    except StorageError:
+        raise
     except OSError as error:
         raise StorageError(
             f"split table {str(path)!r}: expected a place that can be written. "
             f"Received: {error.strerror}."
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read_split_table(path: str | Path) -> tuple[SplitRow, ...]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tfxfer.doctor.environment import Cache, Volume
+from tfxfer.system.folders import cache_folder
 
 __all__ = ["find_caches", "find_gpus", "find_libusb", "find_volumes", "locate_keras_home"]
 
@@ -106,12 +107,11 @@ def find_volumes(variables: Mapping[str, str]) -> tuple[Volume, ...]:
 def find_caches(variables: Mapping[str, str]) -> tuple[Cache, ...]:
     """Returns the folders of downloads and of activations that exist, with their sizes."""
     home, temporary = _find_home(), _find_temporary()
-    shared = Path(variables.get("XDG_CACHE_HOME") or home / ".cache")
     places = [
         ("Keras", locate_keras_home(variables)),
         ("TensorFlow Hub", Path(variables.get("TFHUB_CACHE_DIR") or temporary / "tfhub_modules")),
         ("Kaggle Hub", Path(variables.get("KAGGLEHUB_CACHE") or home / ".cache" / "kagglehub")),
-        ("tfxfer", shared / "tfxfer"),
+        ("tfxfer", cache_folder()),
         # A training that was killed outright leaves its activations behind.
         *(("activations", folder) for folder in sorted(temporary.glob("tfxfer-cache-*"))),
     ]

@@ -33,7 +33,6 @@ _VARIABLES = (
     "KERAS_HOME",
     "TFHUB_CACHE_DIR",
     "TF_USE_LEGACY_KERAS",
-    "XDG_CACHE_HOME",
 )
 
 

@@ -212,10 +212,11 @@ def _check_contracts(environment: Environment) -> Iterator[Problem]:
             # Of a distribution it asks for `requires` only, which ours has, too.
             check_requirement(component, cast("Distribution", package))
         except ContractError as error:
-            # Its message ends with "Upgrade <which>: <command> [<origin>]".
-            what, _, rest = str(error).partition(" Upgrade ")
-            remedy = rest.partition(": ")[2].rpartition(" [")[0]
-            yield Problem(f"{what} [{component.origin}]", remedy, mends=frozenset({name, "tfxfer"}))
+            yield Problem(
+                f"{error.what} [{component.origin}]",
+                error.remedy,
+                mends=frozenset({name, "tfxfer"}),
+            )
 
 
 RULES: tuple[Rule, ...] = (

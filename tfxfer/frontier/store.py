@@ -16,17 +16,15 @@ from tfxfer.errors import StorageError
 __all__ = ["CacheStore"]
 
 _MEMORY_SHARE = 0.15  # of what the machine has free, at most _MEMORY_CAP_BYTES
-
-
 _MEMORY_CAP_BYTES = 2**30
-
-
 _DISK_SHARE = 0.5  # of what the disk has free
 
 
-@dataclass
+@dataclass(eq=False)
 class CacheStore:
     """Where cached activations live: memory while they are few, then files that are removed.
+
+    Who is given a store and needs room for a while takes a `scope` of it, and closes that.
 
     Args:
         folder: parent of the files; None is the system's place for temporary files.
@@ -40,12 +38,27 @@ class CacheStore:
     _used_memory: int = field(default=0, repr=False)
     _used_disk: int = field(default=0, repr=False)
     _directory: Path | None = field(default=None, repr=False)
+    _outer: CacheStore | None = field(default=None, repr=False)
+    _scopes: list[CacheStore] = field(default_factory=list, repr=False)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def scope(self) -> CacheStore:
+        """Returns a store that keeps within the limits of this one, together with it.
+
+        Closing it frees what it allocated and nothing else; closing this one closes it, too.
+
+        Example:
+            >>> with CacheStore(memory_bytes=100) as store, store.scope() as part:
+            ...     _ = part.allocate((60,), "uint8")
+            ...     store._used_memory
+            60
+        """
+        return CacheStore(self.folder, self.memory_bytes, self.disk_bytes, _outer=self)
 
     @property
     def parent(self) -> Path:
@@ -66,13 +79,14 @@ class CacheStore:
             return self.disk_bytes
         existing = next(path for path in (self.parent, *self.parent.parents) if path.exists())
         # What is taken already is no longer free, but belongs to the same limit.
-        return int((shutil.disk_usage(existing).free + self._used_disk) * _DISK_SHARE)
+        return int((shutil.disk_usage(existing).free + self._whole()._used_disk) * _DISK_SHARE)
 
     def place(self, size_bytes: int) -> str:
         """Returns `memory`, `disk`, or `nowhere` for that many more bytes."""
-        if self._used_memory + size_bytes <= self.memory_limit():
+        whole = self._whole()
+        if whole._used_memory + size_bytes <= self.memory_limit():
             return "memory"
-        return "disk" if self._used_disk + size_bytes <= self.disk_limit() else "nowhere"
+        return "disk" if whole._used_disk + size_bytes <= self.disk_limit() else "nowhere"
 
     def allocate(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Returns an uninitialised array, memory-mapped when it is large.
@@ -83,7 +97,7 @@ class CacheStore:
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         where = self.place(size)
         if where == "memory":
-            self._used_memory += size
+            self._count(memory=size)
             return np.empty(shape, dtype)
         if where == "nowhere":
             raise StorageError(
@@ -91,7 +105,7 @@ class CacheStore:
                 f"{self.parent}. Received: {size / 2**20:.0f} MiB. Use fewer views, a later stage, "
                 "a folder on a larger disk (--cache-dir), or --no-cache."
             )
-        self._used_disk += size
+        self._count(disk=size)
         try:
             if self._directory is None:
                 self.parent.mkdir(parents=True, exist_ok=True)
@@ -106,11 +120,27 @@ class CacheStore:
         return np.memmap(path, dtype, "r+", shape=shape)
 
     def close(self) -> None:
-        """Removes the files; arrays from `allocate` are invalid after."""
+        """Removes the files; arrays from `allocate`, and from its scopes, are invalid after."""
+        for part in tuple(self._scopes):
+            part.close()
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
             self._directory = None
-        self._used_memory = self._used_disk = 0
+        self._count(memory=-self._used_memory, disk=-self._used_disk)
+        if self._outer is not None and self in self._outer._scopes:
+            self._outer._scopes.remove(self)
+
+    def _whole(self) -> CacheStore:
+        """Returns the outermost store, which counts what all of its scopes use."""
+        return self if self._outer is None else self._outer._whole()
+
+    def _count(self, *, memory: int = 0, disk: int = 0) -> None:
+        self._used_memory += memory
+        self._used_disk += disk
+        if self._outer is not None:
+            if self not in self._outer._scopes:
+                self._outer._scopes.append(self)
+            self._outer._count(memory=memory, disk=disk)
 
 
 def _reserve(path: Path, size_bytes: int) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +16,19 @@ from tfxfer.errors import RunError
 from tfxfer.run.directory import RunDirectory
 from tfxfer.schedule import FitState
 from tfxfer.system.files import atomic_write, to_json
+from tfxfer.system.records import read_record
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
 
 _STATE = "state.json"
+
+
+@dataclass(frozen=True)
+class _Checkpoint:
+    """What `state.json` holds: the name of a file of weights, and the state they are of."""
+
+    weights: str
+    state: Mapping[str, Any]
 
 
 def save_checkpoint(run: RunDirectory, model: Any, state: FitState) -> None:
@@ -45,11 +57,12 @@ def load_checkpoint(run: RunDirectory, model: Any) -> FitState | None:
         return None
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        content = (run.checkpoints / document["weights"]).read_bytes()
+        checkpoint = read_record(_Checkpoint, document, where=str(path), error=RunError)
+        content = (run.checkpoints / Path(checkpoint.weights).name).read_bytes()
         stored = np.load(io.BytesIO(content))
         model.set_weights([stored[name] for name in stored.files])
-        return FitState.from_dict(document["state"])
-    except (OSError, ValueError, LookupError, TypeError, zipfile.BadZipFile) as error:
+        return FitState.from_dict(checkpoint.state)
+    except (OSError, ValueError, LookupError, zipfile.BadZipFile) as error:
         raise RunError(
             f"run {str(run.path)!r}: expected a checkpoint that can be read. Received: "
             f"{type(error).__name__}: {error}. Train anew with --overwrite."

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 from tfxfer.errors import RunError, UsageError
 from tfxfer.schedule import Phase, from_scratch, progressive, two_phase
+from tfxfer.system.records import read_record
 
 __all__ = ["SCHEDULES", "TrainRequest"]
 
@@ -109,18 +110,17 @@ class TrainRequest:
         )
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Self:
-        """Reads what `run.json` keeps; refuses keys it does not know."""
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Reads what `run.json` keeps.
+
+        Raises:
+            RunError: it is something else.
+        """
         data = dict(data)
-        # Runs of tfxfer 0.1 knew images only.
-        if "image_size" in data:
-            data["size"] = data.pop("image_size")
-        if "flip" in data:
+        if "flip" in data:  # runs of tfxfer 0.1 knew images only
             data["view_options"] = {"flip": data.pop("flip")}
-        unknown = set(data) - {item.name for item in fields(cls)}
-        if unknown:
-            raise RunError(f"run.json: unknown keys in request. Received: {sorted(unknown)}.")
-        return cls(**data)
+        renamed = {"image_size": "size"}
+        return read_record(cls, data, where="run.json, request", error=RunError, renamed=renamed)
 
     def make_schedule(self) -> tuple[Phase, ...]:
         """Returns the schedule, unresolved."""

@@ -203,8 +203,8 @@ def _check_same_data(out: Path, manifest: Manifest, data: SampleData) -> None:
 
 def _recall(manifest: Manifest) -> _Choice:
     """Returns what an interrupted run had settled."""
-    schedule = tuple(Phase.from_dict(item["phase"]) for item in manifest.plan)
-    return _Choice(schedule, manifest.plan[0]["views"])
+    planned = manifest.planned_phases()
+    return _Choice(tuple(item.phase for item in planned), planned[0].views)
 
 
 def _choose(prepared: Prepared, data: SampleData, model: Any, clock: _Clock) -> _Choice:

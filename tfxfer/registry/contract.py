@@ -84,10 +84,12 @@ def _mismatch(component: Component, *, wants: str, tfxfer_is_old: bool) -> NoRet
         if tfxfer_is_old
         else ("the plugin", f"pip install --upgrade {component.distribution or component.name}")
     )
-    raise ContractError(
+    what = (
         f"{component.kind} {component.name!r} was made for another tfxfer: "
-        f"expected contract {CONTRACT_VERSION} (tfxfer {__version__}). Received: tfxfer{wants}. "
-        f"Upgrade {side}: {line} [{component.origin}]"
+        f"expected contract {CONTRACT_VERSION} (tfxfer {__version__}). Received: tfxfer{wants}."
+    )
+    raise ContractError(
+        f"{what} Upgrade {side}: {line} [{component.origin}]", what=what, remedy=line
     )
 
 

@@ -12,7 +12,6 @@ export/       what goes to the phone
 from __future__ import annotations
 
 import contextlib
-import json
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +35,7 @@ from tfxfer.system.files import (
     to_json,
     write_table,
 )
+from tfxfer.system.records import read_document
 
 __all__ = [
     "DataSummary",
@@ -182,23 +182,11 @@ class RunDirectory:
         Raises:
             RunError: it is missing, not JSON, or of another version.
         """
-        shown = str(self.manifest_path)
-        try:
-            document = json.loads(self.manifest_path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunError(
-                f"cannot read {shown!r}: expected the JSON of a run. "
-                f"Received: {type(error).__name__}: {error}."
-            ) from error
-        if not isinstance(document, dict):
-            raise RunError(
-                f"cannot read {shown!r}: expected a JSON object. "
-                f"Received: {type(document).__name__}."
-            )
+        document = read_document(self.manifest_path, expected="the JSON of a run", error=RunError)
         try:
             return Manifest.from_dict(document)
         except RunError as error:
-            raise RunError(f"cannot read {shown!r}: {error}") from error
+            raise RunError(f"cannot read {str(self.manifest_path)!r}: {error}") from error
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Replaces `run.json` in one step."""
@@ -242,10 +230,10 @@ class RunDirectory:
     def lock(self) -> Iterator[None]:
         """Keeps other processes from writing to this run until the block ends.
 
-        A lock whose process is dead is taken over, and what that process left half-written goes.
+        What a process left half-written that died with the lock goes.
 
         Raises:
-            RunError: a living process has the lock.
+            RunError: another process has the lock.
         """
         path = self.path / _LOCK
         with contextlib.ExitStack() as stack:
@@ -264,11 +252,13 @@ class RunDirectory:
         if (self.path / _MARKER).is_file():
             return True
         try:
-            document = json.loads(self.manifest_path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            document = read_document(
+                self.manifest_path, expected="the JSON of a run", error=RunError
+            )
+        except RunError:
             return False
         # Other tools write a run.json, too.
-        return isinstance(document, dict) and {"tfxfer", "backbone", "head"} <= set(document)
+        return {"tfxfer", "backbone", "head"} <= set(document)
 
     def _refuse_results(self, *, overwrite: bool) -> None:
         """Raises RunError if there is something here that must not be lost."""
@@ -306,7 +296,7 @@ class RunDirectory:
 
 
 def _is_trace(entry: Path) -> bool:
-    return entry.name in (_MARKER, _LOCK) or entry.name.startswith(_OLD) or entry.match(TEMPORARY)
+    return entry.name == _MARKER or entry.name.startswith((_LOCK, _OLD)) or entry.match(TEMPORARY)
 
 
 def load_run(path: str | Path) -> RunDirectory:

@@ -3,96 +3,81 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import errno
 import os
-import secrets
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+
+import filelock
 
 from tfxfer.errors import RunError
+from tfxfer.system.files import to_json
+from tfxfer.system.records import read_document, read_record
 
 __all__ = ["hold_lock"]
+
+# What a disk says that cannot lock files, such as NFS without its lock service.
+_UNABLE = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+
+@dataclass(frozen=True)
+class _Holder:
+    """Who has a lock."""
+
+    pid: int
+    host: str
 
 
 @contextlib.contextmanager
 def hold_lock(path: Path) -> Iterator[None]:
-    """Holds the lock file `path` until the block ends; takes over that of a dead process.
+    """Holds the lock file `path` until the block ends.
+
+    The operating system keeps the lock and drops it with the process that has it, however that
+    ends. The file stays: a lock file that is removed is another one for whoever opened it before.
 
     Raises:
-        RunError: a living process has it, or one on another machine.
+        RunError: another process has it, or this one already does.
     """
-    mine = _identity()
-    _take(path, mine)
+    held = _take(path)
+    holder = _holder_path(path)
     try:
+        holder.write_text(to_json(asdict(_Holder(os.getpid(), socket.gethostname()))))
         yield
     finally:
-        with contextlib.suppress(OSError, ValueError):
-            if json.loads(path.read_text(encoding="utf-8")) == mine:
-                path.unlink()
+        with contextlib.suppress(OSError):
+            holder.unlink()
+        held.release()
 
 
-def _identity(pid: int | None = None) -> dict[str, Any]:
-    import psutil
-
-    pid = os.getpid() if pid is None else pid
-    # The start time tells a process from a later one with the same number: in containers the
-    # numbers are small and come back at every start.
-    return {
-        "pid": pid,
-        "host": socket.gethostname(),
-        "started": psutil.Process(pid).create_time(),
-    }
+def _holder_path(path: Path) -> Path:
+    # A file of its own, for messages alone: not every system lets others read a locked one.
+    return path.with_name(f"{path.name}-holder")
 
 
-def _take(path: Path, mine: Mapping[str, Any]) -> None:
-    for _ in range(2):
+def _take(path: Path) -> filelock.BaseFileLock:
+    lock: filelock.BaseFileLock = filelock.FileLock(path)
+    try:
         try:
-            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-        except FileExistsError:
-            _drop_stale(path)
-        else:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(mine, file)
-            return
-    raise _taken(path, "another process that was a moment faster")
+            lock.acquire(timeout=0)
+        except OSError as error:
+            if error.errno not in _UNABLE:
+                raise
+            lock = filelock.SoftFileLock(path.with_name(f"{path.name}-soft"))
+            lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise RunError(
+            f"run {str(path.parent)!r} is in use: expected nobody else to write to it. "
+            f"Received: {_describe_holder(path)}. Wait for it, or end that process."
+        ) from None
+    return lock
 
 
-def _drop_stale(path: Path) -> None:
-    """Removes the lock of a dead process; raises RunError if it may be alive."""
-    import psutil
-
+def _describe_holder(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return
-    try:
-        holder = json.loads(text)
-        pid, host, started = holder["pid"], holder["host"], holder["started"]
-    except (ValueError, KeyError, TypeError):
-        raise _taken(path, "a lock that cannot be read") from None
-    if host != socket.gethostname():
-        raise _taken(path, f"process {pid} on {host}")
-    try:
-        alive = abs(psutil.Process(pid).create_time() - started) < 1
-    except psutil.Error:
-        alive = False
-    if alive:
-        raise _taken(path, f"process {pid}")
-    # Two processes may find the same stale lock: only the one that moves that very file drops it.
-    aside = path.with_name(f"{path.name}.tmp-{secrets.token_hex(4)}")
-    with contextlib.suppress(FileNotFoundError):
-        path.rename(aside)
-        if aside.read_text(encoding="utf-8") != text:
-            aside.rename(path)
-            raise _taken(path, "another process that was a moment faster")
-        aside.unlink()
-
-
-def _taken(path: Path, holder: str) -> RunError:
-    shown = str(path.parent)
-    return RunError(
-        f"run {shown!r} is in use: expected nobody else to write to it. Received: {holder}. "
-        f"Wait for it, or remove {str(path)!r} if nothing runs."
-    )
+        document = read_document(_holder_path(path), expected="who has a lock", error=RunError)
+        holder = read_record(_Holder, document, where="lock", error=RunError)
+    except RunError:  # it has only just been taken
+        return "another process"
+    return f"process {holder.pid} on {holder.host}"

@@ -6,18 +6,21 @@ import contextlib
 import importlib.metadata
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, Self, TypeVar, get_args
+from typing import Any, Literal, Self, get_args
 
 from tfxfer.errors import RunError
+from tfxfer.schedule import Phase
 from tfxfer.system.files import to_plain
+from tfxfer.system.records import read_record
 from tfxfer.version import __version__
 
 __all__ = [
     "DataSummary",
     "Manifest",
     "PhaseRecord",
+    "PlannedPhase",
     "RunStatus",
     "WeightsUsed",
     "collect_versions",
@@ -26,8 +29,6 @@ __all__ = [
 RunStatus = Literal["running", "interrupted", "done"]
 
 _VERSIONS = ("tfxfer", "keras", "tensorflow", "jax", "numpy", "pillow", "ai-edge-litert")
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,23 @@ class DataSummary:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "skipped", tuple(to_plain(self.skipped)))
+
+
+@dataclass(frozen=True)
+class PlannedPhase:
+    """One phase that a run is going to train.
+
+    Args:
+        phase: with its stage resolved.
+        views: versions of each training image that the epochs of the run draw among.
+        trainable_parameters: number of values that it trains.
+        cached: whether activations are cached at the frontier.
+    """
+
+    phase: Phase
+    views: int
+    trainable_parameters: int
+    cached: bool
 
 
 @dataclass(frozen=True)
@@ -163,39 +181,26 @@ class Manifest:
         return document
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+    def from_dict(cls, data: Any) -> Self:
         """Reads `to_dict`'s data.
 
         Raises:
-            RunError: a key is unknown or missing.
+            RunError: it is something else.
         """
-        values = dict(data)
-        if "image_size" in values:  # tfxfer 0.1 knew images only
-            values["size"] = values.pop("image_size")
-        if values.get("weights") is not None:
-            values["weights"] = _record(WeightsUsed, values["weights"], "weights")
-        if values.get("data") is not None:
-            values["data"] = _record(DataSummary, values["data"], "data")
-        values["phases"] = tuple(
-            _record(PhaseRecord, phase, f"phases[{index}]")
-            for index, phase in enumerate(values.get("phases", ()))
-        )
-        return _record(cls, values, "the manifest")
+        # tfxfer 0.1 knew images only.
+        renamed = {"image_size": "size"}
+        return read_record(cls, data, where="run manifest", error=RunError, renamed=renamed)
 
+    def planned_phases(self) -> tuple[PlannedPhase, ...]:
+        """Returns what `plan` says.
 
-def _record(kind: type[_T], data: Any, where: str) -> _T:
-    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(data) - known) if isinstance(data, Mapping) else [repr(data)]
-    if unknown:
-        raise RunError(
-            f"run manifest: expected the keys that tfxfer {__version__} writes. "
-            f"Received: {', '.join(unknown)} in {where}. "
-            "A newer tfxfer may have written it: pip install --upgrade tfxfer"
+        Raises:
+            RunError: it says something else.
+        """
+        return tuple(
+            read_record(PlannedPhase, item, where=f"run manifest, plan[{number}]", error=RunError)
+            for number, item in enumerate(self.plan)
         )
-    try:
-        return kind(**data)
-    except TypeError as error:
-        raise RunError(f"run manifest: {where} lacks a key. Received: {error}.") from error
 
 
 def collect_versions(*distributions: str) -> dict[str, str]:

@@ -51,11 +51,14 @@ class Activations:
     ) -> None:
         self._model, self._plan, self._train, self._val = model, plan, train, val
         self._store, self._dtype, self._use_litert = store, dtype, use_litert
+        self._scope = store.scope()
         self._progress = progress
         self.clear()
 
     def clear(self) -> None:
-        """Forgets everything."""
+        """Forgets everything, and frees what it took."""
+        self._scope.close()
+        self._scope = self._store.scope()
         self._arrays: dict[str, dict[str | None, Arrays]] = {}
         self._held: dict[str | None, np.ndarray] = {}  # bool (samples, views)
         self._conversion = Conversion()
@@ -71,7 +74,6 @@ class Activations:
         item, rooms = self._plan.phases[number], self._plan.views_of()
         if item.refill:
             self.clear()
-            self._store.close()
         stages = self._plan.stages_to_fill(number)
         for stage in stages:
             self._held.setdefault(stage, np.zeros((len(self._train), rooms[stage]), bool))
@@ -87,7 +89,7 @@ class Activations:
             self._model,
             sources,
             stages,
-            self._store,
+            self._scope,
             wanted={"train": missing},
             into=self._arrays,
             dtype=self._dtype,

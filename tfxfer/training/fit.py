@@ -95,7 +95,6 @@ def fit(
     views = default_views if augmentation.views is None else augmentation.views
     if device is None:
         device = Device("cpu", "unchanged", jit_compile=keras.backend.backend() == "jax")
-    own_store = caching.store is None
     store = CacheStore() if caching.store is None else caching.store
     if isinstance(schedule, FitPlan):
         plan = schedule
@@ -156,8 +155,6 @@ def fit(
     finally:
         best.restore()
         activations.clear()
-        if own_store:
-            store.close()
     for record in records:
         for key, values in record.history.items():
             history.history.setdefault(key, []).extend(values)

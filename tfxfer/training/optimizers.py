@@ -13,11 +13,9 @@ from tfxfer.stages import get_info, stage_of_layers
 
 __all__ = ["make_optimizer", "read_rates", "stage_rates"]
 
-_HEAD = "head"
 
-
-def stage_rates(phase: Phase, stages: list[str]) -> dict[str, float]:
-    """Returns the peak learning rate of every trained stage, the head first.
+def stage_rates(phase: Phase, stages: list[str]) -> dict[str | None, float]:
+    """Returns the peak learning rate of every trained stage, that of the head first, under None.
 
     Args:
         phase: with its `stage` resolved to a name or None.
@@ -26,13 +24,13 @@ def stage_rates(phase: Phase, stages: list[str]) -> dict[str, float]:
     Example:
         >>> phase = Phase("p", "stem", 1, 1.0, stage_decay=0.5)
         >>> stage_rates(phase, ["stem", "block_1", "block_2"])
-        {'head': 1.0, 'block_2': 1.0, 'block_1': 0.5}
+        {None: 1.0, 'block_2': 1.0, 'block_1': 0.5}
     """
     first = 0 if phase.stage is None else len(stages)
     if phase.stage in stages:
         first = stages.index(str(phase.stage)) + 1
     trained = stages[first:]
-    rates = {_HEAD: phase.learning_rate}
+    rates: dict[str | None, float] = {None: phase.learning_rate}
     for distance, stage in enumerate(reversed(trained)):
         rates[stage] = phase.learning_rate * phase.stage_decay**distance
     return rates
@@ -46,8 +44,9 @@ def read_rates(optimizer: Any) -> tuple[float, dict[str, float]]:
 
     if not isinstance(optimizer, keras.optimizers.MultiOptimizer):
         return read(optimizer), {}
-    rates = {single.name: read(single) for single in optimizer.optimizers}
-    return rates.pop(_HEAD), rates
+    # Keras lists the default, which is the head's, after those of the map.
+    *rated, head = optimizer.optimizers
+    return read(head), {single.name: read(single) for single in rated}
 
 
 def make_optimizer(
@@ -73,7 +72,7 @@ def make_optimizer(
     owner = stage_of_layers(model)
     optimizers = {}
     for stage, rate in rates.items():
-        if stage == _HEAD:
+        if stage is None:
             continue
         paths = [
             re.escape(variable.path)
@@ -83,7 +82,11 @@ def make_optimizer(
         ]
         if paths:
             optimizers["|".join(paths)] = _single(phase, rate, total, constant_rate, name=stage)
-    default = _single(phase, phase.learning_rate, total, constant_rate, name=_HEAD)
+    # Keras's own callbacks log one rate per optimizer, by its name.
+    name = "head"
+    while name in rates:
+        name += "_"
+    default = _single(phase, phase.learning_rate, total, constant_rate, name=name)
     return keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(default, optimizers))
 
 

@@ -147,23 +147,25 @@ def plan_fit(
             for count, versions in ((images, most[stage]), (val, 1))
         )
 
-    for phase, count in zip(phases, counts, strict=True):
-        stage = None if phase.stage is None else str(phase.stage)
-        set_trainable(model, stage, batch_norm=phase.batch_norm)
-        # The end of this phase's frozen part lies above layers that an earlier phase trained.
-        refill = depth[stage] > trained_from
-        if refill:
-            held = set()
-        needed = measure({*held, stage})
-        cached = cache and (stage in held or store.place(needed) != "nowhere")
-        if cached:
-            held.add(stage)
-            peak = max(peak, needed)
-        parameters = count_parameters(model.trainable_weights)
-        items.append(PhasePlan(phase, parameters, cached, refill, count))
-        trained_from = min(trained_from, depth[stage])
-    for layer, trainable in before:
-        layer.trainable = trainable
+    try:
+        for phase, count in zip(phases, counts, strict=True):
+            stage = None if phase.stage is None else str(phase.stage)
+            set_trainable(model, stage, batch_norm=phase.batch_norm)
+            # The end of this phase's frozen part lies above layers that an earlier phase trained.
+            refill = depth[stage] > trained_from
+            if refill:
+                held = set()
+            needed = measure({*held, stage})
+            cached = cache and (stage in held or store.place(needed) != "nowhere")
+            if cached:
+                held.add(stage)
+                peak = max(peak, needed)
+            parameters = count_parameters(model.trainable_weights)
+            items.append(PhasePlan(phase, parameters, cached, refill, count))
+            trained_from = min(trained_from, depth[stage])
+    finally:
+        for layer, trainable in before:
+            layer.trainable = trainable
     return FitPlan(
         tuple(items), views, peak, store.place(peak) if peak else "none", str(store.parent)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +32,7 @@ def load_tflite_predictor(
     Args:
         path: the file.
         labels: names of the outputs, in order; None takes the metadata's.
-        head: the task; None takes the head of the metadata's kind, and without metadata the default.
+        head: the task; None takes one of the metadata's kind, and without metadata the default.
         preprocessing: what pixels go through before a float input; None takes the metadata's.
 
     Raises:
@@ -70,10 +71,8 @@ def _head_of(model: TFLiteModel, kind: str, threshold: float | None) -> Head:
     """Returns a head that writes this kind of metadata; the default one first."""
     registry = default_registry()
     names = [component.name for component in registry.list("head")]
-    try:
+    with contextlib.suppress(PluginError):  # none is declared: any will do
         names.insert(0, registry.default("head"))
-    except PluginError:
-        pass  # none is declared: any will do
     options = {} if threshold is None else {"threshold": threshold}
     for name in names:
         try:
