@@ -16,6 +16,7 @@ from tfxfer.backbone import BACKBONE_END, Backbone
 from tfxfer.contract import Component
 from tfxfer.errors import UsageError
 from tfxfer.head import Head
+from tfxfer.keras_private import flatten_layers
 from tfxfer.model import build_model, get_info, layers_up_to, set_trainable
 from tfxfer.registry import Registry, default_registry
 from tfxfer.schedule import Phase
@@ -336,7 +337,7 @@ def _settle_statistics(model: Any, pixels: np.ndarray) -> None:
 
     norms = [
         layer
-        for layer in model._flatten_layers()
+        for layer in flatten_layers(model)
         if isinstance(layer, keras.layers.BatchNormalization)
     ]
     momenta = [layer.momentum for layer in norms]

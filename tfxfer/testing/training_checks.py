@@ -10,6 +10,7 @@ import numpy as np
 from tfxfer.backbone import BACKBONE_END
 from tfxfer.feed import PixelSource, SplitSource
 from tfxfer.frontier import CacheStore, fill_frontiers, make_suffix
+from tfxfer.keras_private import flatten_layers
 from tfxfer.model import get_info, layers_up_to, set_trainable
 from tfxfer.testing.check import check, fail
 from tfxfer.testing.probes import BATCH_IMAGES, ProbeSplit
@@ -109,7 +110,7 @@ def phase_fine_tune(subject: BackboneSubject) -> None:
     norms = [
         item
         for layer in layers
-        for item in layer._flatten_layers()
+        for item in flatten_layers(layer)
         if isinstance(item, keras.layers.BatchNormalization)
     ]
     changed = _of_layers(moved, norms)

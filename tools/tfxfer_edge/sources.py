@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tfxfer.errors import ModelError, UsageError
+from tfxfer.keras_private import find_calls
 from tfxfer.model import ModelInfo
 from tfxfer.preprocessing import Preprocessing
 
@@ -277,7 +278,7 @@ def _first_rescaling(model: Any) -> Any:
     readers = [
         layer
         for layer in operations
-        for node in getattr(layer, "_inbound_nodes", [])
+        for node in find_calls(layer)
         if any(tensor is model.inputs[0] for tensor in node.input_tensors)
     ]
     if isinstance(first, keras.layers.Rescaling) and readers == [first]:

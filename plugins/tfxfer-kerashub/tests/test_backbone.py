@@ -15,6 +15,7 @@ import pytest
 
 from tfxfer import build_model
 from tfxfer.errors import ModelError, UsageError, WeightsError
+from tfxfer.keras_private import flatten_layers
 from tfxfer.model import freeze_to, get_info
 from tfxfer.registry import get_backbone
 from tfxfer.surgery import clone_fresh
@@ -298,7 +299,7 @@ def test_blocks_that_keras_hub_closes(
     assert is_close(features(model, pixels), run_keras_hub(network, preset, pixels))
     assert [stage.name for stage in get_info(model).stages[:-1]] == stages
     # Where freezing finds them: in the graph itself.
-    everywhere = [x for x in model._flatten_layers() if "BatchNorm" in type(x).__name__]
+    everywhere = [x for x in flatten_layers(model) if "BatchNorm" in type(x).__name__]
     assert not {id(x) for x in everywhere} - {id(x) for x in model.layers}
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
