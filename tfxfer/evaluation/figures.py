@@ -89,7 +89,7 @@ class ClassFigures(Figures):
         missing = [label for label, size in zip(labels, self.sizes, strict=True) if size == 0]
         if missing:
             self.notes.append(f"no images of {missing}: left out of averages over classes")
-        silent = [labels[k] for k in self.present if self.confusion[:, k].sum() == 0]
+        silent = [labels[k] for k in self.present.tolist() if self.confusion[:, k].sum() == 0]
         if silent:
             self.notes.append(f"never predicted: {silent}, so these have no precision")
 
@@ -162,7 +162,7 @@ class ClassFigures(Figures):
         counts = self.confusion
         return {
             "per_class": [
-                _describe_class(label, counts[k, k], counts[:, k].sum(), self.sizes[k])
+                _describe_class(label, counts[k, k], float(counts[:, k].sum()), self.sizes[k])
                 for k, label in enumerate(self.labels)
             ],
             "confusion": counts.tolist(),
@@ -191,14 +191,14 @@ class MultilabelFigures(Figures):
         mixed = np.flatnonzero((self.sizes > 0) & (self.sizes < len(true)))
         self.rankings = [_Ranking(true[:, k], scores[:, k]) for k in mixed]
 
-        missing = [labels[k] for k in np.flatnonzero(self.sizes == 0)]
+        missing = [labels[k] for k in np.flatnonzero(self.sizes == 0).tolist()]
         if missing:
             self.notes.append(f"no images of {missing}: left out of averages over labels")
         if not self.present.size:
             self.notes.append("macro_f1 left out: no image has any label")
             if not answer.any():
                 self.notes.append("micro_f1 left out: no label is there, and none was predicted")
-        silent = [labels[k] for k in self.present if not answer[:, k].any()]
+        silent = [labels[k] for k in self.present.tolist() if not answer[:, k].any()]
         if silent:
             self.notes.append(f"never predicted: {silent}, so these have no precision")
         if not self.rankings:
@@ -249,7 +249,7 @@ class ValueFigures(Figures):
         self.squares = (scores - targets) ** 2
         # Centred, so that the variance of large values does not drown in rounding.
         self.centred = targets - targets.mean(axis=0)
-        constant = [labels[k] for k in np.flatnonzero(np.ptp(targets, axis=0) == 0)]
+        constant = [labels[k] for k in np.flatnonzero(np.ptp(targets, axis=0) == 0).tolist()]
         self.has_r2 = not constant
         if constant:
             self.notes.append(f"r2 left out: every image has the same true value of {constant}")

@@ -244,7 +244,8 @@ def _one_image(item: Made) -> Callable[[], object]:
         from tfxfer_edge.onnx import OnnxModel
 
         session = OnnxModel(item.content, threads=1)
-        zeros = np.zeros((1, *item.converted.input_shape[1:]), np.float32)  # type: ignore[arg-type]
+        shape = [size or 1 for size in item.converted.input_shape]  # of a batch that may be any
+        zeros = np.zeros((1, *shape[1:]), np.float32)
         return lambda: session.run(zeros)
     with quiet_native():
         interpreter = load_interpreter(item.content)
