@@ -119,7 +119,9 @@ def test_what_litert_cannot_take_is_tried_once(
         expected = expected_at(model, stage, pixels[:, 0])
         np.testing.assert_allclose(found[stage][:, 0], expected, rtol=2e-3)
     assert conversions == [1]
-    assert len(caplog.records) == 1
+    # TensorFlow may have something to say of its own.
+    said = [record for record in caplog.records if record.name == "tfxfer.litert"]
+    assert len(said) == 1
 
 
 def test_a_second_pass_completes_the_first(make_tiny: Callable[..., Any], images: Any) -> None:
