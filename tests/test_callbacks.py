@@ -12,6 +12,8 @@ from tfxfer import ContractError, Monitor, Phase
 from tfxfer.callbacks import BestWeights, Bridge, Deadline
 from tfxfer.training import fit
 
+pytestmark = pytest.mark.versions
+
 PHASES = (
     Phase("head", "backbone", 2, 3e-2),
     Phase("up", "block_1", 2, 5e-3, stage_decay=0.5),

@@ -13,6 +13,8 @@ from packaging.utils import canonicalize_name
 from tfxfer.doctor import Environment
 from tfxfer.doctor.versions import find_supported
 
+pytestmark = pytest.mark.versions
+
 ROOT = Path(__file__).parent.parent
 CELLS = {"3.11": ("2.19", 4), "3.12": ("2.20", 6), "3.13": ("2.21", 7)}
 """Python, and the TensorFlow and protobuf that are tried with it."""

@@ -24,6 +24,8 @@ from tfxfer.litert import KerasRunner
 from tfxfer.model import stage_tensor
 from tfxfer.training import fit
 
+pytestmark = pytest.mark.versions
+
 STAGES = ["backbone", "block_1", None, "block_3"]
 
 

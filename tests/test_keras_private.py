@@ -16,6 +16,8 @@ from packaging.version import Version
 from tfxfer import SetupError
 from tfxfer.keras_private import TRIED, find_calls, find_source, flatten_layers
 
+pytestmark = pytest.mark.versions
+
 ROOT = Path(__file__).parent.parent
 
 

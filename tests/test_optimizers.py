@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from tfxfer import Phase, freeze_to
 from tfxfer.optimizers import make_optimizer, read_rates, stage_rates
 
+pytestmark = pytest.mark.versions
+
 STAGES = ["stem", "block_1", "block_2", "block_3"]
 PHASE = Phase("up", "stem", 5, 1e-2, stage_decay=0.5)
 

@@ -23,6 +23,8 @@ from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.cli.types import TIME, parse_time
 from tfxfer.registry import RESERVED_COMMANDS, Registry
 
+pytestmark = pytest.mark.versions
+
 Install = Callable[..., None]
 PROGRAM = (sys.executable, "-m", "tfxfer")
 HEAVY = {"tensorflow", "keras", "numpy", "rich", "PIL", "sklearn", "psutil"}

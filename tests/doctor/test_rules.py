@@ -6,10 +6,13 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from packaging.specifiers import SpecifierSet
 
 from tfxfer.doctor import Environment, find_problems
 from tfxfer.doctor.versions import FIRST_PYTHON, LAST_PYTHON, find_supported
+
+pytestmark = pytest.mark.versions
 
 Make = Callable[..., Environment]
 ROOT = Path(__file__).parents[2]

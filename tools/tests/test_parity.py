@@ -22,6 +22,8 @@ from tfxfer_edge.parity import MediaPipeClassifier, check_parity, diagnose_contr
 
 from . import photo_classifier as photos
 
+pytestmark = pytest.mark.versions
+
 pytest.importorskip(
     "tensorflow_lite_support", reason="tflite-support is not installed (Python 3.11 only)"
 )

@@ -23,6 +23,8 @@ from tfxfer.weights import file_sha256
 from tfxfer_kerashub import PresetError
 from tfxfer_kerashub.fetching import import_keras_hub
 
+pytestmark = pytest.mark.versions
+
 LABELS = ("a", "b")
 SIDE_PX = 32
 
