@@ -27,6 +27,8 @@ from tfxfer.stages import (
     stage_tensor,
 )
 
+pytestmark = pytest.mark.versions
+
 
 def build(backbone: Backbone, **options: Any) -> Any:
     from tfxfer_heads import Classification

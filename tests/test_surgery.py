@@ -8,6 +8,8 @@ import pytest
 from tfxfer import WeightsError
 from tfxfer.surgery import clone_fresh, copy_weights, replace_layers
 
+pytestmark = pytest.mark.versions
+
 PIXELS = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype(np.float32)
 
 

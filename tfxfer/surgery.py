@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tfxfer.errors import WeightsError
+from tfxfer.keras_private import find_source
 
 __all__ = ["clone_fresh", "copy_weights", "find_inputs", "replace_layers"]
 
@@ -23,8 +24,7 @@ def find_inputs(tensor: Any) -> list[Any]:
         if id(current) in seen:
             continue
         seen.add(id(current))
-        operation, node_index, _ = current._keras_history
-        node = operation._inbound_nodes[node_index]
+        _, node = find_source(current)
         if node.is_input:
             found.append(current)
         waiting.extend(node.input_tensors)

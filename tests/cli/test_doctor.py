@@ -100,7 +100,6 @@ def test_what_was_found_beside_packages(monkeypatch: pytest.MonkeyPatch) -> None
         return environment
 
     environment = fake(
-        libusb="system",
         gpus=("NVIDIA L4",),
         devices=(Device("cpu", "CPU:0"), Device("gpu", "GPU:0")),
         trials=(Trial("tensorflow"), Trial("mediapipe", "OSError: no")),
@@ -113,7 +112,6 @@ def test_what_was_found_beside_packages(monkeypatch: pytest.MonkeyPatch) -> None
     assert (code, asked) == (1, [90.0])
     assert document["devices"][1] == {"kind": "gpu", "name": "GPU:0"}
     assert document["gpus"] == ["NVIDIA L4"]
-    assert document["libusb"] == "system"
     assert document["imports"] == {"tensorflow": None, "mediapipe": "OSError: no"}
     assert document["caches"][0]["is_complete"] is False
     code, stdout = call()

@@ -23,6 +23,8 @@ from tfxfer.cli.options import TIME, parse_time
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.registry.lookup import RESERVED_COMMANDS, Registry
 
+pytestmark = pytest.mark.versions
+
 Install = Callable[..., None]
 PROGRAM = (sys.executable, "-m", "tfxfer")
 HEAVY = {"tensorflow", "keras", "numpy", "rich", "PIL", "sklearn", "psutil"}

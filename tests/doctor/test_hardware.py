@@ -1,13 +1,11 @@
-"""GPUs as the driver tells them, libusb, room on disks, sizes of caches."""
+"""GPUs as the driver tells them, room on disks, sizes of caches."""
 
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -15,7 +13,6 @@ from tfxfer.doctor import hardware
 from tfxfer.doctor.hardware import (
     find_caches,
     find_gpus,
-    find_libusb,
     find_volumes,
     locate_keras_home,
 )
@@ -67,36 +64,6 @@ def test_gpus_of_the_driver_where_nvidia_smi_fails_or_hangs(
 def test_no_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert find_gpus(driver=tmp_path / "none") == ()
-
-
-@pytest.mark.parametrize(
-    ("loadable", "carried", "expected"),
-    [
-        ({"libusb-1.0.so.0"}, None, "system"),
-        ({"/carried.so"}, "/carried.so", "libusb-package"),
-        (set(), "/carried.so", None),
-        (set(), None, None),
-    ],
-)
-def test_libusb(
-    monkeypatch: pytest.MonkeyPatch, loadable: set[str], carried: str | None, expected: str | None
-) -> None:
-    def load(name: str, mode: int) -> None:
-        if name not in loadable:
-            raise OSError(f"{name}: cannot open shared object file")
-
-    monkeypatch.setattr(hardware.ctypes, "CDLL", load)
-    package = SimpleNamespace(get_library_path=lambda: carried)
-    monkeypatch.setitem(sys.modules, "libusb_package", package)
-    assert find_libusb() == expected
-
-
-def test_libusb_package_that_raises(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(hardware, "_LIBUSB", "libno-such-library.so")
-    monkeypatch.delitem(sys.modules, "libusb_package", raising=False)
-    (tmp_path / "libusb_package.py").write_text("1 / 0", encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    assert find_libusb() is None
 
 
 def test_keras_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,17 +11,29 @@ import pytest
 from tfxfer.doctor.environment import Trial
 
 Case = namedtuple("Case", "name broken remedy sound severity what", defaults=({}, "problem", ""))
-NEW = "python3.11 -m venv tfxfer-env && tfxfer-env/bin/pip install "
+NEW = "python3.13 -m venv tfxfer-env && tfxfer-env/bin/pip install "
+TENSORFLOW_220 = (
+    "2.20.0",
+    ("numpy>=1.26.0", "protobuf>=5.28.0", "h5py>=3.11.0", "tensorboard~=2.20.0"),
+)
 TENSORFLOW_221 = (
     "2.21.0",
-    ("numpy>=1.26.0", "protobuf>=6.31.1,<8.0.0", "tensorboard~=2.21.0"),
+    ("numpy>=1.26.0", "protobuf<8.0.0,>=6.31.1", "h5py<3.15.0,>=3.11.0"),
 )
-LATE = {  # TensorFlow 2.21 with what goes with it
+MIDDLE = {  # TensorFlow 2.20 with what goes with it
+    "tensorflow": TENSORFLOW_220,
+    "tensorboard": "2.20.0",
+    "tf_keras": ("2.20.1", ("tensorflow<2.21,>=2.20",)),
+    "protobuf": "6.33.6",
+    "numpy": "2.5.5",
+}
+LATE = {  # TensorFlow 2.21 with what goes with it; it brings no tensorboard
     "tensorflow": TENSORFLOW_221,
-    "tensorboard": "2.21.0",
+    "tensorboard": None,
     "tf_keras": ("2.21.0", ("tensorflow<2.22,>=2.21",)),
-    "protobuf": "6.33.0",
-    "onnx": None,
+    "protobuf": "7.36.2",
+    "h5py": "3.14.0",
+    "numpy": "2.5.5",
 }
 
 
@@ -35,17 +47,23 @@ CASES = [
         {"python": "3.10.4"},
         NEW + "tfxfer",
         {"python": "3.11.0"},
-        what="Python: expected 3.11 or newer. Received: Python 3.10.4.",
+        what="Python: expected 3.11 to 3.13. Received: Python 3.10.4.",
     ),
     Case(
         "python too new for tensorflow",
-        packages(tensorflow=None, tf_keras=None, **{"tensorflow-hub": None, "tflite-support": None})
-        | {"python": "3.14.0"},
+        packages(tensorflow=None, tf_keras=None, **{"tensorflow-hub": None}) | {"python": "3.14.0"},
         NEW + "tfxfer",
-        # On 3.13 a wheel exists.
-        packages(**LATE, **{"tflite-support": None, "tfxfer-edge": None})
-        | {"python": "3.13.1", "ignore_notes": True},
-        what="3.11 to 3.13",
+        packages(**LATE) | {"python": "3.13.1"},
+        what="Python: expected 3.11 to 3.13, which TensorFlow has wheels for. "
+        "Received: Python 3.14.0.",
+    ),
+    Case(
+        "tensorflow without wheels for this python",
+        # As after an upgrade of Python in place, with what went with the old one.
+        {"python": "3.13.1"},
+        'pip install "tensorflow>=2.20,<2.22" "tf-keras>=2.20,<2.22"',
+        packages(**MIDDLE) | {"python": "3.13.1"},
+        what="tensorflow: expected >=2.20,<2.22. Received: 2.19.1.",
     ),
     Case(
         "tensorflow absent",
@@ -92,54 +110,48 @@ CASES = [
         "pip uninstall -y mediapipe-model-maker",
     ),
     Case(
-        "tflite-support beside a late tensorflow",
-        packages(**LATE),
-        'pip install "tensorflow>=2.19,<2.20" "tf-keras>=2.19,<2.20" "tflite-support==0.4.4" '
-        '"protobuf>=3.20.3,<4"',
-        packages(**LATE, **{"tflite-support": None, "tfxfer-edge": None}) | {"ignore_notes": True},
-        what="Received: tensorflow 2.21.0.",
+        "protobuf too old for tensorflow 2.21",
+        packages(**LATE | {"protobuf": "5.29.6"}) | {"python": "3.12.3"},
+        'pip install "protobuf>=6.31.1,<8.0.0"',
+        packages(**LATE | {"protobuf": "6.31.1"}) | {"python": "3.12.3"},
+        what="protobuf: expected >=6.31.1,<8.0.0, for tensorflow 2.21.0. Received: 5.29.6.",
     ),
     Case(
-        "tflite-support as an unpinned resolver picks it",
-        packages(**{"tflite-support": ("0.1.0a1", ())}),
-        'pip install "tflite-support==0.4.4"',
-        packages(**{"tflite-support": "0.4.4"}),
+        "protobuf too new for tensorflow 2.21",
+        packages(**LATE | {"protobuf": "8.0.0"}) | {"python": "3.13.0"},
+        'pip install "protobuf>=6.31.1,<8.0.0"',
     ),
     Case(
-        "protobuf too new for tflite-support",
-        packages(protobuf="5.29.0"),
-        'pip install "protobuf>=3.20.3,<4"',
-        packages(protobuf="3.20.2", tensorflow=("2.19.1", ())),
-        what="tflite-support 0.4.4: expected protobuf < 4. Received: protobuf 5.29.0.",
+        "protobuf too new for tensorflow 2.19",
+        packages(protobuf="6.33.6"),
+        'pip install "protobuf>=4.25.1,<6.0.0dev"',
+        packages(protobuf="5.29.6"),
     ),
     Case(
-        "onnx that needs a newer protobuf",
-        packages(onnx=("1.18.0", ("protobuf>=4.25.1",)), protobuf="5.29.0"),
-        'pip install "protobuf>=3.20.3,<4" "onnx>=1.17,<1.18"',
+        "h5py too new for tensorflow 2.21",
+        packages(**LATE | {"h5py": "3.16.0"}) | {"python": "3.13.0"},
+        'pip install "h5py>=3.11.0,<3.15.0"',
+        packages(**MIDDLE | {"h5py": "3.16.0"}) | {"python": "3.12.0"},
+        what="h5py: expected >=3.11.0,<3.15.0, for tensorflow 2.21.0. Received: 3.16.0.",
+    ),
+    Case(
+        "protobuf with a known fault",
+        packages(protobuf="3.20.3", onnx=("1.17.0", ("protobuf >=3.20.2",))),
+        'pip install "protobuf>=4.25.8,<6.0.0dev"',
+        packages(protobuf="4.25.8", onnx=("1.17.0", ("protobuf >=3.20.2",))),
+        severity="note",
+        what="protobuf: expected >=4.25.8, the first without CVE-2025-4565. Received: 3.20.3.",
+    ),
+    Case(
+        "protobuf that tflite-support holds down",
         packages(
-            onnx=("1.18.0", ("protobuf>=4.25.1",)),
-            protobuf="5.29.0",
-            **{"tflite-support": None, "tfxfer-edge": None},
-        )
-        | {"ignore_notes": True},
-    ),
-    Case(
-        "metadata wanted on a later python",
-        packages(**{"tflite-support": None}) | {"python": "3.12.3"},
-        NEW + '"tfxfer-edge[metadata]"',
-        {"python": "3.11.2"},
-        severity="note",
-    ),
-    Case(
-        "metadata wanted",
-        packages(**{"tflite-support": None}),
-        'pip install "tfxfer-edge[metadata]"',
-        severity="note",
-    ),
-    Case(
-        "metadata wanted beside a late tensorflow",
-        packages(**LATE, **{"tflite-support": None}),
-        'pip install "tensorflow>=2.19,<2.20" "tf-keras>=2.19,<2.20" "tfxfer-edge[metadata]"',
+            protobuf="3.20.3",
+            onnx=None,
+            **{"tflite-support": ("0.4.4", ("protobuf (<4,>=3.18.0)",))},
+        ),
+        'pip uninstall -y tflite-support && pip install "protobuf>=4.25.8,<6.0.0dev"',
+        # Beside a newer one it is idle: nothing of ours needs it.
+        packages(**{"tflite-support": ("0.4.4", ("protobuf (<4,>=3.18.0)",))}),
         severity="note",
     ),
     Case(

@@ -6,8 +6,13 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+from packaging.specifiers import SpecifierSet
+
 from tfxfer.doctor import Environment, find_problems
-from tfxfer.doctor.versions import SUPPORTED
+from tfxfer.doctor.versions import FIRST_PYTHON, LAST_PYTHON, find_supported
+
+pytestmark = pytest.mark.versions
 
 Make = Callable[..., Environment]
 ROOT = Path(__file__).parents[2]
@@ -37,5 +42,11 @@ def test_odd_versions_and_requirements_break_nothing(make_environment: Make) -> 
 
 def test_supported_versions_are_those_of_pyproject() -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    declared = tomllib.loads(text)["project"]["dependencies"]
-    assert {f"{name}{versions}" for name, versions in SUPPORTED.items()} <= set(declared)
+    project = tomllib.loads(text)["project"]
+    first, last = (".".join(map(str, each)) for each in (FIRST_PYTHON, LAST_PYTHON))
+    pythons = SpecifierSet(project["requires-python"])
+    minors = [f"3.{minor}" for minor in range(8, 20) if pythons.contains(f"3.{minor}.1")]
+    assert (minors[0], minors[-1]) == (first, last)
+    supported = find_supported(Environment(python=f"{first}.0"))
+    wanted = {f"{name}{versions}" for name, versions in supported.items()}
+    assert wanted <= set(project["dependencies"])

@@ -79,24 +79,6 @@ CASES = [
         {"keras_settings": {"floatx": "float32"}},
     ),
     Case(
-        "no libusb",
-        packages(**{"libusb-package": None}) | {"libusb": None},
-        "pip install libusb-package importlib_resources",
-        packages(**{"libusb-package": None}) | {"libusb": "system"},
-    ),
-    Case(
-        "libusb-package without importlib_resources",
-        packages(importlib_resources=None) | {"libusb": None},
-        "pip install libusb-package importlib_resources",
-    ),
-    Case(
-        "libusb-package that does not load",
-        {"libusb": None},
-        "pip install --force-reinstall libusb-package importlib_resources",
-        packages(**{"tflite-support": None, "tfxfer-edge": None})
-        | {"libusb": None, "ignore_notes": True},
-    ),
-    Case(
         "GPU without CUDA libraries",
         GPU,
         'pip install "tensorflow[and-cuda]==2.19.1"',

@@ -18,6 +18,8 @@ from tfxfer.frontier.litert import (
     make_runner,
 )
 
+pytestmark = pytest.mark.versions
+
 PIXELS = np.random.default_rng(0).uniform(0, 255, (11, 32, 32, 3)).astype(np.float32)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -69,6 +70,17 @@ def test_digits_are_whole_or_absent(
             demo_source("digits")
     assert list((cache / "tfxfer").iterdir()) == []
     assert len(demo_source("digits").source.records) == 1797
+
+
+def test_digits_without_scikit_learn(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "sklearn.datasets", None)
+        with pytest.raises(DataError, match=r'pip install "tfxfer\[digits\]"`, or `tfxfer demo`'):
+            demo_source("digits")
+    drawn = demo_source("digits")
+    # Drawn once, they need it no more.
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    assert demo_source("digits") == drawn
 
 
 def test_without_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import pytest
 from tfxfer import ContractError, Monitor, Phase, fit
 from tfxfer.training.callbacks import BestWeights, Bridge, Deadline
 
+pytestmark = pytest.mark.versions
+
 PHASES = (
     Phase("head", "backbone", 2, 3e-2),
     Phase("up", "block_1", 2, 5e-3, stage_decay=0.5),

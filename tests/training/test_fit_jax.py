@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.versions
+
 JAX = """
 import os, sys
 import numpy as np

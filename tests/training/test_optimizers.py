@@ -12,6 +12,8 @@ from tfxfer import Backbone, Phase, fit, freeze_to
 from tfxfer.stages import stage_of_layers
 from tfxfer.training.optimizers import make_optimizer, read_rates, stage_rates
 
+pytestmark = pytest.mark.versions
+
 STAGES = ["stem", "block_1", "block_2", "block_3"]
 PHASE = Phase("up", "stem", 5, 1e-2, stage_decay=0.5)
 

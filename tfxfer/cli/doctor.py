@@ -84,7 +84,6 @@ def _describe(
         "backend": environment.backend,
         "gpus": list(environment.gpus),
         "cuda": _list_cuda(environment),
-        "libusb": environment.libusb,
         "imports": {trial.module: trial.error for trial in environment.trials},
         "disk": [asdict(volume) for volume in environment.volumes],
         "caches": [asdict(cache) for cache in environment.caches],
@@ -108,7 +107,6 @@ def _list_rows(environment: Environment) -> Iterator[tuple[str, str, str]]:
     yield "GPUs of the driver", ", ".join(environment.gpus) or "none", "NVIDIA"
     cuda = _list_cuda(environment)
     yield "CUDA libraries", f"{len(cuda)} packages" if cuda else "none", "from pip"
-    yield "libusb", environment.libusb or "-", "tflite-support"
     if environment.trials:
         failed = [trial.module for trial in environment.trials if trial.error]
         fine = f"{len(environment.trials) - len(failed)} of {len(environment.trials)} fine"

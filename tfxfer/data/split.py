@@ -163,7 +163,7 @@ def _split_free(
     have = np.zeros_like(wanted)
     main = np.array(
         [
-            np.bincount(labels[members[s : s + n]]).argmax()
+            np.argmax(np.bincount(labels[members[s : s + n]]))
             for s, n in zip(starts, sizes, strict=True)
         ]
     )

@@ -32,7 +32,7 @@ WATCHED: Mapping[str, str] = {
     "keras": "training",
     "numpy": "arrays",
     "ai-edge-litert": "runs TFLite files",
-    "scikit-learn": "splits, metrics",
+    "scikit-learn": "the digits of tfxfer demo",
     "pillow": "reads images",
     "psutil": "memory limits",
     "packaging": "versions",
@@ -40,8 +40,6 @@ WATCHED: Mapping[str, str] = {
     "rich": "the command line",
     "tfxfer-edge": "tfxfer export, tfxfer benchmark",
     "litert-quantizer": "quantization",
-    "tflite-support": "metadata for phones",
-    "libusb-package": "what tflite-support links to",
     "mediapipe": "tries exports as a phone would",
     "tf-keras": "Keras 2, for legacy models",
     "tensorflow-hub": "hub modules as backbones",
@@ -59,7 +57,6 @@ _SUPPORTING = (
     "backports-strenum",
     "flatbuffers",
     "h5py",
-    "importlib-resources",
     "jaxlib",
     "jinja2",
     "kagglehub",
@@ -180,7 +177,6 @@ class Environment:
         variables: environment variables that Keras and TensorFlow obey, where set.
         keras_config: path of `keras.json`.
         keras_settings: what it says.
-        libusb: where the library comes from, `system` or `libusb-package`; None for nowhere.
         gpus: names of the NVIDIA GPUs that the driver shows.
         devices: what the backend computes on; None where it was not asked.
         trials: modules whose import was tried.
@@ -196,7 +192,6 @@ class Environment:
     variables: Mapping[str, str] = field(default_factory=dict)
     keras_config: str = ""
     keras_settings: Mapping[str, str] = field(default_factory=dict)
-    libusb: str | None = None
     gpus: tuple[str, ...] = ()
     devices: tuple[Device, ...] | None = None
     trials: tuple[Trial, ...] = ()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import importlib
 import os
 import shutil
 import subprocess
@@ -15,7 +13,7 @@ from pathlib import Path
 from tfxfer.doctor.environment import Cache, Volume
 from tfxfer.system.folders import cache_folder
 
-__all__ = ["find_caches", "find_gpus", "find_libusb", "find_volumes", "locate_keras_home"]
+__all__ = ["find_caches", "find_gpus", "find_volumes", "locate_keras_home"]
 
 _LIBUSB = "libusb-1.0.so.0"
 _NVIDIA = Path("/proc/driver/nvidia/gpus")
@@ -53,25 +51,6 @@ def _read_driver(driver: Path) -> Iterator[str]:
             continue
         models = [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]
         yield from models or ["NVIDIA GPU"]
-
-
-def find_libusb() -> str | None:
-    """Loads libusb as `tfxfer-edge` does and returns where from: `system` or `libusb-package`."""
-    if _is_loadable(_LIBUSB):
-        return "system"
-    try:
-        path = importlib.import_module("libusb_package").get_library_path()
-    except Exception:  # noqa: BLE001 - a package that is broken brings no library
-        return None
-    return "libusb-package" if path is not None and _is_loadable(str(path)) else None
-
-
-def _is_loadable(library: str) -> bool:
-    try:
-        ctypes.CDLL(library, ctypes.RTLD_GLOBAL)
-    except OSError:
-        return False
-    return True
 
 
 def locate_keras_home(variables: Mapping[str, str]) -> Path:

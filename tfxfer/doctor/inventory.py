@@ -15,7 +15,6 @@ from tfxfer.doctor.environment import PROCESS, Device, Environment, Package, Tri
 from tfxfer.doctor.hardware import (
     find_caches,
     find_gpus,
-    find_libusb,
     find_volumes,
     locate_keras_home,
 )
@@ -65,7 +64,6 @@ def collect(
         "variables": settings,
         "keras_config": str(home / "keras.json"),
         "keras_settings": _read_settings(home / "keras.json"),
-        "libusb": find_libusb(),
         "gpus": find_gpus(),
         "volumes": find_volumes(settings),
         "caches": find_caches(settings),

@@ -10,8 +10,10 @@ from packaging.version import Version
 from tfxfer.doctor.environment import TENSORFLOWS, Demand, Environment
 from tfxfer.doctor.problem import Problem, Rule
 from tfxfer.doctor.versions import (
+    FIRST_PYTHON,
     FOLLOWERS,
-    SUPPORTED,
+    LAST_PYTHON,
+    find_supported,
     find_versions,
     follow_tensorflow,
     format_specifiers,
@@ -21,18 +23,15 @@ from tfxfer.registry.component import normalise_name
 
 __all__ = ["RULES", "check_requirements"]
 
-_FIRST_PYTHON = (3, 11)
-_LAST_PYTHON = (3, 13)  # TensorFlow 2.21 has no wheels for a later one
-_METADATA_PYTHON = (3, 11)  # tflite-support 0.4.4 has no wheels for a later one
-_METADATA = '"tfxfer-edge[metadata]"'
+_SOUND_PROTOBUF = "4.25.8"
 _MODEL_MAKERS = ("mediapipe-model-maker", "tflite-model-maker")
 
 
 def check_python(environment: Environment) -> Iterator[Problem]:
     """Python that tfxfer, or any TensorFlow it works with, is not made for."""
     if not _has_fit_python(environment):
-        is_old = environment.python_minor < _FIRST_PYTHON
-        expected = "3.11 or newer" if is_old else "3.11 to 3.13, which TensorFlow has wheels for"
+        is_old = environment.python_minor < FIRST_PYTHON
+        expected = "3.11 to 3.13" if is_old else "3.11 to 3.13, which TensorFlow has wheels for"
         yield Problem(
             f"Python: expected {expected}. Received: Python {environment.python}.",
             _new_environment(environment, "tfxfer"),
@@ -42,14 +41,14 @@ def check_python(environment: Environment) -> Iterator[Problem]:
 
 def _has_fit_python(environment: Environment) -> bool:
     found = environment.python_minor
-    return found >= _FIRST_PYTHON and (found <= _LAST_PYTHON or environment.tensorflow is not None)
+    return found >= FIRST_PYTHON and (found <= LAST_PYTHON or environment.tensorflow is not None)
 
 
 def check_supported(environment: Environment) -> Iterator[Problem]:
     """TensorFlow or Keras that is absent, or not one that tfxfer works with."""
     if not _has_fit_python(environment):
         return  # no line would bring them
-    for name, versions in SUPPORTED.items():
+    for name, versions in find_supported(environment).items():
         found = environment.version(name)
         if found is not None and SpecifierSet(versions).contains(found, prereleases=True):
             continue
@@ -94,74 +93,30 @@ def check_model_makers(environment: Environment) -> Iterator[Problem]:
             )
 
 
-def check_tflite_support(environment: Environment) -> Iterator[Problem]:
-    """What writes metadata: one version, of one Python, with an old protobuf."""
-    package = environment.packages.get("tflite-support")
-    is_wanted = package is not None or "tfxfer-edge" in environment.packages
-    if not is_wanted:
+def check_protobuf(environment: Environment) -> Iterator[Problem]:
+    """A protobuf that a message from a stranger can bring down, and what holds it there."""
+    found = environment.version("protobuf")
+    if found is None or found >= Version(_SOUND_PROTOBUF):
         return
-    tensorflow = environment.version("tensorflow")
-    is_late = tensorflow is not None and tensorflow >= Version("2.20.dev0")
-    older = {
-        name.replace("-", "_"): ">=2.19,<2.20"
-        for name in ("tensorflow", *FOLLOWERS)
-        if name in environment.packages or name == "tensorflow"
-    }
-    if environment.python_minor > _METADATA_PYTHON:
-        yield Problem(
-            "metadata for phones: expected Python 3.11, which tflite-support 0.4.4 is made for. "
-            f"Received: Python {environment.python}.",
-            _new_environment(environment, _METADATA),
-            severity="note",
-            mends=frozenset({"tflite-support"}),
-        )
-    elif package is None:
-        line = install_line(environment, **older) if is_late else "pip install"
-        received = f"none, beside tensorflow {tensorflow}" if is_late else "none"
-        yield Problem(
-            f"metadata for phones: expected tflite-support 0.4.4. Received: {received}.",
-            f"{line} {_METADATA}",
-            severity="note",
-        )
-    elif package.version != "0.4.4":
-        yield Problem(
-            f"tflite-support: expected 0.4.4. Received: {package.version}.",
-            install_line(environment, tflite_support="==0.4.4"),
-            mends=frozenset({"tflite-support"}),
-        )
-    elif is_late:
-        pins = {**older, "tflite_support": "==0.4.4", "protobuf": ">=3.20.3,<4"}
-        yield Problem(
-            "tflite-support 0.4.4 needs protobuf < 4: expected tensorflow 2.19. "
-            f"Received: tensorflow {tensorflow}.",
-            install_line(environment, **pins),
-            mends=frozenset(name.replace("_", "-") for name in pins),
-        )
-    else:
-        yield from _check_protobuf(environment)
-
-
-def _check_protobuf(environment: Environment) -> Iterator[Problem]:
-    protobuf, onnx = environment.version("protobuf"), environment.version("onnx")
-    pins = {"protobuf": ">=3.20.3,<4"}
-    found = []
-    if protobuf is not None and protobuf >= Version("4.dev0"):
-        found.append(f"protobuf {protobuf}")
-    if onnx is not None and onnx >= Version("1.18.dev0"):
-        found.append(f"onnx {onnx}, which needs protobuf 4")
-        pins["onnx"] = ">=1.17,<1.18"
-    if found:
-        yield Problem(
-            f"tflite-support 0.4.4: expected protobuf < 4. Received: {' and '.join(found)}.",
-            install_line(environment, **pins),
-            mends=frozenset(pins),
-        )
+    # Nothing of ours needs it any more, and it wants protobuf < 4.
+    package = environment.packages.get("tflite-support")
+    remedy = f"pip uninstall -y {package.name} && " if package else ""
+    protobuf = find_versions(environment, "protobuf", also=f">={_SOUND_PROTOBUF}")
+    if protobuf is None:
+        return  # there is none for this TensorFlow; what it wants is told for itself
+    yield Problem(
+        f"protobuf: expected >={_SOUND_PROTOBUF}, the first without CVE-2025-4565. "
+        f"Received: {found}.",
+        remedy + install_line(environment, protobuf=protobuf),
+        severity="note",
+        mends=frozenset({"protobuf"}),
+    )
 
 
 def check_followers(environment: Environment) -> Iterator[Problem]:
     """Packages that must have TensorFlow's minor version."""
     tensorflow = environment.version("tensorflow")
-    supported = SpecifierSet(SUPPORTED["tensorflow"])
+    supported = SpecifierSet(find_supported(environment)["tensorflow"])
     if tensorflow is None or not supported.contains(tensorflow, prereleases=True):
         return
     for name in FOLLOWERS:
@@ -221,7 +176,7 @@ def check_strenum(environment: Environment) -> Iterator[Problem]:
     if found is not None and found > Version("1.2.8") and environment.python_minor >= (3, 11):
         yield Problem(
             f"backports.strenum: expected 1.2.8. Received: {found}, whose metadata forbids Python "
-            "3.11: it works, but pip will not install this environment again.",
+            "3.11 and later: it works, but pip will not install this environment again.",
             'pip install "backports.strenum==1.2.8"',
             severity="note",
         )
@@ -245,7 +200,7 @@ RULES: tuple[Rule, ...] = (
     check_supported,
     check_duplicates,
     check_model_makers,
-    check_tflite_support,
+    check_protobuf,
     check_followers,
     check_hub,
     check_quantizer,
@@ -299,5 +254,5 @@ def _is_met(environment: Environment, demand: Demand) -> bool:
 
 def _new_environment(environment: Environment, package: str) -> str:
     if environment.platform == "win32":
-        return f"py -3.11 -m venv tfxfer-env && tfxfer-env\\Scripts\\pip install {package}"
-    return f"python3.11 -m venv tfxfer-env && tfxfer-env/bin/pip install {package}"
+        return f"py -3.13 -m venv tfxfer-env && tfxfer-env\\Scripts\\pip install {package}"
+    return f"python3.13 -m venv tfxfer-env && tfxfer-env/bin/pip install {package}"

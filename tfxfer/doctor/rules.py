@@ -19,7 +19,7 @@ def find_problems(environment: Environment) -> tuple[Problem, ...]:
 
     Example:
         >>> find_problems(Environment(python="3.9.2"))[0].remedy
-        'python3.11 -m venv tfxfer-env && tfxfer-env/bin/pip install tfxfer'
+        'python3.13 -m venv tfxfer-env && tfxfer-env/bin/pip install tfxfer'
     """
     found = [problem for rule in RULES for problem in rule(environment)]
     for rule in (package_rules.check_requirements, system_rules.check_imports):

@@ -80,23 +80,6 @@ def check_settings(environment: Environment) -> Iterator[Problem]:
             )
 
 
-def check_libusb(environment: Environment) -> Iterator[Problem]:
-    """The library that tflite-support links to."""
-    if environment.platform != "linux" or environment.libusb is not None:
-        return
-    if "tflite-support" in environment.packages:
-        here = environment.packages.get("libusb-package")
-        force = (
-            "--force-reinstall " if here and "importlib-resources" in environment.packages else ""
-        )
-        yield Problem(
-            "tflite-support links to libusb-1.0.so.0: expected it from the system or from "
-            f"libusb-package. Received: {'one that does not load' if here else 'none'}.",
-            f"pip install {force}libusb-package importlib_resources",
-            mends=frozenset({"libusb-package", "importlib-resources", "tflite-support"}),
-        )
-
-
 def check_gpu(environment: Environment) -> Iterator[Problem]:
     """A GPU that the driver shows and the backend does not compute on."""
     devices = environment.devices
@@ -222,7 +205,6 @@ def _check_contracts(environment: Environment) -> Iterator[Problem]:
 RULES: tuple[Rule, ...] = (
     check_metadata,
     check_settings,
-    check_libusb,
     check_gpu,
     check_disks,
     check_plugins,

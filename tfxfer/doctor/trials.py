@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 from tfxfer.doctor.environment import DEVICES, Device, Package, Trial
-from tfxfer.doctor.hardware import find_libusb
 
 __all__ = ["MODULES", "choose_modules", "try_imports"]
 
@@ -28,8 +27,6 @@ MODULES = {
     "tensorflow-text": "tensorflow_text",
     "keras-hub": "keras_hub",
     "mediapipe": "mediapipe",
-    # `import tflite_support` itself fails next to TensorFlow.
-    "tflite-support": "tensorflow_lite_support.metadata.python.metadata",
 }
 _ON_TENSORFLOW = {"keras", "tf_keras", "tensorflow_hub", "tensorflow_text", "keras_hub", DEVICES}
 _ON_KERAS = {"keras_hub", "tensorflow_hub"}
@@ -141,8 +138,6 @@ def _answer(steps: Iterable[str]) -> None:
                     _write(answers, {"devices": _list_devices(backend)})
                 else:
                     backend = step
-                    if step.startswith("tensorflow_lite_support"):
-                        find_libusb()  # loaded, it is found by what links to it
                     importlib.import_module(step)
             except (Exception, SystemExit) as raised:  # noqa: BLE001 - any code may run here
                 text = (str(raised).strip().splitlines() or ["no message"])[0]

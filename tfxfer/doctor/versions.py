@@ -10,21 +10,38 @@ from packaging.version import Version
 from tfxfer.doctor.environment import Environment
 
 __all__ = [
+    "FIRST_PYTHON",
     "FOLLOWERS",
-    "SUPPORTED",
+    "LAST_PYTHON",
+    "find_supported",
     "find_versions",
     "follow_tensorflow",
     "format_specifiers",
     "install_line",
 ]
 
-SUPPORTED = {"tensorflow": ">=2.19,<2.22", "keras": ">=3.12,<4"}
-"""As in our own `pyproject.toml`; known here even where tfxfer's metadata is not."""
+FIRST_PYTHON = (3, 11)
+LAST_PYTHON = (3, 13)
+"""TensorFlow 2.21 has no wheels for a later one."""
 
 FOLLOWERS = ("tf-keras", "tensorflow-text")
 """Packages whose minor version must be TensorFlow's."""
 
 _ORDER = ("==", "===", "~=", ">=", ">", "<", "<=", "!=")
+
+
+def find_supported(environment: Environment) -> dict[str, str]:
+    """Returns the versions that tfxfer works with on a Python, by name.
+
+    As in our own `pyproject.toml`, but known here even where tfxfer's metadata is not, and only
+    what there are wheels for: Python 3.13 has none of TensorFlow 2.19.
+
+    Example:
+        >>> find_supported(Environment(python="3.13.1"))["tensorflow"]
+        '>=2.20,<2.22'
+    """
+    first = "2.20" if environment.python_minor >= (3, 13) else "2.19"
+    return {"tensorflow": f">={first},<2.22", "keras": ">=3.12,<4"}
 
 
 def format_specifiers(specifiers: SpecifierSet) -> str:
@@ -54,7 +71,7 @@ def install_line(environment: Environment, *names: str, **fixed: str) -> str:
     wanted = {}
     for name in names:
         found = find_versions(environment, name)
-        wanted[name] = SUPPORTED.get(name, "") if found is None else found
+        wanted[name] = find_supported(environment).get(name, "") if found is None else found
     pairs = {**wanted, **settled}.items()
     return " ".join(["pip install", *(_quote(*pair) for pair in pairs)])
 
@@ -73,11 +90,17 @@ def _quote(name: str, versions: str) -> str:
     return f'"{name}{versions}"' if versions else name
 
 
-def find_versions(environment: Environment, name: str) -> str | None:
-    """Returns the versions of a package that all who want it can live with; None if they clash."""
+def find_versions(environment: Environment, name: str, *, also: str = "") -> str | None:
+    """Returns the versions of a package that all who want it can live with; None if they clash.
+
+    Args:
+        environment: what is installed.
+        name: normalised name.
+        also: what is wanted of it besides.
+    """
     if name in FOLLOWERS and (tensorflow := environment.version("tensorflow")):
         return follow_tensorflow(tensorflow)
-    together = SpecifierSet(SUPPORTED.get(name, ""))
+    together = SpecifierSet(find_supported(environment).get(name, "")) & SpecifierSet(also)
     for demand in environment.demands:
         if demand.dependency == name:
             together &= demand.versions

@@ -78,7 +78,7 @@ class ClassFigures(Figures):
         missing = [label for label, size in zip(labels, self.sizes, strict=True) if size == 0]
         if missing:
             self.notes.append(f"no samples of {missing}: left out of averages over classes")
-        silent = [labels[k] for k in self.present if self.confusion[:, k].sum() == 0]
+        silent = [labels[k] for k in self.present.tolist() if self.confusion[:, k].sum() == 0]
         if silent:
             self.notes.append(f"never predicted: {silent}, so these have no precision")
 

@@ -64,14 +64,14 @@ class MultilabelFigures(Figures):
         mixed = np.flatnonzero((self.sizes > 0) & (self.sizes < len(true)))
         self.rankings = [Ranking(true[:, k], self.scores[:, k]) for k in mixed]
 
-        missing = [labels[k] for k in np.flatnonzero(self.sizes == 0)]
+        missing = [labels[k] for k in np.flatnonzero(self.sizes == 0).tolist()]
         if missing:
             self.notes.append(f"no samples of {missing}: left out of averages over labels")
         if not self.present.size:
             self.notes.append("macro_f1 left out: no sample has any label")
             if not answer.any():
                 self.notes.append("micro_f1 left out: no label is there, and none was predicted")
-        silent = [labels[k] for k in self.present if not answer[:, k].any()]
+        silent = [labels[k] for k in self.present.tolist() if not answer[:, k].any()]
         if silent:
             self.notes.append(f"never predicted: {silent}, so these have no precision")
         if not self.rankings:

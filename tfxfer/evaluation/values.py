@@ -30,7 +30,7 @@ class ValueFigures(Figures):
         self.squares = (scores - targets) ** 2
         # Centred, so that the variance of large values does not drown in rounding.
         self.centred = targets - targets.mean(axis=0)
-        constant = [labels[k] for k in np.flatnonzero(np.ptp(targets, axis=0) == 0)]
+        constant = [labels[k] for k in np.flatnonzero(np.ptp(targets, axis=0) == 0).tolist()]
         self.has_r2 = not constant
         if constant:
             self.notes.append(f"r2 left out: every sample has the same true value of {constant}")

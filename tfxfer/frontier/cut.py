@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from tfxfer.errors import ModelError
+from tfxfer.keras_private import find_source
 from tfxfer.stages import stage_tensor
 from tfxfer.surgery import find_inputs
 
@@ -52,7 +53,7 @@ def list_crossing(model: Any, stage: str | None) -> tuple[int, ...]:
         if id(tensor) in seen:
             continue
         seen.add(id(tensor))
-        operation, node = _maker(tensor)
+        operation, node = find_source(tensor)
         if node.is_input:
             found.add(id(tensor))
         elif id(tensor) in before and getattr(operation, "weights", None):
@@ -126,11 +127,6 @@ def cache_bytes(
     return images * views * total
 
 
-def _maker(tensor: Any) -> tuple[Any, Any]:
-    operation, node_index, _ = tensor._keras_history
-    return operation, operation._inbound_nodes[node_index]
-
-
 def _walk(tensor: Any) -> set[int]:
     """Returns the identities of all tensors that one is computed from, itself included."""
     seen: set[int] = set()
@@ -139,5 +135,5 @@ def _walk(tensor: Any) -> set[int]:
         current = waiting.pop()
         if id(current) not in seen:
             seen.add(id(current))
-            waiting.extend(_maker(current)[1].input_tensors)
+            waiting.extend(find_source(current)[1].input_tensors)
     return seen

@@ -40,7 +40,8 @@ def save_checkpoint(run: RunDirectory, model: Any, state: FitState) -> None:
         # And not numpy straight to disk: its zip file would be left open.
         content = io.BytesIO()
         np.savez(content, *model.get_weights())
-        temporary.write_bytes(content.getbuffer())
+        # A view of its buffer would outlive it in the traceback of a full disk.
+        temporary.write_bytes(content.getvalue())
     with atomic_write(run.checkpoints / _STATE) as temporary:
         document = {"weights": name, "state": state.to_dict()}
         temporary.write_text(to_json(document), encoding="utf-8")

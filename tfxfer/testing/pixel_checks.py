@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfxfer.backbone import BACKBONE_END
+from tfxfer.keras_private import find_calls
 from tfxfer.stages import freeze_to, get_info, stage_tensor
 from tfxfer.testing.check import check, fail
 from tfxfer.testing.subject import BackboneSubject
@@ -81,7 +82,7 @@ def _walk_to_weights(model: Any) -> tuple[list[Any], list[str]]:
 
     consumers: dict[int, list[Any]] = {}
     for operation in model.operations:
-        for node in operation._inbound_nodes:
+        for node in find_calls(operation):
             for tensor in node.input_tensors:
                 consumers.setdefault(id(tensor), []).append((operation, node))
     rescaling = (keras.layers.Rescaling, keras.layers.Normalization)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tfxfer.keras_private import flatten_layers
 from tfxfer.testing.check import check, fail
 from tfxfer.testing.fresh_process import _TOLERANCE, FreshProcess
 from tfxfer.testing.subject import Subject
@@ -64,7 +65,7 @@ def find_custom_modules(model: Any) -> tuple[str, ...]:
     """Returns the modules that define layers of the model which are not Keras's own."""
     import keras
 
-    classes = {type(item) for item in (*model._flatten_layers(), *model.operations)}
+    classes = {type(item) for item in (*flatten_layers(model), *model.operations)}
     modules = {item.__module__ for item in classes if item is not keras.Model}
     return tuple(sorted(m for m in modules if m.partition(".")[0] not in ("keras", "tfxfer")))
 

@@ -15,6 +15,7 @@ import numpy as np
 from tfxfer.backbone import BACKBONE_END, Backbone
 from tfxfer.errors import UsageError
 from tfxfer.head import Head
+from tfxfer.keras_private import flatten_layers
 from tfxfer.model import build_model
 from tfxfer.registry.component import Component
 from tfxfer.registry.lookup import Registry, default_registry
@@ -331,7 +332,7 @@ def _settle_statistics(model: Any, pixels: np.ndarray) -> None:
 
     norms = [
         layer
-        for layer in model._flatten_layers()
+        for layer in flatten_layers(model)
         if isinstance(layer, keras.layers.BatchNormalization)
     ]
     momenta = [layer.momentum for layer in norms]

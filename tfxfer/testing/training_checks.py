@@ -13,6 +13,7 @@ from tfxfer.data.feed import SampleSource, SplitSource
 from tfxfer.frontier.cut import make_suffix
 from tfxfer.frontier.fill import fill_frontiers
 from tfxfer.frontier.store import CacheStore
+from tfxfer.keras_private import flatten_layers
 from tfxfer.stages import get_info, layers_up_to, set_trainable
 from tfxfer.testing.check import check, fail
 from tfxfer.testing.probes import BATCH_IMAGES, ProbeSplit
@@ -112,7 +113,7 @@ def phase_fine_tune(subject: BackboneSubject) -> None:
     norms = [
         item
         for layer in layers
-        for item in layer._flatten_layers()
+        for item in flatten_layers(layer)
         if isinstance(item, keras.layers.BatchNormalization)
     ]
     changed = _of_layers(moved, norms)

@@ -11,6 +11,7 @@ import pytest
 
 import tfxfer_efficientnet
 from tfxfer.backbone import Backbone
+from tfxfer.keras_private import find_calls, find_source
 
 ALL = [
     getattr(tfxfer_efficientnet, name)
@@ -111,8 +112,8 @@ def test_graph_is_flat_deterministic_and_cut_by_its_stages(build, backbone_class
         feeding = {
             source.name
             for layer in behind
-            for node in layer._inbound_nodes
-            for source in (t._keras_history.operation for t in node.input_tensors)
+            for node in find_calls(layer)
+            for source, _ in map(find_source, node.input_tensors)
         }
         assert not feeding & before
 

@@ -17,6 +17,8 @@ from tfxfer_efficientnet import (
     EfficientNetV2B0,
 )
 
+pytestmark = pytest.mark.versions
+
 ALL = [EfficientNetB0, EfficientNetB1, EfficientNetB2, EfficientNetB3, EfficientNetV2B0]
 BOTH = [EfficientNetB0, EfficientNetV2B0]
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])

@@ -12,6 +12,8 @@ import pytest
 
 from tfxfer_heads import Classification, Multilabel, Regression
 
+pytestmark = pytest.mark.versions
+
 IMAGES, CHANNELS = 256, 16  # 8 steps an epoch: each fit takes about a second
 
 

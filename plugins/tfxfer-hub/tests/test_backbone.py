@@ -20,6 +20,8 @@ from tfxfer.weights import file_sha256
 from tfxfer_hub.fetching import fetch_module
 from tfxfer_hub.handle import parse_handle
 
+pytestmark = pytest.mark.versions
+
 LABELS = ("a", "b", "c")
 CONVOLUTION = "hub/conv_kernel"
 SIDE_PX, FEATURES = 32, 6

@@ -14,6 +14,8 @@ from tfxfer import build_model, fit
 from tfxfer.schedule import Phase
 from tfxfer_hub.pure_graph import PureGraph, UnsafeGraphError, find_impure
 
+pytestmark = pytest.mark.versions
+
 LABELS = ("a", "b")
 
 

@@ -15,11 +15,14 @@ import pytest
 
 from tfxfer import build_model
 from tfxfer.errors import ModelError, UsageError, WeightsError
+from tfxfer.keras_private import flatten_layers
 from tfxfer.registry.lookup import get_backbone
 from tfxfer.stages import freeze_to, get_info
 from tfxfer.surgery import clone_fresh
 from tfxfer.weights import file_sha256
 from tfxfer_kerashub import PresetError
+
+pytestmark = pytest.mark.versions
 from tfxfer_kerashub.fetching import import_keras_hub
 
 LABELS = ("a", "b")
@@ -298,7 +301,7 @@ def test_blocks_that_keras_hub_closes(
     assert is_close(features(model, pixels), run_keras_hub(network, preset, pixels))
     assert [stage.name for stage in get_info(model).stages[:-1]] == stages
     # Where freezing finds them: in the graph itself.
-    everywhere = [x for x in model._flatten_layers() if "BatchNorm" in type(x).__name__]
+    everywhere = [x for x in flatten_layers(model) if "BatchNorm" in type(x).__name__]
     assert not {id(x) for x in everywhere} - {id(x) for x in model.layers}
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")

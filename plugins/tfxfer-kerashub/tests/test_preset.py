@@ -19,6 +19,8 @@ from tfxfer_kerashub.fetching import find_file, import_keras_hub, list_image_bac
 from tfxfer_kerashub.handle import Handle
 from tfxfer_kerashub.preset import read_preset
 
+pytestmark = pytest.mark.versions
+
 
 @pytest.fixture
 def copy(resnet_preset: Path, tmp_path: Path) -> Path:

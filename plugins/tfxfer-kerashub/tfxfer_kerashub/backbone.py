@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tfxfer.backbone import Backbone, Stage, Weights
 from tfxfer.errors import ModelError, WeightsError
+from tfxfer.keras_private import flatten_layers
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.surgery import copy_weights
 from tfxfer_kerashub.errors import PresetError, first_line
@@ -248,7 +249,7 @@ class KerasHubBackbone(Backbone):
 
 def _find_hurdles(flat: Flat) -> tuple[str, ...]:
     found = set()
-    for layer in flat.graph._flatten_layers(include_self=False):
+    for layer in flatten_layers(flat.graph, include_self=False):
         activation = getattr(getattr(layer, "activation", None), "__name__", "")
         marks = (activation, type(layer).__name__, layer.name)
         found |= {

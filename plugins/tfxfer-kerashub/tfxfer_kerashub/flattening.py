@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfxfer.backbone import Stage
+from tfxfer.keras_private import find_source, flatten_layers
 from tfxfer.surgery import replace_layers
 from tfxfer_kerashub.errors import PresetError, first_line
 
@@ -102,7 +103,7 @@ def expand(network: Any, *, name: str) -> Flat:
         elif (match := _BLOCK.fullmatch(layer.name)) and not opener.ends:
             blocks[match["block"]] = layer.name  # the last of its layers, in order of the graph
     pyramid = getattr(network, "pyramid_outputs", {})
-    levels = {level.lower(): tensor._keras_history[0].name for level, tensor in pyramid.items()}
+    levels = {level.lower(): find_source(tensor)[0].name for level, tensor in pyramid.items()}
     return Flat(graph, blocks | opener.ends, levels)
 
 
@@ -236,7 +237,7 @@ def _inside(layer: Any, *, recursive: bool = True) -> list[Any]:
 
     if not isinstance(layer, keras.layers.Layer):
         return []
-    return list(layer._flatten_layers(include_self=False, recursive=recursive))
+    return flatten_layers(layer, include_self=False, recursive=recursive)
 
 
 def _is_composite(layer: Any) -> bool:
@@ -344,8 +345,7 @@ def _walk(output: Any) -> Iterator[tuple[Any, Any]]:
     done, waiting = set(), [(output, False)]
     while waiting:
         tensor, is_ready = waiting.pop()
-        operation, index, _ = tensor._keras_history
-        node = operation._inbound_nodes[index]
+        operation, node = find_source(tensor)
         if id(node) in done:
             continue
         if is_ready:

@@ -16,6 +16,8 @@ import tfxfer_mobilenet
 from tfxfer import Preprocessing
 from tfxfer.surgery import find_inputs
 
+pytestmark = pytest.mark.versions
+
 BACKBONES = {
     cls.name: cls for cls in (getattr(tfxfer_mobilenet, n) for n in tfxfer_mobilenet.__all__)
 }

@@ -14,6 +14,8 @@ from tfxfer.errors import ModelError, UsageError
 from tfxfer_edge import FrozenGraph, freeze
 from tfxfer_edge.conversion.graph import describe_failure
 
+pytestmark = pytest.mark.versions
+
 MINUS_ONE_TO_ONE = Preprocessing.from_mean_std(mean=127.5, std=127.5)
 IMAGENET = Preprocessing.from_mean_std(mean=(123.675, 116.28, 103.53), std=(58.4, 57.1, 57.4))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tfxfer.keras_private import find_calls
 from tfxfer.preprocessing import Preprocessing
 
 __all__ = ["can_fold", "find_rescaling", "is_same", "preprocessing_of"]
@@ -28,7 +29,7 @@ def find_rescaling(model: Any) -> Any:
     readers = [
         layer
         for layer in operations
-        for node in getattr(layer, "_inbound_nodes", [])
+        for node in find_calls(layer)
         if any(tensor is model.inputs[0] for tensor in node.input_tensors)
     ]
     if isinstance(first, keras.layers.Rescaling) and readers == [first]:

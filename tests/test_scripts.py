@@ -1,0 +1,134 @@
+"""The parts of scripts/ that need no environment of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SCRIPTS = Path(__file__).parent.parent / "scripts"
+MINOR = "{}.{}".format(*sys.version_info[:2])
+
+
+def load(name: str) -> ModuleType:
+    loader = SourceFileLoader(f"script_{name}", str(SCRIPTS / name))
+    spec = spec_from_loader(loader.name, loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def matrix(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # beside the script, for all to see
+    return load("matrix")
+
+
+@pytest.fixture
+def constraints(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    return load("constraints")
+
+
+def test_a_python_on_the_path_that_does_not_run_is_passed_over(
+    matrix: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shim = tmp_path / "bin" / f"python{MINOR}"
+    shim.parent.mkdir()
+    shim.write_text("#!/bin/sh\nexit 127\n", encoding="utf-8")
+    shim.chmod(0o755)
+    monkeypatch.setenv("PATH", str(shim.parent), prepend=":")
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "none"))
+    assert matrix.find_python(MINOR) is None
+    # pyenv keeps the interpreters themselves elsewhere.
+    real = tmp_path / "pyenv" / "versions" / f"{MINOR}.99" / "bin" / "python"
+    real.parent.mkdir(parents=True)
+    real.symlink_to(sys.executable)
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
+    assert matrix.find_python(MINOR) == str(real)
+
+
+def test_a_python_that_is_not_here_fails_its_cell_and_the_matrix(
+    matrix: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(matrix, "find_python", lambda minor: None)
+    monkeypatch.setattr(sys, "argv", ["matrix", "3.12"])
+    assert matrix.main() == 1
+    assert "| 3.12 |" in capsys.readouterr().out
+
+
+def test_a_step_that_fails_names_itself_in_the_table(
+    matrix: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(python: str, environment: Path) -> None:
+        failing = [sys.executable, "-c", "raise SystemExit(3)"]
+        matrix.run_step("installation", failing, environment=environment)
+
+    monkeypatch.setattr(matrix, "find_python", lambda minor: sys.executable)
+    monkeypatch.setattr(matrix, "install", fail)
+    row, is_passed = matrix.run_cell("3.12")
+    assert not is_passed
+    assert row[-2] == "installation failed"
+    assert len(row) == len(matrix.HEADINGS)
+
+
+def test_the_table_goes_between_its_comments_and_nowhere_else(
+    matrix: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readme = tmp_path / "README.md"
+    monkeypatch.setattr(matrix, "README", readme)
+    table = matrix.format_table([["3.13.0", *"abcde", "passed (7 tests)", "2026-01-02"]])
+    assert table.splitlines()[0].startswith("| Python | TensorFlow | Keras | protobuf | LiteRT |")
+    assert table.splitlines()[2] == "| 3.13.0 | a | b | c | d | e | passed (7 tests) | 2026-01-02 |"
+    readme.write_text("# No place\n", encoding="utf-8")
+    assert not matrix.write_table(table)
+    assert readme.read_text(encoding="utf-8") == "# No place\n"
+    readme.write_text(f"before\n{matrix.START}\nold\n{matrix.END}\nafter\n", encoding="utf-8")
+    assert matrix.write_table(table)
+    expected = f"before\n{matrix.START}\n\n{table}\n\n{matrix.END}\nafter\n"
+    assert readme.read_text(encoding="utf-8") == expected
+    assert matrix.write_table(table)
+    assert readme.read_text(encoding="utf-8") == expected
+
+
+def test_what_cells_share_is_one_line(constraints: ModuleType) -> None:
+    cells = {
+        "3.11": {"keras": "3.15.1", "numpy": "2.1.3", "only": "1"},
+        "3.12": {"keras": "3.15.1", "numpy": "2.5.5"},
+    }
+    assert constraints.merge(cells) == [
+        "keras==3.15.1",
+        'numpy==2.1.3 ; python_version == "3.11"',
+        'numpy==2.5.5 ; python_version == "3.12"',
+        'only==1 ; python_version == "3.11"',
+    ]
+
+
+def test_cells_are_read_as_they_are_written(
+    constraints: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constraints, "CONSTRAINTS", tmp_path / "constraints.txt")
+    cells = {"3.11": {"a-b": "1.2.post3", "c": "1"}, "3.12": {"a-b": "1.2.post3", "c": "2"}}
+    text = constraints.HEADER + "\n".join(constraints.merge(cells))
+    (tmp_path / "constraints.txt").write_text(text, encoding="utf-8")
+    assert {python: constraints.read_cell(python) for python in cells} == cells
+
+
+def test_all_name_the_same_pythons(matrix: ModuleType, constraints: ModuleType) -> None:
+    assert tuple(constraints.CELLS) == matrix.PYTHONS
+    text = (SCRIPTS.parent / ".ci" / "run").read_text(encoding="utf-8")
+    assert f"${{TFXFER_PYTHON:-{' '.join(reversed(matrix.PYTHONS))}}}" in text
+
+
+@pytest.mark.parametrize("name", ["matrix", "constraints"])
+def test_help_says_what_it_does(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(SCRIPTS / name), "--help"], capture_output=True, text=True, check=True
+    )
+    assert "every supported Python" in done.stdout or "each supported Python" in done.stdout
