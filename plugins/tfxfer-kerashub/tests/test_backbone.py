@@ -21,9 +21,9 @@ from tfxfer.stages import freeze_to, get_info
 from tfxfer.surgery import clone_fresh
 from tfxfer.weights import file_sha256
 from tfxfer_kerashub import PresetError
+from tfxfer_kerashub.fetching import import_keras_hub
 
 pytestmark = pytest.mark.versions
-from tfxfer_kerashub.fetching import import_keras_hub
 
 LABELS = ("a", "b")
 SIDE_PX = 32
