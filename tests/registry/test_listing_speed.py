@@ -8,8 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tfxfer.registry.discovery import GROUPS
+
 
 def test_listing_500_distributions_is_fast_and_imports_nothing(tmp_path: Path) -> None:
+    groups = list(GROUPS)
     for number in range(500):
         folder = tmp_path / f"fake_plugin_{number}-1.0.dist-info"
         folder.mkdir()
@@ -17,7 +20,8 @@ def test_listing_500_distributions_is_fast_and_imports_nothing(tmp_path: Path) -
             f"Metadata-Version: 2.1\nName: fake-plugin-{number}\nVersion: 1.0\n"
         )
         (folder / "entry_points.txt").write_text(
-            f"[tfxfer.backbones]\nfake_{number} = fake_plugin:Fake{number}\n"
+            f"[{groups[number % len(groups)]}]\nfake_{number} = fake_plugin:Fake{number}\n"
+            f"[tfxfer.defaults]\nhead = fake_{number}\n"
         )
     (tmp_path / "fake_plugin.py").write_text("raise RuntimeError('imported')\n")
     code = (
@@ -26,7 +30,7 @@ def test_listing_500_distributions_is_fast_and_imports_nothing(tmp_path: Path) -
         "started = time.perf_counter()\n"
         "found = [c.status for c in Registry().list() if c.name.startswith('fake_')]\n"
         "seconds = time.perf_counter() - started\n"
-        "heavy = {'fake_plugin', 'tensorflow', 'keras', 'numpy', 'click', 'rich'}\n"
+        "heavy = {'fake_plugin', 'tensorflow', 'keras', 'numpy', 'PIL', 'click', 'rich'}\n"
         "heavy = sorted(heavy & {*sys.modules})\n"
         "print(json.dumps([len(found), sorted(set(found)), seconds, heavy]))"
     )
