@@ -5,18 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from tfxfer.cli.output import Output
 from tfxfer.errors import DataError
-from tfxfer.system.quiet import quiet_native
 
-if TYPE_CHECKING:
-    from tfxfer.inference.predictor import Predictor
-
-__all__ = ["FRACTION", "TIME", "model_options", "open_predictor", "parse_time", "read_labels"]
+__all__ = ["FRACTION", "TIME", "model_options", "parse_time", "read_labels"]
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -100,25 +95,6 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
         "--head",
         help="For a model outside of a run.  [default: what the installed heads declare]",
     )(command)
-
-
-def open_predictor(
-    output: Output, model: str, *, labels_file: str | None, head: str | None
-) -> Predictor:
-    """Returns what scores samples, and keeps TensorFlow, where that takes it, from greeting."""
-    from tfxfer.inference.loading import load_predictor
-    from tfxfer.registry.lookup import get_head
-
-    registry = output.registry
-    with quiet_native():
-        predictor = load_predictor(
-            model,
-            labels=read_labels(labels_file),
-            head=None if head is None else get_head(head, registry=registry),
-            registry=registry,
-        )
-    output.check_interrupt()
-    return predictor
 
 
 def read_labels(path: str | None) -> tuple[str, ...] | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from tfxfer.cli.options import model_options, open_predictor
+from tfxfer.cli.opening import open_predictor
+from tfxfer.cli.options import model_options
 from tfxfer.cli.output import Output, tfxfer_command
 
 __all__ = ["command"]

@@ -1,0 +1,157 @@
+"""What the scripts of this folder write, as the rows of docs/benchmarks/records/."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from claims import comparable, first_reached, group
+from tables import Record
+
+__all__ = ["READERS", "ingest"]
+
+Rows = list[dict[str, Any]]
+Document = Mapping[str, Any]
+
+
+def ingest(path: Path, records: Path) -> list[Path]:
+    """Replaces the rows of records by those of what a script wrote.
+
+    Args:
+        path: of a script, such as `runs/benchmarks/growth.json`.
+        records: folder of the records; what is shown and how stays.
+
+    Returns:
+        The records that were written.
+
+    Raises:
+        ValueError: a file that no record is made of.
+    """
+    if path.stem not in READERS:
+        raise ValueError(f"{path}: expected one of {', '.join(sorted(READERS))}, each .json.")
+    document = json.loads(path.read_text(encoding="utf-8"))
+    machine = document["machine"]
+    written = []
+    for name, rows in READERS[path.stem](document).items():
+        target = records / f"{name}.json"
+        changed = replace(
+            Record.read(target),
+            cpu=f"{machine['cpu']}, {machine['cores']} cores",
+            commit=document["commit"],
+            date=document["written"][:10],
+            rows=rows,
+        )
+        changed.write(target)
+        written.append(target)
+    return written
+
+
+def _read_rows(name: str) -> Callable[[Document], dict[str, Rows]]:
+    return lambda document: {name: document["rows"]}
+
+
+def _read_startup(document: Document) -> dict[str, Rows]:
+    rows = [{"command": name, "seconds": value} for name, value in document["median_s"].items()]
+    return {"startup": rows}
+
+
+def _read_growth(document: Document) -> dict[str, Rows]:
+    points = document["points"].values()
+    rows = [{**point, "s_per_1000": 1000 * point["seconds"] / point["images"]} for point in points]
+    return {"growth": rows}
+
+
+def _read_head_phase(document: Document) -> dict[str, Rows]:
+    return {
+        "head_phase": [
+            {"augment": row["augment"], **_compare(row["all"]["cached"], row["all"]["whole"])}
+            for row in document["rows"]
+        ]
+    }
+
+
+def _read_two_phase(document: Document) -> dict[str, Rows]:
+    rounds = document["rounds"]
+    row = {"set": document["set"], "epochs": " + ".join(map(str, rounds[0]["epochs"]))}
+    row |= _compare([x["cached_s"] for x in rounds], [x["whole_s"] for x in rounds])
+    return {"two_phase_speed": [row]}
+
+
+def _read_breakdown(document: Document) -> dict[str, Rows]:
+    # A part of 0 images is not of a run, but stands beside it.
+    in_run = [row for row in document["rows"] if row.get("images") != 0]
+    beside = [row for row in document["rows"] if row.get("images") == 0]
+    rows = [{**row, "share": row["seconds"] / document["total_s"]} for row in in_run]
+    rows += [{"part": row["part"], "ms_per_image": row["ms_per_image"]} for row in beside]
+    return {"breakdown": rows}
+
+
+def _read_claims(document: Document) -> dict[str, Rows]:
+    """Reads what `claims.py` wrote; whole trainings without cache are of small sets alone."""
+    uncached = [
+        {
+            "set": row["set"],
+            **_compare(*([x[side] for x in row["each"]] for side in ("ours_s", "theirs_s"))),
+        }
+        for row in document["speed"]
+        if row["against"].endswith("uncached") and row["set"] == "hymenoptera"
+    ]
+    return {"quality": document["quality"], "uncached_runs": uncached}
+
+
+def _read_training(document: Document) -> dict[str, Rows]:
+    """Reads when each seed of ours has reached the best that the guide's head phase ever had."""
+    ways = group(document["runs"])["flowers5"]
+    rows: Rows = []
+    for seed, run in comparable(ways, "guide_head"):
+        best = max(epoch["val_accuracy"] for epoch in run["epochs"])
+        ours_s = first_reached(ways["ours"][seed]["epochs"], best)
+        theirs_s, whole_s = first_reached(run["epochs"], best), run["epochs"][-1]["seconds"]
+        row = {"seed": seed, "best": best, "theirs_s": theirs_s, "ours_s": ours_s}
+        row["whole_s"] = whole_s
+        if ours_s is not None:
+            row |= {"times_faster": theirs_s / ours_s, "times_whole": whole_s / ours_s}
+        if seed in ways.get("probe", {}):
+            row["probe_s"] = ways["probe"][seed]["seconds"]
+        rows.append(row)
+    return {"time_to_best": rows, "time_to_best_median": [_summarize(rows)]}
+
+
+def _summarize(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns the ratios of all seeds; one that ours never reaches is no gain."""
+    keys = ("times_faster", "times_whole")
+    return {key: {"rounds": [row.get(key, 0.0) for row in rows]} for key in keys}
+
+
+def _read_steps(document: Document) -> dict[str, Rows]:
+    return {"steps": document["steps"]}
+
+
+def _compare(cached: list[float], whole: list[float]) -> dict[str, Any]:
+    """Returns rounds of both, and how many times faster the first are, each beside its own."""
+    return {
+        "cached_s": {"rounds": cached},
+        "whole_s": {"rounds": whole},
+        "times_faster": {"rounds": [w / c for c, w in zip(cached, whole, strict=True)]},
+    }
+
+
+READERS: Mapping[str, Callable[[Document], dict[str, Rows]]] = {
+    "breakdown": _read_breakdown,
+    "claims": _read_claims,
+    "convert_speed": _read_rows("convert_speed"),
+    "decode_speed": _read_rows("decode_speed"),
+    "gpu_training": _read_rows("gpu_training"),
+    "growth": _read_growth,
+    "head_phase": _read_head_phase,
+    "mediapipe_agreement": _read_rows("mediapipe_agreement"),
+    "reference_latency": _read_rows("reference_latency"),
+    "scratch_claims": _read_steps,
+    "startup": _read_startup,
+    "training": _read_training,
+    "two_phase_speed": _read_two_phase,
+}
+"""Name of a script's file → the rows of the records that are made of it."""
