@@ -179,11 +179,11 @@ def test_small_classes(folders: Folders, head: Any) -> None:
         load(root, head, strict=True)
 
 
-def test_regression(folders: Folders, head: Any) -> None:
+def test_numbers(folders: Folders, numbers_head: Any) -> None:
     root = folders(a=60)
     rows = [f"a/{n:03}.png,{n / 10}" for n in range(60)]
     (root / "t.csv").write_text("\n".join(["path,label", *rows]))
-    data = load(root / "t.csv", type(head)("regression"))
+    data = load(root / "t.csv", numbers_head)
     assert data.labels == ("value",)
     assert data.train.targets.shape == (42, 1)
     for part in (data.val, data.test):
@@ -191,12 +191,12 @@ def test_regression(folders: Folders, head: Any) -> None:
         assert part.targets.max() > 4.5
 
 
-def test_several_labels(folders: Folders, head: Any) -> None:
+def test_several_labels(folders: Folders, words_head: Any) -> None:
     root = folders(a=40)
     names = ["x", "y", "x|y", "z|x"]
     rows = [f"a/{n:03}.png,{names[min(n // 12, 3)]}" for n in range(40)]
     (root / "t.csv").write_text("\n".join(["path,label", *rows]))
-    data = load(root / "t.csv", type(head)("multilabel"))
+    data = load(root / "t.csv", words_head)
     assert data.labels == ("x", "y", "z")
     assert data.train.targets.sum(axis=1).max() == 2
     # `z|x` occurs four times: a class of its own would be too small, a combination is not.

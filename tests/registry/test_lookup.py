@@ -379,8 +379,11 @@ def test_abstract_class_names_what_is_missing(offer: Callable[..., Registry]) ->
 @pytest.mark.parametrize(
     ("attributes", "expected"),
     [
-        ({"task": "detection"}, "as task"),
-        ({"metadata_kind": "detector"}, "as metadata_kind"),
+        ({"figures": None}, "a subclass of tfxfer.evaluation.Figures"),
+        ({"figures": property(raise_error)}, "an attribute 'figures'"),
+        ({"metadata_kind": " "}, "a word as metadata_kind"),
+        ({"complete_strata": "yes"}, "True or False as complete_strata"),
+        ({"can_balance": None}, "True or False as can_balance"),
         ({"monitor": "val_accuracy"}, "a tfxfer.Monitor"),
         ({"monitor": Monitor("val_loss", "least")}, "a tfxfer.Monitor"),  # type: ignore[arg-type]
         ({"name": "other"}, "name='other'"),

@@ -134,6 +134,25 @@ def test_the_good_head_passes_everything() -> None:
     assert report.ok
 
 
+def test_a_head_of_a_task_of_its_own_passes_everything(
+    install_doubles: Callable[..., None],
+) -> None:
+    install_doubles("ordinal_head")
+    report = check_head("double_ordinal", registry=Registry())
+    outcomes = {result.name: result.outcome for result in report.results}
+    assert {name: x for name, x in outcomes.items() if x != "passed"} == {}
+    assert (report.distribution, report.version) == ("tfxfer-double-ordinal-head", "1.0")
+
+
+def test_labels_that_the_head_does_not_take_point_at_its_examples() -> None:
+    from double_ordinal_head import Ordinal  # type: ignore[import-not-found]
+
+    subject = examine_head(Ordinal, raw_labels=("ant", "bee")).subject
+    found = run(HEAD_CHECKS, subject, without="reload")
+    assert "Give the class `example_labels` of its task." in found["labels"].message
+    assert found["model"].outcome == "not_run"
+
+
 def test_without_stages_the_check_is_not_applicable_and_the_rest_holds() -> None:
     tiny = load_good("backbone")
     whole = type("Whole", (tiny,), {"stages": (), "__module__": tiny.__module__})

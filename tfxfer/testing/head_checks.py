@@ -91,8 +91,16 @@ def options(subject: HeadSubject) -> None:
 @check("labels become one column each, and targets one finite row per image", requires=("options",))
 def labels(subject: HeadSubject) -> None:
     """Fits and encodes the kit's raw labels."""
-    found = subject.plugin.fit_labels(subject.raw_labels)
     what = f"head {subject.name!r}"
+    try:
+        found = subject.plugin.fit_labels(subject.raw_labels)
+    except DataError as error:
+        fail(
+            what,
+            expected=f"fit_labels to take the labels {sorted(set(subject.raw_labels))}",
+            received=describe_error(error),
+            fix="Give the class `example_labels` of its task.",
+        )
     if (
         not isinstance(found, tuple)
         or not found

@@ -230,6 +230,64 @@ def test_regression_prepare_keeps_what_the_constructor_was_given() -> None:
     assert Regression(**measured.options()).std == (1.0,)
 
 
+# ------------------------------------------------------- strata, known labels, balance
+
+
+def test_classification_is_split_by_class_and_knows_its_labels() -> None:
+    head = Classification()
+    assert head.complete_strata
+    assert head.strata(["b", "a", "b"]) == ["b", "a", "b"]
+    head.check_labels(["b"], ["a", "b"])
+    with pytest.raises(DataError, match="expected the labels of the model.*Received: 'c', 'd'"):
+        head.check_labels(["d", "a", "c"], ["a", "b"])
+
+
+def test_multilabel_is_split_by_combination_with_the_rare_ones_together() -> None:
+    raw = ["a|b"] * 7 + ["a"] * 7 + ["b", "c"]
+    head = Multilabel()
+    assert not head.complete_strata
+    assert head.strata(raw) == ["a|b"] * 7 + ["a"] * 7 + ["", ""]
+
+
+def test_regression_is_split_by_quantiles_of_the_first_number() -> None:
+    raw = [f"{number / 10}|0" for number in range(60)]
+    assert Regression().strata(raw) == ["0"] * 20 + ["1"] * 20 + ["2"] * 20
+    with pytest.raises(DataError, match="a finite number"):
+        Regression().strata(["much"] * 60)
+
+
+def test_what_can_be_balanced() -> None:
+    hot = np.eye(3, dtype=np.float32)
+    for head in (Classification(), Multilabel()):
+        assert head.can_balance
+        assert head.membership(hot).tolist() == hot.tolist()
+        with pytest.raises(UsageError, match="Leave --balance out"):
+            head.membership(hot / 2)
+    assert not Regression.can_balance
+    # Numbers that happen to be 0 and 1 are none, either.
+    with pytest.raises(UsageError, match="whose targets are numbers"):
+        Regression().membership(hot)
+
+
+def test_multilabel_scores_at_its_threshold() -> None:
+    targets, scores = np.array([[1.0, 0.0]]), np.array([[0.4, 0.2]])
+    right = [
+        Multilabel(threshold=threshold)
+        .make_figures(targets, scores, ["a", "b"])
+        .rights()["exact_match"]
+        .tolist()
+        for threshold in (0.3, 0.5)
+    ]
+    assert right == [[True], [False]]
+
+
+def test_the_distribution_names_the_default_head() -> None:
+    from importlib.metadata import entry_points
+
+    (point,) = entry_points(group="tfxfer.defaults", name="head")
+    assert point.value == Classification.name
+
+
 # --------------------------------------------------------------------------------- all
 
 

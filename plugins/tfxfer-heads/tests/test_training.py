@@ -17,11 +17,11 @@ pytestmark = pytest.mark.versions
 IMAGES, CHANNELS = 256, 16  # 8 steps an epoch: each fit takes about a second
 
 
-def make_labels(task: str, features: np.ndarray) -> list[str]:
+def make_labels(head: str, features: np.ndarray) -> list[str]:
     """Raw labels that the first channels determine."""
-    if task == "classification":
+    if head == "classification":
         return [("ants", "bees", "wasps")[i] for i in features[:, :3].argmax(axis=1)]
-    if task == "multilabel":
+    if head == "multilabel":
         return ["|".join(np.array(["a", "b"])[row > 0]) for row in features[:, :2]]
     return [repr(float(1000 + 300 * value)) for value in features[:, 0]]
 
@@ -29,7 +29,7 @@ def make_labels(task: str, features: np.ndarray) -> list[str]:
 def fit(head: Any, *, epochs: int = 20, **options: Any) -> tuple[Any, Any, np.ndarray, np.ndarray]:
     keras.utils.set_random_seed(0)
     features = np.random.default_rng(0).normal(size=(IMAGES, CHANNELS)).astype(np.float32)
-    raw = make_labels(head.task, features)
+    raw = make_labels(head.name, features)
     labels = head.fit_labels(raw)
     targets = head.encode(raw, labels)
     head.prepare(targets)
@@ -44,7 +44,7 @@ def fit(head: Any, *, epochs: int = 20, **options: Any) -> tuple[Any, Any, np.nd
 def test_learns_labels(head: Any) -> None:
     model, history, features, targets = fit(head)
     scores = model.predict(features, verbose=0)
-    raw = make_labels(head.task, features)
+    raw = make_labels(head.name, features)
     answers = [p.label for p in head.decode(scores, head.fit_labels(raw))]
     assert np.mean(np.array(answers) == np.array(raw)) > 0.9
     # Untrained it is at most a little better than chance: the bound above can fail.

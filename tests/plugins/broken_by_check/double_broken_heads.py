@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from double_good_head import Softmax
 
-from tfxfer import Monitor, Prediction
+from tfxfer import DataError, Monitor, Prediction
+from tfxfer.evaluation import ClassFigures, Metric, Sums
 
 FAULTS: dict[str, list[type[Softmax]]] = {}
 
@@ -23,8 +24,8 @@ def fault(check: str) -> Any:
 
 
 @fault("metadata")
-class NoTask(Softmax):
-    task = "ranking"
+class NoFigures(Softmax):
+    figures = None  # type: ignore[assignment]
 
 
 @fault("options")
@@ -60,6 +61,113 @@ class OrderOfArrival(Softmax):
 class TakesOneClass(Softmax):
     def fit_labels(self, raw: Sequence[str]) -> tuple[str, ...]:
         return tuple(sorted(set(raw)))
+
+
+@fault("strata")
+class NumbersForStrata(Softmax):
+    def strata(self, raw: Sequence[str]) -> list[str]:
+        return [len(label) for label in raw]  # type: ignore[misc]
+
+
+@fault("strata")
+class StrataOfArrival(Softmax):
+    def strata(self, raw: Sequence[str]) -> list[str]:
+        return [str(list(dict.fromkeys(raw)).index(label)) for label in raw]
+
+
+@fault("strata")
+class OneCompleteStratum(Softmax):
+    def strata(self, raw: Sequence[str]) -> list[str]:
+        return [""] * len(raw)
+
+
+@fault("strata")
+class KnowsNoLabel(Softmax):
+    def check_labels(self, raw: Sequence[str], labels: Sequence[str]) -> None:
+        raise DataError(f"head {self.name!r}: expected other labels. Received: raw={raw[:1]}.")
+
+
+@fault("strata")
+class HalfInAGroup(Softmax):
+    def membership(self, targets: np.ndarray) -> np.ndarray:
+        return targets / 2
+
+
+@fault("figures")
+class UpsideDown(Softmax):
+    """The best accuracy is the lowest."""
+
+    class Figures(ClassFigures):
+        catalogue: ClassVar[Mapping[str, Metric]] = {
+            **ClassFigures.catalogue,
+            "accuracy": Metric("accuracy", lower_is_better=True),
+        }
+
+    figures = Figures
+
+
+@fault("figures")
+class RaisesInFigures(Softmax):
+    class Figures(ClassFigures):
+        def sums(self, weights: np.ndarray) -> Sums:
+            return {"macro_f1": weights[:, 10**6]}
+
+    figures = Figures
+
+
+@fault("figures")
+class NotInTheCatalogue(Softmax):
+    class Figures(ClassFigures):
+        def sums(self, weights: np.ndarray) -> Sums:
+            return {**super().sums(weights), "gmean": weights[:, 0]}
+
+    figures = Figures
+
+
+@fault("figures")
+class NoHeadline(Softmax):
+    class Figures(ClassFigures):
+        headlines = ("kappa",)
+
+    figures = Figures
+
+
+@fault("figures")
+class ArraysForDetails(Softmax):
+    class Figures(ClassFigures):
+        def details(self) -> dict[str, Any]:
+            return {"confusion": self.confusion}
+
+    figures = Figures
+
+
+@fault("figures")
+class IntervalBeside(Softmax):
+    class Figures(ClassFigures):
+        def interval(
+            self, name: str, value: float, resampled: np.ndarray, *, seed: int
+        ) -> dict[str, float] | None:
+            return {"value": value, "low": value + 1, "high": value + 2}
+
+    figures = Figures
+
+
+@fault("figures")
+class SaysNothing(Softmax):
+    class Figures(ClassFigures):
+        @classmethod
+        def rows(cls, document: Mapping[str, Any]) -> list[tuple[str, str]]:
+            return []
+
+    figures = Figures
+
+
+@fault("figures")
+class TakesNotANumber(Softmax):
+    def make_figures(
+        self, targets: np.ndarray, scores: np.ndarray, labels: Sequence[str]
+    ) -> ClassFigures:
+        return ClassFigures(targets, np.nan_to_num(scores), labels)
 
 
 @fault("flat")

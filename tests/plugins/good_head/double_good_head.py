@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfxfer import DataError, Head, Monitor, Prediction
+from tfxfer.evaluation import ClassFigures
 
 
 class Softmax(Head):
@@ -18,7 +19,8 @@ class Softmax(Head):
     """
 
     name = "double_softmax"
-    task = "classification"
+    figures = ClassFigures
+    complete_strata = True
     metadata_kind = "classifier"
     monitor = Monitor("val_accuracy", "max")
 
@@ -35,6 +37,9 @@ class Softmax(Head):
         if len(labels) < 2:
             raise DataError(f"head {self.name!r}: expected two classes. Received: labels={labels}.")
         return labels
+
+    def strata(self, raw: Sequence[str]) -> list[str]:
+        return list(raw)
 
     def encode(self, raw: Sequence[str], labels: Sequence[str]) -> np.ndarray:
         return np.eye(len(labels), dtype=np.float32)[[list(labels).index(label) for label in raw]]
