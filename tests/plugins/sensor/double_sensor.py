@@ -122,7 +122,7 @@ class SensorConv(Backbone):
     modality = "double_sensor"
     default_size = 64
     min_size = 16
-    preprocessing = Calibration(zero=(0.0, 0.0, 1.0), range=(2.0, 2.0, 2.0))
+    preprocessing = Calibration(zero=(0.0, 0.0, 1.0), range=(0.1, 0.1, 0.1))
     output = "tokens"
     stages = tuple(Stage(f"block_{number}", f"block_{number}_relu") for number in (1, 2, 3))
 
