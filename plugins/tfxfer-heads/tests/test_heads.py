@@ -238,7 +238,7 @@ def test_classification_is_split_by_class_and_knows_its_labels() -> None:
     assert head.complete_strata
     assert head.strata(["b", "a", "b"]) == ["b", "a", "b"]
     head.check_labels(["b"], ["a", "b"])
-    with pytest.raises(DataError, match="expected the labels of the model.*Received: 'c', 'd'"):
+    with pytest.raises(DataError, match=r"expected the labels of the model.*Received: 'c', 'd'"):
         head.check_labels(["d", "a", "c"], ["a", "b"])
 
 
