@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tfxfer import Backbone, Head, Weights, build_model
+from tfxfer.evaluation import format_metrics, headline, score_predictions
 from tfxfer.testing import BACKBONE_CHECKS, HEAD_CHECKS
 
 GUIDE = Path(__file__).parent.parent / "docs" / "plugins.md"
@@ -56,6 +57,16 @@ def test_a_head_in_20_lines(monkeypatch: pytest.MonkeyPatch) -> None:
         backbone(), head=made(units=8), labels=["a", "b"], weights=None, image_size=32
     )
     assert model.get_layer("head_hidden").units == 8
+
+
+def test_figures_of_a_task_of_your_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = run("A task of your own", monkeypatch)["GradeFigures"]
+    head = SimpleNamespace(name="grades", figures=made, make_figures=made)
+    targets, scores = np.eye(3)[[0, 1, 2, 2]], np.eye(3)[[0, 1, 1, 0]]
+    found = score_predictions(targets, scores, head=head, labels=["0", "1", "2"])  # type: ignore[arg-type]
+    assert headline(found)[1]["value"] == pytest.approx(3 / 4)
+    assert found["exact"]["value"] == pytest.approx(1 / 2)
+    assert [title for title, _ in format_metrics(found, head)] == ["right grade", "mean error"]  # type: ignore[arg-type]
 
 
 def test_weights_are_declared_as_the_guide_says(monkeypatch: pytest.MonkeyPatch) -> None:
