@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tfxfer.doctor.environment import DEVICES, Device, Package
@@ -81,6 +84,26 @@ def test_a_hang_ends_it_with_a_clear_result(modules: Path) -> None:
     assert trials[-1].error == "it did not end within 4 s"
     assert trials[-1].hung
     assert devices is not None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="process groups")
+def test_what_hangs_takes_along_what_it_started(modules: Path) -> None:
+    pid = modules / "pid"
+    write(
+        modules,
+        keras="import subprocess, sys, pathlib\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        f"pathlib.Path({str(pid)!r}).write_text(str(child.pid))\n{HANG}",
+    )
+    try_imports(("keras",), backend="tensorflow", timeout_s=4)
+    number = int(pid.read_text())
+    for _ in range(200):
+        if not psutil.pid_exists(number):
+            return
+        if psutil.Process(number).status() == psutil.STATUS_ZOMBIE:
+            return  # a container without an init fetches no exit codes
+        time.sleep(0.05)
+    pytest.fail("it is still there")
 
 
 def test_a_driver_that_hangs_is_no_import_that_hangs(modules: Path) -> None:

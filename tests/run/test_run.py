@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import tfxfer
 from tfxfer import DataError, Preprocessing, RunDirectory, RunError, StorageError
+from tfxfer.registry.component import Component
 from tfxfer.run.directory import (
     DataSummary,
     Manifest,
@@ -27,6 +28,7 @@ from tfxfer.run.directory import (
     collect_versions,
     load_run,
 )
+from tfxfer.run.manifest import plugin_versions
 from tfxfer.system.files import describe_storage_error, to_json, write_table
 
 
@@ -333,6 +335,23 @@ def test_killed_in_the_middle_leaves_the_old_manifest(tmp_path: Path) -> None:
     assert run.read_manifest() == full_manifest()
     with run.lock():
         assert listing(run.path) == {*EMPTY, ".lock-holder", "run.json"}
+
+
+def test_versions_of_plugins_are_those_of_what_is_used() -> None:
+    components = [
+        Component("backbone", "hub", "m:Hub", "tfxfer-hub", "1.0"),
+        Component("backbone", "tiny", "m:Tiny", "double-tiny", "2.0"),
+        Component("backbone", "odd", "m:Odd", "double-other", "3.0"),
+        Component("backbone", "odd:name", "m:Odd", "double-odd", "3.0"),
+        Component("head", "classification", "m:Head", "tfxfer-heads", "4.0"),
+        Component("head", "tiny", "m:Tiny", "another", "5.0"),
+        Component("command", "mine", "m:mine", "", ""),
+    ]
+    used = {"backbone": "hub:https://a:b", "head": "classification", "command": "mine"}
+    assert plugin_versions(components, used) == {"tfxfer-hub": "1.0", "tfxfer-heads": "4.0"}
+    assert plugin_versions(components, {"backbone": "tiny"}) == {"double-tiny": "2.0"}
+    assert plugin_versions(components, {"backbone": "odd:name"}) == {"double-odd": "3.0"}
+    assert plugin_versions(components, {}) == {}
 
 
 def test_versions_come_from_metadata_alone() -> None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import json
-import os
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TextIO
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from tfxfer.doctor.environment import DEVICES, Device, Package, Trial
+from tfxfer.system.process import ask_child
 
 __all__ = ["MODULES", "choose_modules", "try_imports"]
 
@@ -84,73 +81,39 @@ def _find_consequences(trials: Iterable[Trial], backend: str) -> set[str]:
 
 def _run(steps: Sequence[str], timeout_s: float) -> tuple[list[Trial], tuple[Device, ...] | None]:
     """Tries steps in one process, until it is through or dies of one."""
-    question = json.dumps({"path": sys.path, "steps": steps})
-    code = (
-        "import json, sys; question = json.loads(sys.argv[1]); sys.path[:] = question['path'];"
-        "from tfxfer.doctor.trials import _answer; _answer(question['steps'])"
+    outcome = ask_child(
+        "from tfxfer.doctor.trials import _try_steps\n"
+        "for line in _try_steps(read_question()):\n    answer(line)\n",
+        list(steps),
+        timeout_s=timeout_s,
     )
-    hung = False
-    # Files instead of pipes: what an import starts may outlive it and would keep a pipe open.
-    kind: Any = {"mode": "w+", "encoding": "utf-8", "errors": "replace"}
-    with tempfile.TemporaryFile(**kind) as answers, tempfile.TemporaryFile(**kind) as noise:
-        try:
-            returncode = subprocess.run(  # noqa: S603 - our own interpreter
-                [sys.executable, "-P", "-W", "ignore", "-c", code, question],
-                stdin=subprocess.DEVNULL,
-                stdout=answers,
-                stderr=noise,
-                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-                timeout=timeout_s,
-                check=False,
-            ).returncode
-        except subprocess.TimeoutExpired:
-            hung, returncode = True, 0
-        answers.seek(0)
-        noise.seek(0)
-        lines = [json.loads(line) for line in answers if line.endswith("\n")]
-        last = ([line.strip() for line in noise if line.strip()] or ["no message"])[-1]
+    lines = outcome.answers
     trials = [Trial(**line["trial"]) for line in lines if "trial" in line]
     devices = [
         tuple(Device(*each) for each in line["devices"]) for line in lines if "devices" in line
     ]
     if len(trials) < len(steps):
         step = steps[len(trials)]
-        if hung:
-            error = f"it did not end within {timeout_s:g} s"
-        elif returncode < 0:
-            error = f"it ended Python with signal {-returncode}: {last}"
-        else:
-            error = f"it ended Python with exit code {returncode}: {last}"
-        trials.append(Trial(step, error, signal=max(0, -returncode), hung=hung))
+        trials.append(Trial(step, f"it {outcome.end}", signal=outcome.signal, hung=outcome.hung))
     return trials, devices[-1] if devices else None
 
 
-def _answer(steps: Iterable[str]) -> None:
-    """Runs in the process of the trials: writes one line for each step to what was stdout."""
-    # Whatever an import prints must not get between us and the answer.
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
-        os.dup2(2, 1)
-        backend = ""
-        for step in steps:
-            error, missing = None, ""
-            try:
-                if step == DEVICES:
-                    _write(answers, {"devices": _list_devices(backend)})
-                else:
-                    backend = step
-                    importlib.import_module(step)
-            except (Exception, SystemExit) as raised:  # noqa: BLE001 - any code may run here
-                text = (str(raised).strip().splitlines() or ["no message"])[0]
-                error = f"{type(raised).__name__}: {text}"
-                missing = (raised.name or "") if isinstance(raised, ModuleNotFoundError) else ""
-            _write(answers, {"trial": {"module": step, "error": error, "missing": missing}})
-    # Threads and exit handlers of what was imported must not make the process hang or crash now.
-    os._exit(0)
-
-
-def _write(answers: TextIO, line: Mapping[str, Any]) -> None:
-    answers.write(json.dumps(line) + "\n")
-    answers.flush()
+def _try_steps(steps: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Runs in the process of the trials: yields how each step went."""
+    backend = ""
+    for step in steps:
+        error, missing = None, ""
+        try:
+            if step == DEVICES:
+                yield {"devices": _list_devices(backend)}
+            else:
+                backend = step
+                importlib.import_module(step)
+        except (Exception, SystemExit) as raised:  # noqa: BLE001 - any code may run here
+            text = (str(raised).strip().splitlines() or ["no message"])[0]
+            error = f"{type(raised).__name__}: {text}"
+            missing = (raised.name or "") if isinstance(raised, ModuleNotFoundError) else ""
+        yield {"trial": {"module": step, "error": error, "missing": missing}}
 
 
 def _list_devices(backend: str) -> list[tuple[str, str]]:

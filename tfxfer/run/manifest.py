@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from tfxfer.errors import RunError
 from tfxfer.schedule import Phase
 from tfxfer.system.files import to_plain
 from tfxfer.system.records import read_record
 from tfxfer.version import __version__
+
+if TYPE_CHECKING:
+    from tfxfer.registry.component import Component
 
 __all__ = [
     "DataSummary",
@@ -24,6 +27,7 @@ __all__ = [
     "RunStatus",
     "WeightsUsed",
     "collect_versions",
+    "plugin_versions",
 ]
 
 RunStatus = Literal["running", "interrupted", "done"]
@@ -217,3 +221,33 @@ def collect_versions(*distributions: str) -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
     return versions
+
+
+def plugin_versions(components: Iterable[Component], used: Mapping[str, str]) -> dict[str, str]:
+    """Returns the versions of the distributions that bring what a run uses, for `versions`.
+
+    Args:
+        components: what there is, as `Registry.list` returns it.
+        used: names that users type, by kind, such as `{"backbone": "hub:…", "head": "regression"}`.
+
+    Returns:
+        Versions by distribution; what belongs to no distribution is left out.
+
+    Example:
+        >>> from tfxfer.registry.component import Component
+        >>> found = Component("head", "regression", "m:Head", "tfxfer-heads", "0.1.0")
+        >>> plugin_versions([found], {"backbone": "mine", "head": "regression"})
+        {'tfxfer-heads': '0.1.0'}
+    """
+    components = tuple(components)
+    known = {(component.kind, component.name) for component in components}
+    # Of `hub:handle` the name is what stands before the colon.
+    wanted = {
+        (kind, name if (kind, name) in known else name.partition(":")[0])
+        for kind, name in used.items()
+    }
+    return {
+        component.distribution: component.version
+        for component in components
+        if component.distribution and (component.kind, component.name) in wanted
+    }

@@ -5,23 +5,22 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from tfxfer.keras_private import flatten_layers
+from tfxfer.system.process import Child
 from tfxfer.testing.check import check, fail
-from tfxfer.testing.fresh_process import _TOLERANCE, FreshProcess
 from tfxfer.testing.subject import Subject
 
 __all__ = ["find_custom_modules", "reload", "start_loader"]
 
 _LOAD_TIMEOUT_S = 300.0
-
+_TOLERANCE = 1e-5  # of the outputs' own scale; the same file on the same machine gives 0
 
 _LOAD = """
-import contextlib, importlib, json, sys
-sys.path[:] = json.loads(sys.argv[1])
+import importlib
 
 
 class Blocker:
@@ -33,32 +32,31 @@ class Blocker:
 
 sys.meta_path.insert(0, Blocker())
 step, error = "import keras", None
-with contextlib.redirect_stdout(sys.stderr):
-    try:
-        import keras
-        import numpy as np
+try:
+    import keras
+    import numpy as np
 
-        question = json.load(sys.stdin)
-        for module in question["modules"]:
-            step = f"import {module}"
-            importlib.import_module(module)
-        step = "load"
-        model = keras.models.load_model(question["model"])
-        step = "call"
-        rows = [model(image[None], training=False) for image in np.load(question["pixels"])]
-        np.save(question["outputs"], np.concatenate([np.asarray(row) for row in rows]))
-    except BaseException as raised:
-        error = f"{type(raised).__name__}: {raised}"
-print(json.dumps({"step": step, "error": error}))
+    question = read_question()
+    for module in question["modules"]:
+        step = f"import {module}"
+        importlib.import_module(module)
+    step = "load"
+    model = keras.models.load_model(question["model"])
+    step = "call"
+    rows = [model(image[None], training=False) for image in np.load(question["pixels"])]
+    np.save(question["outputs"], np.concatenate([np.asarray(row) for row in rows]))
+except BaseException as raised:
+    error = f"{type(raised).__name__}: {raised}"
+answer({"step": step, "error": error})
 """
 
 
-def start_loader() -> FreshProcess:
+def start_loader() -> Child:
     """Returns a process that imports Keras, where `import tfxfer` fails, and waits for `reload`.
 
     Importing takes longer than all it does then: who knows that it will be needed starts it early.
     """
-    return FreshProcess(_LOAD)
+    return Child(_LOAD)
 
 
 def find_custom_modules(model: Any) -> tuple[str, ...]:
@@ -93,7 +91,10 @@ def reload(subject: Subject) -> None:
             "outputs": str(folder / "outputs.npy"),
         }
         with subject.loader or start_loader() as process:
-            answer = process.ask(question, timeout_s=_LOAD_TIMEOUT_S)
+            outcome = process.ask(question, timeout_s=_LOAD_TIMEOUT_S)
+        if not outcome.answers:
+            _fail_to_load(what, "start", f"it {outcome.end}", modules)
+        (answer,) = outcome.answers
         if answer["error"] is not None:
             _fail_to_load(what, answer["step"], answer["error"], modules)
         found = np.load(folder / "outputs.npy")
@@ -107,7 +108,7 @@ def reload(subject: Subject) -> None:
         )
 
 
-def _fail_to_load(what: str, step: str, error: str, modules: Sequence[str]) -> None:
+def _fail_to_load(what: str, step: str, error: str, modules: Sequence[str]) -> NoReturn:
     first = " ".join(error.split())[:400]
     if step.startswith("import "):
         fix = (

@@ -29,7 +29,7 @@ from tfxfer.weights import DEFAULT_WEIGHTS
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
-    from tfxfer.testing.fresh_process import FreshProcess
+    from tfxfer.system.process import Child
 
 __all__ = ["BackboneSubject", "HeadSubject", "Snapshot", "Subject", "Training", "take_snapshot"]
 
@@ -72,7 +72,7 @@ class Subject:
         self.registry = registry or default_registry()
         self.component = component or self._find_component()
         self.conversions: dict[str, Any] = {}
-        self.loader: FreshProcess | None = None
+        self.loader: Child | None = None
 
     @property
     def name(self) -> str:
