@@ -16,7 +16,7 @@ from tfxfer import Findings, InputSpec, Modality, Registry, Sample, UsageError
 from tfxfer.registry.component import Component
 from tfxfer.testing import MODALITY_CHECKS, check_modality
 from tfxfer.testing.check import Result
-from tfxfer.testing.kits import examine_modality
+from tfxfer.testing.modality_kit import examine_modality
 
 SHARED = Path(__file__).parents[1] / "plugins" / "broken_by_check"
 # Found by what a test below installs, not by a class: the fault lies elsewhere.

@@ -161,12 +161,8 @@ def check(
         import keras  # noqa: F401 - loads TensorFlow, which greets in C++
 
     from tfxfer.testing.check import Result
-    from tfxfer.testing.kits import (
-        examine_backbone,
-        examine_head,
-        examine_modality,
-        run_report,
-    )
+    from tfxfer.testing.kits import examine_backbone, examine_head, run_report
+    from tfxfer.testing.modality_kit import examine_modality
 
     def show(result: Result) -> None:
         output.check_interrupt()

@@ -22,13 +22,13 @@ _EXPORTS = {
     "Check": "tfxfer.testing.check",
     "HEAD_CHECKS": "tfxfer.testing.kits",
     "HeadConformance": "tfxfer.testing.pytest_kit",
-    "MODALITY_CHECKS": "tfxfer.testing.kits",
+    "MODALITY_CHECKS": "tfxfer.testing.modality_kit",
     "ModalityConformance": "tfxfer.testing.pytest_kit",
     "Report": "tfxfer.testing.check",
     "Result": "tfxfer.testing.check",
     "check_backbone": "tfxfer.testing.kits",
     "check_head": "tfxfer.testing.kits",
-    "check_modality": "tfxfer.testing.kits",
+    "check_modality": "tfxfer.testing.modality_kit",
 }
 
 __all__ = [
@@ -62,14 +62,8 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from tfxfer.testing.check import Check, Report, Result
-    from tfxfer.testing.kits import (
-        BACKBONE_CHECKS,
-        HEAD_CHECKS,
-        MODALITY_CHECKS,
-        check_backbone,
-        check_head,
-        check_modality,
-    )
+    from tfxfer.testing.kits import BACKBONE_CHECKS, HEAD_CHECKS, check_backbone, check_head
+    from tfxfer.testing.modality_kit import MODALITY_CHECKS, check_modality
     from tfxfer.testing.pytest_kit import (
         BackboneConformance,
         HeadConformance,

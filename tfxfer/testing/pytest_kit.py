@@ -9,14 +9,8 @@ from typing import Any, ClassVar
 import pytest
 
 from tfxfer.testing.check import Examination
-from tfxfer.testing.kits import (
-    BACKBONE_CHECKS,
-    HEAD_CHECKS,
-    MODALITY_CHECKS,
-    examine_backbone,
-    examine_head,
-    examine_modality,
-)
+from tfxfer.testing.kits import BACKBONE_CHECKS, HEAD_CHECKS, examine_backbone, examine_head
+from tfxfer.testing.modality_kit import MODALITY_CHECKS, examine_modality
 
 __all__ = ["BackboneConformance", "HeadConformance", "ModalityConformance"]
 
