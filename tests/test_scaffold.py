@@ -26,6 +26,7 @@ FILES = {
     "pyproject.toml",
     "tests/test_conformance.py",
 }
+SAMPLES = ("falling", "rising", "wave")
 
 
 @pytest.mark.parametrize(
@@ -52,11 +53,15 @@ def test_names_that_pip_or_python_does_not_take(name: str) -> None:
         plan_scaffold(name, kind="backbone")
 
 
-@pytest.mark.parametrize(("kind", "own"), [("backbone", "network.py"), ("head", "task.py")])
+@pytest.mark.parametrize(
+    ("kind", "own"), [("backbone", "network.py"), ("head", "task.py"), ("modality", "series.py")]
+)
 def test_files_are_whole(kind: str, own: str, tmp_path: Path) -> None:
     folder = tmp_path / "plugin"
     files = write_scaffold(plan_scaffold("dot-net", kind=kind), folder)
-    assert set(files) == FILES | {"dot_net/__init__.py", f"dot_net/{own}"}
+    modality = {"dot_net/network.py", *(f"samples/{name}.txt" for name in SAMPLES)}
+    more = modality if kind == "modality" else set()
+    assert set(files) == FILES | more | {"dot_net/__init__.py", f"dot_net/{own}"}
     for name in files:
         text = (folder / name).read_text(encoding="utf-8")
         assert "$class" not in text
@@ -65,12 +70,17 @@ def test_files_are_whole(kind: str, own: str, tmp_path: Path) -> None:
         if name.endswith(".py"):
             ast.parse(text)
     project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["entry-points"] == {f"tfxfer.{kind}s": {"dot_net": "dot_net:DotNet"}}
+    named = {"dot_net": "dot_net:DotNet"}
+    assert project["entry-points"] == (
+        {"tfxfer.modalities": named, "tfxfer.backbones": {"dot_net_net": "dot_net:DotNetNet"}}
+        if kind == "modality"
+        else {f"tfxfer.{kind}s": named}
+    )
     major, minor = CONTRACT_VERSION.split(".")
     assert f"tfxfer>={CONTRACT_VERSION},<{major}.{int(minor) + 1}" in project["dependencies"]
     assert "${{ matrix.python }}" in (folder / ".github/workflows/check.yml").read_text("utf-8")
     lines = (folder / "tests/test_conformance.py").read_text("utf-8").splitlines()
-    assert len([line for line in lines if line]) <= 5
+    assert len([line for line in lines if line]) <= (7 if kind == "modality" else 5)
     assert not list(tmp_path.glob(".*"))
 
 
@@ -132,8 +142,9 @@ def author_a_plugin(bin_folder: Path, kind: str, cwd: Path, *pip_options: str) -
     plugin = cwd / "tfxfer-fresh"
     pip = (bin_folder / "python", "-m", "pip", "install", "-q")
     shell(*pip, *pip_options, "-e", ".", cwd=plugin)
+    options = ("--samples", "samples") if kind == "modality" else ()
     document = json.loads(
-        shell(bin_folder / "tfxfer", "plugin", "check", "fresh", "--json", cwd=plugin)
+        shell(bin_folder / "tfxfer", "plugin", "check", "fresh", *options, "--json", cwd=plugin)
     )
     assert isinstance(document, dict)
     return document
@@ -142,12 +153,13 @@ def author_a_plugin(bin_folder: Path, kind: str, cwd: Path, *pip_options: str) -
 def assert_passed(document: dict[str, Any]) -> None:
     found = {item["name"]: item["outcome"] for item in document["checks"]}
     odd = {name: outcome for name, outcome in found.items() if outcome != "passed"}
-    allowed = {"weights_sha256": "not_applicable"} if document["kind"] == "backbone" else {}
-    assert odd == allowed
+    nothing_to_look_at = {"backbone": "weights_sha256", "modality": "copies"}
+    allowed = nothing_to_look_at.get(document["kind"])
+    assert odd == ({allowed: "not_applicable"} if allowed else {})
     assert (document["ok"], document["distribution"]) == (True, "tfxfer-fresh")
 
 
-@pytest.mark.parametrize("kind", ["backbone", "head"])
+@pytest.mark.parametrize("kind", ["backbone", "head", "modality"])
 def test_a_new_plugin_passes_its_check_against_the_wheels(kind: str, tmp_path: Path) -> None:
     """In a fresh environment that holds this project's wheels and nothing else of it.
 
@@ -173,7 +185,7 @@ def test_a_new_plugin_passes_its_check_against_the_wheels(kind: str, tmp_path: P
 
 @pytest.mark.slow
 @pytest.mark.network
-@pytest.mark.parametrize("kind", ["backbone", "head"])
+@pytest.mark.parametrize("kind", ["backbone", "head", "modality"])
 def test_a_new_plugin_passes_its_check_in_an_environment_of_its_own(
     kind: str, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import pytest
 
 from tfxfer.cli.main import run
@@ -114,7 +115,10 @@ def test_names_that_have_no_kit(install_doubles: Install) -> None:
     assert "Did you mean 'double_tiny'?" in document["error"]["message"]
     code, document = call("check", "double-hello")
     assert (code, document["error"]["type"]) == (2, "UsageError")
-    assert "expected a backbone or a head, which have a kit" in document["error"]["message"]
+    assert (
+        "expected a backbone, a head or a modality, which have a kit"
+        in document["error"]["message"]
+    )
 
 
 def test_options_that_do_not_fit(install_doubles: Install) -> None:
@@ -202,3 +206,58 @@ def test_the_terminal_sees_marks(install_doubles: Install) -> None:
     assert "✓ metadata" in text
     assert "✗ builds" in text
     assert "? reload" in text
+
+
+def test_check_of_a_modality(install_doubles: Install, tmp_path: Path) -> None:
+    install_doubles("good_modality")
+    for number in range(3):
+        np.save(tmp_path / f"{number}.npy", np.arange(12.0) * number + 1)
+    code, document = call("check", "double_ramp", "--samples", str(tmp_path))
+    assert (code, document["kind"]) == (0, "modality")
+    # No backbone that is installed here reads it.
+    found = outcomes(document)
+    assert {name for name, outcome in found.items() if outcome == "passed"} == {
+        "metadata", "provenance", "laziness", "options", "findings", "copies", "arguments",
+    }  # fmt: skip
+    assert set(found.values()) == {"passed", "not_run"}
+    code, document = call("check", "double_ramp", "--backbone", "resnet50")
+    assert (code, document["error"]["type"]) == (3, "GateError")
+    assert [n for n, outcome in outcomes(document).items() if outcome == "failed"] == ["contract"]
+
+
+def test_options_of_another_kind(install_doubles: Install, tmp_path: Path) -> None:
+    install_doubles("good_modality", "good_head")
+    for name, options, words in (
+        ("double_softmax", ("--samples", str(tmp_path)), "for modalities only"),
+        ("double_softmax", ("--backbone", "resnet50"), "for modalities only"),
+        ("double_ramp", ("--weights", "x.h5"), "for backbones only"),
+    ):
+        code, document = call("check", name, *options)
+        assert (code, document["error"]["type"]) == (2, "UsageError")
+        assert words in document["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("folders", "name", "words"),
+    [
+        (["raising_modality"], "double_raising", "this modality cannot be imported"),
+        (["hanging_modality"], "double_hanging", "its import did not end within 3 s"),
+    ],
+)
+def test_a_modality_that_does_not_load_is_told_and_not_checked(
+    folders: list[str], name: str, words: str, install_doubles: Install
+) -> None:
+    install_doubles(*folders)
+    code, document = call("check", name, "--timeout", "3s" if "hanging" in name else "60s")
+    assert code == 1
+    assert words in document["error"]["message"]
+
+
+def test_kinds_without_a_kit_say_so(install_doubles: Install) -> None:
+    install_doubles("claims_taken_reader_a")
+    code, document = call("check", "doubletaken")
+    assert (code, document["error"]["type"]) == (2, "UsageError")
+    assert (
+        "Received: a reader of tfxfer-double-claims-taken-reader-a"
+        in (document["error"]["message"])
+    )

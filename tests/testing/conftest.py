@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 DOUBLES = Path(__file__).parents[1] / "plugins"
-FOLDERS = ("good_backbone", "good_head", "ordinal_head", "broken_by_check")
+FOLDERS = ("good_backbone", "good_head", "good_modality", "ordinal_head", "broken_by_check")
 
 
 @pytest.fixture(scope="module", autouse=True)

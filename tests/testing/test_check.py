@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tfxfer import UsageError
-from tfxfer.testing import BACKBONE_CHECKS, HEAD_CHECKS, Check, Report
+from tfxfer.testing import BACKBONE_CHECKS, HEAD_CHECKS, MODALITY_CHECKS, Check, Report
 from tfxfer.testing.check import (
     CheckError,
     Examination,
@@ -169,7 +169,7 @@ def test_errors_are_described_in_one_line() -> None:
     assert CheckError.exit_code == 3
 
 
-@pytest.mark.parametrize("kit", [BACKBONE_CHECKS, HEAD_CHECKS])
+@pytest.mark.parametrize("kit", [BACKBONE_CHECKS, HEAD_CHECKS, MODALITY_CHECKS])
 def test_a_kit_is_in_order_and_says_what_it_promises(kit: tuple[Check, ...]) -> None:
     seen: set[str] = set()
     for item in kit:

@@ -6,14 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-QUICK = "metadata or provenance or weights_sha256"  # these import no Keras
+QUICK = "metadata or provenance or weights_sha256 or findings"  # these import no Keras
 
 MODULE = """
 from double_broken_backbones import ExchangedWeights, NoFamily
 from double_good_backbone import Tiny
 from double_good_head import Softmax
+from double_good_modality import Ramp
 
-from tfxfer.testing import BackboneConformance, HeadConformance
+from tfxfer.testing import BackboneConformance, HeadConformance, ModalityConformance
 
 
 class TestGood(BackboneConformance):
@@ -40,6 +41,19 @@ class TestWaivedInVain(BackboneConformance):
 
 class TestHead(HeadConformance):
     head = Softmax
+
+
+class TestModality(ModalityConformance):
+    modality = Ramp
+
+    @staticmethod
+    def samples(folder):
+        import numpy as np
+
+        paths = [folder / f"{number}.npy" for number in (1, 2)]
+        for number, path in enumerate(paths):
+            np.save(path, np.arange(8.0) * number + 1)
+        return paths
 """
 
 
@@ -64,6 +78,8 @@ def test_each_check_is_a_test(tmp_path: Path) -> None:
         "TestWaived::test_conforms[weights_sha256] XFAIL",
         "TestWaivedInVain::test_conforms[metadata] FAILED",
         "TestHead::test_conforms[metadata] PASSED",
+        "TestModality::test_conforms[metadata] PASSED",
+        "TestModality::test_conforms[findings] PASSED",
     ):
         assert line in text, text
     assert "not run: no installed distribution brings" in text

@@ -11,13 +11,14 @@ import click
 from tfxfer.cli.options import TIME
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.errors import GateError, PluginError, UnknownPluginError, UsageError
-from tfxfer.registry.component import Component
+from tfxfer.registry.component import Component, Kind
 from tfxfer.registry.lookup import Registry
 from tfxfer.system.quiet import quiet_native
 
 __all__ = ["command"]
 
-_KINDS = ("backbone", "head")
+_KINDS: tuple[Kind, ...] = ("backbone", "head", "modality")
+_KITS = "a backbone, a head or a modality"
 _MARKS = {"passed": "✓", "failed": "✗", "waived": "~", "not_applicable": "-", "not_run": "?"}
 _COLOURS = {"passed": "green", "failed": "red", "waived": "yellow"}
 
@@ -57,7 +58,7 @@ def new(output: Output, *, name: str, kind: str, folder: Path | None) -> None:
     lines = (
         f"cd {target}",
         "pip install -e .",
-        f"tfxfer plugin check {plan.component}",
+        f"tfxfer plugin check {plan.component}{plan.check_options}",
     )
     output.emit(
         {
@@ -78,7 +79,7 @@ def new(output: Output, *, name: str, kind: str, folder: Path | None) -> None:
 
 @tfxfer_command("check")
 @click.argument("name")
-@click.option("--kind", type=click.Choice(_KINDS), help="Needed where a name is both.")
+@click.option("--kind", type=click.Choice(_KINDS), help="Needed where a name is of several.")
 @click.option(
     "--weights",
     metavar="PATH|SOURCE|none",
@@ -91,6 +92,17 @@ def new(output: Output, *, name: str, kind: str, folder: Path | None) -> None:
     type=click.IntRange(min=1),
     metavar="PX",
     help="Of a backbone; the smallest it takes by default.",
+)
+@click.option(
+    "--samples",
+    metavar="PATH",
+    type=click.Path(path_type=Path, exists=True),
+    help="Of a modality: a folder of a few files, or a text with a sample per line.",
+)
+@click.option(
+    "--backbone",
+    metavar="NAME",
+    help="Of a modality: whose preprocessing it is tried with.  [default: the first that reads it]",
 )
 @click.option(
     "--waive",
@@ -114,10 +126,12 @@ def check(
     kind: str | None,
     weights: str,
     image_size: int | None,
+    samples: Path | None,
+    backbone: str | None,
     waivers: tuple[str, ...],
     timeout_s: float,
 ) -> None:
-    """Run the conformance kit on an installed backbone or head."""
+    """Run the conformance kit on an installed backbone, head or modality."""
     from tfxfer.registry.isolation import find_fault
 
     registry = output.registry
@@ -127,6 +141,16 @@ def check(
         raise UsageError(
             f"head {name!r}: expected --weights and --image-size for backbones only. "
             f"Received: weights={weights!r}, image_size={image_size}. Leave them out."
+        )
+    if component.kind != "modality" and (samples is not None or backbone is not None):
+        raise UsageError(
+            f"{component.kind} {name!r}: expected --samples and --backbone for modalities only. "
+            f"Received: samples={samples}, backbone={backbone}. Leave them out."
+        )
+    if component.kind == "modality" and weights != "none":
+        raise UsageError(
+            f"modality {name!r}: expected --weights for backbones only. "
+            f"Received: weights={weights!r}. Leave it out."
         )
     # In a process of its own: what hangs or crashes at import must not do so here.
     fault = find_fault(component, timeout_s=timeout_s)
@@ -138,6 +162,7 @@ def check(
 
     from tfxfer.testing.check import Result
     from tfxfer.testing.kits import examine_backbone, examine_head, run_report
+    from tfxfer.testing.modality_kit import examine_modality
 
     def show(result: Result) -> None:
         output.check_interrupt()
@@ -145,6 +170,16 @@ def check(
 
     if component.kind == "head":
         examination = examine_head(name, waivers=reasons, component=component, registry=registry)
+    elif component.kind == "modality":
+        examination = examine_modality(
+            name,
+            waivers=reasons,
+            samples=samples,
+            size=image_size,
+            backbone=backbone,
+            component=component,
+            registry=registry,
+        )
     else:
         examination = examine_backbone(
             name,
@@ -191,30 +226,30 @@ def _find(registry: Registry, name: str, kind: str | None) -> Component:
     components = registry.list()
     prefix = name.partition(":")[0]
     found = [c for c in components if c.name in (name, prefix) and kind in (None, c.kind)]
-    kinds = sorted({c.kind for c in found} - {"command"})
+    kinds = sorted({c.kind for c in found} & set(_KINDS))
     if found and not kinds:
+        other = found[0]
         raise UsageError(
-            f"command {name!r}: expected a backbone or a head, which have a kit. "
-            f"Received: a command of {found[0].origin}. Test it with pytest."
+            f"{other.kind} {name!r}: expected {_KITS}, which have a kit. "
+            f"Received: a {other.kind} of {other.origin}. Test it with pytest."
         )
     if len(kinds) > 1:
         raise UsageError(
-            f"plugin {name!r}: expected --kind, since it names a backbone and a head. "
-            "Received: none. Add --kind backbone or --kind head."
+            f"plugin {name!r}: expected --kind, since it names a {' and a '.join(kinds)}. "
+            f"Received: none. Add one of: {', '.join(f'--kind {each}' for each in kinds)}"
         )
     if not found:
-        names = sorted({c.name for c in components if c.kind != "command"})
+        names = sorted({c.name for c in components if c.kind in _KINDS})
         close = difflib.get_close_matches(name, names, n=3)
         hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
         raise UnknownPluginError(
-            f"no {kind or 'backbone or head'} named {name!r}.{hint} Of a plugin in this folder: "
-            "pip install -e . To list all: tfxfer plugins"
+            f"no {kind or _KITS.removeprefix('a ')} named {name!r}.{hint} Of a plugin in this "
+            "folder: pip install -e . To list all: tfxfer plugins"
         )
-    component = next(c for c in found if c.kind != "command")
+    component = next(c for c in found if c.kind in _KINDS)
     if component.status != "ok":
         # Loading says best what is in conflict or missing, and what to do about it.
-        load = registry.load_backbone if component.kind == "backbone" else registry.load_head
-        load(name)
+        registry.load_component(component)
     return component
 
 

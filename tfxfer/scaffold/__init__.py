@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tfxfer.errors import StorageError, UsageError
 from tfxfer.registry.component import normalise_name
+from tfxfer.registry.discovery import GROUPS
 from tfxfer.system.files import describe_storage_error
 from tfxfer.version import __version__
 
@@ -30,7 +31,7 @@ class Scaffold:
     """The names of a new plugin.
 
     Args:
-        kind: `backbone` or `head`.
+        kind: `backbone`, `head` or `modality`.
         distribution: what pip installs, such as `tfxfer-my-net`.
         module: what Python imports, `tfxfer_my_net`.
         component: what users of tfxfer type, `my_net`.
@@ -43,6 +44,28 @@ class Scaffold:
     component: str
     class_name: str
 
+    @property
+    def check_options(self) -> str:
+        """What `tfxfer plugin check` needs beside the name."""
+        return " --samples samples" if self.kind == "modality" else ""
+
+    @property
+    def entry_points(self) -> str:
+        """The tables of `pyproject.toml` that say what users type."""
+        group = next(group for group, kind in GROUPS.items() if kind == self.kind)
+        table = f'[project.entry-points."{group}"]\n{self.component} = "{self._path}"'
+        if self.kind != "modality":
+            return table
+        # Nothing can be trained on samples that no network reads.
+        return (
+            f'{table}\n\n[project.entry-points."tfxfer.backbones"]\n'
+            f'{self.component}_net = "{self._path}Net"'
+        )
+
+    @property
+    def _path(self) -> str:
+        return f"{self.module}:{self.class_name}"
+
 
 def plan_scaffold(name: str, *, kind: str) -> Scaffold:
     """Returns the names that a plugin gets from that of its distribution.
@@ -50,7 +73,7 @@ def plan_scaffold(name: str, *, kind: str) -> Scaffold:
     Args:
         name: letters, digits and single hyphens; `tfxfer-` in front is dropped from what users
             type.
-        kind: `backbone` or `head`.
+        kind: `backbone`, `head` or `modality`.
 
     Raises:
         UsageError: a name that pip or Python does not take, or of a module that Python has.
@@ -105,6 +128,8 @@ def write_scaffold(plan: Scaffold, folder: Path) -> list[str]:
         "module": plan.module,
         "component": plan.component,
         "class_name": plan.class_name,
+        "check_options": plan.check_options,
+        "entry_points": plan.entry_points,
         "requirement": _requirement(),
     }
     folder = folder.absolute()

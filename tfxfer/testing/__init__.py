@@ -1,4 +1,4 @@
-"""The conformance kit: what tfxfer expects of a backbone or a head, as checks anybody runs.
+"""The conformance kit: what tfxfer expects of a plugin, as checks anybody runs.
 
 With pytest, a plugin's whole test file is:
 
@@ -22,22 +22,28 @@ _EXPORTS = {
     "Check": "tfxfer.testing.check",
     "HEAD_CHECKS": "tfxfer.testing.kits",
     "HeadConformance": "tfxfer.testing.pytest_kit",
+    "MODALITY_CHECKS": "tfxfer.testing.modality_kit",
+    "ModalityConformance": "tfxfer.testing.pytest_kit",
     "Report": "tfxfer.testing.check",
     "Result": "tfxfer.testing.check",
     "check_backbone": "tfxfer.testing.kits",
     "check_head": "tfxfer.testing.kits",
+    "check_modality": "tfxfer.testing.modality_kit",
 }
 
 __all__ = [
     "BACKBONE_CHECKS",
     "HEAD_CHECKS",
+    "MODALITY_CHECKS",
     "BackboneConformance",
     "Check",
     "HeadConformance",
+    "ModalityConformance",
     "Report",
     "Result",
     "check_backbone",
     "check_head",
+    "check_modality",
 ]
 
 
@@ -57,4 +63,9 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from tfxfer.testing.check import Check, Report, Result
     from tfxfer.testing.kits import BACKBONE_CHECKS, HEAD_CHECKS, check_backbone, check_head
-    from tfxfer.testing.pytest_kit import BackboneConformance, HeadConformance
+    from tfxfer.testing.modality_kit import MODALITY_CHECKS, check_modality
+    from tfxfer.testing.pytest_kit import (
+        BackboneConformance,
+        HeadConformance,
+        ModalityConformance,
+    )

@@ -133,7 +133,7 @@ class Report:
 
     Args:
         name: of the component.
-        kind: `backbone` or `head`.
+        kind: `backbone`, `head` or `modality`.
         distribution: pip name of what brought it; empty where nothing is installed.
         version: of that distribution.
         results: in the order of the kit.

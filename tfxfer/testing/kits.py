@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from tfxfer.backbone import Backbone
@@ -16,7 +17,7 @@ from tfxfer.testing.export_checks import export_float, export_int8, export_uint8
 from tfxfer.testing.pixel_checks import no_randomness, preprocessing
 from tfxfer.testing.reload_check import reload, start_loader
 from tfxfer.testing.shared_checks import laziness, provenance
-from tfxfer.testing.subject import BackboneSubject, HeadSubject
+from tfxfer.testing.subject import BackboneSubject, HeadSubject, Subject
 from tfxfer.testing.training_checks import cached, freezing, phase_fine_tune, phase_head
 
 __all__ = [
@@ -193,14 +194,14 @@ def check_head(
 def run_report(
     examination: Examination, on_result: Callable[[Result], None] | None = None
 ) -> Report:
-    """Runs what `examine_backbone` or `examine_head` returned."""
+    """Runs what `examine_backbone`, `examine_head` or `examine_modality` returned."""
     subject = examination.subject
-    if not isinstance(subject, (BackboneSubject, HeadSubject)):
-        raise UsageError(
-            f"report: expected the examination of a backbone or a head. Received: {subject!r}."
-        )
+    if not isinstance(subject, Subject):
+        raise UsageError(f"report: expected the examination of a plugin. Received: {subject!r}.")
     component = subject.component
-    with start_loader() as subject.loader:
+    # Only what is saved with a model is loaded again, by a process that takes seconds to start.
+    has_model = isinstance(subject, (BackboneSubject, HeadSubject))
+    with start_loader() if has_model else nullcontext() as subject.loader:
         results = examination.results(on_result)
     return Report(
         name=subject.name,

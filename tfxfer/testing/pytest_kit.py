@@ -10,12 +10,13 @@ import pytest
 
 from tfxfer.testing.check import Examination
 from tfxfer.testing.kits import BACKBONE_CHECKS, HEAD_CHECKS, examine_backbone, examine_head
+from tfxfer.testing.modality_kit import MODALITY_CHECKS, examine_modality
 
-__all__ = ["BackboneConformance", "HeadConformance"]
+__all__ = ["BackboneConformance", "HeadConformance", "ModalityConformance"]
 
 
 class _Conformance:
-    """What both classes share: one examination for all tests of a class."""
+    """What the classes share: one examination for all tests of a class."""
 
     waivers: ClassVar[Mapping[str, str]] = {}
     _examination: ClassVar[Examination | None] = None
@@ -96,6 +97,50 @@ class HeadConformance(_Conformance):
         return examine_head(cls.head, waivers=cls.waivers, raw_labels=cls.raw_labels)
 
     @pytest.mark.parametrize("check", [item.name for item in HEAD_CHECKS])
+    def test_conforms(self, check: str) -> None:
+        """Fails with the message of the check."""
+        self._assert_conforms(check)
+
+
+class ModalityConformance(_Conformance):
+    """Every check of a modality as a test of its own.
+
+    Attributes:
+        modality: an installed name, a class or an instance.
+        waivers: reasons, by the name of the check that may fail.
+        samples: a few usable ones, no two of them copies: a folder, a list of paths or cells, or a
+            static method that writes files into the folder it is given and returns them.
+        contract: what a backbone states as `preprocessing`; None takes that of a backbone.
+        size: of a model's input, in the modality's unit; None takes the smallest of a backbone.
+        backbone: name of the one whose contract and size are taken; None is the first one
+            installed that reads this modality.
+
+    Example:
+        class TestMyModality(ModalityConformance):
+            modality = MyModality
+            samples = Path(__file__).parent / "samples"
+            contract = MyContract()
+    """
+
+    modality: ClassVar[Any]
+    samples: ClassVar[Any] = None
+    contract: ClassVar[Any] = None
+    size: ClassVar[int | None] = None
+    backbone: ClassVar[str | None] = None
+
+    @classmethod
+    def examine(cls) -> Examination:
+        """Returns the checks of the modality, none of them run yet."""
+        return examine_modality(
+            cls.modality,
+            waivers=cls.waivers,
+            samples=cls.samples,
+            contract=cls.contract,
+            size=cls.size,
+            backbone=cls.backbone,
+        )
+
+    @pytest.mark.parametrize("check", [item.name for item in MODALITY_CHECKS])
     def test_conforms(self, check: str) -> None:
         """Fails with the message of the check."""
         self._assert_conforms(check)

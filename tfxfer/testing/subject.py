@@ -49,12 +49,12 @@ class Subject:
     """What every kit needs of a plugin.
 
     Args:
-        plugin: the backbone or the head.
+        plugin: the backbone, the head or the modality.
         component: the entry point that brings it; looked for among what is installed where None.
         registry: where components and commands come from; what is installed where None.
 
     Attributes:
-        kind: `backbone` or `head`.
+        kind: `backbone`, `head` or `modality`.
         conversions: files made of the model, by recipe; several checks look at each.
         loader: the process that `reload` asks, where one was started early.
     """
