@@ -261,6 +261,12 @@ def test_unknown_backbone_gives_close_names_provenance_and_the_way_out() -> None
         ("efficientnet_lite2", "tfxfer-efficientnet"),
         ("mobilenet_v2", "tfxfer-mobilenet"),
         ("resnet50", "tfxfer-resnet"),
+        ("vgg16", "tfxfer-classics"),
+        ("inception_v3", "tfxfer-classics"),
+        ("xception", "tfxfer-classics"),
+        ("densenet121", "tfxfer-classics"),
+        ("convnext_tiny", "tfxfer-classics"),
+        ("nasnet_mobile", "tfxfer-classics"),
         ("hub:https://tfhub.dev/x", "tfxfer-hub"),
         ("kerashub:vit_base", "tfxfer-kerashub"),
     ],
@@ -276,7 +282,7 @@ def test_unknown_head_and_command() -> None:
     with pytest.raises(UnknownPluginError, match="pip install tfxfer-edge"):
         Registry([]).load_command("export")
     with pytest.raises(UnknownBackboneError) as caught:
-        Registry([]).load_backbone("vgg")
+        Registry([]).load_backbone("alexnet")
     assert "pip install" not in str(caught.value)
 
 
