@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from tfxfer import WeightsError
-from tfxfer.surgery import clone_fresh, copy_weights, replace_layers
+from tfxfer.surgery import (
+    clone_fresh,
+    copy_weights,
+    list_operations,
+    name_anonymous,
+    replace_layers,
+)
 
 pytestmark = pytest.mark.versions
 
@@ -90,3 +96,46 @@ def test_what_does_not_fit_leaves_the_target_as_it_was() -> None:
         copy_weights(top, make_network())
     for old, new in zip(before, target.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_a_sequential_on_the_way_is_opened() -> None:
+    import keras
+    from keras import layers
+
+    inputs = keras.Input((8, 8, 3))
+    inner = keras.Sequential([layers.Conv2D(2, 1, name="a"), layers.ReLU(name="b")], name="inner")
+    outer = keras.Sequential([inner, layers.Conv2D(2, 1, name="c")], name="outer")
+    model = keras.Model(inputs, outer(inputs))
+    flat = keras.Model(
+        inputs,
+        replace_layers(
+            model.output,
+            lambda layer: layers.Identity(name="b") if layer.name == "b" else None,
+        ),
+    )
+    assert [layer.name for layer in flat.layers[1:]] == ["a", "b", "c"]
+    assert type(flat.get_layer("b")).__name__ == "Identity"
+    assert copy_weights(model, flat) == 4
+    np.testing.assert_array_equal(flat.get_weights()[0], model.get_weights()[0])
+
+
+def test_names_follow_the_last_operation_that_has_one() -> None:
+    import keras
+    from keras import layers
+
+    inputs = keras.Input((8, 8, 3))
+    before = layers.Conv2D(3, 1)(inputs)
+    x = layers.ReLU()(layers.Conv2D(4, 1)(before))
+    x = named = layers.Conv2D(4, 1, name="named")(x)
+    # "named_conv_2" is taken, and a path of its own ends behind that of "named".
+    y = layers.Conv2D(4, 1)(layers.Conv2D(4, 1, name="named_conv_2")(named))
+    x = layers.MaxPooling2D(1)(layers.Conv2D(4, 1)(layers.Conv2D(4, 1)(x)))
+    output = (x + y) * 2.0
+    operations = list_operations(output, inputs=before)
+    names = name_anonymous(operations)
+    given = {names.get(id(operation), operation.name) for operation in operations}
+    assert given == {
+        *("stem_conv", "stem_act", "named", "named_conv", "named_conv_2", "named_conv_3"),
+        *("named_conv_2_conv", "named_pool", "named_conv_2_add", "named_conv_2_multiply"),
+    }
+    assert len(given) == len(operations)

@@ -209,25 +209,25 @@ def test_a_file_without_imagenet_statistics_is_refused(b0, tmp_path):
 
 def test_the_file_of_another_variant_is_refused(b0, sources, tmp_path):
     other = sources(EfficientNetV2B0)
-    refused(b0, modern(other, tmp_path / "x.weights.h5"), "keras.applications' efficientnet_b0")
-    refused(b0, legacy(other, tmp_path / "x.h5"), "keras.applications' efficientnet_b0")
+    refused(b0, modern(other, tmp_path / "x.weights.h5"), r"keras\.applications\.EfficientNetB0,")
+    refused(b0, legacy(other, tmp_path / "x.h5"), r"keras\.applications\.EfficientNetB0,")
 
 
 @pytest.mark.parametrize("content", [b"", b"no HDF5 at all" * 99])
 def test_what_is_not_hdf5_is_refused(b0, tmp_path, content):
     (path := tmp_path / "x.weights.h5").write_bytes(content)
-    refused(b0, path, "expected a Keras file")
+    refused(b0, path, r"expected a \.weights\.h5 or legacy \.h5 file")
 
 
 def test_a_missing_file_is_refused(b0, tmp_path):
-    refused(b0, tmp_path / "none.weights.h5", "expected a Keras file")
+    refused(b0, tmp_path / "none.weights.h5", r"expected a \.weights\.h5 or legacy \.h5 file")
 
 
 def test_truncated_emptied_and_nan_files_are_refused(b0, tmp_path):
     source = b0[2]
     whole = modern(source, tmp_path / "whole.weights.h5").read_bytes()
     (path := tmp_path / "cut.weights.h5").write_bytes(whole[: len(whole) // 2])
-    refused(b0, path, "expected a Keras file")
+    refused(b0, path, r"expected a \.weights\.h5 or legacy \.h5 file")
     path.write_bytes(whole)
     with h5py.File(path, "a") as file:
         del file["layers/conv2d_3/vars/0"]

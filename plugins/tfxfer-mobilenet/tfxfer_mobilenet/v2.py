@@ -9,16 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from tfxfer.application import ApplicationBackbone
-from tfxfer.backbone import Stage, Weights
-from tfxfer.preprocessing import Preprocessing
+from tfxfer.application import ApplicationBackbone, imagenet_weights, number_stages
+from tfxfer.backbone import Weights
 
 __all__ = ["MobileNetV2", "MobileNetV2x035", "MobileNetV2x050", "MobileNetV2x075"]
 
-_URL = (
-    "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/"
-    "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{alpha}_224_no_top.h5"
-)
 # Blocks that neither shrink nor widen the map have an addition; it does not depend on alpha
 # between 0.35 and 1.0.
 _RESIDUAL = frozenset({2, 4, 5, 7, 8, 9, 11, 12, 14, 15})
@@ -26,7 +21,8 @@ _RESIDUAL = frozenset({2, 4, 5, 7, 8, 9, 11, 12, 14, 15})
 
 def _weights(alpha: float) -> dict[str, Weights]:
     # Keras Applications declares no hash for these files.
-    return {"imagenet": Weights(licence="Apache-2.0", url=_URL.format(alpha=alpha))}
+    file = f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{alpha}_224_no_top.h5"
+    return imagenet_weights(f"mobilenet_v2/{file}", licence="Apache-2.0")
 
 
 class MobileNetV2(ApplicationBackbone):
@@ -35,17 +31,14 @@ class MobileNetV2(ApplicationBackbone):
     name = "mobilenet_v2"
     family = "mobilenet_v2"
     application = "MobileNetV2"
-    preprocessing = Preprocessing.from_mean_std(mean=127.5, std=127.5)
+    input_mode = "tf"
     options: ClassVar[Mapping[str, Any]] = {"alpha": 1.0}
-    weights: ClassVar[Mapping[str, Weights]] = _weights(1.0)
-    stages = (
+    weights = _weights(1.0)
+    stages = number_stages(
+        (f"block_{i}_{'add' if i in _RESIDUAL else 'project_BN'}" for i in range(1, 17)),
         # Block 0 belongs to the stem: it ends in 16 channels where Conv1_relu has 32.
-        Stage("stem", "expanded_conv_project_BN"),
-        *(
-            Stage(f"block_{i}", f"block_{i}_{'add' if i in _RESIDUAL else 'project_BN'}")
-            for i in range(1, 17)
-        ),
-        Stage("top", "out_relu"),
+        stem="expanded_conv_project_BN",
+        top="out_relu",
     )
 
 
@@ -54,7 +47,7 @@ class MobileNetV2x075(MobileNetV2):
 
     name = "mobilenet_v2_075"
     options: ClassVar[Mapping[str, Any]] = {"alpha": 0.75}
-    weights: ClassVar[Mapping[str, Weights]] = _weights(0.75)
+    weights = _weights(0.75)
 
 
 class MobileNetV2x050(MobileNetV2):
@@ -62,7 +55,7 @@ class MobileNetV2x050(MobileNetV2):
 
     name = "mobilenet_v2_050"
     options: ClassVar[Mapping[str, Any]] = {"alpha": 0.5}
-    weights: ClassVar[Mapping[str, Weights]] = _weights(0.5)
+    weights = _weights(0.5)
 
 
 class MobileNetV2x035(MobileNetV2):
@@ -70,4 +63,4 @@ class MobileNetV2x035(MobileNetV2):
 
     name = "mobilenet_v2_035"
     options: ClassVar[Mapping[str, Any]] = {"alpha": 0.35}
-    weights: ClassVar[Mapping[str, Weights]] = _weights(0.35)
+    weights = _weights(0.35)

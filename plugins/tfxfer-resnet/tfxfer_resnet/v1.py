@@ -7,13 +7,8 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
-
-from tfxfer.application import ApplicationBackbone
-from tfxfer.backbone import Weights
-from tfxfer.preprocessing import Preprocessing
-from tfxfer_resnet.stages import stages_of_50_layers, weights_url
+from tfxfer.application import ApplicationBackbone, imagenet_weights, number_stages
+from tfxfer_resnet.stages import BLOCK_ENDS, STEM_END
 
 __all__ = ["ResNet50"]
 
@@ -28,21 +23,12 @@ class ResNet50(ApplicationBackbone):
     name = "resnet50"
     family = "resnet"
     application = "ResNet50"
-    # The Caffe means in red, green, blue; no division.
-    preprocessing = Preprocessing.from_mean_std(mean=(123.68, 116.779, 103.939), std=1.0)
-    weights: ClassVar[Mapping[str, Weights]] = {
-        "imagenet": Weights(
-            licence="MIT",
-            url=weights_url("resnet50"),
-            md5="4d473c1dd8becc155b73f8504c6f6626",
-            origin="ImageNet-1k, by the authors of the paper",
-        )
-    }
+    input_mode = "caffe"
+    weights = imagenet_weights(
+        "resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        licence="MIT",
+        md5="4d473c1dd8becc155b73f8504c6f6626",
+        origin="ImageNet-1k, by the authors of the paper",
+    )
     # The last block is the end: there is no top.
-    stages = stages_of_50_layers()
-
-    def adapt(self, source: Any) -> None:
-        """Turns the first kernel from BGR to RGB, which is exact."""
-        layer = source.get_layer("conv1_conv")
-        kernel, bias = layer.get_weights()
-        layer.set_weights([kernel[:, :, ::-1], bias])
+    stages = number_stages(BLOCK_ENDS, stem=STEM_END)
