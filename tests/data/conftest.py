@@ -1,4 +1,4 @@
-"""Heads that need no plugin: all that loading asks of a head, and nothing that trains."""
+"""Small folders of real and made images, and heads that need no plugin."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ import pytest
 
 from tfxfer.data.split import merge_rare, stratify_values
 from tfxfer.errors import DataError
-from tfxfer.evaluation import ClassFigures, MultilabelFigures, ValueFigures
-from tfxfer.head import Head, Monitor
+from tfxfer.head import Head
 
 
-class Untrained(Head):
-    """What no test of data reaches."""
+class FakeHead(Head):
+    """What all of them share: labels alone, and no network."""
 
-    metadata_kind = "nothing"
-    monitor = Monitor("val_loss", "min")
+    name = "fake"
+    metadata_kind = "classifier"
 
     def options(self) -> dict[str, Any]:
         return {}
@@ -36,11 +35,8 @@ class Untrained(Head):
         raise NotImplementedError
 
 
-class Words(Untrained):
-    """Multi-hot words between bars; rare combinations are one stratum."""
-
-    name = "words"
-    figures = MultilabelFigures
+class FakeWords(FakeHead):
+    """Multi-hot words between bars; rare combinations of them are one stratum."""
 
     def fit_labels(self, raw: Sequence[str]) -> tuple[str, ...]:
         names = {word for text in raw for word in text.split("|")}
@@ -48,57 +44,51 @@ class Words(Untrained):
             raise DataError("labels: expected two or more.")
         return tuple(sorted(names))
 
+    def strata(self, raw: Sequence[str]) -> list[str]:
+        return merge_rare(raw)
+
     def encode(self, raw: Sequence[str], labels: Sequence[str]) -> np.ndarray:
         hot = [[float(name in text.split("|")) for name in labels] for text in raw]
         return np.array(hot, np.float32)
 
-    def strata(self, raw: Sequence[str]) -> list[str]:
-        return merge_rare(raw)
 
+class FakeClasses(FakeWords):
+    """One-hot classes, each a stratum that has to be in every part."""
 
-class Classes(Words):
-    """One-hot classes, each of them a stratum that every part must have."""
-
-    name = "classes"
-    figures = ClassFigures
     complete_strata = True
 
     def check_labels(self, raw: Sequence[str], labels: Sequence[str]) -> None:
         unknown = sorted(set(raw) - set(labels))
         if unknown:
-            raise DataError(f"labels: expected others. Received: {', '.join(map(repr, unknown))}.")
+            raise DataError(f"Received: {', '.join(map(repr, unknown))}.")
 
     def strata(self, raw: Sequence[str]) -> list[str]:
         return list(raw)
 
 
-class Numbers(Untrained):
-    """One number each, split so that all parts span the same range."""
-
-    name = "numbers"
-    figures = ValueFigures
-    can_balance = False
+class FakeNumbers(FakeHead):
+    """One number each, of which all parts span the same range."""
 
     def fit_labels(self, raw: Sequence[str]) -> tuple[str, ...]:
         return ("value",)
 
+    def strata(self, raw: Sequence[str]) -> list[str]:
+        return [str(number) for number in stratify_values(np.array(raw, np.float32))]
+
     def encode(self, raw: Sequence[str], labels: Sequence[str]) -> np.ndarray:
         return np.array([[float(text)] for text in raw], np.float32)
 
-    def strata(self, raw: Sequence[str]) -> list[str]:
-        return [str(number) for number in stratify_values(np.array(raw, np.float64))]
+
+@pytest.fixture
+def head() -> FakeClasses:
+    return FakeClasses()
 
 
 @pytest.fixture
-def head() -> Head:
-    return Classes()
+def word_head() -> FakeWords:
+    return FakeWords()
 
 
 @pytest.fixture
-def words_head() -> Head:
-    return Words()
-
-
-@pytest.fixture
-def numbers_head() -> Head:
-    return Numbers()
+def number_head() -> FakeNumbers:
+    return FakeNumbers()

@@ -11,16 +11,24 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tfxfer.data.audit import Audit, Inspection, drop_small_classes, inspect_source, refuse_problems
+from tfxfer.data.audit import Audit, Inspection, drop_small_strata, inspect_source, refuse_problems
 from tfxfer.data.sources import read_source
 from tfxfer.errors import DataError
+from tfxfer.images.modality import ImageModality
 
 Folders = Callable[..., Path]
 Picture = Callable[..., Image.Image]
 
 
+IMAGES = ImageModality()
+
+
 def inspect(path: Path, **options: bool) -> Inspection:
-    return inspect_source(read_source(path), **options)
+    return inspect_source(read_source(path, IMAGES), IMAGES, **options)
+
+
+def drop_small(inspection: Inspection) -> Inspection:
+    return drop_small_strata(inspection, [record.label for record in inspection.records], IMAGES)
 
 
 def kinds(inspection: Inspection) -> dict[str, set[str]]:
@@ -36,7 +44,7 @@ def test_clean_data_has_no_problems(folders: Folders) -> None:
     assert len(inspection.records) == 12
     assert inspection.duplicates.tolist() == list(range(12))
     assert len(set(inspection.sha256s)) == 12
-    assert inspection.to_audit().summary() == ["12 of 12 images are used"]
+    assert inspection.to_audit("images").summary() == ["12 of 12 images are used"]
 
 
 def test_files_that_cannot_be_read_are_left_out(folders: Folders) -> None:
@@ -132,7 +140,7 @@ def test_other_files_are_told(folders: Folders) -> None:
 
 
 def test_small_classes_are_dropped(folders: Folders) -> None:
-    inspection = drop_small_classes(inspect(folders(a=5, b=3, c=2, d=1)))
+    inspection = drop_small(inspect(folders(a=5, b=3, c=2, d=1)))
     assert {record.label for record in inspection.records} == {"a", "b"}
     assert kinds(inspection) == {"small_class": {"c", "d"}}
     assert inspection.duplicates.tolist() == list(range(8))
@@ -142,14 +150,14 @@ def test_a_class_that_is_only_tested_is_dropped(folders: Folders) -> None:
     root = folders("photos/train", a=4, b=4).parent
     folders("photos/test", a=2, b=2, c=4)
     # The same pictures in both would be leaks; here only the labels matter.
-    inspection = drop_small_classes(inspect(root, refuse_conflicts=False))
+    inspection = drop_small(inspect(root, refuse_conflicts=False))
     assert kinds(inspection)["small_class"] == {"c"}
 
 
 @pytest.mark.parametrize("counts", [{"a": 9}, {"a": 9, "b": 2}, {"a": 1, "b": 1}])
 def test_one_class_is_no_class(folders: Folders, counts: dict[str, int]) -> None:
     with pytest.raises(DataError, match="at least two"):
-        drop_small_classes(inspect(folders(**counts)))
+        drop_small(inspect(folders(**counts)))
 
 
 def test_strict_names_the_first_ten(folders: Folders) -> None:
@@ -169,7 +177,7 @@ def test_the_audit_is_json_and_words(folders: Folders) -> None:
     root = folders(a=4, b=4)
     (root / "a/broken.png").write_bytes(b"x")
     shutil.copy(root / "a/001.png", root / "a/exact.png")
-    audit = inspect(root).to_audit()
+    audit = inspect(root).to_audit("images")
     assert isinstance(audit, Audit)
     data = json.loads(json.dumps(audit.to_dict()))
     assert data["counts"] == {"corrupt": 1, "duplicate": 1}
@@ -183,7 +191,8 @@ def test_the_audit_is_json_and_words(folders: Folders) -> None:
 
 def test_every_file_is_told_to_progress(folders: Folders) -> None:
     told: list[tuple[str, int, int]] = []
-    inspect_source(read_source(folders(a=4, b=4)), progress=lambda *args: told.append(args))
+    source = read_source(folders(a=4, b=4), IMAGES)
+    inspect_source(source, IMAGES, progress=lambda *args: told.append(args))
     assert [done for what, done, _ in told if what == "checking images"] == list(range(1, 9))
 
 
@@ -192,14 +201,14 @@ def test_an_interrupt_ends_the_pass(folders: Folders) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        inspect_source(read_source(folders(a=40)), progress=interrupt)
+        inspect_source(read_source(folders(a=40), IMAGES), IMAGES, progress=interrupt)
 
 
 def test_the_threads_do_not_change_the_answer(folders: Folders) -> None:
     root = folders(a=12, b=12)
     shutil.copy(root / "a/001.png", root / "a/exact.png")
-    source = read_source(root)
-    one, four = (inspect_source(source, workers=workers) for workers in (1, 4))
+    source = read_source(root, IMAGES)
+    one, four = (inspect_source(source, IMAGES, workers=workers) for workers in (1, 4))
     assert one.sha256s == four.sha256s
     assert one.problems == four.problems
 

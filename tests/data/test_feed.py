@@ -23,6 +23,10 @@ def make_dataset(*columns: Any, batch: int | None = 4) -> Any:
     return dataset if batch is None else dataset.batch(batch)
 
 
+def make_source(dataset: Any, side_px: int = 32, **options: Any) -> DatasetSource:
+    return DatasetSource(dataset, inputs={"pixels": (side_px, side_px, 3)}, **options)
+
+
 @pytest.fixture
 def arrays(blobs: Callable[..., Any]) -> Any:
     pixels, targets = blobs(10, 3, seed=0)
@@ -90,7 +94,7 @@ def test_batches_follow_the_draw_of_the_epoch_they_are_told() -> None:
 def test_a_split_is_read_image_by_image_as_in_one_pass(images: Any) -> None:
     source = SplitSource(images.train, augment="light")
     assert len(source) == 24
-    assert source.image_shape == (32, 32, 3)
+    assert source.input_shapes == ((32, 32, 3),)
     whole = np.empty((24, 3, 32, 32, 3), np.float32)
     for indices, views, pixels in source.iter_views(range(3)):
         whole[np.ix_(indices, views)] = pixels
@@ -129,9 +133,9 @@ def test_epochs_use_the_views_that_they_draw() -> None:
 def test_a_dataset_is_read_pass_by_pass(arrays: Any) -> None:
     pixels, targets = arrays
     weights = np.arange(10, dtype=np.float32)
-    source = DatasetSource(make_dataset(pixels, targets, weights))
+    source = make_source(make_dataset(pixels, targets, weights))
     assert len(source) == 10
-    assert source.image_shape == (32, 32, 3)
+    assert source.input_shapes == ((32, 32, 3),)
     assert np.array_equal(source.targets, targets)
     assert source.sample_weights is not None
     assert np.array_equal(source.sample_weights, weights)
@@ -139,21 +143,23 @@ def test_a_dataset_is_read_pass_by_pass(arrays: Any) -> None:
     assert [int(views[0]) for _, views, _ in seen] == [0, 0, 0, 1, 1, 1]
     for indices, _, read in seen:
         assert np.array_equal(read[:, 0], pixels[indices])
-    assert DatasetSource(make_dataset(pixels, targets)).sample_weights is None
-    with pytest.raises(DataError, match="single images"):
+    assert make_source(make_dataset(pixels, targets)).sample_weights is None
+    with pytest.raises(DataError, match="single samples"):
         source.read(np.array([0]), np.array([0]))
 
 
 def test_a_dataset_of_something_else_is_refused(arrays: Any) -> None:
     pixels, targets = arrays
     with pytest.raises(DataError, match=r"call .batch\(32\).*\(32, 32, 3\)"):
-        DatasetSource(make_dataset(pixels, targets, batch=None))
-    with pytest.raises(DataError, match=r"validation dataset.*\(batch, height, width, 3\)"):
-        DatasetSource(make_dataset(pixels[..., :1], targets), name="validation")
+        make_source(make_dataset(pixels, targets, batch=None))
+    with pytest.raises(
+        DataError, match=r"validation dataset.*pixels of shape \(batch, 32, 32, 3\)"
+    ):
+        make_source(make_dataset(pixels[..., 0], targets), name="validation")
     with pytest.raises(DataError, match="expected batches of"):
-        DatasetSource(make_dataset(pixels).map(lambda pixels: pixels))
+        make_source(make_dataset(pixels).map(lambda pixels: pixels))
     with pytest.raises(DataError, match="Received: none"):
-        DatasetSource(make_dataset(pixels, targets).take(0))
+        make_source(make_dataset(pixels, targets).take(0))
 
 
 def test_images_of_two_sizes_are_refused(arrays: Any) -> None:
@@ -168,7 +174,7 @@ def test_images_of_two_sizes_are_refused(arrays: Any) -> None:
 
     mixed = tf.data.Dataset.from_generator(generate, output_signature=signature)
     with pytest.raises(DataError, match=r"one size.*16.*32"):
-        DatasetSource(mixed)
+        make_source(mixed)
 
 
 def test_a_dataset_in_another_order_each_time_is_refused(arrays: Any) -> None:
@@ -176,11 +182,11 @@ def test_a_dataset_in_another_order_each_time_is_refused(arrays: Any) -> None:
 
     single = make_dataset(*arrays, batch=None)
     tf.random.set_seed(0)
-    source = DatasetSource(single.shuffle(10).batch(4))
+    source = make_source(single.shuffle(10).batch(4))
     with pytest.raises(DataError, match=r"same order.*\.shuffle\(\)"):
         list(source.iter_views(range(4)))
     steady = single.shuffle(10, seed=1, reshuffle_each_iteration=False).batch(4)
-    assert len(list(DatasetSource(steady).iter_views(range(2)))) == 6
+    assert len(list(make_source(steady).iter_views(range(2)))) == 6
 
 
 def test_a_dataset_that_is_used_up_is_refused(arrays: Any) -> None:
@@ -189,7 +195,7 @@ def test_a_dataset_that_is_used_up_is_refused(arrays: Any) -> None:
     pixels, targets = arrays
     once = iter([(pixels[:5], targets[:5]), (pixels[5:], targets[5:])])
     signature = (tf.TensorSpec((None, 32, 32, 3)), tf.TensorSpec((None, 3)))
-    source = DatasetSource(tf.data.Dataset.from_generator(lambda: once, output_signature=signature))
+    source = make_source(tf.data.Dataset.from_generator(lambda: once, output_signature=signature))
     with pytest.raises(DataError, match=r"expected 2 batches on every pass\. Received: 0"):
         list(source.iter_views(range(1)))
 
@@ -199,6 +205,39 @@ def test_a_dataset_without_an_end_is_refused() -> None:
 
     pixels, targets = np.zeros((4, 8, 8, 3), np.float32), np.eye(4, dtype=np.float32)
     finite = tf.data.Dataset.from_tensor_slices((pixels, targets)).batch(2)
-    assert len(DatasetSource(finite)) == 4
+    assert len(make_source(finite)) == 4
     with pytest.raises(DataError, match=r"Take \.repeat\(\) out"):
-        DatasetSource(finite.repeat())
+        make_source(finite.repeat())
+
+
+@pytest.fixture
+def texts() -> tuple[dict[str, Any], Any]:
+    """Token ids and the mask of a padding, of five texts of four words."""
+    ids = np.arange(20, dtype=np.int32).reshape(5, 4)
+    return {"mask": (ids % 3 > 0).astype(np.int8), "ids": ids}, np.eye(5, dtype=np.float32)
+
+
+def test_a_dataset_of_several_inputs_is_read_by_their_names(texts: Any) -> None:
+    inputs, targets = texts
+    source = DatasetSource(make_dataset(inputs, targets), inputs={"ids": (4,), "mask": (4,)})
+    # In the model's order, whatever the order of the dataset's dicts.
+    assert source.input_shapes == ((4,), (4,))
+    assert source.itemsizes == (4, 1)
+    for indices, _, found in source.iter_views(range(1)):
+        assert isinstance(found, dict)
+        assert list(found) == ["ids", "mask"]
+        for name, values in found.items():
+            assert np.array_equal(values[:, 0], inputs[name][indices])
+            assert values.dtype == inputs[name].dtype
+
+
+def test_a_dataset_that_lacks_an_input_is_refused(texts: Any) -> None:
+    inputs, targets = texts
+    names = {"ids": (4,), "mask": (4,)}
+    for wrong in ({"ids": inputs["ids"]}, {**inputs, "more": inputs["ids"]}, inputs["ids"]):
+        with pytest.raises(DataError, match=r"a dict of inputs with the keys \['ids', 'mask'\]"):
+            DatasetSource(make_dataset(wrong, targets), inputs=names)
+    with pytest.raises(DataError, match=r"expected mask of shape \(batch, 4\)"):
+        DatasetSource(
+            make_dataset({**inputs, "mask": inputs["ids"][..., None]}, targets), inputs=names
+        )

@@ -10,20 +10,27 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfxfer.data import load_split
-from tfxfer.data.images import ImageData
+from tfxfer.data import SampleData, SampleSplit, load_samples, load_split
 from tfxfer.errors import DataError, StorageError, UsageError
-from tfxfer.images.loading import load_images
+from tfxfer.images.modality import ImageModality
+from tfxfer.preprocessing import Preprocessing
 
 Folders = Callable[..., Path]
 Picture = Callable[..., Image.Image]
 
 
-def load(path: Path, head: Any, **options: Any) -> ImageData:
-    return load_images(path, head=head, **{"image_size": 32, **options})
+IMAGES: Any = {"modality": ImageModality(), "size": 32, "contract": Preprocessing()}
 
 
-def places(data: ImageData) -> dict[str, str]:
+def load(path: Path, head: Any, **options: Any) -> SampleData:
+    return load_samples(path, head=head, **{**IMAGES, **options})
+
+
+def load_part(path: Path, head: Any, labels: tuple[str, ...]) -> SampleSplit:
+    return load_split(path, head=head, labels=labels, **IMAGES)
+
+
+def places(data: SampleData) -> dict[str, str]:
     return {row.path: row.split for row in data.rows}
 
 
@@ -69,7 +76,7 @@ def test_copies_are_never_on_two_sides(folders: Folders, head: Any) -> None:
         with Image.open(root / f"a/{number:03}.png") as image:
             image.save(root / f"a/{number:03}.jpg", quality=90)
 
-    def count_leaks(data: ImageData) -> int:
+    def count_leaks(data: SampleData) -> int:
         of = places(data)
         return sum(of[f"a/{n:03}.png"] != of[f"a/{n:03}.jpg"] for n in range(20))
 
@@ -179,11 +186,11 @@ def test_small_classes(folders: Folders, head: Any) -> None:
         load(root, head, strict=True)
 
 
-def test_numbers(folders: Folders, numbers_head: Any) -> None:
+def test_numbers(folders: Folders, number_head: Any) -> None:
     root = folders(a=60)
     rows = [f"a/{n:03}.png,{n / 10}" for n in range(60)]
     (root / "t.csv").write_text("\n".join(["path,label", *rows]))
-    data = load(root / "t.csv", numbers_head)
+    data = load(root / "t.csv", number_head)
     assert data.labels == ("value",)
     assert data.train.targets.shape == (42, 1)
     for part in (data.val, data.test):
@@ -191,12 +198,12 @@ def test_numbers(folders: Folders, numbers_head: Any) -> None:
         assert part.targets.max() > 4.5
 
 
-def test_several_labels(folders: Folders, words_head: Any) -> None:
+def test_several_labels(folders: Folders, word_head: Any) -> None:
     root = folders(a=40)
     names = ["x", "y", "x|y", "z|x"]
     rows = [f"a/{n:03}.png,{names[min(n // 12, 3)]}" for n in range(40)]
     (root / "t.csv").write_text("\n".join(["path,label", *rows]))
-    data = load(root / "t.csv", words_head)
+    data = load(root / "t.csv", word_head)
     assert data.labels == ("x", "y", "z")
     assert data.train.targets.sum(axis=1).max() == 2
     # `z|x` occurs four times: a class of its own would be too small, a combination is not.
@@ -210,13 +217,13 @@ def test_nothing_usable(folders: Folders, head: Any) -> None:
     with pytest.raises(DataError, match=r"none of them; a/x\.png: corrupt"):
         load(root, head)
     with pytest.raises(DataError, match="none of them"):
-        load_split(root, head=head, labels=("a", "b"), image_size=32)
+        load_part(root, head, ("a", "b"))
 
 
 def test_numbers_that_cannot_be_meant(folders: Folders, head: Any) -> None:
     root = folders(a=4, b=4)
     with pytest.raises(UsageError, match="image size"):
-        load(root, head, image_size=0)
+        load(root, head, size=0)
     with pytest.raises(UsageError, match="seed"):
         load(root, head, seed=-1)
     with pytest.raises(UsageError, match="fractions"):
@@ -227,7 +234,7 @@ def test_one_part_for_evaluation(folders: Folders, head: Any) -> None:
     root = folders(a=5, b=2)
     (root / "a/broken.png").write_bytes(b"x")
     shutil.copy(root / "a/000.png", root / "a/again.png")
-    part = load_split(root, head=head, labels=("b", "other", "a"), image_size=32)
+    part = load_part(root, head, ("b", "other", "a"))
     assert part.name == "test"
     assert len(part) == 8
     assert part.labels == ("b", "other", "a")
@@ -238,10 +245,10 @@ def test_one_part_for_evaluation(folders: Folders, head: Any) -> None:
 def test_evaluation_takes_the_test_part_where_there_is_one(folders: Folders, head: Any) -> None:
     root = folders("photos/train", a=5, b=5).parent
     folders("photos/test", a=3, b=3)
-    part = load_split(root, head=head, labels=("a", "b"), image_size=32)
+    part = load_part(root, head, ("a", "b"))
     assert {path.split("/")[0] for path in part.paths} == {"test"}
 
 
 def test_evaluation_refuses_unknown_labels(folders: Folders, head: Any) -> None:
     with pytest.raises(DataError, match="Received: 'b', 'c'"):
-        load_split(folders(a=3, b=3, c=3), head=head, labels=("a", "x"), image_size=32)
+        load_part(folders(a=3, b=3, c=3), head, ("a", "x"))

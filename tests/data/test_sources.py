@@ -5,10 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tfxfer.data.sources import Record, read_source
+from tfxfer.data.record import Record, Source
+from tfxfer.data.sources import read_source
 from tfxfer.errors import DataError
+from tfxfer.images.modality import ImageModality
 
 Folders = Callable[..., Path]
+
+
+def read(path: str | Path) -> Source:
+    return read_source(path, ImageModality())
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -27,7 +33,7 @@ def write_table(root: Path, text: str, *, encoding: str = "utf-8") -> Path:
 
 def test_class_folders(tmp_path: Path) -> None:
     touch(tmp_path, "b/2.JPG", "a/x/y/1.png", "a/0.webp", "b/3.tif")
-    source = read_source(tmp_path)
+    source = read(tmp_path)
     assert source.kind == "folders"
     assert source.root == tmp_path
     assert source.records == (
@@ -43,7 +49,7 @@ def test_litter_is_passed_over_and_other_files_are_told(tmp_path: Path) -> None:
         tmp_path, "a/1.jpg", "a/.DS_Store", "a/Thumbs.db", ".git/x.jpg", "a/.cache/2.jpg",
         "a/notes.txt", "a/3.HEIC", "files.csv", "PROVENANCE.md", "loose.jpg", "empty/.keep",
     )  # fmt: skip
-    source = read_source(tmp_path)
+    source = read(tmp_path)
     assert [record.path for record in source.records] == ["a/1.jpg"]
     told = {file.path: file.reason for file in source.ignored}
     assert set(told) == {"a/notes.txt", "a/3.HEIC", "loose.jpg", "empty/"}
@@ -54,7 +60,7 @@ def test_litter_is_passed_over_and_other_files_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("word", ["val", "valid", "validation", "Val"])
 def test_split_folders(tmp_path: Path, word: str) -> None:
     touch(tmp_path, "train/a/1.jpg", f"{word}/a/1.jpg", "test/b/1.jpg", "annotations/x.jpg")
-    source = read_source(tmp_path)
+    source = read(tmp_path)
     assert source.kind == "split_folders"
     assert {(r.label, r.split) for r in source.records} == {
         ("a", "train"),
@@ -66,9 +72,9 @@ def test_split_folders(tmp_path: Path, word: str) -> None:
 
 def test_train_alone_is_a_split_and_among_others_a_class(tmp_path: Path) -> None:
     alone = touch(tmp_path / "alone", "train/a/1.jpg", "train/b/1.jpg")
-    assert {r.split for r in read_source(alone).records} == {"train"}
+    assert {r.split for r in read(alone).records} == {"train"}
     vehicles = touch(tmp_path / "vehicles", "train/1.jpg", "bus/1.jpg", "car/1.jpg")
-    source = read_source(vehicles)
+    source = read(vehicles)
     assert source.kind == "folders"
     assert {r.label for r in source.records} == {"train", "bus", "car"}
 
@@ -88,40 +94,40 @@ def test_train_alone_is_a_split_and_among_others_a_class(tmp_path: Path) -> None
 )
 def test_folders_that_cannot_be_meant(tmp_path: Path, names: list[str], words: str) -> None:
     with pytest.raises(DataError, match=words):
-        read_source(touch(tmp_path, *names))
+        read(touch(tmp_path, *names))
 
 
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing at that path"):
-        read_source(tmp_path / "missing")
+        read(tmp_path / "missing")
     with pytest.raises(DataError, match="Received: none"):
-        read_source(tmp_path)
+        read(tmp_path)
     with pytest.raises(DataError, match="path,label"):
-        read_source(touch(tmp_path, "a/1.jpg") / "a" / "1.jpg")
+        read(touch(tmp_path, "a/1.jpg") / "a" / "1.jpg")
     with pytest.raises(DataError):
-        read_source("x" * 5000)
+        read("x" * 5000)
 
 
 def test_links_must_stay_inside(tmp_path: Path) -> None:
     touch(tmp_path, "outside/1.jpg", "data/a/1.jpg")
     (tmp_path / "data/a/twice.jpg").symlink_to(tmp_path / "data/a/1.jpg")
-    assert len(read_source(tmp_path / "data").records) == 2
+    assert len(read(tmp_path / "data").records) == 2
     (tmp_path / "linked").symlink_to(tmp_path / "data")
-    assert len(read_source(tmp_path / "linked").records) == 2
+    assert len(read(tmp_path / "linked").records) == 2
     link = tmp_path / "data/a/out.jpg"
     link.symlink_to(tmp_path / "outside/1.jpg")
     with pytest.raises(DataError, match=r"a/out\.jpg"):
-        read_source(tmp_path / "data")
+        read(tmp_path / "data")
     link.unlink()
     (tmp_path / "data/b").symlink_to(tmp_path / "outside")
     with pytest.raises(DataError, match="inside the data folder"):
-        read_source(tmp_path / "data")
+        read(tmp_path / "data")
 
 
 def test_linked_loops_end(tmp_path: Path) -> None:
     touch(tmp_path, "a/1.jpg")
     (tmp_path / "a/again").symlink_to(tmp_path)
-    assert len(read_source(tmp_path).records) == 1
+    assert len(read(tmp_path).records) == 1
 
 
 def test_names_that_are_no_text(tmp_path: Path) -> None:
@@ -130,7 +136,7 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
         (tmp_path / "a" / "\udcff.jpg").write_bytes(b"x")
     except OSError:
         pytest.skip("this file system takes UTF-8 only")
-    source = read_source(tmp_path)
+    source = read(tmp_path)
     assert len(source.records) == 1
     assert source.ignored[0].reason == "its name is not valid UTF-8"
     source.ignored[0].path.encode()
@@ -138,7 +144,7 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
 
 def test_folder_names_in_either_normal_form_are_one_class(tmp_path: Path) -> None:
     touch(tmp_path, "train/caf\u00e9/1.jpg", "val/cafe\u0301/1.jpg")
-    assert {r.label for r in read_source(tmp_path).records} == {"caf\u00e9"}
+    assert {r.label for r in read(tmp_path).records} == {"caf\u00e9"}
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
@@ -153,7 +159,7 @@ def test_tables(tmp_path: Path, delimiter: str, encoding: str, end: str) -> None
         "p/3.jpg,b,Train,m1",
     ]
     text = end.join(rows).replace(",", delimiter)
-    source = read_source(write_table(tmp_path, text, encoding=encoding))
+    source = read(write_table(tmp_path, text, encoding=encoding))
     assert source.kind == "csv"
     assert source.records == (
         Record("p/1.jpg", "b", None, None),
@@ -165,7 +171,7 @@ def test_tables(tmp_path: Path, delimiter: str, encoding: str, end: str) -> None
 def test_table_details(tmp_path: Path) -> None:
     touch(tmp_path, "p/a,b.jpg", "p/c.jpg")
     text = 'label,path,width\nx,"p/a,b.jpg",3\ny,p\\c.jpg,4\ny,./p/q/../c.jpg,4\n'
-    source = read_source(write_table(tmp_path, text))
+    source = read(write_table(tmp_path, text))
     assert [(r.path, r.label) for r in source.records] == [("p/a,b.jpg", "x"), ("p/c.jpg", "y")]
 
 
@@ -197,23 +203,23 @@ def test_table_details(tmp_path: Path) -> None:
 )
 def test_tables_that_cannot_be_meant(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(DataError, match=f"(?s){words}"):
-        read_source(write_table(tmp_path, text))
+        read(write_table(tmp_path, text))
 
 
 def test_tables_in_other_encodings(tmp_path: Path) -> None:
     for encoding in ("utf-16", "latin-1"):
         path = write_table(tmp_path, "path,label\n1.jpg,größe\n", encoding=encoding)
         with pytest.raises(DataError, match="UTF-8"):
-            read_source(path)
+            read(path)
 
 
 def test_linked_rows_must_stay_inside(tmp_path: Path) -> None:
     touch(tmp_path, "outside/1.jpg", "data/1.jpg")
     (tmp_path / "data/link.jpg").symlink_to(tmp_path / "outside/1.jpg")
     with pytest.raises(DataError, match="leads out of it"):
-        read_source(write_table(tmp_path / "data", "path,label\nlink.jpg,a\n"))
+        read(write_table(tmp_path / "data", "path,label\nlink.jpg,a\n"))
 
 
 def test_the_same_row_twice_is_one_image(tmp_path: Path) -> None:
     table = write_table(tmp_path, "path,label\n1.jpg,a\n1.jpg,a\n2.jpg,b\n")
-    assert len(read_source(table).records) == 2
+    assert len(read(table).records) == 2

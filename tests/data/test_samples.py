@@ -9,26 +9,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfxfer.data import ImageSplit, images
+from tfxfer.data import SampleSplit
 from tfxfer.errors import ImageError, UsageError
 from tfxfer.images.augment import make_views
 from tfxfer.images.decode import open_image, resize_image
 from tfxfer.images.loading import load_images
-from tfxfer.preprocessing import Resize
 
 Folders = Callable[..., Path]
 
 
 @pytest.fixture
-def split(folders: Folders, head: Any) -> ImageSplit:
+def split(folders: Folders, head: Any) -> SampleSplit:
     return load_images(folders(a=20, b=10), head=head, image_size=24).train
 
 
-def count_decoders() -> int:
-    return sum(t.name.startswith("tfxfer-decode") for t in threading.enumerate())
+def count_readers() -> int:
+    return sum(t.name.startswith("tfxfer-read") for t in threading.enumerate())
 
 
-def test_views_come_in_the_order_asked_for(split: ImageSplit) -> None:
+def test_views_come_in_the_order_asked_for(split: SampleSplit) -> None:
     pixels = split.read_views([5, 0, 5], views=(0, 2), level="light")
     assert pixels.shape == (3, 2, 24, 24, 3)
     for row, index in enumerate((5, 0, 5)):
@@ -38,13 +37,13 @@ def test_views_come_in_the_order_asked_for(split: ImageSplit) -> None:
     assert not np.array_equal(pixels[0], pixels[1])
 
 
-def test_no_image_is_no_error(split: ImageSplit) -> None:
+def test_no_sample_is_no_error(split: SampleSplit) -> None:
     assert split.read_views([]).shape == (0, 1, 24, 24, 3)
 
 
 @pytest.mark.parametrize("batch_size", [1, 8, 100])
 @pytest.mark.parametrize("workers", [1, 3])
-def test_batches_cover_the_order(split: ImageSplit, batch_size: int, workers: int) -> None:
+def test_batches_cover_the_order(split: SampleSplit, batch_size: int, workers: int) -> None:
     order = np.random.default_rng(0).permutation(len(split))
     batches = list(
         split.iter_views(
@@ -57,8 +56,8 @@ def test_batches_cover_the_order(split: ImageSplit, batch_size: int, workers: in
     assert np.array_equal(pixels, split.read_views(order, views=(0, 1, 4), level="strong"))
 
 
-def test_each_image_is_decoded_once_for_all_views(
-    split: ImageSplit, monkeypatch: pytest.MonkeyPatch
+def test_each_sample_is_read_once_for_all_views(
+    split: SampleSplit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = []
 
@@ -66,14 +65,14 @@ def test_each_image_is_decoded_once_for_all_views(
         opened.append(path)
         return open_image(path, **options)
 
-    monkeypatch.setattr(images, "open_image", count)
+    monkeypatch.setattr("tfxfer.images.modality.open_image", count)
     for _ in split.iter_views(views=(0, 1, 2, 3), level="light"):
         pass
     assert len(opened) == len(set(opened)) == len(split)
 
 
-def test_what_is_not_wanted_of_an_image_is_not_made(
-    split: ImageSplit, monkeypatch: pytest.MonkeyPatch
+def test_what_is_not_wanted_of_a_sample_is_not_made(
+    split: SampleSplit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = []
 
@@ -81,7 +80,7 @@ def test_what_is_not_wanted_of_an_image_is_not_made(
         made.append(list(views))
         return make_views(*args, views=views, **options)
 
-    monkeypatch.setattr(images, "make_views", count)
+    monkeypatch.setattr("tfxfer.images.modality.make_views", count)
     wanted = np.random.default_rng(0).random((len(split), 3)) < 0.5
     order = np.arange(len(split))[::-1]
     views, everything = (0, 2, 5), split.read_views(order, views=(0, 2, 5), level="light")
@@ -94,10 +93,11 @@ def test_what_is_not_wanted_of_an_image_is_not_made(
     ]
 
 
-def test_few_batches_are_in_memory(split: ImageSplit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_batches_are_in_memory(split: SampleSplit, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
     monkeypatch.setattr(
-        images, "open_image", lambda path, **options: (opened.append(path), open_image(path))[1]
+        "tfxfer.images.modality.open_image",
+        lambda path, **options: (opened.append(path), open_image(path))[1],
     )
     batches = split.iter_views(batch_size=2)
     next(batches)
@@ -105,48 +105,46 @@ def test_few_batches_are_in_memory(split: ImageSplit, monkeypatch: pytest.Monkey
     assert len(opened) <= 8 < len(split)
 
 
-def test_threads_end_when_the_consumer_stops(split: ImageSplit) -> None:
-    before = count_decoders()
+def test_threads_end_when_the_consumer_stops(split: SampleSplit) -> None:
+    before = count_readers()
     for _ in split.iter_views(batch_size=2):
-        assert count_decoders() > before
+        assert count_readers() > before
         break
-    assert count_decoders() == before
+    assert count_readers() == before
     with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - the loop is what is interrupted
         for _ in split.iter_views(batch_size=2):
             raise KeyboardInterrupt
-    assert count_decoders() == before
+    assert count_readers() == before
 
 
-def test_a_file_that_vanished_is_named(split: ImageSplit) -> None:
+def test_a_file_that_vanished_is_named(split: SampleSplit) -> None:
     (split.root / split.paths[3]).unlink()
     with pytest.raises(ImageError, match=split.paths[3]):
         list(split.iter_views(batch_size=2))
 
 
-def test_unknown_level(split: ImageSplit) -> None:
+def test_unknown_level(split: SampleSplit) -> None:
     with pytest.raises(UsageError, match="extreme"):
         next(split.iter_views(level="extreme"))
+    with pytest.raises(UsageError, match="extreme"):
+        split.dataset(augment="extreme")
 
 
-def test_a_resize_without_antialiasing_sees_the_whole_photo(
-    tmp_path: Path, photo: Image.Image
-) -> None:
-    photo.resize((1600, 1200)).save(tmp_path / "x.jpg", quality=95)
-    resize = Resize(antialias=False)
-    split = ImageSplit(
-        "test",
-        tmp_path,
-        ("x.jpg",),
-        ("a",),
-        ("a", "b"),
-        np.eye(2, dtype=np.float32)[:1],
-        64,
-        resize,
+def test_options_reach_the_modality(split: SampleSplit) -> None:
+    by_default, told, other = (
+        split.read_views([0], views=range(1, 9), level="light", options=options)
+        for options in (None, {"flip": True}, {"flip": False})
     )
-    full = resize_image(open_image(tmp_path / "x.jpg"), 64, resize)
-    assert np.array_equal(split.read_views([0])[0, 0], full)
-    reduced = resize_image(open_image(tmp_path / "x.jpg", min_side_px=64), 64, resize)
-    assert not np.array_equal(reduced, full)
+    assert np.array_equal(by_default, told)
+    assert not np.array_equal(by_default, other)
+    with pytest.raises(UsageError, match=r"expected options among: flip\. Received: spin"):
+        next(split.iter_views(options={"spin": True}))
+
+
+def test_a_split_says_what_a_model_takes(split: SampleSplit) -> None:
+    assert [(name, spec.shape) for name, spec in split.inputs.items()] == [("pixels", (24, 24, 3))]
+    assert split.paths == tuple(record.path for record in split.records)
+    assert split.raw_labels == tuple(path.split("/")[0] for path in split.paths)
 
 
 @pytest.fixture
@@ -154,7 +152,7 @@ def tf() -> Any:
     return pytest.importorskip("tensorflow")
 
 
-def test_dataset_is_plain_pixels_and_targets(split: ImageSplit, tf: Any) -> None:
+def test_dataset_is_plain_samples_and_targets(split: SampleSplit, tf: Any) -> None:
     dataset = split.dataset(batch_size=8)
     assert len(dataset) == 3
     pixels_spec, targets_spec = dataset.element_spec
@@ -168,7 +166,7 @@ def test_dataset_is_plain_pixels_and_targets(split: ImageSplit, tf: Any) -> None
         assert np.array_equal(np.concatenate([t for _, t in batches]), split.targets)
 
 
-def test_each_epoch_has_its_own_order_and_views(split: ImageSplit, tf: Any) -> None:
+def test_each_epoch_has_its_own_order_and_views(split: SampleSplit, tf: Any) -> None:
     def read(dataset: Any) -> np.ndarray:
         return np.concatenate([pixels for pixels, _ in dataset.as_numpy_iterator()])
 
@@ -187,7 +185,7 @@ def test_each_epoch_has_its_own_order_and_views(split: ImageSplit, tf: Any) -> N
     assert np.array_equal(first, split.read_views(range(21), views=(1,), level="light")[:, 0])
 
 
-def test_balance(split: ImageSplit, tf: Any) -> None:
+def test_balance(split: SampleSplit, tf: Any) -> None:
     assert split.targets.sum(axis=0).tolist() == [14, 7]
     weighted = list(split.dataset(balance="weights").as_numpy_iterator())
     targets = np.concatenate([batch[1] for batch in weighted])
@@ -199,7 +197,7 @@ def test_balance(split: ImageSplit, tf: Any) -> None:
     assert abs(drawn[0] - drawn[1]) <= 1
 
 
-def test_keras_fits_on_it(split: ImageSplit, tf: Any) -> None:
+def test_keras_fits_on_it(split: SampleSplit, tf: Any) -> None:
     import keras
 
     model = keras.Sequential(
@@ -226,7 +224,7 @@ def test_importing_the_data_package_imports_no_tensorflow() -> None:
     import sys
 
     code = (
-        "import sys, tfxfer.data as d; d.load_images; d.split_records; d.make_views;"
+        "import sys, tfxfer, tfxfer.data as d; d.load_samples; d.split_records; tfxfer.load_images;"
         "print([m for m in ('tensorflow', 'keras', 'rich') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
