@@ -238,7 +238,7 @@ def show_result(output: Output, run: Any, document: dict[str, Any]) -> None:
             f"fine-tuning did not help: the best validation epoch is of phase {best[0]!r}, and "
             "the model is that one"
         )
-    head = get_head(document["head"], options=document["head_options"])
+    head = get_head(document["head"], options=document["head_options"], registry=output.registry)
     rows = format_metrics(document["metrics"]["test"], head)
     output.show_table(("TEST", f"{document['data']['test']} images"), rows)
     output.show(str(run.model_path))

@@ -149,7 +149,7 @@ def _from_keras(model: Any, preprocessing: PreprocessingArgument) -> Source:
         model.name,
         getattr(model, "inputs", None),
         getattr(model, "outputs", None),
-        modality=getattr(info, "modality", _IMAGE),
+        modality=info.modality.name if isinstance(info, ModelInfo) else _IMAGE,
     )
     first = find_rescaling(model)
     if preprocessing is None and isinstance(info, ModelInfo):
