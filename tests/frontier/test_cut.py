@@ -39,7 +39,7 @@ from tfxfer.frontier.cut import (
     make_suffix,
     stage_shape,
 )
-from tfxfer.frontier.fill import fill_frontiers
+from tfxfer.frontier.fill import Conversion, fill_frontiers
 from tfxfer.frontier.litert import InterpreterPool, KerasRunner
 from tfxfer.frontier.store import CacheStore
 from tfxfer.inference.keras_model import save_model, wrap_model
@@ -315,6 +315,24 @@ def test_inputs_that_cross_are_cached_beside_the_activations(
             for other in others:
                 wrong = np.asarray(suffix([*inputs[:-1], other], training=False))
                 assert differ(wrong, expected) > 10 * EXACT
+
+
+def test_a_later_pass_needs_fewer_inputs(
+    model: Any, texts: SampleData, conversions: list[int]
+) -> None:
+    source, conversion = SplitSource(texts.train), Conversion()
+
+    def fill(*stages: str) -> dict[str | None, Any]:
+        sources = {"x": (source, 1)}
+        return fill_frontiers(model, sources, stages, CacheStore(), conversion=conversion)["x"]
+
+    first = fill("block_2", "embedding")
+    # The embedding alone reads no mask.
+    later = fill("embedding")["embedding"]
+    assert conversions == [2]
+    for part, values in first["embedding"].items():
+        np.testing.assert_array_equal(later[part], values)
+    assert differ(later[ACTIVATIONS], first["block_2"][ACTIVATIONS]) > 1e-2
 
 
 def test_bytes_are_what_the_arrays_of_several_inputs_take(model: Any, texts: SampleData) -> None:
