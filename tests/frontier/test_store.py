@@ -1,89 +1,131 @@
-"""A scope of a store is for one training; the store is for everybody who was given it."""
-
 from __future__ import annotations
 
+import errno
+import os
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from tfxfer import StorageError
+from tfxfer import Phase, StorageError, fit
 from tfxfer.frontier.store import CacheStore
 
 
-def files(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.bin"))
-
-
-def test_closing_a_scope_leaves_what_is_not_its_own(tmp_path: Path) -> None:
-    with CacheStore(tmp_path, memory_bytes=0, disk_bytes=1000) as store:
-        mine = store.allocate((100,), np.uint8)
-        mine[...] = 7
-        with store.scope() as part:
-            theirs = part.allocate((200,), np.uint8)
-            theirs[...] = 9
-            assert len(files(tmp_path)) == 2
-        (kept,) = files(tmp_path)
-        assert kept.read_bytes() == bytes([7] * 100)
-        assert store.place(900) == "disk"
-        assert store.place(901) == "nowhere"
-        # A store that is closed to be filled anew goes on.
-        assert part.allocate((900,), np.uint8).size == 900
-        part.close()
-        assert len(files(tmp_path)) == 1
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(("where", "limits"), [("memory", (300, 0)), ("disk", (0, 300))])
-def test_scopes_share_the_limits_of_their_store(
-    tmp_path: Path, where: str, limits: tuple[int, int]
-) -> None:
-    store = CacheStore(tmp_path, memory_bytes=limits[0], disk_bytes=limits[1])
-    first, second = store.scope(), store.scope()
-    inner = second.scope()
-    store.allocate((50,), np.uint8)
-    first.allocate((100,), np.uint8)
-    inner.allocate((100,), np.uint8)
-    for each in (store, first, second, inner):
-        assert each.place(50) == where
-        assert each.place(51) == "nowhere"
+def test_a_cache_goes_to_memory_then_to_disk_then_nowhere(tmp_path: Path) -> None:
+    with CacheStore(tmp_path / "new" / "folder", memory_bytes=100, disk_bytes=1000) as store:
+        assert store.place(100) == "memory"
+        assert store.place(101) == "disk"
+        assert store.place(1001) == "nowhere"
+        small = store.allocate((25,), np.float32)
+        assert not isinstance(small, np.memmap)
+        large = store.allocate((5, 50), np.float16)
+        again = store.allocate((125,), np.float32)
+        assert isinstance(large, np.memmap)
+        large[...], again[...] = 1, 2
+        assert large.sum() == 250
+        assert sum(file.stat().st_size for file in tmp_path.rglob("*.bin")) == 1000
         with pytest.raises(StorageError, match="--no-cache"):
-            each.allocate((51,), np.uint8)
-    first.close()
-    assert [each.place(150) for each in (store, second, inner)] == [where] * 3
-    second.close()
-    assert store.place(250) == where
-    assert store.place(251) == "nowhere"
-    store.close()
-    assert store.place(300) == where
+            store.allocate((1,), np.float32)
+    assert not list((tmp_path / "new" / "folder").iterdir())
+    assert store.place(100) == "memory"
 
 
-def test_closing_a_store_closes_its_scopes(tmp_path: Path) -> None:
-    store = CacheStore(tmp_path, memory_bytes=0, disk_bytes=300)
-    parts = [store.scope(), store.scope()]
-    inner = parts[1].scope()
-    for each in (*parts, inner):
-        each.allocate((100,), np.uint8)
-    store.close()
+def test_limits_come_from_the_machine(tmp_path: Path) -> None:
+    store = CacheStore(tmp_path / "not" / "there")
+    assert 0 < store.memory_limit() <= 2**30
+    assert store.disk_limit() > 0
+    assert store.parent == tmp_path / "not" / "there"
+    assert CacheStore().parent == Path(tempfile.gettempdir())
+
+
+def fill_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", fail)
+
+
+def test_a_full_disk_is_said_and_nothing_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_disk(monkeypatch)
+    with (
+        pytest.raises(StorageError, match=r"No space left.*--cache-dir"),
+        CacheStore(tmp_path, memory_bytes=0) as store,
+    ):
+        store.allocate((10,), np.float32)
     assert not list(tmp_path.iterdir())
-    for each in (*parts, inner):
-        each.close()  # again, which nothing is left to free for
-    assert store.place(300) == "disk"
-    assert store.place(301) == "nowhere"
 
 
-def test_a_scope_has_the_folder_of_its_store(tmp_path: Path) -> None:
-    part = CacheStore(tmp_path / "new", memory_bytes=0, disk_bytes=100).scope()
-    assert part.parent == tmp_path / "new"
-    with part:
-        part.allocate((10,), np.uint8)
-        assert [path.is_relative_to(tmp_path / "new") for path in files(tmp_path)] == [True]
+def test_a_system_that_cannot_reserve_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "posix_fallocate")
+    with CacheStore(tmp_path, memory_bytes=0) as store:
+        array = store.allocate((2**20 + 3,), np.uint8)
+        array[-1] = 7
+        (file,) = tmp_path.rglob("*.bin")
+        assert file.stat().st_size == 2**20 + 3
 
 
-def test_a_scope_counts_what_its_store_has_on_disk(tmp_path: Path) -> None:
-    with CacheStore(tmp_path, memory_bytes=0) as store, store.scope() as part:
-        before = part.disk_limit()
-        store.allocate((2**20,), np.uint8)
-        # Half of what is free, as if nothing had been taken; others use the disk meanwhile.
-        assert part.disk_limit() == pytest.approx(before, rel=0.01)
-        assert part.disk_limit() == pytest.approx(store.disk_limit(), rel=0.01)
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    store = CacheStore(tmp_path / "file" / "cache", memory_bytes=0, disk_bytes=100)
+    with pytest.raises(StorageError, match="--cache-dir"):
+        store.allocate((10,), np.uint8)
+
+
+@pytest.mark.parametrize("failure", [None, "callback", "disk"])
+def test_a_training_leaves_no_files(
+    make_tiny: Callable[..., Any],
+    pair: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: str | None,
+) -> None:
+    import keras
+
+    seen = []
+
+    def look(epoch: int, logs: Any) -> None:
+        seen.append(len(list(tmp_path.rglob("*.bin"))))
+        if failure == "callback":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("tfxfer.frontier.store._MEMORY_CAP_BYTES", 0)
+    if failure == "disk":
+        fill_disk(monkeypatch)
+
+    def train() -> None:
+        callback = keras.callbacks.LambdaCallback(on_epoch_begin=look)
+        phase = Phase("head", "backbone", 1, 1e-3)
+        fit(make_tiny(), pair(), schedule=[phase], callbacks=[callback], verbose=0)
+
+    if failure is None:
+        train()
+    else:
+        with pytest.raises(StorageError if failure == "disk" else KeyboardInterrupt):
+            train()
+    assert seen == ([] if failure == "disk" else [2])
+    assert not list(tmp_path.rglob("*.bin"))
+
+
+def test_files_of_the_cache_itself_do_not_shrink_its_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+    from collections import namedtuple
+
+    usage = namedtuple("usage", "total used free")
+    free = [1000]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1000, 0, free[0]))
+    with CacheStore(tmp_path, memory_bytes=0) as store:
+        assert store.place(500) == "disk"
+        store.allocate((400,), "uint8")
+        free[0] -= 400
+        assert store.place(100) == "disk"
+        assert store.place(101) == "nowhere"

@@ -8,7 +8,7 @@ import pytest
 
 from tfxfer import Phase
 from tfxfer.data.draw import EpochDraw
-from tfxfer.data.feed import DatasetSource, PixelSource, SplitSource
+from tfxfer.data.feed import DatasetSource, SampleSource, SplitSource
 from tfxfer.errors import TfxferError
 from tfxfer.frontier.store import CacheStore
 from tfxfer.training.activations import Activations
@@ -30,7 +30,7 @@ def model(make_tiny: Callable[..., Any]) -> Any:
 class Passes:
     """Activations of a training, and how many images each pass computed."""
 
-    def __init__(self, model: Any, train: PixelSource, val: PixelSource) -> None:
+    def __init__(self, model: Any, train: SampleSource, val: SampleSource) -> None:
         self.images, self.val, self.computed = len(train), len(val), list[int]()
         store = CacheStore(memory_bytes=2**30)
         self.plan = plan_fit(
@@ -109,14 +109,15 @@ def test_what_nobody_computed_is_not_read(passes: Passes) -> None:
     train, _ = passes.activations.readers("block_2")
     indices, views = np.nonzero(~passes.draw(1).uses(range(3, 5)))
     unused = indices[views > 0][:1], views[views > 0][:1]
-    with pytest.raises(TfxferError, match=r"at 'block_2': expected .* image=\d+, view=[123]"):
+    with pytest.raises(TfxferError, match=r"at 'block_2': expected .* sample=\d+, view=[123]"):
         train(*unused)
 
 
 def test_a_dataset_is_passed_over_once_for_each_view(model: Any, pair: Callable[..., Any]) -> None:
     train, val = pair()
-    passes = Passes(model, DatasetSource(train), DatasetSource(val, name="validation"))
+    inputs = {"pixels": (32, 32, 3)}
+    passes = Passes(model, DatasetSource(train, inputs=inputs), DatasetSource(val, inputs=inputs))
     passes.complete(1, range(3, 5))
     passes.complete(2, range(5, 7))
     (total,) = passes.computed
-    assert total == VIEWS * passes.images + len(DatasetSource(val))
+    assert total == VIEWS * passes.images + passes.val

@@ -11,7 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfxfer import DataError, ModelError, Phase, ScheduleError, UsageError, fit, from_scratch
+from tfxfer import (
+    Augmentation,
+    Cache,
+    Control,
+    DataError,
+    ModelError,
+    Phase,
+    ScheduleError,
+    UsageError,
+    fit,
+    from_scratch,
+)
 from tfxfer.data.draw import EpochDraw
 from tfxfer.frontier.fill import fill_frontiers
 from tfxfer.frontier.store import CacheStore
@@ -27,6 +38,7 @@ SCHEDULE = (
 EXACT = 1e-4
 # float16 keeps 11 bits of an activation.
 HALF = 5e-3
+EXACT_CACHE = Cache(dtype="float32")
 
 
 def weights_of(model: Any) -> dict[str, np.ndarray]:
@@ -43,7 +55,7 @@ def train(model: Any, data: Any, **options: Any) -> Any:
         "schedule": SCHEDULE,
         "augment": "none",
         "batch_size": 8,
-        "cache_dtype": "float32",
+        "cache": EXACT_CACHE,
         "verbose": 0,
         "seed": 3,
     }
@@ -57,7 +69,8 @@ class Run:
         self.model = make_tiny()
         self.snapshots = [weights_of(self.model)]
         self.states: list[FitState] = []
-        self.history = train(self.model, data, on_phase_end=self.keep, **options)
+        control = replace(options.pop("control", Control()), on_phase_end=self.keep)
+        self.history = train(self.model, data, control=control, **options)
         self.weights = weights_of(self.model)
 
     def keep(self, state: FitState) -> None:
@@ -85,14 +98,14 @@ def test_a_tf_dataset_and_a_cache_filled_by_keras_give_the_same_weights(
     run: Callable[..., Run], reference: Run, images: Any
 ) -> None:
     pair = (images.train.dataset(batch_size=5), images.val.dataset(batch_size=5))
-    found = run(pair, use_litert=False, schedule=SCHEDULE[:1])
+    found = run(pair, cache=replace(EXACT_CACHE, use_litert=False), schedule=SCHEDULE[:1])
     assert distance(found.weights, reference.snapshots[1]) < EXACT
 
 
 def test_a_float16_cache_differs_by_its_rounding_only(
     run: Callable[..., Run], reference: Run
 ) -> None:
-    found = distance(run(cache_dtype="float16").weights, reference.weights)
+    found = distance(run(cache=Cache(dtype="float16")).weights, reference.weights)
     assert EXACT / 10 < found < HALF
 
 
@@ -118,7 +131,7 @@ def test_a_perturbed_cache_fails_both_tolerances(
 def test_augmented_views_are_the_same_from_pixels_and_from_the_cache(
     run: Callable[..., Run], reference: Run
 ) -> None:
-    options = {"augment": "light", "views": 2, "schedule": SCHEDULE[:1]}
+    options = {"augment": Augmentation("light", views=2), "schedule": SCHEDULE[:1]}
     cached, uncached = run(**options), run(**options, cache=False)
     assert distance(cached.weights, uncached.weights) < EXACT
     assert distance(cached.weights, reference.snapshots[1]) > 10 * EXACT
@@ -128,7 +141,7 @@ def test_a_network_is_converted_once_until_it_has_been_trained(
     run: Callable[..., Run], conversions: list[int]
 ) -> None:
     head, fine = replace(SCHEDULE[0], views=1), SCHEDULE[1]
-    found = run(augment="light", views=2, schedule=(head, fine))
+    found = run(augment=Augmentation("light", views=2), schedule=(head, fine))
     assert all(record.cached for record in found.history.state.records)
     assert conversions == [2]
     run(schedule=(fine, head))
@@ -268,8 +281,8 @@ def test_what_remains_is_the_best_epoch_of_all_phases(
     make_tiny: Callable[..., Any], reference: Run, images: Any
 ) -> None:
     ruin = Phase("ruin", "block_1", 2, 5.0, decay="constant", warmup=0)
-    model = make_after_head(make_tiny, reference)
-    history = train(model, images, schedule=(SCHEDULE[0], ruin), state=reference.states[0])
+    model, go_on = make_after_head(make_tiny, reference), Control(state=reference.states[0])
+    history = train(model, images, schedule=(SCHEDULE[0], ruin), control=go_on)
     state, values = history.state, history.history["val_accuracy"]
     assert [record.name for record in state.records] == ["head", "ruin"]
     assert state.best_phase == "head"
@@ -284,9 +297,9 @@ def test_a_loss_of_nan_is_an_error_that_leaves_the_best_weights(
     make_tiny: Callable[..., Any], reference: Run, images: Any
 ) -> None:
     ruin = Phase("ruin", None, 1, 1e38, decay="constant", warmup=0, optimizer="sgd")
-    model = make_after_head(make_tiny, reference)
+    model, go_on = make_after_head(make_tiny, reference), Control(state=reference.states[0])
     with pytest.raises(ModelError, match="finite loss"):
-        train(model, images, schedule=(SCHEDULE[0], ruin), state=reference.states[0])
+        train(model, images, schedule=(SCHEDULE[0], ruin), control=go_on)
     assert distance(weights_of(model), reference.snapshots[1]) == 0
 
 
@@ -305,14 +318,14 @@ def test_a_resumed_training_gives_the_weights_of_one_without_a_break(
     make_after_head(make_tiny, reference).save_weights(path)
     model.load_weights(path)
     state = FitState.from_dict(json.loads(json.dumps(reference.states[0].to_dict())))
-    history = train(model, images, state=state)
+    history = train(model, images, control=Control(state=state))
     assert history.epoch == list(range(6))
     assert history.history["val_loss"] == pytest.approx(reference.history.history["val_loss"])
     assert distance(weights_of(model), reference.weights) < EXACT
     # Other draws, of the batches and of the dropout, fail the same check.
     other = make_tiny()
     other.load_weights(path)
-    train(other, images, state=state, seed=4)
+    train(other, images, control=Control(state=state), seed=4)
     assert distance(weights_of(other), reference.weights) > EXACT
 
 
@@ -325,7 +338,7 @@ def test_a_state_survives_json_with_a_score_that_is_not_finite() -> None:
 
 
 def test_a_finished_training_is_not_repeated(run: Callable[..., Run], reference: Run) -> None:
-    again = run(state=reference.history.state)
+    again = run(control=Control(state=reference.history.state))
     assert again.history.history == reference.history.history
     assert distance(again.weights, again.snapshots[0]) == 0
 
@@ -345,7 +358,8 @@ def test_a_schedule_that_freezes_again_recomputes(
     uncached = make_tiny()
     for item in uncached.weights:
         item.assign(cached.snapshots[1][item.path])
-    train(uncached, images, schedule=schedule, state=cached.states[0], cache=False)
+    control = Control(state=cached.states[0])
+    train(uncached, images, schedule=schedule, control=control, cache=False)
     assert distance(cached.weights, weights_of(uncached)) < EXACT
 
     def plan_stale(*args: Any, **options: Any) -> Any:
@@ -358,7 +372,7 @@ def test_a_schedule_that_freezes_again_recomputes(
 
 
 def test_a_deadline_that_is_over_leaves_one_epoch(run: Callable[..., Run]) -> None:
-    result = run(deadline=time.monotonic())
+    result = run(control=Control(deadline=time.monotonic()))
     assert [record.epochs for record in result.history.state.records] == [1]
     assert result.history.state.best_epoch == 0
 
@@ -401,13 +415,15 @@ def test_balance_reaches_the_batches(
     ("options", "error", "words"),
     [
         ({"batch_size": 0}, UsageError, "batch_size"),
-        ({"views": 0}, UsageError, "views"),
-        ({"cache_dtype": "int8"}, UsageError, "cache_dtype"),
-        ({"balance": "luck"}, DataError, "balance"),
+        ({"balance": "luck"}, UsageError, "balance"),
         ({"schedule": ()}, ScheduleError, "at least one phase"),
         ({"schedule": [Phase("p", "block_9", 1, 1.0)]}, ScheduleError, "block_9"),
         ({"cache": False}, DataError, "can only train from its cache"),
-        ({"store": CacheStore(memory_bytes=0, disk_bytes=0)}, DataError, "a store with room"),
+        (
+            {"cache": Cache(store=CacheStore(memory_bytes=0, disk_bytes=0))},
+            DataError,
+            "a store with room",
+        ),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_trained(
@@ -428,6 +444,9 @@ def test_images_and_targets_must_fit_the_model(
     small = first.map(lambda x, y: (x[:, :16, :16], y))
     with pytest.raises(DataError, match=r"training data: expected images of shape \(32, 32, 3\)"):
         train(make_tiny(), (small, second))
+    gray = second.map(lambda x, y: (x[..., :1], y))
+    with pytest.raises(DataError, match=r"validation data: .*\(32, 32, 3\).*\(32, 32, 1\)"):
+        train(make_tiny(), (first, gray))
     with pytest.raises(DataError, match="validation data: expected targets of shape"):
         train(make_tiny(), (first, second.map(lambda x, y: (x, y[:, :2]))))
 

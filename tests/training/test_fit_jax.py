@@ -1,4 +1,4 @@
-"""The training of test_training.py under another Keras backend, in a process of its own."""
+"""The training of test_fit.py under another Keras backend, in a process of its own."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ print("done")
 
 def test_the_same_code_trains_under_jax(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", JAX, str(Path(__file__).parent), str(tmp_path / "photos")],
+        [sys.executable, "-c", JAX, str(Path(__file__).parent.parent), str(tmp_path / "photos")],
         env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
         capture_output=True,
         text=True,

@@ -122,7 +122,7 @@ def test_what_does_not_fit_trains_from_pixels(model: Any) -> None:
 
 def test_floats_take_more_than_bytes(model: Any) -> None:
     as_bytes = plan(model, None).cache_bytes
-    assert plan(model, None, pixel_itemsize=4).cache_bytes == 4 * as_bytes
+    assert plan(model, None, input_itemsizes=(4,)).cache_bytes == 4 * as_bytes
     assert plan(model, "stem", itemsize=4).cache_bytes == 2 * plan(model, "stem").cache_bytes
 
 

@@ -57,8 +57,12 @@ class Conversion:
             return make_runner(prefix, use_litert=False)
         content = None
         if {*stages} <= {*self.stages}:
-            positions = [self.stages.index(stage) for stage in stages]
-            content = keep_outputs(self.content, positions)
+            before = list_prefix_inputs(model, self.stages)
+            content = keep_outputs(
+                self.content,
+                [self.stages.index(stage) for stage in stages],
+                inputs=[before.index(x) for x in list_prefix_inputs(model, stages)],
+            )
         runner = make_runner(prefix, content=content)
         if not isinstance(runner, InterpreterPool):
             self.refused = True

@@ -102,12 +102,15 @@ def convert_float(model: Any, *, batch_size: int) -> bytes:
         ) from error
 
 
-def keep_outputs(content: bytes, positions: Sequence[int]) -> bytes:
+def keep_outputs(
+    content: bytes, positions: Sequence[int], *, inputs: Sequence[int] | None = None
+) -> bytes:
     """Returns a flatbuffer that computes some of another one's outputs and nothing else.
 
     Args:
-        content: a file whose weights are inside.
+        content: a file that `convert_float` made.
         positions: of the outputs, which come in this order.
+        inputs: positions of those that these outputs are computed from; None keeps all.
     """
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
@@ -121,6 +124,9 @@ def keep_outputs(content: bytes, positions: Sequence[int]) -> bytes:
             needed.update(operator.inputs)
             operators.append(operator)
     graph.operators = operators[::-1]
+    if inputs is not None:
+        given = sorted(graph.inputs, key=lambda tensor: _position(str(graph.tensors[tensor].name)))
+        graph.inputs = [given[position] for position in inputs]
     model.signatureDefs = []  # they name the outputs of before
     # Weights end up aligned to 4 bytes, not to the 16 of the schema: enough for float32.
     builder = flatbuffers.Builder(len(content))

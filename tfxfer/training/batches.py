@@ -48,8 +48,9 @@ def make_batches(
             span = slice(index * draw.batch_size, (index + 1) * draw.batch_size)
             chosen = self.order[span]
             found = read(chosen, self.view[span])
-            # A list: the suffix's inputs have names of their own, but the same order.
-            inputs = list_arrays(found) if isinstance(found, dict) else found
+            # The suffix's inputs have names of their own, but the same order. Not a list, which
+            # tf.data takes for one tensor.
+            inputs = tuple(list_arrays(found)) if isinstance(found, dict) else found
             batch = inputs, targets[chosen]
             return batch if sample_weights is None else (*batch, sample_weights[chosen])
 

@@ -61,8 +61,7 @@ class Cache:
     def __post_init__(self) -> None:
         if self.dtype not in ("float16", "float32"):
             raise UsageError(
-                "Cache: expected cache_dtype 'float16' or 'float32'. "
-                f"Received: dtype={self.dtype!r}."
+                f"Cache: expected dtype 'float16' or 'float32'. Received: dtype={self.dtype!r}."
             )
 
 
