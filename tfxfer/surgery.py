@@ -7,7 +7,7 @@ from typing import Any
 
 from tfxfer.errors import WeightsError
 
-__all__ = ["clone_fresh", "copy_weights", "find_inputs", "replace_layers"]
+__all__ = ["copy_weights", "find_inputs", "replace_layers"]
 
 
 def find_inputs(tensor: Any) -> list[Any]:
@@ -58,15 +58,6 @@ def replace_layers(output: Any, replacement: Callable[[Any], Any | None]) -> Any
         return type(layer).from_config(layer.get_config()) if chosen is None else chosen
 
     return keras.models.clone_model(model, input_tensors=sources, clone_function=clone).output
-
-
-def clone_fresh(model: Any) -> Any:
-    """Returns a copy of a functional model with layers and weights of its own."""
-    import keras
-
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    return copy
 
 
 def copy_weights(source: Any, target: Any) -> int:
