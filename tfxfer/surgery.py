@@ -11,7 +11,6 @@ from tfxfer.errors import WeightsError
 from tfxfer.keras_private import find_source
 
 __all__ = [
-    "clone_fresh",
     "copy_weights",
     "find_inputs",
     "list_operations",
@@ -168,18 +167,7 @@ def _word(operation: Any) -> str:
     return "pool" if kind.endswith("Pooling2D") else _WORDS.get(kind, _default_name(operation))
 
 
-def clone_fresh(model: Any) -> Any:
-    """Returns a copy of a functional model with layers and weights of its own."""
-    import keras
-
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    return copy
-
-
-def copy_weights(
-    source: Any, target: Any, *, rename: Callable[[Any], str | None] | None = None
-) -> int:
+def copy_weights(source: Any, target: Any) -> int:
     """Copies the weights of every layer of `source` to the layer of that name in `target`.
 
     Nothing is copied before everything is known to fit, so a failure leaves `target` as it was.

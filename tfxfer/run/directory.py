@@ -222,10 +222,6 @@ class RunDirectory:
         """Replaces `history.csv` in one step; one row per epoch."""
         write_table(self.history_path, rows)
 
-    def write_split(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Replaces `split.csv` in one step; one row per image."""
-        write_table(self.split_path, rows)
-
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Keeps other processes from writing to this run until the block ends.

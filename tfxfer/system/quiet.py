@@ -19,16 +19,13 @@ def quiet_native() -> Iterator[None]:
     past every Python logger. What Python raises still rises.
     """
     absl = logging.getLogger("absl")
-    level = absl.level
-    absl.setLevel(logging.ERROR)
-    with tempfile.TemporaryFile() as sink:
-        saved = [os.dup(1), os.dup(2)]
-        os.dup2(sink.fileno(), 1)
-        os.dup2(sink.fileno(), 2)
-        try:
-            yield
-        finally:
-            for descriptor, copy in zip((1, 2), saved, strict=True):
-                os.dup2(copy, descriptor)
-                os.close(copy)
-            absl.setLevel(level)
+    with contextlib.ExitStack() as undo:
+        sink = undo.enter_context(tempfile.TemporaryFile())
+        undo.callback(absl.setLevel, absl.level)
+        absl.setLevel(logging.ERROR)
+        for descriptor in (1, 2):
+            copy = os.dup(descriptor)
+            undo.callback(os.close, copy)
+            undo.callback(os.dup2, copy, descriptor)
+            os.dup2(sink.fileno(), descriptor)
+        yield

@@ -71,9 +71,9 @@ def saved_precision(model: Any, policy: str) -> Iterator[None]:
 @contextlib.contextmanager
 def _policy(layers: Sequence[Any], before: str, within: str) -> Iterator[None]:
     changed = [layer for layer in layers if layer.dtype_policy.name == before]
-    for layer in changed:
-        layer.dtype_policy = within
     try:
+        for layer in changed:
+            layer.dtype_policy = within
         yield
     finally:
         for layer in changed:

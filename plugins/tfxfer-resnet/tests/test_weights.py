@@ -106,7 +106,8 @@ def test_every_kind_of_file_gives_the_same_weights(
         arrays = reference.get_layer(layer.name).get_weights() if layer.weights else []
         if (name, layer.name) == ("resnet50", "conv1_conv"):
             arrays[0] = arrays[0][:, :, ::-1]
-        assert all(map(np.array_equal, layer.get_weights(), arrays))
+        pairs = zip(layer.get_weights(), arrays, strict=True)
+        assert all(np.array_equal(found, expected) for found, expected in pairs)
 
 
 def other_version(folder: Path) -> Path:
