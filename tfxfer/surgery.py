@@ -167,7 +167,9 @@ def _word(operation: Any) -> str:
     return "pool" if kind.endswith("Pooling2D") else _WORDS.get(kind, _default_name(operation))
 
 
-def copy_weights(source: Any, target: Any) -> int:
+def copy_weights(
+    source: Any, target: Any, *, rename: Callable[[Any], str | None] | None = None
+) -> int:
     """Copies the weights of every layer of `source` to the layer of that name in `target`.
 
     Nothing is copied before everything is known to fit, so a failure leaves `target` as it was.

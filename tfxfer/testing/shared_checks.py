@@ -1,4 +1,4 @@
-"""Checks that backbones and heads share: where they come from, and what an import of them costs."""
+"""Checks that all kinds share: where they come from, and what an import of them costs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def provenance(subject: Subject) -> None:
             received=f"name={dist.metadata['Name']!r}, version={dist.metadata['Version']!r}",
             fix="Set both in [project] of pyproject.toml.",
         )
-    if not any(_names_tfxfer(line) for line in dist.requires or ()):
+    is_ours = normalise_name(dist.metadata["Name"]) == "tfxfer"  # which needs no other tfxfer
+    if not is_ours and not any(_names_tfxfer(line) for line in dist.requires or ()):
         fail(
             what,
             expected="a distribution that requires tfxfer, so that a mismatch is told",
