@@ -11,7 +11,7 @@ from tfxfer.errors import UsageError
 from tfxfer.head import Head
 from tfxfer.registry.component import Component
 from tfxfer.registry.lookup import Registry, default_registry
-from tfxfer.testing import backbone_checks, figure_checks, head_checks
+from tfxfer.testing import backbone_checks, figure_checks, head_checks, label_checks
 from tfxfer.testing.check import Check, Examination, Report, Result
 from tfxfer.testing.export_checks import export_float, export_int8, export_uint8_input
 from tfxfer.testing.pixel_checks import no_randomness, preprocessing
@@ -60,14 +60,14 @@ HEAD_CHECKS: tuple[Check, ...] = (
     provenance,
     laziness,
     head_checks.options,
-    head_checks.labels,
-    head_checks.label_errors,
+    label_checks.labels,
+    label_checks.label_errors,
     figure_checks.strata,
     head_checks.flat,
     head_checks.model,
     head_checks.float32_outputs,
     head_checks.output_range,
-    head_checks.predictions,
+    label_checks.predictions,
     figure_checks.figures,
     head_checks.deterministic,
     head_checks.learns,
