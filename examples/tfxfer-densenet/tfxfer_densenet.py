@@ -1,4 +1,4 @@
-"""DenseNet121 as a backbone for tfxfer.
+"""DenseNet169 as a backbone for tfxfer.
 
 Source:
     Huang et al. 2017, https://arxiv.org/abs/1608.06993. Weights: Keras Applications.
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from tfxfer import ApplicationBackbone, Preprocessing, Stage, Weights
+from tfxfer import ApplicationBackbone, Stage, Weights
 
-__all__ = ["DenseNet121"]
+__all__ = ["DenseNet169"]
 
-_LAYERS = {2: 6, 3: 12, 4: 24, 5: 16}  # dense layers in each block
+_LAYERS = {2: 6, 3: 12, 4: 32, 5: 32}  # dense layers in each block
 
 
 def _stages() -> tuple[Stage, ...]:
@@ -29,21 +29,19 @@ def _stages() -> tuple[Stage, ...]:
     return (*stages, Stage("top", "relu"))
 
 
-class DenseNet121(ApplicationBackbone):
-    """DenseNet121: 7.0 million parameters, 1024 features."""
+class DenseNet169(ApplicationBackbone):
+    """DenseNet169: 12.6 million parameters, 1664 features."""
 
-    name = "densenet121"
+    name = "densenet169"
     family = "densenet"
-    application = "DenseNet121"
-    preprocessing = Preprocessing.from_mean_std(
-        mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375)
-    )
+    application = "DenseNet169"
+    input_mode = "torch"  # as Keras's preprocess_input calls it
     weights: ClassVar[Mapping[str, Weights]] = {
         "imagenet": Weights(
             licence="BSD-3-Clause",
             url="https://storage.googleapis.com/tensorflow/keras-applications/densenet/"
-            "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
-            md5="30ee3e1110167f948a6b9946edeeb738",
+            "densenet169_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            md5="b8c4d4c20dd625c148057b9ff1c1176b",
             origin="ImageNet-1k, by the authors of the paper",
         )
     }

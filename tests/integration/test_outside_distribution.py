@@ -46,17 +46,17 @@ def registry(installed: Path) -> Registry:
 
 @pytest.fixture(scope="module")
 def model(registry: Registry) -> Any:
-    return build_model("densenet121", labels=LABELS, weights=None, image_size=32, registry=registry)
+    return build_model("densenet169", labels=LABELS, weights=None, image_size=32, registry=registry)
 
 
 def test_it_is_listed_with_its_provenance(registry: Registry) -> None:
-    (component,) = [c for c in registry.list("backbone") if c.name == "densenet121"]
+    (component,) = [c for c in registry.list("backbone") if c.name == "densenet169"]
     assert (component.status, component.origin) == ("ok", "tfxfer-densenet 0.1.0")
 
 
 def test_every_dense_layer_is_a_cut(model: Any) -> None:
     stages = [stage.name for stage in get_info(model).stages]
-    assert len(stages) == 1 + 58 + 3 + 1 + 1  # stem, dense layers, transitions, top, pooled
+    assert len(stages) == 1 + 82 + 3 + 1 + 1  # stem, dense layers, transitions, top, pooled
     assert stages[-2:] == ["top", "backbone"]
 
 
@@ -72,13 +72,13 @@ def test_it_trains_for_a_step_and_runs_in_int8(model: Any) -> None:
     )
     data = tf.data.Dataset.from_tensor_slices((pixels, targets)).batch(8)
     before = {weight.path: np.array(weight) for weight in model.weights}
-    schedule = two_phase(head_epochs=1, epochs=1, unfreeze_from="block_4_14")
+    schedule = two_phase(head_epochs=1, epochs=1, unfreeze_from="block_4_30")
     fit(model, (data, data), schedule=schedule, batch_size=8, verbose=0)
     moved = {
         path.split("/")[0] for path in before if not np.array_equal(before[path], _get(model, path))
     }
-    assert "conv5_block15_1_conv" in moved
-    assert "conv5_block14_1_conv" not in moved
+    assert "conv5_block31_1_conv" in moved
+    assert "conv5_block30_1_conv" not in moved
     assert not any(name.endswith("_bn") for name in moved)
 
     made = convert(model, recipe="int8", calibration=pixels.astype(np.uint8))
@@ -94,5 +94,5 @@ def _get(model: Any, path: str) -> np.ndarray:
 
 @pytest.mark.slow
 def test_it_passes_every_check(registry: Registry) -> None:
-    report = check_backbone("densenet121", registry=registry)
+    report = check_backbone("densenet169", registry=registry)
     assert report.ok, [result for result in report.results if result.outcome == "failed"]

@@ -1,6 +1,6 @@
 from tfxfer.testing import BackboneConformance
-from tfxfer_densenet import DenseNet121
+from tfxfer_densenet import DenseNet169
 
 
-class TestDenseNet121(BackboneConformance):
-    backbone = DenseNet121
+class TestDenseNet169(BackboneConformance):
+    backbone = DenseNet169
