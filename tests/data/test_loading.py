@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfxfer.data import SampleData, SampleSplit, load_samples, load_split
+from tfxfer.data import load_samples, load_split
+from tfxfer.data.samples import SampleData, SampleSplit
 from tfxfer.errors import DataError, StorageError, UsageError
 from tfxfer.images.modality import ImageModality
 from tfxfer.preprocessing import Preprocessing

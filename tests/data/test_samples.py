@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfxfer.data import SampleSplit
+from tfxfer.data.samples import SampleSplit
 from tfxfer.errors import ImageError, UsageError
 from tfxfer.images.augment import make_views
 from tfxfer.images.decode import open_image, resize_image

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfxfer.data import Record, SampleSplit
+from tfxfer.data import Record
+from tfxfer.data.samples import SampleSplit
 from tfxfer.errors import ContractError, DataError, ImageError, UsageError
 from tfxfer.images.decode import open_image, resize_image
 from tfxfer.images.modality import PIXELS, ImageModality
