@@ -102,7 +102,7 @@ def split_records(
 
 
 def stratify_values(values: np.ndarray, *, bins: int = 10) -> np.ndarray:
-    """Returns the quantile bin of each value, so that a regression's parts span the same range.
+    """Returns the quantile bin of each value, so that parts of numbers span the same range.
 
     Shapes: values (samples,); returns int64 (samples,).
     """

@@ -78,7 +78,7 @@ def export(
             its own training split unless they are given.
         calibration_images: how many training images find the ranges.
         labels: of a model outside of a run: names of its outputs, in order.
-        head: of the same: what they mean; None is classification.
+        head: of the same: what they mean; None is the default head.
         preprocessing: of the same: what pixels go through before it, or `in_graph`.
         dynamic_batch: leaves the number of images free; by default it is 1.
         trust: whether code in a `.keras` file (a Lambda) may run.

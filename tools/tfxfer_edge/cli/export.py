@@ -102,7 +102,7 @@ def parse_preprocessing(text: str) -> Any:
     help="For a model outside of a run: in_graph, 0..1, -1..1, or MEAN/STD in pixel units.",
 )
 @click.option("--labels", "labels_file", help="For the same: one label a line, in outputs' order.")
-@click.option("--head", help="For the same.  [default: classification]")
+@click.option("--head", help="For the same.  [default: what the installed heads declare]")
 @click.option("--dynamic-batch", is_flag=True, help="Leave the number of images free, not 1.")
 @click.option("--trust", is_flag=True, help="Let code in a .keras file (a Lambda) run.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)

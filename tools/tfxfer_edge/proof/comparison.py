@@ -173,7 +173,7 @@ class Comparison:
         )
         if not self._has_own_unit:
             return drop
-        return relative_drop(drop, metric=metric, reference=self._value(targets, reference))
+        return relative_drop(drop, reference=self._value(targets, reference))
 
     def _agreement(self, scores: np.ndarray) -> float | None:
         head, labels = self._predictor.head, self._predictor.labels

@@ -40,7 +40,7 @@ class Candidate:
         engine: what quantized it.
         metrics: `val` and `test`, as `score_predictions` returns them.
         drop_points: the task's metric of the float model minus that of the file, on the
-            validation split; above 0 the file is worse. For regression, percent of the float
+            validation split; above 0 the file is worse. Of numbers, percent of the float
             model's error.
         val_drop_points: the same with its 95 % interval, paired by image.
         val_views: where that is just above the limit, the drop on views of the validation images,
@@ -48,7 +48,7 @@ class Candidate:
             `file`, and `drop_points`.
         test_drop_points: the same on the test split.
         latency_ms: median of one image on one thread of this machine.
-        agreement: share of test images with the float model's answer; None for regression.
+        agreement: share of test images with the float model's answer; None for numbers.
         passed: whether the drop is small enough.
         reason: why it did not pass, or what was noted.
     """
@@ -98,21 +98,20 @@ def ladder(recipes: Sequence[str], *, allow_float: bool = False) -> tuple[str, .
     return names
 
 
-def relative_drop(drop: dict[str, float], *, metric: str, reference: float) -> dict[str, float]:
-    """Returns a drop in points; errors of regression in percent of the float model's own error.
+def relative_drop(drop: dict[str, float], *, reference: float) -> dict[str, float]:
+    """Returns a drop of a metric in the labels' own unit as percent of the float model's value.
 
     A label's unit says nothing of how much may be lost: 1 is much of 0..1 and nothing of thousands.
 
     Args:
         drop: value, low and high, from `paired_difference`.
-        metric: what it is a drop of.
         reference: the float model's value of that metric.
 
     Example:
-        >>> relative_drop({"value": 0.5, "low": 0.0, "high": 1.0}, metric="mae", reference=10.0)
+        >>> relative_drop({"value": 0.5, "low": 0.0, "high": 1.0}, reference=10.0)
         {'value': 5.0, 'low': 0.0, 'high': 10.0}
     """
-    if metric not in ("mae", "rmse") or reference == 0:
+    if reference == 0:
         return drop
     return {key: 100 * value / reference for key, value in drop.items()}
 
