@@ -51,7 +51,8 @@ def small_demo(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
 
     monkeypatch.setattr(tfxfer.job.demo, "demo_source", demo_source)
     monkeypatch.setattr(tfxfer.job.demo, "demo_request", demo_request)
-    monkeypatch.setattr("tfxfer.cli.demo._BACKBONE", "double_vivid")
+    declared = {"backbone": "double_vivid", "head": "classification"}
+    monkeypatch.setattr("tfxfer.registry.lookup.Registry.default", lambda _, kind: declared[kind])
     # What 16 images and one epoch teach loses any amount of points.
     monkeypatch.setattr("tfxfer_edge.proof.comparison.judge", lambda *_: (True, ""))
 

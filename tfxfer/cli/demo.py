@@ -14,8 +14,6 @@ from tfxfer.errors import ContractError, PluginConflictError, PluginImportError
 
 __all__ = ["command"]
 
-_BACKBONE = "efficientnet_lite0"
-
 
 @tfxfer_command("demo")
 @click.option("--out", default="runs/demo", show_default=True, help="Folder of the run.")
@@ -44,7 +42,7 @@ def command(output: Output, *, out: str, data: str, overwrite: bool, **options: 
         output.print(line)
     document = run_training(
         output,
-        demo_request(data, source, backbone=_BACKBONE, options=options),
+        demo_request(data, source, backbone=output.registry.default("backbone"), options=options),
         out,
         started=started,
         overwrite=overwrite or is_demo_run(out),
