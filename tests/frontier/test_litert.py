@@ -9,11 +9,11 @@ import pytest
 
 from tfxfer import ModelError
 from tfxfer.frontier import litert
+from tfxfer.frontier.chunk import count_chunk_images
 from tfxfer.frontier.litert import (
     InterpreterPool,
     KerasRunner,
     convert_float,
-    count_chunk_images,
     keep_outputs,
     make_runner,
 )

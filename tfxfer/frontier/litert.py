@@ -7,7 +7,6 @@ pooled, 2 cores, 79 images a second with Keras and 247 with one LiteRT interpret
 from __future__ import annotations
 
 import logging
-import math
 import os
 import queue
 import re
@@ -23,6 +22,7 @@ import numpy as np
 
 from tfxfer.device import list_gpus
 from tfxfer.errors import ModelError
+from tfxfer.frontier.chunk import count_chunk_images
 from tfxfer.system.quiet import quiet_native
 
 __all__ = [
@@ -30,7 +30,6 @@ __all__ = [
     "KerasRunner",
     "Runner",
     "convert_float",
-    "count_chunk_images",
     "keep_outputs",
     "make_runner",
 ]
@@ -38,21 +37,11 @@ __all__ = [
 Runner = Callable[[np.ndarray | Sequence[np.ndarray]], list[np.ndarray]]
 """Maps the model's inputs (batch, …) to its outputs, both in the model's order."""
 
-# Of one interpreter call: two images of 224 px, whose activations stay in a core's cache. 8 of them
-# take 1.28 times as long with MobileNetV2, 1.11 with EfficientNet-Lite0; at 96 px 8 are best.
-_CHUNK_NUMBERS = 2 * 224 * 224 * 3
-_MOST_CHUNK_IMAGES = 8
 _TOLERANCE = 1e-3  # of the output's own scale; a good conversion differs by about 1e-5
 
 _INPUT = "input_"  # and its number: what a converted file calls each input
 
 _log = logging.getLogger(__name__)
-
-
-def count_chunk_images(*input_shapes: Sequence[int]) -> int:
-    """Returns how many samples with inputs of these shapes one interpreter call takes."""
-    fitting = round(_CHUNK_NUMBERS / sum(math.prod(shape) for shape in input_shapes))
-    return max(1, min(_MOST_CHUNK_IMAGES, fitting))
 
 
 def convert_float(model: Any, *, batch_size: int) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfxfer.errors import ModelError
-from tfxfer.frontier.litert import count_chunk_images
+from tfxfer.frontier.chunk import count_chunk_images
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.system.quiet import quiet_native
 from tfxfer_edge.tflite.card import ModelCard
