@@ -196,7 +196,7 @@ def pair() -> Callable[..., tuple[Any, Any]]:
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The same images as files: an `ImageData` of 24, 12 and 12."""
+    """The same images as files: a `SampleData` of 24, 12 and 12."""
     from PIL import Image
 
     from tfxfer import load_images

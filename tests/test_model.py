@@ -111,9 +111,12 @@ def test_a_stage_must_end_at_a_layer(tiny_backbone: type[Backbone]) -> None:
 
 
 def test_images_may_not_be_too_small(tiny_backbone: type[Backbone]) -> None:
-    with pytest.raises(ModelError, match=r"at least 32 px.*image_size=16"):
+    with pytest.raises(ModelError, match=r"at least 32 px.*size=16"):
         build(tiny_backbone(), image_size=16)
-    assert build(tiny_backbone(), image_size=48).input_shape == (None, 48, 48, 3)
+    for options in ({"image_size": 48}, {"size": 48}):
+        model = build(tiny_backbone(), **options)
+        assert model.input_shape == (None, 48, 48, 3)
+        assert get_info(model).size == 48
 
 
 def test_pretrained_weights_are_asked_for(tiny_backbone: type[Backbone]) -> None:

@@ -9,13 +9,12 @@ import pytest
 
 from tfxfer import ModelError
 from tfxfer.data.feed import DatasetSource, SplitSource
+from tfxfer.frontier import litert
 from tfxfer.frontier.cut import stage_shape
 from tfxfer.frontier.fill import Conversion, fill_frontiers
 from tfxfer.frontier.litert import KerasRunner
 from tfxfer.frontier.store import CacheStore
 from tfxfer.stages import stage_tensor
-
-pytestmark = pytest.mark.versions
 
 STAGES = ["backbone", "block_1", None, "block_3"]
 
@@ -113,9 +112,8 @@ def test_what_litert_cannot_take_is_tried_once(
         expected = expected_at(model, stage, pixels[:, 0])
         np.testing.assert_allclose(found[stage][:, 0], expected, rtol=2e-3)
     assert conversions == [1]
-    # TensorFlow may have something to say of its own.
-    said = [record for record in caplog.records if record.name == "tfxfer.frontier.litert"]
-    assert len(said) == 1
+    # TensorFlow, too, has something to say about how many models one process compiles.
+    assert [x.name for x in caplog.records if x.name.startswith("tfxfer")] == [litert.__name__]
 
 
 def test_a_second_pass_completes_the_first(make_tiny: Callable[..., Any], images: Any) -> None:

@@ -45,7 +45,7 @@ def small_demo(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
             budget_seconds=None,
             schedule="head",
             head_epochs=1,
-            image_size=32,
+            size=32,
             views=1,
         )
 

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tfxfer.device import Device, prepare_device
+
 Run = Callable[..., Any]
 
 # The whole program; every cache goes to TMPDIR, however small it is.
@@ -182,7 +184,7 @@ def test_a_run_interrupted_while_it_is_begun_can_be_resumed(
 
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr("tfxfer.data.images.ImageData.write_split", interrupt)
+        patch.setattr("tfxfer.data.samples.SampleData.write_split", interrupt)
         short = ("--schedule", "head", "--head-epochs", 1, "--views", 1)
         assert train(photos, "--out", run, *short).code == 130
     assert read_status(run) == "interrupted"
@@ -202,13 +204,14 @@ def test_an_interrupt_that_somebody_swallowed(
     after: Callable[[], Any],
 ) -> None:
     # What TensorFlow imports catches everything, here and there.
-    def swallow(*_: Any, **__: Any) -> None:
+    def swallow(device: str) -> Device:
         try:
             signal.raise_signal(signal.SIGINT)
         except BaseException:  # noqa: BLE001 - that is what is tested
             after()
+        return prepare_device(device)
 
-    monkeypatch.setattr("tfxfer.job.train.check_request", swallow)
+    monkeypatch.setattr("tfxfer.job.train.prepare_device", swallow)
     done = train(photos, "--out", tmp_path / "run")
     assert done.code == 130
     assert done.error == "error: interrupted"

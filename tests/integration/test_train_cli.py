@@ -248,7 +248,12 @@ def test_folders_without_a_test_part(paint: Paint, train: Run, tmp_path: Path) -
         (
             ("--unfreeze-from", "block_1", "--no-cache", "--no-flip", "--image-size", "40"),
             ["backbone", "block_1"],
-            {"unfreeze_from": "block_1", "cache": False, "flip": False, "image_size": 40},
+            {
+                "unfreeze_from": "block_1",
+                "cache": False,
+                "view_options": {"flip": False},
+                "size": 40,
+            },
         ),
         (
             ("--unfreeze-from", "0.5", "--augment", "none", "--balance", "weights", "--seed", "5"),
@@ -278,7 +283,7 @@ def test_options(
     for name, value in asked.items():
         assert document["request"][name] == value
     assert document["seed"] == asked.get("seed", 0)
-    assert document["image_size"] == asked.get("image_size", 32)
+    assert (document["modality"], document["size"]) == ("image", asked.get("size", 32))
 
 
 def test_the_head_alone_with_a_bar_on_a_terminal(

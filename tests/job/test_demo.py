@@ -114,8 +114,12 @@ def test_is_demo_run(tmp_path: Path, data: str, expected: bool) -> None:
 def test_demo_request() -> None:
     options = {"budget": 60.0, "seed": 3, "device": "cpu", "cache_dir": None}
     photos = demo_request("elpv", demo_source("elpv"), backbone="b", options=options)
-    assert (photos.data, photos.flip, photos.image_size) == ("demo:elpv", True, None)
+    assert (photos.data, photos.view_options, photos.size) == ("demo:elpv", {}, None)
     assert (photos.budget_seconds, photos.seed, photos.device) == (60.0, 3, "cpu")
     digits = demo_request("digits", demo_source("digits"), backbone="b", options=options)
     # A mirrored digit is none.
-    assert (digits.data, digits.flip, digits.image_size) == ("demo:digits", False, 96)
+    assert (digits.data, digits.view_options, digits.size) == (
+        "demo:digits",
+        {"flip": False},
+        96,
+    )

@@ -41,7 +41,7 @@ def full_manifest() -> Manifest:
         request={"data": "photos/", "budget": None},
         head_options={"smoothing": 0.1},
         labels=("rose", "tulip"),
-        image_size=224,
+        size=224,
         preprocessing=Preprocessing(scale=2.0).to_dict(),
         seed=7,
         versions=collect_versions(),

@@ -9,54 +9,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfxfer import ImageError, ModelError, Resize, RunDirectory, RunError
-from tfxfer.inference.keras_model import load_model, read_keras_file
+from tfxfer import (
+    ModelError,
+    RunDirectory,
+)
+from tfxfer.inference.keras_model import load_model, read_keras_file, wrap_model
 from tfxfer.inference.loading import load_predictor
-from tfxfer.inference.predictor import Predictor
-from tfxfer.inference.scoring import evaluate, predict, score_split
+from tfxfer.inference.scoring import evaluate, score_split
 from tfxfer.run.manifest import Manifest
 from tfxfer.stages import get_info
 
 LABELS = ("class_0", "class_1", "class_2")
 
 
-@pytest.fixture
-def predictor() -> Predictor:
-    """Says which channel is the brightest."""
-    from tfxfer_heads import Classification
-
-    def score(pixels: np.ndarray) -> np.ndarray:
-        means = np.asarray(pixels, np.float64).mean(axis=(1, 2))
-        return means / means.sum(axis=1, keepdims=True)
-
-    return Predictor("brightest", LABELS, Classification(), 32, Resize(), score)
-
-
-@pytest.fixture
-def saved(make_tiny: Callable[..., Any], tmp_path: Path) -> Path:
-    path = tmp_path / "somewhere.keras"
-    make_tiny().save(path)
-    return path
-
-
-def test_a_predictor_is_evaluated_on_images_and_on_a_dataset(
-    predictor: Predictor, images: Any
-) -> None:
-    seen = []
-    found = evaluate(predictor, images.test, progress=lambda what, done, total: seen.append(done))
-    assert seen[-1] == 12
-    assert found["images"] == 12
-    assert found["accuracy"]["value"] == 1
-    again = evaluate(predictor, images.test.dataset(batch_size=5))
-    assert again["accuracy"] == found["accuracy"]
-    wrong = Predictor(**{**vars(predictor), "score": lambda x: predictor.score(x)[:, ::-1]})
-    assert evaluate(wrong, images.test)["accuracy"]["value"] < 0.5
-
-
 def test_a_model_scores_as_keras_does(make_tiny: Callable[..., Any], images: Any) -> None:
     model = make_tiny()
-    predictor = Predictor.from_model(model)
-    assert (predictor.labels, predictor.image_size) == (LABELS, 32)
+    predictor = wrap_model(model)
+    assert (predictor.labels, predictor.size) == (LABELS, 32)
     pixels = images.test.read_views(range(12))[:, 0]
     expected = np.asarray(model(pixels.astype(np.float32), training=False))
     np.testing.assert_allclose(predictor.score(pixels), expected, atol=1e-6)
@@ -64,35 +33,6 @@ def test_a_model_scores_as_keras_does(make_tiny: Callable[..., Any], images: Any
     many = np.tile(pixels, (4, 1, 1, 1))  # more than one batch
     np.testing.assert_allclose(predictor.score(many), np.tile(expected, (4, 1)), atol=1e-6)
     assert evaluate(model, images.test)["images"] == 12
-
-
-def test_files_are_predicted_in_their_order(
-    predictor: Predictor, images: Any, tmp_path: Path
-) -> None:
-    files = [images.test.root / path for path in images.test.paths]
-    found = predict(predictor, files)
-    assert [document["image"] for document in found] == [str(file) for file in files]
-    assert [document["label"] for document in found] == list(images.test.raw_labels)
-    assert set(found[0]["scores"]) == set(LABELS)
-    assert found[0]["score"] == max(found[0]["scores"].values())
-    assert predict(predictor, []) == []
-    broken = tmp_path / "broken.png"
-    broken.write_bytes(b"\x89PNG")
-    with pytest.raises(ImageError, match=r"broken\.png"):
-        predict(predictor, [files[0], broken])
-
-
-def test_a_file_outside_a_run_needs_its_labels(
-    saved: Path, make_tiny: Callable[..., Any], images: Any
-) -> None:
-    predictor = load_predictor(saved, labels=["x", "y", "z"])
-    assert (predictor.labels, predictor.image_size) == (("x", "y", "z"), 32)
-    pixels = images.test.read_views(range(12))[:, 0]
-    expected = Predictor.from_model(make_tiny()).score(pixels)
-    np.testing.assert_allclose(predictor.score(pixels), expected, atol=1e-6)
-    for labels, count in ((None, "none"), (["x", "y"], "2")):
-        with pytest.raises(ModelError, match=f"expected 3 labels.*Received: {count}"):
-            load_predictor(saved, labels=labels)
 
 
 def test_a_run_knows_its_labels(make_tiny: Callable[..., Any], tmp_path: Path) -> None:
@@ -103,7 +43,7 @@ def test_a_run_knows_its_labels(make_tiny: Callable[..., Any], tmp_path: Path) -
         backbone="tiny",
         head="classification",
         labels=LABELS,
-        image_size=32,
+        size=32,
         preprocessing=info.preprocessing.to_dict(),
     )
     run.write_manifest(manifest)
@@ -115,24 +55,11 @@ def test_a_run_knows_its_labels(make_tiny: Callable[..., Any], tmp_path: Path) -
         # No plugin of that name is installed: the file alone scores images.
         assert [stage.name for stage in get_info(loaded).stages] == ["backbone"]
         assert get_info(loaded).preprocessing == info.preprocessing
+        assert (get_info(loaded).modality.name, get_info(loaded).size) == ("image", 32)
         assert load_predictor(path).labels == LABELS
     run.write_manifest(Manifest(backbone="tiny", head="classification"))
     with pytest.raises(ModelError, match=r"finished training.*--resume"):
         load_model(run.path)
-
-
-def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RunError):
-        load_predictor(tmp_path)
-
-
-@pytest.mark.parametrize("name", ["model.h5", "model.pb", "model"])
-def test_another_suffix_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ModelError, match="nothing there"):
-        load_predictor(tmp_path / name)
-    (tmp_path / name).write_bytes(b"x")
-    with pytest.raises(ModelError, match="suffix="):
-        load_predictor(tmp_path / name)
 
 
 def truncate(content: bytes) -> bytes:

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfxfer import (
+    DataError,
+    ImageError,
+    Preprocessing,
+)
+from tfxfer.images.modality import ImageModality
+from tfxfer.inference.predictor import Predictor
+from tfxfer.inference.scoring import evaluate, predict
+
+LABELS = ("class_0", "class_1", "class_2")
+
+
+@pytest.fixture
+def predictor() -> Predictor:
+    """Says which channel is the brightest."""
+    from tfxfer_heads import Classification
+
+    def score(pixels: np.ndarray) -> np.ndarray:
+        means = np.asarray(pixels, np.float64).mean(axis=(1, 2))
+        return means / means.sum(axis=1, keepdims=True)
+
+    return Predictor(
+        source="brightest",
+        labels=LABELS,
+        head=Classification(),
+        modality=ImageModality(),
+        size=32,
+        contract=Preprocessing(),
+        score=score,
+    )
+
+
+def test_a_predictor_is_evaluated_on_images_and_on_a_dataset(
+    predictor: Predictor, images: Any
+) -> None:
+    seen = []
+    found = evaluate(predictor, images.test, progress=lambda what, done, total: seen.append(done))
+    assert seen[-1] == 12
+    assert found["images"] == 12
+    assert found["accuracy"]["value"] == 1
+    again = evaluate(predictor, images.test.dataset(batch_size=5))
+    assert again["accuracy"] == found["accuracy"]
+    wrong = Predictor(**{**vars(predictor), "score": lambda x: predictor.score(x)[:, ::-1]})
+    assert evaluate(wrong, images.test)["accuracy"]["value"] < 0.5
+
+
+def test_files_are_predicted_in_their_order(
+    predictor: Predictor, images: Any, tmp_path: Path
+) -> None:
+    files = [images.test.root / path for path in images.test.paths]
+    found = predict(predictor, files)
+    assert [document["image"] for document in found] == [str(file) for file in files]
+    assert [document["label"] for document in found] == list(images.test.raw_labels)
+    assert set(found[0]["scores"]) == set(LABELS)
+    assert found[0]["score"] == max(found[0]["scores"].values())
+    assert predict(predictor, []) == []
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG")
+    with pytest.raises(ImageError, match=r"broken\.png"):
+        predict(predictor, [files[0], broken])
+
+
+def test_what_is_named_must_be_there(predictor: Predictor) -> None:
+    with pytest.raises(DataError, match=r"image '.*gone\.png': expected a file"):
+        predict(predictor, ["gone.png"])
+    with pytest.raises(DataError, match="at least one batch"):
+        evaluate(predictor, [])

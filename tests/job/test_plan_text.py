@@ -1,0 +1,55 @@
+"""What is printed of a plan before a training starts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tfxfer.device import Device
+from tfxfer.job.plan_text import describe_plan
+from tfxfer.job.request import TrainRequest
+from tfxfer.schedule import Phase
+from tfxfer.training.plan import FitPlan, PhasePlan
+
+REQUEST = TrainRequest(data="photos", backbone="double_tiny", weights="none")
+
+
+def test_the_plan_in_words() -> None:
+    plan = FitPlan(
+        (
+            PhasePlan(Phase("head", "backbone", 10, 1e-3), 2562, True, False, 1),
+            PhasePlan(Phase("fine_tune", None, 12, 2e-4), 3_400_000, False, False, 4),
+        ),
+        views=4,
+        cache_bytes=3 * 2**20,
+        cache_place="disk",
+        cache_folder="/scratch",
+    )
+    device = Device("gpu", "GPU:0", precision="mixed_bfloat16")
+    trained = replace(REQUEST, weights="default")
+    lines = {line.what: line.value for line in describe_plan(plan, trained, device, 95)}
+    assert lines == {
+        "device": "gpu (GPU:0), mixed_bfloat16",
+        "batch": "32 samples, 4 views of each",
+        "phase head": "frozen up to backbone, 2,562 trainable parameters, at most 10 epochs at "
+        "0.001, from cached activations of the plain samples",
+        "phase fine_tune": "nothing frozen, 3,400,000 trainable parameters, at most 12 epochs at "
+        "0.0002, from pixels",
+        "stages": "none inside the backbone: it trains as a whole",
+        "cache": "3 MiB on disk in /scratch",
+        "expected time": "about 1 min 35 s",
+    }
+    hurried = replace(REQUEST, budget_seconds=60.0)
+    late = describe_plan(plan, hurried, device, 95, late=True)[-1]
+    assert late.value == "about 1 min 35 s, more than the budget leaves: it will stop early"
+    # A resumed training has measured nothing.
+    assert describe_plan(plan, REQUEST, device, None)[-1].what == "cache"
+
+
+def test_random_weights_that_are_partly_frozen_are_pointed_out() -> None:
+    plan = FitPlan((), views=1, cache_bytes=0, cache_place="none", cache_folder="")
+    for schedule, told in (("two_phase", True), ("scratch", False)):
+        request = replace(REQUEST, weights="none", schedule=schedule)
+        lines = {
+            line.what: line.value for line in describe_plan(plan, request, Device("cpu", "CPU"), 1)
+        }
+        assert ("weights" in lines) == told
