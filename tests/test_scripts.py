@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from importlib.machinery import SourceFileLoader
@@ -78,14 +79,26 @@ def test_a_step_that_fails_names_itself_in_the_table(
     assert len(row) == len(matrix.HEADINGS)
 
 
+def test_a_demo_that_learned_nothing_fails(matrix: ModuleType, tmp_path: Path) -> None:
+    def write(accuracy: float) -> None:
+        document = {"metrics": {"test": {"accuracy": {"value": accuracy}}}}
+        (tmp_path / "run.json").write_text(json.dumps(document), encoding="utf-8")
+
+    write(0.93)
+    assert matrix.read_accuracy(tmp_path) == 0.93
+    write(0.1)
+    with pytest.raises(matrix.StepError, match=r"demo: 10\.0% of digits right"):
+        matrix.read_accuracy(tmp_path)
+
+
 def test_the_table_goes_between_its_comments_and_nowhere_else(
     matrix: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     readme = tmp_path / "README.md"
     monkeypatch.setattr(matrix, "README", readme)
-    table = matrix.format_table([["3.13.0", *"abcde", "passed (7 tests)", "2026-01-02"]])
+    table = matrix.format_table([["3.13.0", *"abcde", "7 passed", "2026-01-02"]])
     assert table.splitlines()[0].startswith("| Python | TensorFlow | Keras | protobuf | LiteRT |")
-    assert table.splitlines()[2] == "| 3.13.0 | a | b | c | d | e | passed (7 tests) | 2026-01-02 |"
+    assert table.splitlines()[2] == "| 3.13.0 | a | b | c | d | e | 7 passed | 2026-01-02 |"
     readme.write_text("# No place\n", encoding="utf-8")
     assert not matrix.write_table(table)
     assert readme.read_text(encoding="utf-8") == "# No place\n"
