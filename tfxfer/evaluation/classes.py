@@ -159,7 +159,7 @@ class ClassFigures(Figures):
         counts = self.confusion
         return {
             "per_class": [
-                describe_class(label, counts[k, k], counts[:, k].sum(), self.sizes[k])
+                describe_class(label, counts[k, k], float(counts[:, k].sum()), self.sizes[k])
                 for k, label in enumerate(self.labels)
             ],
             "confusion": counts.tolist(),
