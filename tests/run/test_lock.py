@@ -65,6 +65,7 @@ def test_lock_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
         to_json({"pid": os.getpid(), "host": socket.gethostname()}),
         to_json({"pid": 1, "host": "another"}),
     ],
+    ids=["garbled", "list", "empty", "ours", "another"],
 )
 def test_what_a_file_says_keeps_nobody_out(tmp_path: Path, text: str) -> None:
     for name in (".lock", HOLDER):
