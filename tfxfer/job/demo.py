@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from tfxfer.errors import DataError, RunError, StorageError
 from tfxfer.job.request import TrainRequest
 from tfxfer.run.directory import RunDirectory
 from tfxfer.system.files import describe_storage_error
+from tfxfer.system.folders import cache_folder
 
 __all__ = ["DemoSource", "demo_request", "demo_source", "is_demo_run", "stored_source"]
 
@@ -124,8 +124,7 @@ def _elpv() -> DemoSource:
 
 def _digits() -> DemoSource:
     # Drawn into files: they are 8 px arrays in the package, and a run reads files.
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    root = Path(home, "tfxfer", "digits")
+    root = cache_folder() / "digits"
     try:
         if not root.is_dir():
             root.parent.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from tfxfer.job.request import TrainRequest
 from tfxfer.modality import Modality
 from tfxfer.registry.lookup import default_registry
 from tfxfer.run.directory import RunDirectory
+from tfxfer.run.manifest import plugin_versions
 from tfxfer.schedule import Phase, resolve_schedule
 from tfxfer.weights import ResolvedWeights, resolve_weights
 
@@ -105,8 +106,9 @@ def prepare(
         schedule=resolved,
         weights=weights,
         source=source,
-        plugins=registry.list_versions(
-            ("backbone", request.backbone), ("head", head_name), ("modality", modality.name)
+        plugins=plugin_versions(
+            registry.list(),
+            {"backbone": request.backbone, "head": head_name, "modality": modality.name},
         ),
         registry=registry,
     )

@@ -249,19 +249,6 @@ class Registry:
         error = find_fault(component, timeout_s=timeout_s)
         return replace(component, status="broken" if error else "ok", error=error)
 
-    def list_versions(self, *used: tuple[Kind, str]) -> dict[str, str]:
-        """Returns the versions of the distributions that bring some components, by name.
-
-        Args:
-            used: kind and name of each; of a name with a handle, what brings its prefix.
-        """
-        found = {}
-        for kind, name in used:
-            component, _ = self._catalogue.find(kind, name)
-            if component.distribution:
-                found[component.distribution] = component.version
-        return found
-
     def _load(self, component: Component) -> Any:
         """Returns what the entry point of a component names, imported once."""
         key = component.kind, component.name
