@@ -69,7 +69,7 @@ def _membership(targets: np.ndarray) -> np.ndarray:
     if hot.ndim != 2 or not len(hot) or not np.isin(hot, (0.0, 1.0)).all():
         raise UsageError(
             "balance: expected one-hot or multi-hot targets, (samples, outputs). "
-            f"Received: shape={hot.shape}. A regression has no classes to balance."
+            f"Received: shape={hot.shape}. Numbers have no classes to balance."
         )
     unlabelled = hot.sum(axis=1, keepdims=True) == 0
     return np.hstack([hot, unlabelled])

@@ -181,7 +181,7 @@ def check_head(
     `on_result` hears of each check as it ends.
 
     Example:
-        report = check_head("classification")
+        report = check_head("my_head")
         assert report.ok, report.failed
     """
     examination = examine_head(head, waivers=waivers, raw_labels=raw_labels, registry=registry)
