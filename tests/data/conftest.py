@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -92,3 +93,16 @@ def word_head() -> FakeWords:
 @pytest.fixture
 def number_head() -> FakeNumbers:
     return FakeNumbers()
+
+
+@pytest.fixture(scope="session")
+def touch() -> Callable[..., Path]:
+    """Returns a function that makes files which are listed and never opened."""
+
+    def make(root: Path, *names: str) -> Path:
+        for name in names:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_bytes(b"x")
+        return root
+
+    return make

@@ -245,7 +245,7 @@ def test_requests(
         (("train", "photos", "--backbone", "double_vivid"), "--out"),
         (("train", "--out", "run", "--backbone", "double_vivid"), "expected DATA"),
         (("train", "photos", "--out", "run"), "expected --backbone NAME"),
-        (("predict", "run"), "IMAGES"),
+        (("predict", "run"), "SAMPLES"),
         (("evaluate", "run"), "DATA"),
     ],
 )

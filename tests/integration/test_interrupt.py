@@ -27,7 +27,7 @@ Run = Callable[..., Any]
 # The whole program; every cache goes to TMPDIR, however small it is.
 PROGRAM = """
 import sys
-import tfxfer.frontier
+import tfxfer.frontier.store
 from tfxfer.cli.main import main
 tfxfer.frontier.store._MEMORY_CAP_BYTES = 0
 print("started", flush=True)
@@ -38,7 +38,7 @@ main(sys.argv[1:])
 @pytest.fixture
 def interrupt_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Presses Ctrl-C at the end of an epoch, counted through all phases from 0."""
-    from tfxfer.cli.epochs import EpochLines
+    from tfxfer.training.epoch_lines import EpochLines
 
     original = EpochLines.on_epoch_end
 

@@ -176,6 +176,24 @@ def test_young_manifest_goes_round(tmp_path: Path) -> None:
     assert (manifest.status, manifest.tfxfer) == ("running", tfxfer.__version__)
 
 
+def test_a_run_of_0_1_is_read(tmp_path: Path) -> None:
+    """It knew images only, and said so nowhere."""
+    run = RunDirectory.create(tmp_path / "run")
+    document = full_manifest().to_dict()
+    assert (document.pop("modality"), document.pop("size")) == ("image", 224)
+    run.manifest_path.write_text(json.dumps({**document, "image_size": 224}))
+    assert run.read_manifest() == full_manifest()
+    assert run.read_manifest().modality == "image"
+    run.manifest_path.write_text(json.dumps({**document, "image_size": None}))
+    assert run.read_manifest() == replace(full_manifest(), size=None)
+
+
+def test_another_modality_is_kept() -> None:
+    manifest = replace(full_manifest(), modality="text", size=128)
+    assert Manifest.from_dict(manifest.to_dict()) == manifest
+    assert manifest.to_dict()["modality"] == "text"
+
+
 @pytest.mark.parametrize("where", [(), ("weights",), ("data",), ("phases", 0)])
 def test_manifest_refuses_unknown_and_missing_keys(where: tuple[Any, ...]) -> None:
     whole = full_manifest().to_dict()

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tfxfer.data.record import Record, Source
+from tfxfer.data.sources import read_source
+from tfxfer.errors import DataError
+from tfxfer.images.modality import ImageModality
+
+Touch = Callable[..., Path]
+
+
+def read(path: str | Path) -> Source:
+    return read_source(path, ImageModality())
+
+
+def test_class_folders(tmp_path: Path, touch: Touch) -> None:
+    touch(tmp_path, "b/2.JPG", "a/x/y/1.png", "a/0.webp", "b/3.tif")
+    source = read(tmp_path)
+    assert source.kind == "folders"
+    assert source.root == tmp_path
+    assert source.records == (
+        Record("a/0.webp", "a"),
+        Record("a/x/y/1.png", "a"),
+        Record("b/2.JPG", "b"),
+        Record("b/3.tif", "b"),
+    )
+
+
+def test_litter_is_passed_over_and_other_files_are_told(tmp_path: Path, touch: Touch) -> None:
+    touch(
+        tmp_path, "a/1.jpg", "a/.DS_Store", "a/Thumbs.db", ".git/x.jpg", "a/.cache/2.jpg",
+        "a/notes.txt", "a/3.HEIC", "files.csv", "PROVENANCE.md", "loose.jpg", "empty/.keep",
+    )  # fmt: skip
+    source = read(tmp_path)
+    assert [record.path for record in source.records] == ["a/1.jpg"]
+    told = {file.path: file.reason for file in source.ignored}
+    assert set(told) == {"a/notes.txt", "a/3.HEIC", "loose.jpg", "empty/"}
+    assert "convert it to JPEG" in told["a/3.HEIC"]
+    assert told["empty/"] == "a folder without images"
+
+
+@pytest.mark.parametrize("word", ["val", "valid", "validation", "Val"])
+def test_split_folders(tmp_path: Path, touch: Touch, word: str) -> None:
+    touch(tmp_path, "train/a/1.jpg", f"{word}/a/1.jpg", "test/b/1.jpg", "annotations/x.jpg")
+    source = read(tmp_path)
+    assert source.kind == "split_folders"
+    assert {(r.label, r.split) for r in source.records} == {
+        ("a", "train"),
+        ("a", "val"),
+        ("b", "test"),
+    }
+    assert [file.path for file in source.ignored] == ["annotations"]
+
+
+def test_train_alone_is_a_split_and_among_others_a_class(tmp_path: Path, touch: Touch) -> None:
+    alone = touch(tmp_path / "alone", "train/a/1.jpg", "train/b/1.jpg")
+    assert {r.split for r in read(alone).records} == {"train"}
+    vehicles = touch(tmp_path / "vehicles", "train/1.jpg", "bus/1.jpg", "car/1.jpg")
+    source = read(vehicles)
+    assert source.kind == "folders"
+    assert {r.label for r in source.records} == {"train", "bus", "car"}
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["val/a/1.jpg", "test/a/1.jpg"], "at least train"),
+        (["train/a/1.jpg", "val/a/1.jpg", "valid/a/1.jpg"], "one folder for val"),
+        (["train/1.jpg", "test/1.jpg"], "one folder per class"),
+        (["a/notes.txt"], "a/notes.txt, not an image"),
+        (["1.jpg", "2.jpg"], "lies outside of every class folder"),
+        (["a\nb/1.jpg"], "printable"),
+        ([" /1.jpg"], "expected a label"),
+        (["x" * 201 + "/1.jpg"], "at most 200"),
+    ],
+)
+def test_folders_that_cannot_be_meant(
+    tmp_path: Path, touch: Touch, names: list[str], words: str
+) -> None:
+    with pytest.raises(DataError, match=words):
+        read(touch(tmp_path, *names))
+
+
+def test_links_must_stay_inside(tmp_path: Path, touch: Touch) -> None:
+    touch(tmp_path, "outside/1.jpg", "data/a/1.jpg")
+    (tmp_path / "data/a/twice.jpg").symlink_to(tmp_path / "data/a/1.jpg")
+    assert len(read(tmp_path / "data").records) == 2
+    (tmp_path / "linked").symlink_to(tmp_path / "data")
+    assert len(read(tmp_path / "linked").records) == 2
+    link = tmp_path / "data/a/out.jpg"
+    link.symlink_to(tmp_path / "outside/1.jpg")
+    with pytest.raises(DataError, match=r"a/out\.jpg"):
+        read(tmp_path / "data")
+    link.unlink()
+    (tmp_path / "data/b").symlink_to(tmp_path / "outside")
+    with pytest.raises(DataError, match="inside the data folder"):
+        read(tmp_path / "data")
+
+
+def test_linked_loops_end(tmp_path: Path, touch: Touch) -> None:
+    touch(tmp_path, "a/1.jpg")
+    (tmp_path / "a/again").symlink_to(tmp_path)
+    assert len(read(tmp_path).records) == 1
+
+
+def test_names_that_are_no_text(tmp_path: Path, touch: Touch) -> None:
+    touch(tmp_path, "a/1.jpg")
+    try:
+        (tmp_path / "a" / "\udcff.jpg").write_bytes(b"x")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    source = read(tmp_path)
+    assert len(source.records) == 1
+    assert source.ignored[0].reason == "its name is not valid UTF-8"
+    source.ignored[0].path.encode()
+
+
+def test_folder_names_in_either_normal_form_are_one_class(tmp_path: Path, touch: Touch) -> None:
+    touch(tmp_path, "train/caf\u00e9/1.jpg", "val/cafe\u0301/1.jpg")
+    assert {r.label for r in read(tmp_path).records} == {"caf\u00e9"}
