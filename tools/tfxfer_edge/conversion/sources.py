@@ -16,7 +16,6 @@ import numpy as np
 
 from tfxfer.errors import ModelError, UsageError
 from tfxfer.preprocessing import Preprocessing
-from tfxfer.stages import ModelInfo
 from tfxfer_edge.conversion.model_files import read_model_file
 from tfxfer_edge.conversion.rescaling import can_fold, find_rescaling, is_same, preprocessing_of
 
@@ -139,6 +138,8 @@ def _check_ends(
 def _from_keras(model: Any, preprocessing: PreprocessingArgument) -> Source:
     import keras
 
+    from tfxfer.stages import ModelInfo
+
     if keras.backend.backend() != "tensorflow":
         raise ModelError(
             f"model {model.name!r}: expected the TensorFlow backend, which the converter reads. "
@@ -149,7 +150,7 @@ def _from_keras(model: Any, preprocessing: PreprocessingArgument) -> Source:
         model.name,
         getattr(model, "inputs", None),
         getattr(model, "outputs", None),
-        modality=getattr(info, "modality", _IMAGE),
+        modality=info.modality.name if isinstance(info, ModelInfo) else _IMAGE,
     )
     first = find_rescaling(model)
     if preprocessing is None and isinstance(info, ModelInfo):
