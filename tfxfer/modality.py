@@ -222,7 +222,7 @@ class Modality(ABC):
         """Returns the augmentation's options with the defaults of those left out.
 
         Raises:
-            UsageError: no such level or option.
+            UsageError: no such level or option, or no truth value where the default is one.
         """
         if level not in self.levels:
             raise UsageError(
@@ -235,4 +235,12 @@ class Modality(ABC):
                 f"augmentation of {self.plural}: expected options among: {known}. "
                 f"Received: {', '.join(unknown)}."
             )
+        for name, value in options.items():
+            # The text "no" is true: taken as it is, it would do what it forbids.
+            usual = self.view_options[name]
+            if isinstance(usual, bool) and not isinstance(value, bool):
+                raise UsageError(
+                    f"augmentation of {self.plural}: expected true or false as {name}. "
+                    f"Received: {name}={value!r}."
+                )
         return {**self.view_options, **options}

@@ -94,6 +94,7 @@ def colour_run(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A classifier of colours, trained in seconds; tests may add exports to it, no more."""
     from PIL import Image
 
+    from tfxfer.job.prepare import prepare
     from tfxfer.job.request import TrainRequest
     from tfxfer.job.train import train_run
 
@@ -109,12 +110,12 @@ def colour_run(tmp_path_factory: pytest.TempPathFactory) -> Any:
     request = TrainRequest(
         data=str(root / "photos"),
         backbone="efficientnet_lite0",
-        image_size=side,
+        size=side,
         schedule="head",
         head_epochs=8,
         augment="none",
     )
-    return train_run(request, root / "run")
+    return train_run(prepare(request), root / "run")
 
 
 @pytest.fixture(scope="session")

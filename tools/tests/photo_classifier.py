@@ -13,6 +13,7 @@ import sklearn.datasets
 
 from tfxfer import Preprocessing
 from tfxfer.images.decode import open_image, resize_image
+from tfxfer.images.modality import ImageModality
 from tfxfer.inference.predictor import Predictor
 from tfxfer.preprocessing import Resize
 from tfxfer.registry.lookup import get_head
@@ -99,15 +100,16 @@ def build(
 @cache
 def predictor(**options: Any) -> Predictor:
     """Returns the Keras model as what scores pixels; the truth that files are compared with."""
-    task = options.pop("task", "classification")
+    head = options.pop("head", "classification")
     resize = options.pop("resize", None) or Resize()
     model = build(**options)
     return Predictor(
         source="photos",
         labels=LABELS[: model.outputs[0].shape[-1]],
-        head=get_head(task),
-        image_size=SIDE,
-        resize=resize,
+        head=get_head(head),
+        modality=ImageModality(),
+        size=SIDE,
+        contract=Preprocessing(resize=resize),
         score=lambda pixels: np.asarray(model(np.asarray(pixels, np.float32), training=False)),
     )
 

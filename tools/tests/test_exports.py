@@ -107,7 +107,7 @@ def edit_run(
 ) -> RunDirectory:
     """Changes what a run says of the views that it was trained on."""
     document = json.loads((path / "run.json").read_text())
-    document["request"].update(augment=augment, flip=flip)
+    document["request"].update(augment=augment, view_options={"flip": flip})
     for item in document["plan"]:
         item["views"] = views
         item["phase"]["views"] = phase_views
@@ -150,7 +150,7 @@ def test_views_judge_only_what_was_trained_on_them(
     shutil.copytree(run.path, tmp_path / "copy")
     subject = open_subject(edit_run(tmp_path / "copy", **said))
     assert subject.varies is varies
-    assert subject.flip is said.get("flip", True)
+    assert subject.view_options == {"flip": said.get("flip", True)}
 
 
 def test_images_that_changed_since(run: RunDirectory, tmp_path: Path) -> None:

@@ -9,27 +9,24 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-import tfxfer.inference.scoring
 from tfxfer.errors import ModelError, PluginImportError
 from tfxfer.inference.loading import load_predictor
 from tfxfer.inference.scoring import predict
 from tfxfer.preprocessing import Resize
+from tfxfer.registry.lookup import Registry
 from tfxfer_edge.predictor import load_tflite_predictor
 from tfxfer_edge.tflite.card import ModelCard
 from tfxfer_edge.tflite.metadata_writer import write_metadata
 
 from . import photo_classifier as photos
 
+READER = "tfxfer_edge.predictor:load_tflite_predictor"
 FOUND = [str(file) for file in photos.FILES]
 
 
-def install_reader(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    point = EntryPoint("tflite", value, tfxfer.inference.scoring.READERS)
-
-    def find(*, group: str, name: str) -> list[EntryPoint]:
-        return [point] if (group, name) == (point.group, point.name) else []
-
-    monkeypatch.setattr(tfxfer.inference, "entry_points", find)
+def registry_of(value: str) -> Registry:
+    """Returns one that knows nothing but a reader."""
+    return Registry([EntryPoint("tflite", value, "tfxfer.readers")])
 
 
 def write_file(folder: Path, **options: Any) -> Path:
@@ -44,14 +41,12 @@ def write_file(folder: Path, **options: Any) -> Path:
     return path
 
 
-def test_predict_takes_the_file_as_it_takes_keras(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    install_reader(monkeypatch, "tfxfer_edge.predictor:load_tflite_predictor")
+def test_predict_takes_the_file_as_it_takes_keras(tmp_path: Path) -> None:
     path = write_file(tmp_path)
-    found = load_predictor(path)
+    found = load_predictor(path, registry=registry_of(READER))
     assert found.labels == photos.LABELS
-    assert (found.head.name, found.image_size) == ("classification", photos.SIDE)
+    assert (found.head.name, found.modality.name) == ("classification", "image")
+    assert found.size == photos.SIDE
     documents = predict(found, FOUND)
     # One photo per label, in the order of the labels, which is nobody's sorted order.
     assert [x["label"] for x in documents] == list(photos.LABELS)
@@ -62,11 +57,10 @@ def test_predict_takes_the_file_as_it_takes_keras(
             assert ours["scores"][label] == pytest.approx(score, abs=0.02)
 
 
-def test_the_commands_take_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commands_take_the_file(tmp_path: Path) -> None:
     from tfxfer.cli.evaluate import command as evaluate_command
     from tfxfer.cli.predict import command as predict_command
 
-    install_reader(monkeypatch, "tfxfer_edge.predictor:load_tflite_predictor")
     path = write_file(tmp_path)
     done = CliRunner().invoke(predict_command, [str(path), FOUND[0], "--json"])
     assert done.exit_code == 0, done.output
@@ -87,16 +81,16 @@ def test_the_commands_take_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_resize_and_threshold_come_from_the_file(tmp_path: Path) -> None:
     crop = Resize(fit="crop")
     found = load_tflite_predictor(write_file(tmp_path, resize=crop))
-    assert found.resize == crop
+    assert found.contract.resize == crop
     path = write_file(tmp_path, metadata_kind="multilabel_classifier", threshold=0.125)
     assert load_tflite_predictor(path).head.options()["threshold"] == 0.125
 
 
-def test_tasks(tmp_path: Path) -> None:
-    for kind, task in (("multilabel_classifier", "multilabel"), ("regressor", "regression")):
-        assert load_tflite_predictor(write_file(tmp_path, metadata_kind=kind)).head.task == task
+def test_the_kind_of_metadata_picks_the_head(tmp_path: Path) -> None:
+    for kind, head in (("multilabel_classifier", "multilabel"), ("regressor", "regression")):
+        assert load_tflite_predictor(write_file(tmp_path, metadata_kind=kind)).head.name == head
     path = write_file(tmp_path, metadata_kind="features")
-    with pytest.raises(ModelError, match=r"Received: features.*--head"):
+    with pytest.raises(ModelError, match=r"Received: 'features'.*--head"):
         load_tflite_predictor(path)
     assert load_tflite_predictor(path, head=photos.predictor().head).labels == photos.LABELS
 
@@ -128,15 +122,12 @@ def test_a_float_file_without_metadata_is_refused_before_the_first_image(tmp_pat
     assert [x["label"] for x in predict(found, FOUND)] == list(photos.LABELS)
 
 
-def test_the_core_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_core_says_what_is_missing(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(b"")
-    monkeypatch.setattr(tfxfer.inference, "entry_points", lambda **_: [])
     with pytest.raises(ModelError, match=r"Try: pip install tfxfer-edge"):
-        load_predictor(path)
-    install_reader(monkeypatch, "no_such_module:read")
-    with pytest.raises(PluginImportError, match=r"reader 'tflite' cannot be imported"):
-        load_predictor(path)
-    install_reader(monkeypatch, "tfxfer_edge.predictor:load_tflite_predictor")
+        load_predictor(path, registry=Registry([]))
+    with pytest.raises(PluginImportError, match=r"reader 'tflite'.*no_such_module"):
+        load_predictor(path, registry=registry_of("no_such_module:read"))
     with pytest.raises(ModelError, match=r"expected"):
-        load_predictor(path)
+        load_predictor(path, registry=registry_of(READER))

@@ -13,7 +13,8 @@ import pytest
 from tfxfer import build_model
 from tfxfer.backbone import BACKBONE_END
 from tfxfer.errors import ModelError, SetupError, UsageError, WeightsError
-from tfxfer.job.request import TrainRequest, check_request
+from tfxfer.job.prepare import prepare
+from tfxfer.job.request import TrainRequest
 from tfxfer.registry.lookup import get_backbone
 from tfxfer.stages import get_info
 from tfxfer.weights import file_sha256
@@ -203,17 +204,16 @@ def test_what_leads_to_no_features_is_named(several: Path, options: str, message
 def test_a_tf1_module_is_refused_before_anything_is_read(tf1: Path, photos: Path) -> None:
     request = TrainRequest(data=str(photos), backbone=f"hub:{tf1}")
     with pytest.raises(ModelError, match=r"TF1 format\. Take its TF2 version.*#frozen"):
-        check_request(request)
+        prepare(request)
 
 
 def test_a_tf1_module_can_be_used_frozen(
-    tf1: Path, pixels: np.ndarray, caplog: pytest.LogCaptureFixture
+    tf1: Path, photos: Path, pixels: np.ndarray, caplog: pytest.LogCaptureFixture
 ) -> None:
     import tensorflow as tf
 
-    request = TrainRequest(data=".", backbone=f"hub:{tf1}#frozen", schedule="head")
-    backbone, _, _ = check_request(request)
-    model = build_model(backbone, labels=LABELS)
+    request = TrainRequest(data=str(photos), backbone=f"hub:{tf1}#frozen", schedule="head")
+    model = build_model(prepare(request).backbone, labels=LABELS)
     assert "--schedule head" in caplog.text
     assert model.get_layer("hub").trainable_weights == []
     theirs = tf.saved_model.load(str(tf1)).signatures["default"](tf.constant(pixels))["default"]
@@ -228,7 +228,7 @@ def test_a_module_saved_frozen_is_refused(network: Any, tmp_path: Path) -> None:
     finally:
         network.trainable = True
     with pytest.raises(ModelError, match=r"saved frozen\. Save it with trainable=True"):
-        check_request(TrainRequest(data=".", backbone=f"hub:{tmp_path / 'module'}"))
+        prepare(TrainRequest(data=".", backbone=f"hub:{tmp_path / 'module'}"))
 
 
 def test_a_module_that_is_random_at_inference_is_refused(tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_what_is_no_saved_model_is_refused_early(tmp_path: Path, kind: str) -> N
         "broken": "no such description",
     }
     with pytest.raises(WeightsError, match=f"SavedModel folder.*{words[kind]}"):
-        check_request(TrainRequest(data=".", backbone=f"hub:{place}"))
+        prepare(TrainRequest(data=".", backbone=f"hub:{place}"))
 
 
 def test_a_missing_handle_is_asked_for() -> None:
@@ -287,7 +287,7 @@ def test_no_network_says_both_ways_out(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_cached_address_needs_no_network(
-    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    saved: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import hashlib
 
@@ -296,7 +296,7 @@ def test_a_cached_address_needs_no_network(
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
     backbone = get_backbone(f"hub:{url}")
     assert backbone.default_image_size == 224  # nobody has asked where it is yet
-    backbone, _, _ = check_request(TrainRequest(data=".", backbone=f"hub:{url}"))
+    backbone = prepare(TrainRequest(data=str(photos), backbone=f"hub:{url}")).backbone
     assert backbone.default_image_size == SIDE_PX
     assert (
         build_model(backbone, labels=LABELS).name == "hub_https_localhost_1_module_1_classification"

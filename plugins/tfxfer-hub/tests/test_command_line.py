@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from tfxfer import evaluate, load_images, load_model
-from tfxfer.inference.predictor import Predictor
 from tfxfer.job.plan_text import PlanLine
+from tfxfer.job.prepare import prepare
 from tfxfer.job.request import TrainRequest
 from tfxfer.job.train import train_run
+from tfxfer.stages import get_info
 
 
 class Interrupted(BaseException):
@@ -39,7 +40,7 @@ def test_a_run_is_interrupted_resumed_and_read_without_its_module(
 
     with pytest.raises(Interrupted):
         train_run(
-            request,
+            prepare(request),
             out,
             callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=stop)],
             on_plan=plan.extend,
@@ -49,15 +50,13 @@ def test_a_run_is_interrupted_resumed_and_read_without_its_module(
     assert lines["phase head"].startswith("frozen up to backbone, 14 trainable")
     assert lines["phase head"].endswith("from cached activations")
     assert lines["phase fine_tune"].startswith("nothing frozen, 292 trainable")
-    run = train_run(request, out, resume=True)
+    run = train_run(prepare(request), out, resume=True)
     document = json.loads((out / "run.json").read_text(encoding="utf-8"))
     assert [phase["name"] for phase in document["phases"]] == ["head", "fine_tune"]
     assert len(document["weights"]["sha256"]) == 64
     module.rename(tmp_path / "elsewhere")
     model = load_model(run.path)
-    data = load_images(
-        photos, head=Predictor.from_model(model).head, image_size=32, split_file=run.split_path
-    )
+    data = load_images(photos, head=get_info(model).head, image_size=32, split_file=run.split_path)
     measured = evaluate(model, data.test)["accuracy"]["value"]
     assert measured == pytest.approx(document["metrics"]["test"]["accuracy"]["value"])
 

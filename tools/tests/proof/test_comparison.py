@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +12,7 @@ from tfxfer_edge.cli.export import show_candidates
 from tfxfer_edge.proof.comparison import Comparison
 from tfxfer_edge.proof.gate import Candidate, count_views, judge
 from tfxfer_edge.proof.made import Made
+from tfxfer_heads import Classification, Regression
 
 IMAGES = 200
 TARGETS = np.eye(2, dtype=np.float32)[np.arange(IMAGES) % 2]
@@ -23,7 +24,7 @@ Wrong = set[tuple[int, int]]
 class Split:
     """Images whose pixels are their own number and that of the view."""
 
-    image_size = 4
+    size = 4
     targets = TARGETS
 
     def __len__(self) -> int:
@@ -35,10 +36,12 @@ class Split:
         batch_size: int,
         views: Sequence[int],
         level: str,
-        flip: bool,
+        options: Mapping[str, Any] | None,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         # What cannot be mirrored is not, and plain images stay plain.
-        assert (level, flip) == (("none", True) if len(views) == 1 else ("light", False))
+        assert (level, options) == (
+            ("none", None) if len(views) == 1 else ("light", {"flip": False})
+        )
         for start in range(0, IMAGES, batch_size):
             indices = np.arange(start, min(start + batch_size, IMAGES))
             pixels = np.zeros((len(indices), len(views), 4, 4, 3), np.uint8)
@@ -63,16 +66,13 @@ def judge_file(
     varies: bool = True,
     max_drop: float | None = 1.0,
 ) -> Candidate:
-    head = SimpleNamespace(
-        task="classification",
-        threshold=0.5,
-        decode=lambda scores, labels: [SimpleNamespace(label=k) for k in scores.argmax(1)],
-    )
     subject: Any = SimpleNamespace(
         data=SimpleNamespace(val=Split(), test=Split()),
-        predictor=SimpleNamespace(head=head, labels=("a", "b"), score=make_score(set())),
+        predictor=SimpleNamespace(
+            head=Classification(), labels=("a", "b"), score=make_score(set())
+        ),
         varies=varies,
-        flip=False,
+        view_options={"flip": False},
     )
     file = SimpleNamespace(score=make_score(wrong))
     monkeypatch.setattr("tfxfer_edge.proof.comparison.open_scorer", lambda *_: file)
@@ -195,12 +195,12 @@ def test_numbers_are_judged_by_their_own_error_on_the_same_views(
     subject: Any = SimpleNamespace(
         data=SimpleNamespace(val=split, test=split),
         predictor=SimpleNamespace(
-            head=SimpleNamespace(task="regression", threshold=0.5),
+            head=Regression(),
             labels=("x",),
             score=lambda pixels: score(pixels, 0.0),
         ),
         varies=True,
-        flip=False,
+        view_options={"flip": False},
     )
     file = SimpleNamespace(score=lambda pixels: score(pixels, more))
     monkeypatch.setattr("tfxfer_edge.proof.comparison.open_scorer", lambda *_: file)

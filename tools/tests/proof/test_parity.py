@@ -51,13 +51,13 @@ def test_multilabel_and_values(tmp_path: Path) -> None:
     path = write_file(
         tmp_path, photos.float_in_graph("sigmoid"), metadata_kind="multilabel_classifier"
     )
-    keras = photos.predictor(activation="sigmoid", task="multilabel")
+    keras = photos.predictor(activation="sigmoid", head="multilabel")
     found = check_parity(keras, path, photos.FILES, mediapipe=True)
     assert found.mediapipe is not None
     assert found.mediapipe.largest < 1e-5
     assert found.mediapipe.top1 == found.interpreter.top1 == 1.0
     path = write_file(tmp_path, photos.float_in_graph("linear"), metadata_kind="regressor")
-    keras = photos.predictor(activation="linear", task="regression")
+    keras = photos.predictor(activation="linear", head="regression")
     found = check_parity(keras, path, photos.FILES, mediapipe=True)
     assert found.mediapipe is not None
     # Values below 0 come through, too.
@@ -122,7 +122,7 @@ def test_a_real_backbone_on_real_flowers(shared: Path, tmp_path: Path) -> None:
     import keras
 
     import tfxfer
-    from tfxfer.inference.predictor import Predictor
+    from tfxfer.inference.keras_model import wrap_model
     from tfxfer_edge import convert
 
     labels = ("tulip", "daisy", "rose", "dandelion", "sunflower")
@@ -143,7 +143,7 @@ def test_a_real_backbone_on_real_flowers(shared: Path, tmp_path: Path) -> None:
         card = ModelCard(name="flowers", labels=labels, preprocessing=converted.normalization)
         path = tmp_path / f"{recipe}.tflite"
         path.write_bytes(write_metadata(converted.content, card))
-        found = check_parity(Predictor.from_model(model), path, unseen, mediapipe=True)
+        found = check_parity(wrap_model(model), path, unseen, mediapipe=True)
         assert found.interpreter.mean < tolerance
         assert found.mediapipe is not None
         # On photos that we resized MediaPipe is our interpreter.

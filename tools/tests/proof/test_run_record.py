@@ -15,6 +15,7 @@ from tfxfer.run.directory import RunDirectory
 from tfxfer_edge import export
 from tfxfer_edge.proof.run_record import read_record
 
+NO_FLIP = "images: expected true or false as flip. Received: flip='no'"
 Edit = Callable[[dict[str, Any]], object]
 
 
@@ -37,18 +38,23 @@ def test_what_a_run_says(edited: Callable[[Edit], RunDirectory], colour_run: Run
     run = edited(lambda x: x.update(exports=[{"path": "/phone/model.tflite", "recipe": "int8"}]))
     found = read_record(run)
     assert found.data == colour_run.read_manifest().request["data"]
-    assert (found.varies, found.flip) == (False, True)
+    assert (found.varies, found.view_options) == (False, {"flip": True})
     assert found.exports == (Path("/phone/model.tflite"),)
 
 
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda x: x["request"].pop("data"), "run.json: request: expected the key 'data'"),
+        (lambda x: x["request"].pop("data"), "run.json, request lacks a key: expected data"),
         (lambda x: x["request"].pop("augment"), "run.json: request: expected the key 'augment'"),
-        (lambda x: x["request"].update(data=7), "request.data: expected a text. Received: 7"),
-        (lambda x: x["request"].update(flip="no"), "request.flip: expected true or false"),
-        (lambda x: x.update(request=[1]), "request: expected an object. Received: [1]"),
+        (
+            lambda x: x["request"].update(data=7),
+            "expected text as data. Received: data=7",
+        ),
+        (lambda x: x["request"].update(view_options=7), "an object as view_options. Received: v"),
+        (lambda x: x["request"].update(view_options={"flip": "no"}), NO_FLIP),
+        (lambda x: (x["request"].pop("view_options"), x["request"].update(flip="no")), NO_FLIP),
+        (lambda x: x.update(request=[1]), "request=[1]"),
         (lambda x: x.update(plan=[{"phase": {}}]), "plan[0]: expected the key 'views'"),
         (lambda x: x.update(plan=[{"views": 8}]), "plan[0]: expected the key 'phase'"),
         (lambda x: x.update(plan=["head"]), "plan[0]: expected an object. Received: 'head'"),
@@ -65,14 +71,12 @@ def test_what_it_cannot_have_said(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run = edited(change)
-
     def load(*_: object) -> None:
         raise AssertionError("the model was loaded before the run was read")
 
     monkeypatch.setattr("tfxfer_edge.proof.subject.load_model", load)
     with pytest.raises(RunError) as caught:
-        export(run, tmp_path / "edge", recipes=("float32",))
+        export(edited(change), tmp_path / "edge", recipes=("float32",))
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "edge").exists()

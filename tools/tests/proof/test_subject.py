@@ -12,6 +12,7 @@ import pytest
 
 from tfxfer.errors import ModelError
 from tfxfer.run.directory import RunDirectory
+from tfxfer.stages import ModelInfo
 from tfxfer_edge import convert, export
 from tfxfer_edge.proof.subject import open_subject
 from tfxfer_heads import Classification
@@ -72,11 +73,16 @@ def test_onnx_needs_no_metadata(colour_run: RunDirectory, tmp_path: Path) -> Non
         export(colour_run, tmp_path / "both", recipes=("onnx", "float32"))
 
 
+def info_of(modality: str) -> ModelInfo:
+    kind: Any = SimpleNamespace(name=modality)
+    return ModelInfo("theirs", Classification(), ("a", "b"), kind, 16, None, stages=())
+
+
 def windows() -> Any:
     inputs = keras.Input((128, 6), name="window")
     x = keras.layers.GlobalAveragePooling1D()(keras.layers.Conv1D(4, 5)(inputs))
     model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x), name="gait")
-    model.tfxfer_info = SimpleNamespace(modality="windows")
+    model.tfxfer_info = info_of("windows")
     return model
 
 
@@ -84,7 +90,7 @@ def text() -> Any:
     ids, mask = keras.Input((16,), name="ids"), keras.Input((16,), name="mask")
     x = keras.layers.Dense(2)(keras.layers.Multiply()([ids, mask]))
     model = keras.Model([ids, mask], x, name="mood")
-    model.tfxfer_info = SimpleNamespace(modality="text")
+    model.tfxfer_info = info_of("text")
     return model
 
 
@@ -92,7 +98,7 @@ def spectrogram() -> Any:
     inputs = keras.Input((64, 64, 3))
     x = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(inputs))
     model = keras.Model(inputs, x, name="birds")
-    model.tfxfer_info = SimpleNamespace(modality="sound")
+    model.tfxfer_info = info_of("sound")
     return model
 
 

@@ -16,7 +16,6 @@ import numpy as np
 
 from tfxfer.errors import ModelError, UsageError
 from tfxfer.preprocessing import Preprocessing
-from tfxfer.stages import ModelInfo
 from tfxfer_edge.conversion.model_files import read_model_file
 from tfxfer_edge.conversion.rescaling import can_fold, find_rescaling, is_same, preprocessing_of
 
@@ -138,6 +137,8 @@ def _check_ends(
 
 def _from_keras(model: Any, preprocessing: PreprocessingArgument) -> Source:
     import keras
+
+    from tfxfer.stages import ModelInfo
 
     if keras.backend.backend() != "tensorflow":
         raise ModelError(

@@ -168,6 +168,7 @@ class Comparison:
             reference,
             scores,
             head=self._predictor.head,
+            labels=self._predictor.labels,
             metric=metric,
             views=views,
         )

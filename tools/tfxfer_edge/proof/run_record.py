@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tfxfer.errors import RunError
+from tfxfer.errors import RunError, UsageError
 from tfxfer.job.request import TrainRequest
+from tfxfer.registry.lookup import get_modality
 from tfxfer.run.directory import RunDirectory
 
 __all__ = ["RunRecord", "read_record"]
@@ -29,7 +30,7 @@ class RunRecord:
     Args:
         data: where its images are, or the name of a demo.
         varies: whether it was trained on varied views of them.
-        view_options: how they were varied, such as whether they may be mirrored.
+        view_options: how they were varied, complete, such as whether they may be mirrored.
         exports: paths of the files that earlier exports wrote.
     """
 
@@ -49,19 +50,28 @@ def read_record(run: RunDirectory) -> RunRecord:
         RunError: it is missing, or a value is not what tfxfer writes.
     """
     manifest, where = run.read_manifest(), str(run.manifest_path)
-    request = TrainRequest.from_dict(dict(manifest.request))
+    request = TrainRequest.from_dict(manifest.request)
+    # Of what a run was trained with nothing is guessed, where a new request has a default.
+    _take(manifest.request, "augment", str, f"{where}: request")
     views = [
         _saw_views(item, f"{where}: plan[{number}]") for number, item in enumerate(manifest.plan)
     ]
     return RunRecord(
         data=request.data,
         varies=request.augment != "none" and any(views),
-        view_options=request.view_options,
+        view_options=_complete_options(manifest.modality, request, where),
         exports=tuple(
             Path(_take(item, "path", str, f"{where}: exports[{number}]"))
             for number, item in enumerate(manifest.exports)
         ),
     )
+
+
+def _complete_options(modality: str, request: TrainRequest, where: str) -> Mapping[str, Any]:
+    try:
+        return get_modality(modality).complete_options(request.augment, request.view_options)
+    except UsageError as error:
+        raise RunError(f"cannot read {where}: {error}") from error
 
 
 def _saw_views(item: Any, where: str) -> bool:
