@@ -22,8 +22,8 @@ from tfxfer.stages import (
     count_parameters,
     get_info,
     layers_up_to,
+    map_layers_to_stages,
     set_trainable,
-    stage_of_layers,
     stage_tensor,
 )
 
@@ -150,7 +150,7 @@ def test_the_head_sees_the_targets(tiny_backbone: type[Backbone]) -> None:
 
 def test_stages_partition_the_layers(make_tiny: Callable[..., Any]) -> None:
     model = make_tiny()
-    owner = stage_of_layers(model)
+    owner = map_layers_to_stages(model)
     assert owner["rescale_pixels"] == owner["stem_conv"] == "stem"
     assert owner["block_2_conv"] == owner["block_2_add"] == "block_2"
     assert owner["pool"] == "backbone"

@@ -20,8 +20,8 @@ from tfxfer.stages import (
     freeze_to,
     get_info,
     layers_up_to,
+    map_layers_to_stages,
     set_trainable,
-    stage_of_layers,
     stage_tensor,
 )
 from tfxfer.surgery import find_inputs
@@ -41,8 +41,8 @@ __all__ = [
     "freeze_to",
     "get_info",
     "layers_up_to",
+    "map_layers_to_stages",
     "set_trainable",
-    "stage_of_layers",
     "stage_tensor",
 ]
 

@@ -22,8 +22,8 @@ __all__ = [
     "freeze_to",
     "get_info",
     "layers_up_to",
+    "map_layers_to_stages",
     "set_trainable",
-    "stage_of_layers",
     "stage_tensor",
 ]
 
@@ -119,7 +119,7 @@ def layers_up_to(model: Any, stage: str | None) -> list[Any]:
     return list(keras.Model(find_inputs(end), end).layers)
 
 
-def stage_of_layers(model: Any) -> dict[str, str | None]:
+def map_layers_to_stages(model: Any) -> dict[str, str | None]:
     """Returns the stage of every layer, by layer name; None for layers after the backbone."""
     stages: dict[str, str | None] = dict.fromkeys(layer.name for layer in model.layers)
     for stage in reversed(get_info(model).stages):

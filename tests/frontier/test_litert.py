@@ -14,8 +14,8 @@ from tfxfer.frontier.litert import (
     InterpreterPool,
     KerasRunner,
     convert_float,
-    keep_outputs,
     make_runner,
+    prune_outputs,
 )
 
 pytestmark = pytest.mark.versions
@@ -69,7 +69,7 @@ def test_any_number_of_images_is_split_over_the_interpreters(pool: Any) -> None:
 
 def test_some_outputs_are_kept_in_another_order(prefix: Any, pool: Any) -> None:
     whole, positions = pool(PIXELS), (11, 4)
-    content = keep_outputs(pool.content, positions)
+    content = prune_outputs(pool.content, positions)
     part = InterpreterPool(content, batch_size=4, workers=1)
     found = part(PIXELS)
     part.close()
@@ -93,7 +93,7 @@ def test_a_loop_is_kept_with_its_body() -> None:
     grown = Grow()(inputs)
     model = keras.Model(inputs, [grown, keras.layers.Rescaling(10.0)(grown)])
     content = convert_float(model, batch_size=1)
-    pool = InterpreterPool(keep_outputs(content, [0]), batch_size=1, workers=1)
+    pool = InterpreterPool(prune_outputs(content, [0]), batch_size=1, workers=1)
     (found,) = pool(np.array([[1.0, 2.0]], np.float32))
     pool.close()
     assert found.tolist() == [[4.0, 8.0]]
@@ -122,7 +122,7 @@ def test_what_comes_after_the_kept_outputs_is_not_computed(prefix: Any, pool: An
         return len(Interpreter(model_content=content)._get_ops_details())
 
     # The outputs begin with the last layer's.
-    counts = [count(keep_outputs(pool.content, [position])) for position in range(12)]
+    counts = [count(prune_outputs(pool.content, [position])) for position in range(12)]
     assert counts == sorted(counts, reverse=True)
     assert counts[-1] < counts[0]
 
@@ -155,16 +155,16 @@ def test_fewer_large_images_a_call(size: int, images: int) -> None:
 
 
 def test_a_conversion_is_compared_before_it_is_used(prefix: Any, pool: Any) -> None:
-    assert litert._agrees(pool, prefix)
+    assert litert._matches_keras(pool, prefix)
     kernel = prefix.get_layer("block_3_conv").kernel
     before = np.array(kernel)
     try:
         for wrong in (before * 1.01, before * np.nan):
             kernel.assign(wrong)
-            assert not litert._agrees(pool, prefix)
+            assert not litert._matches_keras(pool, prefix)
     finally:
         kernel.assign(before)
-    assert not litert._agrees(lambda pixels: [x * np.nan for x in pool(pixels)], prefix)  # type: ignore[arg-type]
+    assert not litert._matches_keras(lambda pixels: [x * np.nan for x in pool(pixels)], prefix)  # type: ignore[arg-type]
 
 
 def test_the_fastest_exact_runner_is_chosen(prefix: Any) -> None:
@@ -201,7 +201,7 @@ def test_so_does_a_gpu_under_jax(prefix: Any, monkeypatch: pytest.MonkeyPatch) -
 def test_keras_runs_what_litert_gets_wrong(
     prefix: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(litert, "_agrees", lambda pool, model: False)
+    monkeypatch.setattr(litert, "_matches_keras", lambda pool, model: False)
     with caplog.at_level(logging.WARNING):
         assert isinstance(make_runner(prefix), KerasRunner)
     assert "the LiteRT outputs differ" in caplog.text

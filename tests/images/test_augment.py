@@ -10,7 +10,7 @@ from tfxfer.images.decode import resize_image
 from tfxfer.preprocessing import Resize
 
 
-def views_of(image: Image.Image, views: list[int], **options: object) -> np.ndarray:
+def views_per_stage(image: Image.Image, views: list[int], **options: object) -> np.ndarray:
     arguments = {"size_px": 64, "resize": Resize(), "level": "light", "seed": 0, "index": 0}
     return make_views(image, views=views, **{**arguments, **options})
 
@@ -23,7 +23,7 @@ def distance(first: np.ndarray, second: np.ndarray) -> float:
 @pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
 def test_view_0_is_the_plain_resize(photo: Image.Image, level: str, fit: str) -> None:
     resize = Resize(fit=fit)
-    views = views_of(photo, [0, 1, 0], level=level, resize=resize)
+    views = views_per_stage(photo, [0, 1, 0], level=level, resize=resize)
     plain = resize_image(photo, 64, resize)
     assert views.shape == (3, 64, 64, 3)
     assert views.dtype == np.uint8
@@ -34,19 +34,19 @@ def test_view_0_is_the_plain_resize(photo: Image.Image, level: str, fit: str) ->
 
 @pytest.mark.parametrize("level", ["light", "strong"])
 def test_a_view_depends_on_its_numbers_alone(photo: Image.Image, level: str) -> None:
-    together = views_of(photo, list(range(1, 9)), level=level)
+    together = views_per_stage(photo, list(range(1, 9)), level=level)
     for view in (3, 8):
-        assert np.array_equal(views_of(photo, [view], level=level)[0], together[view - 1])
+        assert np.array_equal(views_per_stage(photo, [view], level=level)[0], together[view - 1])
     assert len({view.tobytes() for view in together}) == 8
     for other in ({"seed": 1}, {"index": 1}):
-        assert distance(views_of(photo, [3], level=level, **other)[0], together[2]) > 3
+        assert distance(views_per_stage(photo, [3], level=level, **other)[0], together[2]) > 3
 
 
 def test_strong_goes_further_than_light(photo: Image.Image) -> None:
     plain = resize_image(photo, 64)
     far = {
         level: np.mean(
-            [distance(v, plain) for v in views_of(photo, list(range(1, 33)), level=level)]
+            [distance(v, plain) for v in views_per_stage(photo, list(range(1, 33)), level=level)]
         )
         for level in ("light", "strong")
     }
@@ -59,7 +59,7 @@ def test_flips_can_be_forbidden() -> None:
     image = Image.fromarray(ramp)
 
     def count_mirrored(flip: bool) -> int:
-        views = views_of(image, list(range(1, 41)), flip=flip).astype(int)
+        views = views_per_stage(image, list(range(1, 41)), flip=flip).astype(int)
         return int((views[:, :, -8:].mean((1, 2, 3)) < views[:, :, :8].mean((1, 2, 3))).sum())
 
     assert count_mirrored(flip=False) == 0
@@ -70,7 +70,7 @@ def test_crops_keep_what_they_promise() -> None:
     # Pixels that tell their own place: the range that a view shows is the crop's size.
     ramp = np.linspace(0, 255, 256, dtype=np.uint8)[None, :, None].repeat(256, 0).repeat(3, 2)
     spans = []
-    for view in views_of(Image.fromarray(ramp), list(range(1, 61)), flip=False).astype(int):
+    for view in views_per_stage(Image.fromarray(ramp), list(range(1, 61)), flip=False).astype(int):
         row = view[32].mean(axis=-1)
         spans.append((row[-1] - row[0]) / 255)
     # Side from sqrt(0.6 * 3/4) to 1, times a contrast and brightness of 0.9 to 1.1 each.
@@ -81,7 +81,7 @@ def test_crops_keep_what_they_promise() -> None:
 
 def test_strong_rotations_show_no_corners() -> None:
     white = Image.new("RGB", (100, 80), "white")
-    views = views_of(white, list(range(1, 81)), level="strong")
+    views = views_per_stage(white, list(range(1, 81)), level="strong")
     corners = views[:, [0, 0, -1, -1], [0, -1, 0, -1]].astype(int).max(axis=-1)
     # Erased rectangles may touch a corner of a few.
     assert (corners < 60).mean() < 0.05
@@ -91,7 +91,7 @@ def test_light_views_vary_the_resize(photo: Image.Image) -> None:
     # Nearest-neighbour keeps more of the noise that antialiasing removes.
     rng = np.random.default_rng(0)
     noise = Image.fromarray(rng.integers(0, 256, (640, 640, 3), dtype=np.uint8))
-    spread = [view.std() for view in views_of(noise, list(range(1, 41)))]
+    spread = [view.std() for view in views_per_stage(noise, list(range(1, 41)))]
     assert min(spread) < 25
     assert max(spread) > 60
 
@@ -101,10 +101,12 @@ def test_light_views_vary_the_resize(photo: Image.Image) -> None:
 @pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
 def test_small_and_odd_images(size: tuple[int, int], level: str, fit: str) -> None:
     image = Image.new("RGB", size, (50, 100, 150))
-    views = views_of(image, list(range(1, 25)), level=level, resize=Resize(fit=fit), size_px=8)
+    views = views_per_stage(
+        image, list(range(1, 25)), level=level, resize=Resize(fit=fit), size_px=8
+    )
     assert views.shape == (24, 8, 8, 3)
 
 
 def test_unknown_level(photo: Image.Image) -> None:
     with pytest.raises(UsageError, match="none, light, strong"):
-        views_of(photo, [1], level="extreme")
+        views_per_stage(photo, [1], level="extreme")

@@ -27,7 +27,7 @@ from tfxfer.data.draw import EpochDraw
 from tfxfer.frontier.fill import fill_frontiers
 from tfxfer.frontier.store import CacheStore
 from tfxfer.schedule import FitState
-from tfxfer.stages import freeze_to, get_info, stage_of_layers
+from tfxfer.stages import freeze_to, get_info, map_layers_to_stages
 from tfxfer.training.plan import plan_fit
 
 SCHEDULE = (
@@ -241,14 +241,14 @@ def test_statistics_keep_up_with_a_short_training(
     norms = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
     assert {norm.momentum for norm in norms} == {0.999}
     monkeypatch.setattr(
-        "tfxfer.training.phase.fresh_statistics", lambda *_, **__: contextlib.nullcontext()
+        "tfxfer.training.phase.adapted_momentum", lambda *_, **__: contextlib.nullcontext()
     )
     _, stale = train()
     assert off < 0.5 * stale
 
 
 def test_each_phase_trains_what_its_plan_announces(reference: Run) -> None:
-    owner = stage_of_layers(reference.model)
+    owner = map_layers_to_stages(reference.model)
     allowed = [{None}, {None, "block_2", "block_3"}]
     pairs = zip(reference.snapshots[:-1], reference.snapshots[1:], strict=True)
     for trained, (before, after) in zip(allowed, pairs, strict=True):

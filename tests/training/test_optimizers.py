@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfxfer import Backbone, Phase, fit, freeze_to
-from tfxfer.stages import stage_of_layers
+from tfxfer.stages import map_layers_to_stages
 from tfxfer.training.optimizers import make_optimizer, read_rates, stage_rates
 
 pytestmark = pytest.mark.versions
@@ -72,7 +72,7 @@ def test_a_stage_named_head_is_not_the_head(
 ) -> None:
     model = make_tiny(backbone=backbone_with_a_head())
     freeze_to(model, "stem")
-    owner = stage_of_layers(model)
+    owner = map_layers_to_stages(model)
     assert (owner["block_2_conv"], owner["head_dense"]) == ("head", None)
     optimizer = make_optimizer(model, replace(PHASE, decay="constant"), steps_per_epoch=4)
     rates = {

@@ -57,8 +57,10 @@ def test_a_phase_does_not_wait_for_views_it_does_not_need(model: Any) -> None:
     assert [item.views for item in found.phases] == [1, 4, 4]
     # What the first pass has computed is completed, without the part that only the head needs.
     assert stages_of(found) == [["backbone", "block_2", "stem"], ["block_2", "stem"], ["stem"]]
-    assert found.views_of() == {"backbone": 1, "block_2": 4, "stem": 4}
-    sizes = [cache_bytes(model, [x], images=10, views=n) for x, n in found.views_of().items()]
+    assert found.views_per_stage() == {"backbone": 1, "block_2": 4, "stem": 4}
+    sizes = [
+        cache_bytes(model, [x], images=10, views=n) for x, n in found.views_per_stage().items()
+    ]
     assert found.cache_bytes == sum(sizes)
 
 

@@ -35,7 +35,13 @@ def command(ctx: click.Context, *, as_json: bool, verbosity: int) -> None:
 
 @tfxfer_command("new")
 @click.argument("name")
-@click.option("--kind", type=click.Choice(_KINDS), default="backbone", show_default=True)
+@click.option(
+    "--kind",
+    type=click.Choice(_KINDS),
+    default="backbone",
+    show_default=True,
+    help="What the plugin brings.",
+)
 @click.option(
     "--out",
     "folder",

@@ -10,7 +10,7 @@ from tfxfer.cli.output import Output, tfxfer_command
 
 __all__ = ["command"]
 
-_SHOWN = 3
+_TOP_LABELS = 3
 
 
 @tfxfer_command("predict")
@@ -37,7 +37,7 @@ def command(
     output.emit(documents)
     rows, noun = [], predictor.modality.noun
     for document in documents:
-        ranked = sorted(document["scores"].items(), key=lambda item: -item[1])[:_SHOWN]
+        ranked = sorted(document["scores"].items(), key=lambda item: -item[1])[:_TOP_LABELS]
         others = ", ".join(f"{label} {score:.3f}" for label, score in ranked)
         rows.append((document[noun], document["label"], f"{document['score']:.3f}", others))
     output.show_table((noun.upper(), "LABEL", "SCORE", "BEST"), rows)

@@ -22,12 +22,19 @@ def training_options(command: Any) -> Any:
         click.option(
             "--budget", type=TIME, help="Finish within this time; chooses views, depth and epochs."
         ),
-        click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
+        click.option(
+            "--seed",
+            type=click.IntRange(0),
+            default=0,
+            show_default=True,
+            help="Seed for the split, the head's weights and the order of samples.",
+        ),
         click.option(
             "--device",
             type=click.Choice(["auto", "cpu", "gpu"]),
             default="auto",
             show_default=True,
+            help="Where to compute; auto takes a GPU where the backend sees one.",
         ),
         click.option("--overwrite", is_flag=True, help="Replace the run at --out."),
         click.option("--cache-dir", help="Folder for large caches; removed afterwards."),
@@ -60,6 +67,7 @@ def training_options(command: Any) -> Any:
     type=click.Choice(["two_phase", "progressive", "head", "scratch"]),
     default="two_phase",
     show_default=True,
+    help="Which phases: the head and then the upper network, step by step, one of them, or all.",
 )
 @click.option("--head-epochs", type=click.IntRange(1), help="Epochs of the head's phase.")
 @click.option("--epochs", type=click.IntRange(1), help="Epochs of each later phase.")
@@ -68,7 +76,9 @@ def training_options(command: Any) -> Any:
     type=FRACTION,
     help="Stage up to which everything stays frozen in phase two, or the fraction of stages.",
 )
-@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True)
+@click.option(
+    "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Samples a step."
+)
 @click.option(
     "--augment",
     default="light",

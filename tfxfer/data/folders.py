@@ -13,7 +13,7 @@ from tfxfer.modality import Modality
 __all__ = ["read_folder"]
 
 # What operating systems leave in folders: not worth a line in the audit.
-_LITTER = frozenset(("thumbs.db", "desktop.ini", "__macosx"))
+_SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini", "__macosx"))
 
 
 def read_folder(root: Path, modality: Modality) -> Source:
@@ -77,7 +77,7 @@ def _list_folder(folder: Path, modality: Modality) -> tuple[list[Path], list[Pat
     """Returns the visible folders, and the samples that lie beside them."""
     folders, loose = [], []
     for entry in sorted(folder.iterdir(), key=lambda p: p.name):
-        if _is_litter(entry.name):
+        if _is_system_file(entry.name):
             continue
         if entry.is_dir():
             folders.append(entry)
@@ -110,11 +110,11 @@ def _walk(root: Path, folder: Path) -> Iterator[Path]:
     for where, folders, files in os.walk(folder, onerror=_raise):
         here = Path(where)
         # Linked folders are not entered (they may form a loop), but must not lead out unnoticed.
-        folders[:] = sorted(name for name in folders if not _is_litter(name))
+        folders[:] = sorted(name for name in folders if not _is_system_file(name))
         for name in folders:
             _check_inside(root, here / name)
         for name in sorted(files):
-            if not _is_litter(name):
+            if not _is_system_file(name):
                 _check_inside(root, here / name)
                 yield here / name
 
@@ -132,8 +132,8 @@ def _check_inside(root: Path, path: Path) -> None:
         )
 
 
-def _is_litter(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _LITTER
+def _is_system_file(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _SYSTEM_FILES
 
 
 def _is_text(name: str) -> bool:

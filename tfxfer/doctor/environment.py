@@ -227,7 +227,7 @@ class Environment:
     def demands(self) -> tuple[Demand, ...]:
         """What the watched packages that are installed want, markers applied; no extras."""
         found = (self.packages.get(name) for name in self.watched)
-        return tuple(d for package in found if package for d in self.demands_of(package))
+        return tuple(d for package in found if package for d in self.parse_requirements(package))
 
     def version(self, name: str) -> Version | None:
         """Returns the version of a package; None if it is absent or says no version.
@@ -240,7 +240,7 @@ class Environment:
         except InvalidVersion:
             return None
 
-    def demands_of(self, package: Package, extra: str = "") -> Iterator[Demand]:
+    def parse_requirements(self, package: Package, extra: str = "") -> Iterator[Demand]:
         """Yields what a package wants always, or with an extra only. Skips lines it cannot read."""
         minor = ".".join(map(str, self.python_minor))
         marks = {

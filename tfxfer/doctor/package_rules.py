@@ -11,13 +11,13 @@ from tfxfer.doctor.environment import TENSORFLOWS, Demand, Environment
 from tfxfer.doctor.problem import Problem, Rule
 from tfxfer.doctor.versions import (
     FIRST_PYTHON,
-    FOLLOWERS,
     LAST_PYTHON,
+    PINNED_TO_TENSORFLOW,
     find_supported,
     find_versions,
-    follow_tensorflow,
     format_specifiers,
     install_line,
+    match_tensorflow,
 )
 from tfxfer.registry.component import normalise_name
 
@@ -54,7 +54,7 @@ def check_supported(environment: Environment) -> Iterator[Problem]:
             continue
         followers = {
             follower.replace("-", "_"): versions
-            for follower in FOLLOWERS
+            for follower in PINNED_TO_TENSORFLOW
             if name == "tensorflow"
             and (theirs := environment.version(follower)) is not None
             and not SpecifierSet(versions).contains(theirs, prereleases=True)
@@ -113,17 +113,17 @@ def check_protobuf(environment: Environment) -> Iterator[Problem]:
     )
 
 
-def check_followers(environment: Environment) -> Iterator[Problem]:
+def check_pinned_to_tensorflow(environment: Environment) -> Iterator[Problem]:
     """Packages that must have TensorFlow's minor version."""
     tensorflow = environment.version("tensorflow")
     supported = SpecifierSet(find_supported(environment)["tensorflow"])
     if tensorflow is None or not supported.contains(tensorflow, prereleases=True):
         return
-    for name in FOLLOWERS:
+    for name in PINNED_TO_TENSORFLOW:
         found = environment.version(name)
         if found is not None and found.release[:2] != tensorflow.release[:2]:
             yield Problem(
-                f"{name}: expected {follow_tensorflow(tensorflow)}, like tensorflow {tensorflow}. "
+                f"{name}: expected {match_tensorflow(tensorflow)}, like tensorflow {tensorflow}. "
                 f"Received: {found}.",
                 install_line(environment, name),
                 mends=frozenset({name}),
@@ -182,7 +182,7 @@ def check_strenum(environment: Environment) -> Iterator[Problem]:
         )
 
 
-def check_parts(environment: Environment) -> Iterator[Problem]:
+def check_distributions(environment: Environment) -> Iterator[Problem]:
     """What most people will want and is not there."""
     kinds = {component.kind for component in environment.components}
     for is_here, what, remedy in (
@@ -201,12 +201,12 @@ RULES: tuple[Rule, ...] = (
     check_duplicates,
     check_model_makers,
     check_protobuf,
-    check_followers,
+    check_pinned_to_tensorflow,
     check_hub,
     check_quantizer,
     check_mediapipe,
     check_strenum,
-    check_parts,
+    check_distributions,
 )
 """Each looks at one bad combination; the order is that of the report."""
 

@@ -128,7 +128,7 @@ def check_gpu(environment: Environment) -> Iterator[Problem]:
 
 def _list_wrong_libraries(environment: Environment, tensorflow: Package) -> list[str]:
     """Returns what `tensorflow[and-cuda]` would bring and is not there in that version."""
-    demands = list(environment.demands_of(tensorflow, extra="and-cuda"))
+    demands = list(environment.parse_requirements(tensorflow, extra="and-cuda"))
     if not demands:  # a TensorFlow whose metadata names none
         has_some = any(name.startswith("nvidia-cudnn") for name in environment.packages)
         return [] if has_some else ["the CUDA libraries"]
@@ -237,11 +237,11 @@ def check_imports(environment: Environment, mended: frozenset[str]) -> Iterator[
         elif names[trial.module] not in mended:
             yield Problem(
                 f"import {trial.module}: expected it to succeed. Received: {trial.error}.",
-                _mend_import(environment, names[trial.module], trial),
+                _remedy_import(environment, names[trial.module], trial),
             )
 
 
-def _mend_import(environment: Environment, name: str, trial: Trial) -> str:
+def _remedy_import(environment: Environment, name: str, trial: Trial) -> str:
     package = environment.tensorflow if name == "tensorflow" else environment.packages.get(name)
     if trial.hung:
         return "tfxfer doctor --timeout 5m"

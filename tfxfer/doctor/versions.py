@@ -11,20 +11,20 @@ from tfxfer.doctor.environment import Environment
 
 __all__ = [
     "FIRST_PYTHON",
-    "FOLLOWERS",
     "LAST_PYTHON",
+    "PINNED_TO_TENSORFLOW",
     "find_supported",
     "find_versions",
-    "follow_tensorflow",
     "format_specifiers",
     "install_line",
+    "match_tensorflow",
 ]
 
 FIRST_PYTHON = (3, 11)
 LAST_PYTHON = (3, 13)
 """TensorFlow 2.21 has no wheels for a later one."""
 
-FOLLOWERS = ("tf-keras", "tensorflow-text")
+PINNED_TO_TENSORFLOW = ("tf-keras", "tensorflow-text")
 """Packages whose minor version must be TensorFlow's."""
 
 _ORDER = ("==", "===", "~=", ">=", ">", "<", "<=", "!=")
@@ -76,11 +76,11 @@ def install_line(environment: Environment, *names: str, **fixed: str) -> str:
     return " ".join(["pip install", *(_quote(*pair) for pair in pairs)])
 
 
-def follow_tensorflow(version: Version) -> str:
+def match_tensorflow(version: Version) -> str:
     """Returns the versions that go with one of TensorFlow: those of the same minor.
 
     Example:
-        >>> follow_tensorflow(Version("2.19.1"))
+        >>> match_tensorflow(Version("2.19.1"))
         '>=2.19,<2.20'
     """
     return f">={version.major}.{version.minor},<{version.major}.{version.minor + 1}"
@@ -98,8 +98,8 @@ def find_versions(environment: Environment, name: str, *, also: str = "") -> str
         name: normalised name.
         also: what is wanted of it besides.
     """
-    if name in FOLLOWERS and (tensorflow := environment.version("tensorflow")):
-        return follow_tensorflow(tensorflow)
+    if name in PINNED_TO_TENSORFLOW and (tensorflow := environment.version("tensorflow")):
+        return match_tensorflow(tensorflow)
     together = SpecifierSet(find_supported(environment).get(name, "")) & SpecifierSet(also)
     for demand in environment.demands:
         if demand.dependency == name:

@@ -16,7 +16,7 @@ from tfxfer.data.arrays import Arrays, count_rows, list_arrays, map_arrays
 from tfxfer.data.feed import SampleSource
 from tfxfer.errors import ModelError
 from tfxfer.frontier.cut import ACTIVATIONS, list_crossing, list_prefix_inputs, make_prefix
-from tfxfer.frontier.litert import InterpreterPool, KerasRunner, keep_outputs, make_runner
+from tfxfer.frontier.litert import InterpreterPool, KerasRunner, make_runner, prune_outputs
 from tfxfer.frontier.store import CacheStore
 from tfxfer.progress import Progress
 
@@ -58,7 +58,7 @@ class Conversion:
         content = None
         if {*stages} <= {*self.stages}:
             before = list_prefix_inputs(model, self.stages)
-            content = keep_outputs(
+            content = prune_outputs(
                 self.content,
                 [self.stages.index(stage) for stage in stages],
                 inputs=[before.index(x) for x in list_prefix_inputs(model, stages)],

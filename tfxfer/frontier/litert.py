@@ -30,8 +30,8 @@ __all__ = [
     "KerasRunner",
     "Runner",
     "convert_float",
-    "keep_outputs",
     "make_runner",
+    "prune_outputs",
 ]
 
 Runner = Callable[[np.ndarray | Sequence[np.ndarray]], list[np.ndarray]]
@@ -91,7 +91,7 @@ def convert_float(model: Any, *, batch_size: int) -> bytes:
         ) from error
 
 
-def keep_outputs(
+def prune_outputs(
     content: bytes, positions: Sequence[int], *, inputs: Sequence[int] | None = None
 ) -> bytes:
     """Returns a flatbuffer that computes some of another one's outputs and nothing else.
@@ -236,7 +236,7 @@ def make_runner(
     except (ModelError, ValueError, RuntimeError) as error:
         _log.warning("caching runs through Keras, which is slower: %s", error)
         return KerasRunner(model)
-    if _agrees(pool, model):
+    if _matches_keras(pool, model):
         return pool
     _log.warning("caching runs through Keras, which is slower: the LiteRT outputs differ")
     pool.close()
@@ -251,7 +251,7 @@ def _sees_gpu() -> bool:
     return bool(tf.config.get_visible_devices("GPU"))  # without what `--device cpu` hides
 
 
-def _agrees(pool: InterpreterPool, model: Any) -> bool:
+def _matches_keras(pool: InterpreterPool, model: Any) -> bool:
     rng = np.random.default_rng(0)
     # Of whole numbers, such as token ids and masks, 0 and 1 are the ones that are never too large.
     probe = [

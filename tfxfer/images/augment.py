@@ -135,7 +135,7 @@ def _vary(
     if strength.rotation_deg:
         view = _rotate(view, float(rng.uniform(-1, 1)) * strength.rotation_deg)
     pixels = _jitter(view, strength.colour, rng)
-    return _spoil(pixels, rng, strength.spoil) if strength.spoil else pixels
+    return _degrade(pixels, rng, strength.spoil) if strength.spoil else pixels
 
 
 def _draw_box(
@@ -183,7 +183,7 @@ def _jitter(view: Image.Image, most: float, rng: np.random.Generator) -> np.ndar
     return np.array(view.convert("RGB", tuple(matrix.ravel().tolist())))
 
 
-def _spoil(pixels: np.ndarray, rng: np.random.Generator, chance: float) -> np.ndarray:
+def _degrade(pixels: np.ndarray, rng: np.random.Generator, chance: float) -> np.ndarray:
     blur, artefacts, erase = rng.random(3) < chance
     if blur:
         image = Image.fromarray(pixels)

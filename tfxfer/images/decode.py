@@ -184,7 +184,7 @@ def probe_image(
                     side = math.ceil(_DRAFT_MARGIN * min_side_px)
                     image.draft(None, (side, side))
                 image.load()
-                return Probe(_to_rgb(_upright(image), name), content, form, size)
+                return Probe(_to_rgb(_apply_orientation(image), name), content, form, size)
         except Image.DecompressionBombError:
             # Pillow's own limit comes first for the largest, and it names no size.
             raise _bomb(name, "larger", max_pixels) from None
@@ -274,7 +274,7 @@ def _read_content(path_or_bytes: str | Path | bytes) -> tuple[str, bytes]:
     return name, content
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _apply_orientation(image: Image.Image) -> Image.Image:
     try:
         turn = _ORIENTATIONS.get(image.getexif().get(_ORIENTATION_TAG, 1))
     except _FAULTS:

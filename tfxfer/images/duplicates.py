@@ -83,7 +83,7 @@ def find_near_duplicates(thumbnails: np.ndarray, *, progress: Progress | None = 
     groups = np.arange(len(thumbnails))
     features = _measure(thumbnails)
     for limit in (_CLOSE_RESIDUAL, _MAX_RESIDUAL):
-        _join_stars(thumbnails, features, groups, limit, progress)
+        _group_around_leaders(thumbnails, features, groups, limit, progress)
     return groups
 
 
@@ -111,7 +111,7 @@ def _measure(thumbnails: np.ndarray) -> _Features:
     return _Features(hashes, contrast, coarse)
 
 
-def _join_stars(
+def _group_around_leaders(
     thumbnails: np.ndarray,
     features: _Features,
     groups: np.ndarray,

@@ -17,7 +17,7 @@ from tfxfer.system.folders import cache_folder
 
 __all__ = ["DemoSource", "demo_request", "demo_source", "is_demo_run", "stored_source"]
 
-_MARK = "demo:"  # what a run's request names as its data
+_DEMO_PREFIX = "demo:"  # what a run's request names as its data
 
 _BUDGET_SECONDS = 240.0  # with the export, nobody waits longer; on a slow machine it trains less
 _DEFECTIVE = 0.5  # the annotators' probability of a defect from which a cell counts as defective
@@ -57,7 +57,11 @@ def demo_source(name: str) -> DemoSource:
 
 def stored_source(data: str) -> Source | None:
     """Returns the images of a run that names a demo as its data; None where it names a path."""
-    return demo_source(data.removeprefix(_MARK)).source if data.startswith(_MARK) else None
+    return (
+        demo_source(data.removeprefix(_DEMO_PREFIX)).source
+        if data.startswith(_DEMO_PREFIX)
+        else None
+    )
 
 
 def is_demo_run(out: str | Path) -> bool:
@@ -66,7 +70,7 @@ def is_demo_run(out: str | Path) -> bool:
         manifest = RunDirectory.open(out).read_manifest()
     except RunError:
         return False
-    return str(manifest.request.get("data", "")).startswith(_MARK)
+    return str(manifest.request.get("data", "")).startswith(_DEMO_PREFIX)
 
 
 def demo_request(
@@ -81,7 +85,7 @@ def demo_request(
         options: of the command line: budget (four minutes where None), seed, device, cache_dir.
     """
     return TrainRequest(
-        data=f"{_MARK}{name}",
+        data=f"{_DEMO_PREFIX}{name}",
         backbone=backbone,
         budget_seconds=options["budget"] or _BUDGET_SECONDS,
         seed=options["seed"],

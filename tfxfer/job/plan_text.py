@@ -48,7 +48,7 @@ def describe_plan(
                 f"{phase.epochs} epochs at {phase.learning_rate:g}, {source}",
             )
         )
-    if _trains_whole(plan, request):
+    if _trains_everything(plan, request):
         lines.append(PlanLine("stages", "none inside the backbone: it trains as a whole"))
     if request.weights == "none" and request.schedule != "scratch":
         lines.append(
@@ -69,7 +69,7 @@ def describe_plan(
     return lines
 
 
-def _trains_whole(plan: FitPlan, request: TrainRequest) -> bool:
+def _trains_everything(plan: FitPlan, request: TrainRequest) -> bool:
     # A depth that nobody asked for is a fraction of the stages. Only where there are none does the
     # first fraction of a schedule freeze nothing.
     asked = request.unfreeze_from is not None or request.schedule == "scratch"

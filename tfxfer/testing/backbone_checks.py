@@ -260,7 +260,7 @@ def unknown_weights(subject: BackboneSubject) -> None:
             path = Path(folder) / f"noise{suffix}"
             path.write_bytes(np.random.default_rng(0).bytes(4096))
             try:
-                with subject.borrow_model() as whole:
+                with subject.restored_model() as whole:
                     subject.plugin.load_weights(whole, path)
             except WeightsError:
                 continue

@@ -34,7 +34,7 @@ class CheckError(TfxferError, AssertionError):
     exit_code = 3
 
 
-class _EarlyEnd(Exception):  # noqa: N818 - no error: a check that ends without having failed
+class _CheckSkipped(Exception):  # noqa: N818 - no error: a check that ends without having failed
     def __init__(self, outcome: Outcome, reason: str) -> None:
         super().__init__(reason)
         self.outcome = outcome
@@ -54,12 +54,12 @@ def fail(what: str, *, expected: str, received: str, fix: str) -> NoReturn:
 
 def not_applicable(reason: str) -> NoReturn:
     """Ends a check that has nothing to look at, such as stages where there are none."""
-    raise _EarlyEnd("not_applicable", reason)
+    raise _CheckSkipped("not_applicable", reason)
 
 
 def not_run(reason: str) -> NoReturn:
     """Ends a check that cannot look here, such as one that needs another package."""
-    raise _EarlyEnd("not_run", reason)
+    raise _CheckSkipped("not_run", reason)
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ class Examination:
                 return "not_run", f"needs {need!r}, which {words}"
         try:
             item.run(self.subject)
-        except _EarlyEnd as end:
+        except _CheckSkipped as end:
             return end.outcome, end.reason
         except TfxferError as error:
             return "failed", str(error)

@@ -173,7 +173,7 @@ def learns(subject: HeadSubject) -> None:
             fix="Make them in `metrics`: a metric holds the counts of one training.",
         )
     phase = Phase("head", BACKBONE_END, _EPOCHS, 1e-2, warmup=0, decay="constant")
-    with subject.borrow_model() as whole:
+    with subject.restored_model() as whole:
         before = take_snapshot(whole)
         history = fit(
             whole,

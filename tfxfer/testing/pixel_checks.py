@@ -129,7 +129,7 @@ def no_randomness(subject: BackboneSubject) -> None:
     freeze_to(whole, BACKBONE_END)
     names = [stage.name for stage in get_info(whole).stages]
     prefix = keras.Model(whole.inputs[0], [stage_tensor(whole, name) for name in names])
-    with subject.borrow_model():
+    with subject.restored_model():
         runs = [
             [np.asarray(x) for x in _as_list(prefix(subject.pixels, training=training))]
             for training in (True, True, False)

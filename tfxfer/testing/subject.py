@@ -138,7 +138,7 @@ class Subject:
         return max(off, _SMALLEST_TOLERANCE)
 
     @contextlib.contextmanager
-    def borrow_model(self) -> Iterator[Any]:
+    def restored_model(self) -> Iterator[Any]:
         """Yields the model; afterwards its weights are as they were."""
         model = self.model
         before = model.get_weights()
@@ -270,7 +270,7 @@ class BackboneSubject(Subject):
     def model(self) -> Any:
         """The same model; where weights are random, with statistics as after a training."""
         if self.weights is None and self.initial_weights:
-            _settle_statistics(self.initial, self.pixels)
+            _warm_up_batch_norm(self.initial, self.pixels)
         return self.initial
 
     def backbone_layers(self) -> list[Any]:
@@ -291,7 +291,7 @@ class BackboneSubject(Subject):
         )
         # `fit` goes back to the best epoch; what an epoch did is seen at its end only.
         snapshots: list[Snapshot] = []
-        with self.borrow_model() as model:
+        with self.restored_model() as model:
             before = take_snapshot(model)
             watch = keras.callbacks.LambdaCallback(
                 on_epoch_end=lambda epoch, logs: snapshots.append(take_snapshot(model))
@@ -320,7 +320,7 @@ class BackboneSubject(Subject):
         return None
 
 
-def _settle_statistics(model: Any, pixels: np.ndarray) -> None:
+def _warm_up_batch_norm(model: Any, pixels: np.ndarray) -> None:
     """Gives BatchNormalization statistics as a training leaves them: of images, no two alike.
 
     Those that Keras starts from, 0 and 1, could be reset without anybody seeing it, and let the

@@ -71,7 +71,7 @@ class Activations:
             draw: its own.
             epochs: that it may run.
         """
-        item, rooms = self._plan.phases[number], self._plan.views_of()
+        item, rooms = self._plan.phases[number], self._plan.views_per_stage()
         if item.refill:
             self.clear()
         stages = self._plan.stages_to_fill(number)

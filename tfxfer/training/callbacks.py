@@ -219,7 +219,7 @@ class Bridge(keras.callbacks.Callback):
         if self._began:
             self._list.on_train_end()
 
-    def _carry_stop(self) -> None:
+    def _forward_stop(self) -> None:
         # Without a frontier both are the same model.
         if not self._full.stop_training:
             return
@@ -237,7 +237,7 @@ class Bridge(keras.callbacks.Callback):
         """Forwards, then carries a stop over."""
         with saved_precision(self._full, self._policy):
             self._list.on_epoch_end(epoch, logs)
-        self._carry_stop()
+        self._forward_stop()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Forwards."""
@@ -252,7 +252,7 @@ class Bridge(keras.callbacks.Callback):
             _ = self.model
         with saved_precision(self._full, self._policy):
             self._list.on_train_batch_end(batch, logs)
-        self._carry_stop()
+        self._forward_stop()
 
     def on_test_begin(self, logs: Any = None) -> None:
         """Forwards."""

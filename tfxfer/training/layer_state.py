@@ -11,13 +11,13 @@ import keras
 from tfxfer.backbone import BACKBONE_END
 from tfxfer.stages import layers_up_to
 
-__all__ = ["fresh_statistics", "saved_precision", "training_precision"]
+__all__ = ["adapted_momentum", "saved_precision", "training_precision"]
 
 _LEAST_MOMENTUM = 0.9  # what ten batches say; fewer say little
 
 
 @contextlib.contextmanager
-def fresh_statistics(model: Any, *, steps_per_epoch: int) -> Iterator[None]:
+def adapted_momentum(model: Any, *, steps_per_epoch: int) -> Iterator[None]:
     """Lets trainable BatchNormalization follow within an epoch, for as long as the context lasts.
 
     Published networks keep 0.99 or 0.999 of their moving statistics at each step, which suits

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from tfxfer.schedule import Phase
-from tfxfer.stages import get_info, stage_of_layers
+from tfxfer.stages import get_info, map_layers_to_stages
 
 __all__ = ["make_optimizer", "read_rates", "stage_rates"]
 
@@ -69,7 +69,7 @@ def make_optimizer(
     rates = stage_rates(phase, [stage.name for stage in info.stages[:-1]])
     if phase.stage_decay == 1 or len(rates) == 1:
         return _single(phase, phase.learning_rate, total, constant_rate)
-    owner = stage_of_layers(model)
+    owner = map_layers_to_stages(model)
     optimizers = {}
     for stage, rate in rates.items():
         if stage is None:

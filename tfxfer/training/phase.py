@@ -17,7 +17,7 @@ from tfxfer.stages import get_info, set_trainable
 from tfxfer.training.activations import Activations, Reader
 from tfxfer.training.batches import make_batches
 from tfxfer.training.callbacks import RateLogger
-from tfxfer.training.layer_state import fresh_statistics, training_precision
+from tfxfer.training.layer_state import adapted_momentum, training_precision
 from tfxfer.training.optimizers import make_optimizer, stage_rates
 from tfxfer.training.plan import FitPlan, PhasePlan
 
@@ -108,7 +108,7 @@ def run_phase(
     bridge.start_phase(len(train))
     with (
         training_precision(model, context.device.precision),
-        fresh_statistics(model, steps_per_epoch=len(train)),
+        adapted_momentum(model, steps_per_epoch=len(train)),
     ):
         result = suffix.fit(
             train,

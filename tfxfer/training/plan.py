@@ -62,7 +62,7 @@ class FitPlan:
         """Epochs of all phases, at most."""
         return sum(item.phase.epochs for item in self.phases)
 
-    def views_of(self) -> dict[str | None, int]:
+    def views_per_stage(self) -> dict[str | None, int]:
         """Returns for how many views of each training image there is room at each stage."""
         found: dict[str | None, int] = {}
         for item in self.phases:
@@ -79,7 +79,7 @@ class FitPlan:
         Args:
             number: of the phase, which is cached.
         """
-        item, room = self.phases[number], self.views_of()
+        item, room = self.phases[number], self.views_per_stage()
         found = [item.stage]
         for later in self.phases[number + 1 :]:
             if later.refill:

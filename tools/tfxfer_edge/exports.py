@@ -96,7 +96,7 @@ def export(
     tell = say or (lambda line: None)
     names = ladder(recipes, allow_float=allow_float)
     choose([], prefer=prefer)  # refuses another word before minutes of work
-    folder = _folder_of(model, out)
+    folder = _resolve_folder(model, out)
     check_folder(folder, overwrite=overwrite)
     subject = open_subject(
         model,
@@ -183,7 +183,7 @@ def export(
         candidates=candidates,
     )
     if subject.run is not None:
-        _note_in_run(subject.run, folder / str(chosen.path), chosen)
+        _record_in_run(subject.run, folder / str(chosen.path), chosen)
     return ExportResult(folder, document)
 
 
@@ -193,7 +193,7 @@ def _refuse(document: dict[str, Any], message: str) -> GateError:
     return error
 
 
-def _folder_of(model: str | Path | RunDirectory, out: str | Path | None) -> Path:
+def _resolve_folder(model: str | Path | RunDirectory, out: str | Path | None) -> Path:
     if out is not None:
         return Path(out).resolve()
     path = model.path if isinstance(model, RunDirectory) else Path(model)
@@ -215,7 +215,7 @@ def _check_parity(subject: Subject, chosen: Candidate, content: bytes) -> Parity
     return check_parity(subject.predictor, content, photos)
 
 
-def _note_in_run(run: RunDirectory, path: Path, chosen: Candidate) -> None:
+def _record_in_run(run: RunDirectory, path: Path, chosen: Candidate) -> None:
     path = path.absolute()
     entry = {"path": str(path), "recipe": chosen.recipe, "bytes": chosen.bytes}
     with run.lock():

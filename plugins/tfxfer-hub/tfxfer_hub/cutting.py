@@ -22,7 +22,7 @@ _LARGE_CONSTANT_BYTES = (
 )
 _PREFERRED = ("serving_default", "default", "serve")
 _NORMALIZATIONS = frozenset({"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"})
-_PASSED_ON = frozenset({"Identity", "Cast", "Reshape"})
+_PASSTHROUGH_OPS = frozenset({"Identity", "Cast", "Reshape"})
 
 
 def load_module(path: str, *, handle: Handle) -> Any:
@@ -287,7 +287,7 @@ def _normalization_weights(definition: Any, specs: list[WeightSpec]) -> set[str]
 
     def origin(name: str) -> str:
         node = nodes[name.partition(":")[0]]
-        while node.op in _PASSED_ON:
+        while node.op in _PASSTHROUGH_OPS:
             node = nodes[node.input[0].partition(":")[0]]
         return str(node.name)
 

@@ -38,7 +38,7 @@ _SOURCE = "preset"
 _OUTPUTS: dict[int, Literal["vector", "tokens", "map"]] = {2: "vector", 3: "tokens", 4: "map"}
 # Of the features' scale. Equal operations in equal order give equal numbers, or nearly so.
 _TOLERANCE = 1e-2
-_HURDLES = {
+_HURTS_INT8 = {
     "swish": re.compile(r"silu|swish"),
     "hard-swish": re.compile(r"hard_(silu|swish)"),
     "gelu": re.compile(r"gelu"),
@@ -253,6 +253,8 @@ def _find_hurdles(flat: Flat) -> tuple[str, ...]:
         activation = getattr(getattr(layer, "activation", None), "__name__", "")
         marks = (activation, type(layer).__name__, layer.name)
         found |= {
-            word for word, mark in _HURDLES.items() if any(map(mark.fullmatch, filter(None, marks)))
+            word
+            for word, mark in _HURTS_INT8.items()
+            if any(map(mark.fullmatch, filter(None, marks)))
         }
     return tuple(sorted(found))

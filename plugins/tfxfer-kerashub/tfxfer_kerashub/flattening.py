@@ -88,7 +88,7 @@ def expand(network: Any, *, name: str) -> Flat:
     """
     import keras
 
-    graph, opener = find_trunk(network, name=name), _Opener(name)
+    graph, opener = find_trunk(network, name=name), _LayerUnpacker(name)
     while any(map(opener.should_open, graph.layers)):
         graph = keras.models.clone_model(
             graph, clone_function=lambda layer: layer, call_function=opener.call
@@ -167,7 +167,7 @@ def _find_cuts(graph: Any, named: dict[str, str]) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
-class _Opener:
+class _LayerUnpacker:
     """Calls layers, and what is inside of those that can be opened.
 
     Args:

@@ -15,15 +15,31 @@ __all__ = ["command"]
 
 @tfxfer_command("benchmark")
 @click.argument("models", nargs=-1, required=True)
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--runs", type=click.IntRange(1), default=50, show_default=True, help="A round.")
-@click.option("--rounds", type=click.IntRange(1), default=4, show_default=True)
+@click.option(
+    "--threads", type=click.IntRange(1), default=1, show_default=True, help="Of the interpreter."
+)
+@click.option(
+    "--runs", type=click.IntRange(1), default=50, show_default=True, help="Inferences a round."
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    default=4,
+    show_default=True,
+    help="Rounds through all files.",
+)
 @click.option(
     "--benchmark-model",
     "program",
     help="LiteRT's benchmark_model for the phone.  [default: the one in its /data/local/tmp]",
 )
-@click.option("--device", type=click.Choice(["host", "adb"]), default="host", show_default=True)
+@click.option(
+    "--device",
+    type=click.Choice(["host", "adb"]),
+    default="host",
+    show_default=True,
+    help="This machine, or a phone that adb sees.",
+)
 def command(
     output: Output,
     *,

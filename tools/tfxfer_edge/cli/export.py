@@ -86,7 +86,13 @@ def parse_preprocessing(text: str) -> Any:
     show_default=True,
     help="Points of the task's metric that may be lost.",
 )
-@click.option("--prefer", type=click.Choice(["size", "latency"]), default="size", show_default=True)
+@click.option(
+    "--prefer",
+    type=click.Choice(["size", "latency"]),
+    default="size",
+    show_default=True,
+    help="Which of the files that pass.",
+)
 @click.option("--allow-float", is_flag=True, help="Let auto end with float16.")
 @click.option("--quick", is_flag=True, help="Score no file that cannot be chosen any more.")
 @click.option(
@@ -95,17 +101,35 @@ def parse_preprocessing(text: str) -> Any:
     help="Labelled images; needed for a model outside of a run, which they also judge.  [default: "
     "the run's training split]",
 )
-@click.option("--calibration-images", type=click.IntRange(10), default=100, show_default=True)
+@click.option(
+    "--calibration-images",
+    type=click.IntRange(10),
+    default=100,
+    show_default=True,
+    help="How many images find the ranges.",
+)
 @click.option(
     "--preprocessing",
     type=_PreprocessingType(),
     help="For a model outside of a run: in_graph, 0..1, -1..1, or MEAN/STD in pixel units.",
 )
-@click.option("--labels", "labels_file", help="For the same: one label a line, in outputs' order.")
-@click.option("--head", help="For the same.  [default: what the installed heads declare]")
+@click.option(
+    "--labels",
+    "labels_file",
+    help="For a model outside of a run: one label a line, in outputs' order.",
+)
+@click.option(
+    "--head", help="For a model outside of a run.  [default: what the installed heads declare]"
+)
 @click.option("--dynamic-batch", is_flag=True, help="Leave the number of images free, not 1.")
 @click.option("--trust", is_flag=True, help="Let code in a .keras file (a Lambda) run.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Seed for the choice of calibration images.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
 def command(output: Output, *, model: str, labels_file: str | None, **options: Any) -> None:
     """Quantize a model, prove on real images that it still works, and pack it.

@@ -181,7 +181,7 @@ def _from_keras(model: Any, preprocessing: PreprocessingArgument) -> Source:
         normalization = known
     return Source(
         name=model.name,
-        call=lambda image: _call_with_constants(core, image),
+        call=lambda image: _trace_with_constants(core, image),
         image_shape=shape,
         normalization=normalization,
         preprocessing=known,
@@ -193,7 +193,7 @@ def _from_keras(model: Any, preprocessing: PreprocessingArgument) -> Source:
     )
 
 
-def _call_with_constants(model: Any, image: Any) -> Any:
+def _trace_with_constants(model: Any, image: Any) -> Any:
     """Returns the scores, from the values of the weights and not from the variables.
 
     Traced so, the graph is frozen from the start: freezing variables afterwards takes as long as

@@ -80,7 +80,7 @@ def write_folder(
         StorageError: the disk is full, or the place cannot be written; what was there is left.
     """
     try:
-        _write_beside(folder, main, files, labels, document, candidates)
+        _write_temporary(folder, main, files, labels, document, candidates)
     except OSError as error:
         raise StorageError(
             describe_storage_error(error, folder)
@@ -88,7 +88,7 @@ def write_folder(
         ) from error
 
 
-def _write_beside(
+def _write_temporary(
     folder: Path,
     main: str,
     files: Mapping[str, bytes],

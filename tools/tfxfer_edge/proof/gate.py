@@ -25,8 +25,8 @@ __all__ = [
 LADDER = ("int8", "int8_selective", "int16x8", "dynamic_w8")
 """Recipes that `auto` tries, from the one a phone runs best."""
 
-_MOST_VIEWS = 4
-_ENOUGH_ANSWERS = 1500
+_MAX_VIEWS = 4
+_TARGET_ANSWERS = 1500
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def count_views(drop: dict[str, float], max_drop: float | None, *, images: int) 
     error = (drop["high"] - drop["low"]) / (2 * Z)
     if max_drop is None or not 0 < drop["value"] - max_drop < error:
         return 1
-    return min(_MOST_VIEWS, math.ceil(_ENOUGH_ANSWERS / images))
+    return min(_MAX_VIEWS, math.ceil(_TARGET_ANSWERS / images))
 
 
 def find_better(

@@ -31,7 +31,7 @@ __all__ = ["TensorError", "layers_of", "measure_errors", "quantize_selective"]
 _IMAGES = 32
 _SHARES = (0.05, 0.1, 0.2, 0.35, 0.5, 0.75)  # of the tensors, tried in this order
 _REMOVED = 0.8  # enough, of the error that float activations can remove
-_WORTHWHILE = 0.25  # share of the error of int8 that all of them together must remove
+_MIN_GAIN = 0.25  # share of the error of int8 that all of them together must remove
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL")
 _FLOAT32 = 0
 
@@ -88,7 +88,7 @@ def quantize_selective(
         raise ConversionError("engine quantizer: its tensors have other names than the float's.")
     *_, floor = build(item.tensor for item in ranked)
     # Where the weights are at fault, float activations are not the remedy: the fewest will do.
-    can_gain = start - floor > _WORTHWHILE * start
+    can_gain = start - floor > _MIN_GAIN * start
     enough = start - _REMOVED * (start - floor) if can_gain else start
     best: tuple[bytes, dict[str, bool], float] | None = None
     for share in _SHARES:
