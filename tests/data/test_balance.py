@@ -60,5 +60,5 @@ def test_modes() -> None:
 
 
 def test_numbers_have_no_classes() -> None:
-    with pytest.raises(UsageError, match="regression"):
+    with pytest.raises(UsageError, match="Numbers have no classes"):
         class_weights(np.array([[0.3], [2.0]], np.float32))
