@@ -99,7 +99,7 @@ class Subject:
         from tfxfer.frontier.litert import KerasRunner
         from tfxfer.frontier.store import CacheStore
         from tfxfer.stages import stage_tensor
-        from tfxfer.training.fit import DEFAULT_VIEWS
+        from tfxfer.training.options import DEFAULT_VIEWS
         from tfxfer.training.plan import plan_fit
 
         once["import TensorFlow, Keras and tfxfer"] = time.perf_counter() - STARTED

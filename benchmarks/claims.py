@@ -112,7 +112,9 @@ def compare_quality(runs: dict[str, Any], scores: Path) -> Iterator[dict[str, An
     import numpy as np
 
     from tfxfer.evaluation import paired_difference
+    from tfxfer.registry.lookup import get_head
 
+    head = get_head("classification")
     for name, ways in sorted(group(runs).items()):
         judged = [(way, *kept) for way in ways for kept in kept_epochs(way)]
         for way, label, prefix in judged:
@@ -130,7 +132,7 @@ def compare_quality(runs: dict[str, Any], scores: Path) -> Iterator[dict[str, An
                         np.concatenate([ours["targets"] for ours, _ in files]),
                         np.concatenate([ours["scores"] for ours, _ in files]),
                         np.concatenate([theirs[key] for _, theirs in files]),
-                        task="classification",
+                        head=head,
                         metric=metric,
                     )
                     for metric in ("accuracy", "macro_f1")

@@ -29,7 +29,7 @@ def time_epochs(data: Any, schedule: Any, **options: Any) -> Timed:
     """Trains EfficientNet-Lite0, and returns how long each epoch took.
 
     Args:
-        data: `tfxfer.ImageData`.
+        data: of `tfxfer.load_images`.
         schedule: of `tfxfer.fit`.
         **options: of the same.
     """

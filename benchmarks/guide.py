@@ -37,7 +37,7 @@ def train_guide(
     as well as in the same.
 
     Args:
-        data: `tfxfer.ImageData`; only its files and its split are used.
+        data: of `tfxfer.load_images`; only its files and its split are used.
         backbone: whose pretrained weights.
         seed: of Keras.
         started: `time.monotonic()` at the start of the process.
@@ -54,7 +54,7 @@ def train_guide(
 
     keras.utils.set_random_seed(seed)
     outputs = len(data.labels)
-    size = data.train.image_size
+    size = data.train.size
     base = _nested_base(backbone, data.labels, size)
     base.trainable = False
     inputs = keras.Input((size, size, 3))
@@ -157,5 +157,5 @@ def _nested_base(backbone: str, labels: Any, size: int) -> Any:
 
     import tfxfer
 
-    model = tfxfer.build_model(backbone, labels=labels, image_size=size)
+    model = tfxfer.build_model(backbone, labels=labels, size=size)
     return keras.Model(model.inputs[0], model.get_layer("pool").input, name="base")

@@ -71,7 +71,7 @@ def compare(path: Path, file: str | None, count: int | None) -> dict[str, Any]:
     with MediaPipeClassifier(model) as client:
         for index in chosen:
             photo = open_image(test.root / test.paths[index])
-            square = resize_image(photo, model.image_size, predictor.resize)
+            square = resize_image(photo, model.image_size, predictor.contract.resize)
             ours.append(model.score(square[None])[0])
             resized.append(client.classify(square)[0])
             raw.append(client.classify(np.asarray(photo))[0])
@@ -82,7 +82,7 @@ def compare(path: Path, file: str | None, count: int | None) -> dict[str, Any]:
     }
     truth = targets.argmax(1)
     lost = paired_difference(
-        targets, np.stack(ours), np.stack(raw), task="classification", metric="accuracy"
+        targets, np.stack(ours), np.stack(raw), head=predictor.head, metric="accuracy"
     )
     return {
         "run": path.name,

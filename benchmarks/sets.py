@@ -18,7 +18,7 @@ FOLDERS = {
 
 
 def load_set(name: str, root: Path, *, seed: int, image_size: int = 224) -> Any:
-    """Returns a set as `tfxfer.ImageData`: 70 % train, 15 % val, 15 % test.
+    """Returns a set as `tfxfer.load_images` does: 70 % train, 15 % val, 15 % test.
 
     Args:
         name: of `FOLDERS`; with `@N` behind it, N training images of each class.
@@ -54,8 +54,7 @@ def few_images(data: Any, count: int, *, seed: int) -> Any:
         )
         return replace(
             split,
-            paths=tuple(split.paths[i] for i in chosen),
-            raw_labels=tuple(split.raw_labels[i] for i in chosen),
+            records=tuple(split.records[i] for i in chosen),
             targets=split.targets[chosen],
         )
 

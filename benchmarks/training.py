@@ -96,6 +96,7 @@ def train_one(name: str, seed: int, way: str, options: Any) -> dict[str, Any]:
     from sets import load_set
 
     from tfxfer.evaluation import score_predictions
+    from tfxfer.registry.lookup import get_head
 
     data = load_set(name, options.data, seed=seed, image_size=options.image_size)
     scores = scores_folder(options.json)
@@ -122,7 +123,7 @@ def train_one(name: str, seed: int, way: str, options: Any) -> dict[str, Any]:
         found[key.replace("scores", "test")] = {
             metric: value
             for metric, value in score_predictions(
-                data.test.targets, scores, task="classification", labels=data.labels
+                data.test.targets, scores, head=get_head("classification"), labels=data.labels
             ).items()
             if metric in ("accuracy", "macro_f1")
         }
@@ -143,7 +144,7 @@ def train_ours(data: Any, way: str, *, backbone: str, seed: int) -> dict[str, An
     """Trains with the defaults of `tfxfer.fit`, or with one thing changed.
 
     Args:
-        data: `tfxfer.ImageData`.
+        data: of `tfxfer.load_images`.
         way: of `OURS`. `uncached` trains through the whole network, `scratch` is `--weights none
             --schedule scratch`.
         backbone: its name.
@@ -154,7 +155,7 @@ def train_ours(data: Any, way: str, *, backbone: str, seed: int) -> dict[str, An
     import keras
 
     import tfxfer
-    from tfxfer.inference.predictor import Predictor
+    from tfxfer.inference.keras_model import wrap_model
     from tfxfer.inference.scoring import score_split
 
     epochs: list[dict[str, float]] = []
@@ -171,13 +172,16 @@ def train_ours(data: Any, way: str, *, backbone: str, seed: int) -> dict[str, An
         labels=data.labels,
         targets=data.train.targets,
         seed=seed,
-        image_size=data.train.image_size,
+        size=data.train.size,
         weights=None if way == "scratch" else "default",
     )
     changed: dict[str, Any] = {
         "uncached": {"cache": False},
         "scratch": {"schedule": tfxfer.from_scratch(), "cache": False},
-        "ours_4_views": {"schedule": tfxfer.two_phase(epochs=12), "views": 4},
+        "ours_4_views": {
+            "schedule": tfxfer.two_phase(epochs=12),
+            "augment": tfxfer.Augmentation(views=4),
+        },
         "ours_not_averaged": {
             "schedule": [replace(phase, average=False) for phase in tfxfer.two_phase()]
         },
@@ -187,7 +191,7 @@ def train_ours(data: Any, way: str, *, backbone: str, seed: int) -> dict[str, An
     phases = [
         {"name": x.name, "epochs": x.epochs, "seconds": x.seconds} for x in history.state.records
     ]
-    scores = score_split(Predictor.from_model(model), data.test)
+    scores = score_split(wrap_model(model), data.test)
     return {"epochs": epochs, "seconds": seconds, "phases": phases, "scores": scores}
 
 
@@ -199,9 +203,7 @@ def train_probe(data: Any, *, backbone: str, seed: int) -> dict[str, Any]:
 
     import tfxfer
 
-    model = tfxfer.build_model(
-        backbone, labels=data.labels, seed=seed, image_size=data.train.image_size
-    )
+    model = tfxfer.build_model(backbone, labels=data.labels, seed=seed, size=data.train.size)
     features = keras.Model(model.inputs[0], model.get_layer("pool").output)
 
     def read(split: Any) -> Any:
