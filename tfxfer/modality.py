@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from tfxfer.backbone import CONTRACT_VERSION
-from tfxfer.errors import DataError, UsageError
+from tfxfer.errors import ContractError, DataError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
 
     from tfxfer.progress import Progress
 
-__all__ = ["Contract", "Findings", "InputSpec", "Modality", "Sample"]
+__all__ = ["FAULT_KINDS", "Contract", "Findings", "InputSpec", "Modality", "Sample"]
+
+
+FAULT_KINDS = ("corrupt", "empty", "unreadable", "bomb")
+"""Why a sample cannot be used: damaged, nothing there, not to be opened, too large to be meant."""
 
 
 class Contract(Protocol):
@@ -52,10 +56,14 @@ class Findings:
 
     Args:
         sha256: of the stored bytes.
-        identity: equal for two samples exactly if a network would see the same.
+        identity: equal for two samples exactly if a network would see the same; empty where that
+            is not known, so that nothing counts as a copy.
         sketch: what near copies are found by; the same shape for all, None where there is none.
         doubts: what is odd but usable, in a few words each.
-        fault: a kind among `PROBLEM_KINDS` of the audit, and what exactly; None where it is usable.
+        fault: a kind among `FAULT_KINDS`, and what exactly; None where it is usable.
+
+    Raises:
+        ContractError: a fault of another kind.
     """
 
     sha256: str = ""
@@ -63,6 +71,13 @@ class Findings:
     sketch: np.ndarray | None = None
     doubts: tuple[str, ...] = ()
     fault: tuple[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.fault is not None and self.fault[0] not in FAULT_KINDS:
+            raise ContractError(
+                f"findings: expected a kind of fault among {', '.join(FAULT_KINDS)}. "
+                f"Received: fault={self.fault!r}."
+            )
 
 
 @dataclass(frozen=True)
@@ -107,6 +122,11 @@ class Modality(ABC):
     view_options: ClassVar[Mapping[str, Any]] = {}
     contract_version: ClassVar[str] = CONTRACT_VERSION
 
+    @property
+    def default_level(self) -> str:
+        """Level of augmentation where nobody names one: `light`, or the first that varies."""
+        return "light" if "light" in self.levels else self.levels[min(1, len(self.levels) - 1)]
+
     def explain_ignored(self, suffix: str) -> str:
         """Returns why a file with this suffix is no sample, in a few words."""
         return f"not {'an' if self.noun[:1] in 'aeiou' else 'a'} {self.noun}"
@@ -121,7 +141,11 @@ class Modality(ABC):
 
     @abstractmethod
     def read_contract(self, data: Mapping[str, Any]) -> Contract:
-        """Reads what the contract's `to_dict` returned."""
+        """Reads what the contract's `to_dict` returned.
+
+        Raises:
+            TfxferError: it is something else, such as an edited `run.json`.
+        """
 
     @abstractmethod
     def inspect(self, sample: Sample) -> Findings:
@@ -208,15 +232,15 @@ class Modality(ABC):
         Raises:
             DataError: one of them is not there.
         """
+        if self.column != "path":
+            return [Sample(argument, content=argument) for argument in arguments]
         for argument in arguments:
-            if self.column == "path" and not Path(argument).is_file():
+            if not Path(argument).is_file():
                 raise DataError(
                     f"{self.noun} {argument!r}: expected a file. Received: nothing that can be "
                     "opened there."
                 )
-        if self.column == "path":
-            return [Sample(argument, Path(argument)) for argument in arguments]
-        return [Sample(argument, content=argument) for argument in arguments]
+        return [Sample(argument, Path(argument)) for argument in arguments]
 
     def complete_options(self, level: str, options: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the augmentation's options with the defaults of those left out.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from tfxfer.backbone import BACKBONE_END, Backbone, Stage, check_size
-from tfxfer.errors import ContractError
+from tfxfer.errors import ContractError, UsageError
 from tfxfer.head import Head
 from tfxfer.registry.lookup import default_registry, get_backbone, get_head
 from tfxfer.stages import (
@@ -91,6 +91,11 @@ def build_model(
     if head is None or isinstance(head, str):
         head = get_head(head, registry=registry)
     modality = (registry or default_registry()).load_modality_of(backbone)
+    if None not in (size, image_size) and size != image_size:
+        raise UsageError(
+            "build_model: expected size or image_size, which are the same. "
+            f"Received: {size=}, {image_size=}."
+        )
     size = image_size if size is None else size
     size = check_size(backbone, size, modality.size_unit)
     modality.check_contract(backbone.preprocessing)

@@ -33,11 +33,11 @@ __all__ = ["COMMANDS", "cli", "main", "run"]
 COMMANDS: Mapping[str, str] = {
     "demo": "Train on real images from pip, and export for a phone: the whole job in one line.",
     "doctor": "Say what is installed, what does not fit together, and the remedy.",
-    "evaluate": "Measure a run or a model file on labelled images.",
+    "evaluate": "Measure a run or a model file on labelled samples.",
     "plugin": "Start a plugin of your own, or check one.",
     "plugins": "List installed plugins of every kind, and where they come from.",
-    "predict": "Label images.",
-    "train": "Train a model on labelled images.",
+    "predict": "Label samples, such as image files.",
+    "train": "Train a model on labelled samples.",
 }
 """Our own commands and their help, so that `tfxfer --help` imports none of them."""
 
@@ -119,7 +119,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     help="Print the version.",
 )
 def cli() -> None:
-    """Labelled images in, a model for the phone out."""
+    """Labelled samples in, a model for the phone out."""
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:

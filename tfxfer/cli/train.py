@@ -81,9 +81,7 @@ def training_options(command: Any) -> Any:
 )
 @click.option(
     "--augment",
-    default="light",
-    show_default=True,
-    help="How far samples may vary: none, light, or strong.",
+    help="How far samples may vary, images none, light or strong.  [default: light]",
 )
 @click.option("--no-flip", is_flag=True, help="Never mirror: for text, or left and right hands.")
 @click.option("--views", type=click.IntRange(1), help="Cached augmented versions of each image.")
@@ -94,7 +92,9 @@ def training_options(command: Any) -> Any:
     show_default=True,
     help="What to do about rare classes.",
 )
-@click.option("--no-cache", is_flag=True, help="Train every phase from pixels; much slower.")
+@click.option(
+    "--no-cache", is_flag=True, help="Train every phase through the whole network; much slower."
+)
 @click.option("--strict", is_flag=True, help="Stop at the first fault in the data.")
 @click.option("--resume", is_flag=True, help="Go on after the last finished phase of --out.")
 @training_options
@@ -239,7 +239,7 @@ def show_plan(output: Output, lines: list[Any]) -> None:
 def show_result(output: Output, run: Any, document: dict[str, Any]) -> None:
     """Prints the test's figures and what happened in the phases."""
     from tfxfer.evaluation import format_metrics
-    from tfxfer.registry.lookup import get_head
+    from tfxfer.registry.lookup import get_head, get_modality
 
     phases = document["phases"]
     best = [phase["name"] for phase in phases if phase["best_epoch"] is not None]
@@ -249,6 +249,7 @@ def show_result(output: Output, run: Any, document: dict[str, Any]) -> None:
             "the model is that one"
         )
     head = get_head(document["head"], options=document["head_options"], registry=output.registry)
+    plural = get_modality(document["modality"], registry=output.registry).plural
     rows = format_metrics(document["metrics"]["test"], head)
-    output.show_table(("TEST", f"{document['data']['test']} images"), rows)
+    output.show_table(("TEST", f"{document['data']['test']} {plural}"), rows)
     output.show(str(run.model_path))

@@ -11,18 +11,25 @@ from typing import Any
 
 import numpy as np
 
-from tfxfer.data.sources import Record, Source
+from tfxfer.data.record import Record, Source
 from tfxfer.errors import DataError
-from tfxfer.modality import Findings, Modality
+from tfxfer.modality import FAULT_KINDS, Findings, Modality
 from tfxfer.progress import Progress
 
-__all__ = ["PROBLEM_KINDS", "Audit", "Inspection", "Problem", "count_workers", "inspect_source"]
+__all__ = [
+    "MIN_STRATUM_SAMPLES",
+    "PROBLEM_KINDS",
+    "Audit",
+    "Inspection",
+    "Problem",
+    "count_workers",
+    "drop_small_strata",
+    "inspect_source",
+    "refuse_problems",
+]
 
 PROBLEM_KINDS = (
-    "corrupt",
-    "empty",
-    "unreadable",
-    "bomb",
+    *FAULT_KINDS,
     "conflicting_label",
     "small_class",
     "split_leak",
@@ -232,7 +239,7 @@ def drop_small_strata(
         ]
         received = ", ".join(told[:10]) or f"no usable {modality.noun}"
         raise DataError(
-            f"classes: expected at least two with {MIN_STRATUM_SAMPLES} or more usable "
+            f"labels: expected at least two with {MIN_STRATUM_SAMPLES} or more usable "
             f"{modality.plural} each. Received: {received}. "
             f"Add {modality.plural}, or check that DATA is the folder that holds the class folders."
         )
@@ -282,7 +289,9 @@ def _read_all(
 
 def _group_exact(facts: Sequence[Findings]) -> np.ndarray:
     first_of: dict[str, int] = {}
-    return np.array([first_of.setdefault(f.identity, n) for n, f in enumerate(facts)], np.int64)
+    # Of a sample without an identity nothing is known to be a copy.
+    keys = (fact.identity or f"\0{number}" for number, fact in enumerate(facts))
+    return np.array([first_of.setdefault(key, n) for n, key in enumerate(keys)], np.int64)
 
 
 def _judge_exact(

@@ -81,7 +81,7 @@ def _list_folder(folder: Path, modality: Modality) -> tuple[list[Path], list[Pat
             continue
         if entry.is_dir():
             folders.append(entry)
-        elif entry.suffix.lower() in modality.suffixes and _is_text(entry.name):
+        elif _is_sample(entry.name, modality) and _is_text(entry.name):
             loose.append(entry)
     return folders, loose
 
@@ -95,7 +95,7 @@ def _read_class_folder(
         name = path.relative_to(root).as_posix()
         if not _is_text(name):
             ignored.append(IgnoredFile(ascii(name), "its name is not valid UTF-8"))
-        elif path.suffix.lower() in modality.suffixes:
+        elif _is_sample(path.name, modality):
             records.append(Record(name, label, split))
         else:
             ignored.append(IgnoredFile(name, modality.explain_ignored(path.suffix)))
@@ -130,6 +130,11 @@ def _check_inside(root: Path, path: Path) -> None:
             f"{path.relative_to(root).as_posix()!r}, a link to {str(path.resolve())!r}. "
             "Copy what it points to into the folder."
         )
+
+
+def _is_sample(name: str, modality: Modality) -> bool:
+    # Not `Path.suffix`: an ending may have two dots.
+    return name.lower().endswith(tuple(modality.suffixes))
 
 
 def _is_system_file(name: str) -> bool:

@@ -276,7 +276,7 @@ class SampleData:
     rows: tuple[SplitRow, ...]
 
     def write_split(self, path: str | Path) -> None:
-        """Writes `path,label,split,group`; `load_images(split_file=…)` reads it back."""
+        """Writes `path,label,split,group`; `load_samples(split_file=…)` reads it back."""
         write_split_table(path, self.rows)
 
 

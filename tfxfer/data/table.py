@@ -83,4 +83,6 @@ def read_split_table(path: str | Path) -> tuple[SplitRow, ...]:
                 f"{', '.join(_PARTS)}, and a group. Received: {','.join(cells)[:80]!r}."
             )
         rows[cells[0]] = SplitRow(*cells)
+    if not rows:
+        raise DataError(f"{name}: expected a row per sample. Received: none.")
     return tuple(rows.values())

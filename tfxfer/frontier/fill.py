@@ -35,11 +35,13 @@ class Conversion:
     Args:
         stages: whose ends are the outputs.
         content: the flatbuffer; empty where nothing has been converted.
+        batch_size: that it has, in samples.
         refused: whether LiteRT could not take the network, so that nobody tries again.
     """
 
     stages: tuple[str, ...] = ()
     content: bytes = b""
+    batch_size: int = 0
     refused: bool = False
 
     def open_runner(
@@ -63,11 +65,13 @@ class Conversion:
                 [self.stages.index(stage) for stage in stages],
                 inputs=[before.index(x) for x in list_prefix_inputs(model, stages)],
             )
-        runner = make_runner(prefix, content=content)
+        known = None if content is None else self.batch_size
+        runner = make_runner(prefix, content=content, batch_size=known)
         if not isinstance(runner, InterpreterPool):
             self.refused = True
         elif content is None:
             self.stages, self.content = tuple(stages), runner.content
+            self.batch_size = runner.batch_size
         return runner
 
 

@@ -211,7 +211,11 @@ class KerasRunner:
 
 
 def make_runner(
-    model: Any, *, use_litert: bool = True, content: bytes | None = None
+    model: Any,
+    *,
+    use_litert: bool = True,
+    content: bytes | None = None,
+    batch_size: int | None = None,
 ) -> InterpreterPool | KerasRunner:
     """Returns the fastest exact way to run a model on this machine's CPU.
 
@@ -221,14 +225,15 @@ def make_runner(
     Args:
         model: functional; its weights must not change while the runner is used.
         use_litert: False always takes Keras.
-        content: the model's flatbuffer for `count_chunk_images`; None converts it.
+        content: the model's flatbuffer; None converts it.
+        batch_size: that `content` has, in samples; None is `count_chunk_images` of the inputs.
     """
     if _sees_gpu():
         return KerasRunner(model, batch_size=128)
     takes_litert = keras.backend.backend() == "tensorflow" and find_spec("ai_edge_litert")
     if not use_litert or not takes_litert:
         return KerasRunner(model)
-    chunk = count_chunk_images(*(tensor.shape[1:] for tensor in model.inputs))
+    chunk = batch_size or count_chunk_images(*(tensor.shape[1:] for tensor in model.inputs))
     try:
         if content is None:
             content = convert_float(model, batch_size=chunk)
@@ -236,9 +241,12 @@ def make_runner(
     except (ModelError, ValueError, RuntimeError) as error:
         _log.warning("caching runs through Keras, which is slower: %s", error)
         return KerasRunner(model)
-    if _matches_keras(pool, model):
-        return pool
-    _log.warning("caching runs through Keras, which is slower: the LiteRT outputs differ")
+    try:
+        if _matches_keras(pool, model):
+            return pool
+        _log.warning("caching runs through Keras, which is slower: the LiteRT outputs differ")
+    except (ValueError, RuntimeError) as error:
+        _log.warning("caching runs through Keras, which is slower: %s", error)
     pool.close()
     return KerasRunner(model)
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from tfxfer.data.loading import load_samples
 from tfxfer.data.record import Source
 from tfxfer.data.samples import SampleData
-from tfxfer.data.sources import read_source
 from tfxfer.data.split import DEFAULT_FRACTIONS
 from tfxfer.images.modality import ImageModality
 from tfxfer.preprocessing import Preprocessing, Resize
@@ -60,7 +59,7 @@ def load_images(
     """
     modality = ImageModality()
     return load_samples(
-        path if isinstance(path, Source) else read_source(path, modality),
+        path,
         modality=modality,
         head=head,
         size=image_size,

@@ -64,7 +64,8 @@ class ImageModality(Modality):
 
     def inspect(self, sample: Sample) -> Findings:
         """Decodes a photo once, to its last byte."""
-        assert sample.path is not None
+        if sample.path is None:
+            return Findings(fault=("unreadable", "the cell of a table, not a file"))
         return inspect_image(sample.path)
 
     def find_copies(

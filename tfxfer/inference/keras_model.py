@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,8 @@ import keras
 import numpy as np
 
 from tfxfer.backbone import BACKBONE_END, Stage
-from tfxfer.data.arrays import Arrays, count_rows, list_arrays
-from tfxfer.errors import ModelError, PluginError
+from tfxfer.data.arrays import Arrays
+from tfxfer.errors import DataError, ModelError, PluginError, RunError, TfxferError
 from tfxfer.head import Head
 from tfxfer.images.modality import ImageModality
 from tfxfer.inference.predictor import BATCH_SAMPLES, Predictor
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from tfxfer.registry.lookup import Registry
 
 __all__ = ["load_keras_predictor", "load_model", "read_keras_file", "save_model", "wrap_model"]
+
+_log = logging.getLogger(__name__)
 
 
 def wrap_model(model: keras.Model) -> Predictor:
@@ -42,8 +45,8 @@ def wrap_model(model: keras.Model) -> Predictor:
 
 
 def _score(model: Any, inputs: Arrays) -> np.ndarray:
-    arrays, scores = list_arrays(inputs), []
-    for start in range(0, count_rows(inputs), BATCH_SAMPLES):
+    arrays, scores = _order_inputs(model, inputs), []
+    for start in range(0, len(arrays[0]), BATCH_SAMPLES):
         batch = [
             np.asarray(values[start : start + BATCH_SAMPLES], tensor.dtype)
             for values, tensor in zip(arrays, model.inputs, strict=True)
@@ -51,6 +54,16 @@ def _score(model: Any, inputs: Arrays) -> np.ndarray:
         # Not `predict`: it builds a tf.data pipeline at every call.
         scores.append(np.asarray(model.predict_on_batch(batch if len(batch) > 1 else batch[0])))
     return np.concatenate(scores)
+
+
+def _order_inputs(model: Any, inputs: Arrays) -> list[np.ndarray]:
+    names = [tensor.name for tensor in model.inputs]
+    given = inputs if isinstance(inputs, dict) else {names[0]: inputs}
+    if set(given) != set(names):
+        raise DataError(
+            f"model {model.name!r}: expected the inputs {names}. Received: {sorted(given)}."
+        )
+    return [given[name] for name in names]
 
 
 def load_model(path: str | Path, *, registry: Registry | None = None) -> keras.Model:
@@ -120,9 +133,18 @@ def _info_of_run(run: RunDirectory, registry: Registry | None) -> ModelInfo:
     try:
         backbone = get_backbone(manifest.backbone, registry=registry)
         stages, quantization = backbone.stages, backbone.quantization
-    except PluginError:
+    except PluginError as error:
         # The file alone scores samples; only training it further needs the plugin's stages.
-        stages = ()
+        _log.warning("without the stages of its backbone: %s", error)
+    try:
+        contract = modality.read_contract(manifest.preprocessing)
+    except TfxferError:
+        raise
+    except (TypeError, ValueError, LookupError) as error:  # what an author's own reader may raise
+        raise RunError(
+            f"run {str(run.path)!r}: expected preprocessing that modality {manifest.modality!r} "
+            f"reads. Received: {manifest.preprocessing!r}: {error}."
+        ) from error
     used = manifest.weights
     return ModelInfo(
         backbone=manifest.backbone,
@@ -130,7 +152,7 @@ def _info_of_run(run: RunDirectory, registry: Registry | None) -> ModelInfo:
         labels=manifest.labels,
         modality=modality,
         size=manifest.size,
-        preprocessing=modality.read_contract(manifest.preprocessing),
+        preprocessing=contract,
         stages=(*stages, Stage(BACKBONE_END, "pool")),
         weights=ResolvedWeights("unknown")
         if used is None

@@ -38,7 +38,7 @@ def describe_plan(
     for item in plan.phases:
         phase = item.phase
         frozen = "nothing frozen" if phase.stage is None else f"frozen up to {phase.stage}"
-        source = "from cached activations" if item.cached else "from pixels"
+        source = "from cached activations" if item.cached else "through the whole network"
         if item.views == 1 < plan.views:
             source += " of the plain samples"
         lines.append(

@@ -85,20 +85,24 @@ def prepare(
     head = registry.load_head(head_name, **(request.head_options or {}))
     modality = registry.load_modality_of(backbone)
     modality.check_contract(backbone.preprocessing)
-    modality.complete_options(request.augment, request.view_options)
+    augment = request.augment or modality.default_level
+    modality.complete_options(augment, request.view_options)
     if request.balance != "none" and not head.can_balance:
         raise UsageError(
-            f"--balance: expected classes to balance. Received: head={head_name!r}, whose "
-            "targets are numbers. Leave it out."
+            f"--balance: expected a head with groups to balance. Received: head={head_name!r}. "
+            "Leave it out."
         )
     stages = [*(stage.name for stage in backbone.stages), BACKBONE_END]
     resolved = resolve_schedule(schedule, stages, backbone=request.backbone)
     size = check_size(backbone, request.size, modality.size_unit)
-    weights = resolve_weights(backbone, request.weights)
+    # Before the weights, which may have to be downloaded.
     if source is None:
         source = stored_source(request.data) or read_source(request.data, modality)
+    weights = resolve_weights(backbone, request.weights)
     return Prepared(
-        request=replace(request.with_absolute_paths(backbone.weights), head=head_name),
+        request=replace(
+            request.with_absolute_paths(backbone.weights), head=head_name, augment=augment
+        ),
         backbone=backbone,
         head=head,
         modality=modality,

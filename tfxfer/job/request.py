@@ -39,13 +39,14 @@ class TrainRequest:
         unfreeze_from: see `two_phase`; None is the schedule's own.
         budget_seconds: of wall time, up to the tested model; None is no limit.
         batch_size: samples a step.
-        augment: one of the modality's levels, of images `none`, `light` or `strong`.
+        augment: one of the modality's levels, of images `none`, `light` or `strong`; None is the
+            modality's default.
         view_options: of the augmentation, such as `{"flip": False}`.
         views: versions of each sample that epochs draw among; None is the default.
         balance: `none`, `weights` or `oversample`.
         seed: of the split, the order, the views and the head.
         device: `auto`, `cpu` or `gpu`.
-        cache: False trains every phase from pixels.
+        cache: False trains every phase through the whole network.
         cache_dir: where large caches go; None is the system's place for temporary files.
         strict: stop at data of which anything would have to be left out.
     """
@@ -62,7 +63,7 @@ class TrainRequest:
     unfreeze_from: str | float | None = None
     budget_seconds: float | None = None
     batch_size: int = 32
-    augment: str = "light"
+    augment: str | None = None
     view_options: dict[str, Any] = field(default_factory=dict)
     views: int | None = None
     balance: str = "none"

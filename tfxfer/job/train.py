@@ -204,6 +204,11 @@ def _check_same_data(out: Path, manifest: Manifest, data: SampleData) -> None:
 def _recall(manifest: Manifest) -> _Choice:
     """Returns what an interrupted run had settled."""
     planned = manifest.planned_phases()
+    if not planned:
+        raise RunError(
+            "run.json: expected a plan to go on with. Received: plan=[]. "
+            "Train anew with --overwrite."
+        )
     return _Choice(tuple(item.phase for item in planned), planned[0].views)
 
 
@@ -216,7 +221,8 @@ def _choose(prepared: Prepared, data: SampleData, model: Any, clock: _Clock) -> 
         "test": len(data.test),
         "batch_size": request.batch_size,
     }
-    source = SplitSource(data.train, augment=request.augment, options=request.view_options)
+    level = request.augment or prepared.modality.default_level
+    source = SplitSource(data.train, augment=level, options=request.view_options)
     speeds, shares = probe_speeds(model, source), macs_share(model)
     if request.budget_seconds is not None:
         chosen = choose_schedule(
@@ -224,13 +230,13 @@ def _choose(prepared: Prepared, data: SampleData, model: Any, clock: _Clock) -> 
             shares,
             [stage.name for stage in get_info(model).stages],
             seconds=clock.count_left(),
-            augment=request.augment != "none",
+            augment=level != "none",
             **counts,
         )
         return _Choice(
             chosen.schedule, chosen.views, chosen.seconds, chosen.fits, speeds.read_seconds
         )
-    views = request.views or (1 if request.augment == "none" else DEFAULT_VIEWS)
+    views = request.views or (1 if level == "none" else DEFAULT_VIEWS)
     seconds = estimate_seconds(speeds, shares, prepared.schedule, views=views, **counts)
     return _Choice(prepared.schedule, views, seconds, read_seconds=speeds.read_seconds)
 

@@ -228,7 +228,11 @@ def check_modality(component: Component, instance: Any) -> None:
     values = {name: _get(component, instance, name) for name in names}
     suffixes, levels, options = (values[name] for name in ("suffixes", "levels", "view_options"))
     expected = {
-        "noun": ("a word", _is_word(values["noun"])),
+        # The documents of `predict` have these keys beside the noun.
+        "noun": (
+            "a word other than label, score and scores",
+            _is_word(values["noun"]) and values["noun"] not in ("label", "score", "scores"),
+        ),
         "plural": ("a word", _is_word(values["plural"])),
         "size_unit": ("text", isinstance(values["size_unit"], str)),
         "suffixes": (

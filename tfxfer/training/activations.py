@@ -127,4 +127,4 @@ class Activations:
 
 def _widen(values: np.ndarray) -> np.ndarray:
     # Stored narrow: activations as float16, pixels as bytes. Token ids and masks are as they came.
-    return values.astype(np.float32) if values.dtype.itemsize <= 2 else values
+    return values.astype(np.float32) if values.dtype in (np.float16, np.uint8) else values

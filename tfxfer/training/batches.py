@@ -20,7 +20,6 @@ def make_batches(
     *,
     sample_weights: np.ndarray | None = None,
     first_epoch: int = 0,
-    workers: int = 1,
 ) -> Any:
     """Returns a `keras.utils.PyDataset` that `fit` takes under every backend.
 
@@ -33,12 +32,11 @@ def make_batches(
         targets: (samples, outputs).
         sample_weights: (samples,), or None.
         first_epoch: number of the epoch whose draw it starts with.
-        workers: threads that prepare batches.
     """
 
     class Batches(keras.utils.PyDataset):
         def __init__(self) -> None:
-            super().__init__(workers=workers, max_queue_size=8)
+            super().__init__(workers=1, max_queue_size=8)
             self.start_epoch(first_epoch)
 
         def __len__(self) -> int:

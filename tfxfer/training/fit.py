@@ -41,7 +41,7 @@ def fit(
     schedule: Sequence[Phase] | FitPlan | None = None,
     callbacks: Sequence[Any] = (),
     batch_size: int = 32,
-    augment: str | Augmentation = "light",
+    augment: str | Augmentation | None = None,
     balance: str = "none",
     seed: int = 0,
     cache: bool | Cache = True,
@@ -64,7 +64,8 @@ def fit(
             it is, with its views.
         callbacks: Keras callbacks; they see the full model.
         batch_size: samples a step.
-        augment: a level of augmentation, or an `Augmentation`, for `data` from `load_images`.
+        augment: a level of augmentation, or an `Augmentation`, for `data` from `load_images`; None
+            is the modality's default.
         balance: `none`, `weights` (rare classes weigh more) or `oversample`.
         seed: of the order of samples and the choice of views.
         cache: False trains every phase through the whole network; a `Cache` says more.
@@ -82,6 +83,8 @@ def fit(
         ScheduleError: the schedule does not fit the model.
         DataError: data of another size than the model's, or a `tf.data.Dataset` that cannot be
             cached.
+        UsageError: a number or a balance that cannot be meant.
+        TypeError: a keyword that `fit` never had.
         ModelError: the loss became NaN; the model holds its best weights.
     """
     augmentation, caching, watch = group_options(augment, cache, control, moved)
@@ -174,8 +177,9 @@ def _make_sources(
             DatasetSource(data[1], inputs=inputs, name="validation"),
             1,
         )
-    train = SplitSource(data.train, augment=augmentation.level, options=augmentation.options)
-    return train, SplitSource(data.val), 1 if augmentation.level == "none" else DEFAULT_VIEWS
+    level = augmentation.level or data.train.modality.default_level
+    train = SplitSource(data.train, augment=level, options=augmentation.options)
+    return train, SplitSource(data.val), 1 if level == "none" else DEFAULT_VIEWS
 
 
 def _choose_balance(balance: str, head: Head, train: SampleSource) -> Balance:

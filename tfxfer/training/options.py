@@ -25,13 +25,14 @@ class Augmentation:
     """How training samples vary. Validation and test samples never do.
 
     Args:
-        level: how far, one of the modality's levels: `none`, `light` or `strong` for images.
+        level: how far, one of the modality's levels: `none`, `light` or `strong` for images; None
+            is the modality's default, `light` for images.
         views: versions of each training sample that epochs draw among; None is 8, or 1 without
             augmentation and for a `tf.data.Dataset`, where each view is one more pass.
         options: of the modality, such as `{"flip": False}` where left and right differ.
     """
 
-    level: str = "light"
+    level: str | None = None
     views: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -94,7 +95,7 @@ _MOVED: Mapping[str, tuple[str, str]] = {
 
 
 def group_options(
-    augment: str | Augmentation,
+    augment: str | Augmentation | None,
     cache: bool | Cache,
     control: Control | None,
     moved: Mapping[str, Any],
@@ -105,7 +106,7 @@ def group_options(
         TypeError: a keyword that `fit` never had.
     """
     groups: dict[str, Any] = {
-        "augment": Augmentation(level=augment) if isinstance(augment, str) else augment,
+        "augment": augment if isinstance(augment, Augmentation) else Augmentation(level=augment),
         "cache": Cache(enabled=cache) if isinstance(cache, bool) else cache,
         "control": control or Control(),
     }

@@ -155,7 +155,7 @@ def plan_fit(
             refill = depth[stage] > trained_from
             if refill:
                 held = set()
-            needed = measure({*held, stage})
+            needed = measure({*held, stage}) if cache else 0
             cached = cache and (stage in held or store.place(needed) != "nowhere")
             if cached:
                 held.add(stage)

@@ -144,6 +144,11 @@ def check_outputs(predictor: Predictor, model: TFLiteModel) -> None:
     Raises:
         ModelError: says which.
     """
+    if not isinstance(predictor.contract, Preprocessing):
+        raise ModelError(
+            f"model {model.source!r}: expected to be compared with a model of images. "
+            f"Received: {predictor.source!r} of modality {predictor.modality.name!r}."
+        )
     if len(predictor.labels) != model.outputs or predictor.size != model.image_size:
         raise ModelError(
             f"model {model.source!r}: expected {len(predictor.labels)} outputs of images of "

@@ -28,13 +28,12 @@ def load_run_images(run: RunDirectory, predictor: Any, *, progress: Any = None) 
         DataError: the images are gone or have changed.
         RunError: `run.json` does not say where they are.
     """
-    from tfxfer.job.demo import demo_source
+    from tfxfer.job.demo import stored_source
 
     manifest = run.read_manifest()
     where = read_record(run).data
-    name = where.removeprefix("demo:")
     data = load_samples(
-        demo_source(name).source if name != where else where,
+        stored_source(where) or where,
         modality=predictor.modality,
         size=predictor.size,
         contract=predictor.contract,

@@ -52,14 +52,14 @@ def read_record(run: RunDirectory) -> RunRecord:
     manifest, where = run.read_manifest(), str(run.manifest_path)
     request = TrainRequest.from_dict(manifest.request)
     # Of what a run was trained with nothing is guessed, where a new request has a default.
-    _take(manifest.request, "augment", str, f"{where}: request")
+    augment = _take(manifest.request, "augment", str, f"{where}: request")
     views = [
         _saw_views(item, f"{where}: plan[{number}]") for number, item in enumerate(manifest.plan)
     ]
     return RunRecord(
         data=request.data,
-        varies=request.augment != "none" and any(views),
-        view_options=_complete_options(manifest.modality, request, where),
+        varies=augment != "none" and any(views),
+        view_options=_complete_options(manifest.modality, augment, request.view_options, where),
         exports=tuple(
             Path(_take(item, "path", str, f"{where}: exports[{number}]"))
             for number, item in enumerate(manifest.exports)
@@ -67,9 +67,11 @@ def read_record(run: RunDirectory) -> RunRecord:
     )
 
 
-def _complete_options(modality: str, request: TrainRequest, where: str) -> Mapping[str, Any]:
+def _complete_options(
+    modality: str, augment: str, options: Mapping[str, Any], where: str
+) -> Mapping[str, Any]:
     try:
-        return get_modality(modality).complete_options(request.augment, request.view_options)
+        return get_modality(modality).complete_options(augment, options)
     except UsageError as error:
         raise RunError(f"cannot read {where}: {error}") from error
 
