@@ -33,11 +33,11 @@ __all__ = ["COMMANDS", "cli", "main", "run"]
 COMMANDS: Mapping[str, str] = {
     "demo": "Train on real images from pip, and export for a phone: the whole job in one line.",
     "doctor": "Say what is installed, what does not fit together, and the remedy.",
-    "evaluate": "Measure a run or a model file on labelled images.",
+    "evaluate": "Measure a run or a model file on labelled samples.",
     "plugin": "Start a plugin of your own, or check one.",
     "plugins": "List installed plugins of every kind, and where they come from.",
-    "predict": "Label images.",
-    "train": "Train a model on labelled images.",
+    "predict": "Label samples, such as image files.",
+    "train": "Train a model on labelled samples.",
 }
 """Our own commands and their help, so that `tfxfer --help` imports none of them."""
 
