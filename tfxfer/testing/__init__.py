@@ -48,7 +48,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded when asked for: `check_backbone` needs no pytest, and pytest's classes do.
+    # Loaded when asked for: `check_backbone` needs no pytest, and pytest's classes do. The checks
+    # import Keras when they run: naming them in a test file must not take seconds.
     if name not in _EXPORTS:
         raise AttributeError(f"module 'tfxfer.testing' has no attribute {name!r}")
     import importlib

@@ -13,7 +13,6 @@ import numpy as np
 
 from tfxfer.backbone import Backbone, Weights
 from tfxfer.errors import ModelError, TfxferError, WeightsError
-from tfxfer.model import build_model
 from tfxfer.registry.component import Component
 from tfxfer.registry.contract import check_backbone, check_class
 from tfxfer.testing.check import check, describe_error, fail, not_applicable, not_run
@@ -324,6 +323,8 @@ def weights_sha256(subject: BackboneSubject) -> None:
 
 
 def _error_of(subject: BackboneSubject, **options: Any) -> Exception | None:
+    from tfxfer.model import build_model
+
     try:
         build_model(
             subject.plugin,

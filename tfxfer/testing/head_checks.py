@@ -181,7 +181,6 @@ def learns(subject: HeadSubject) -> None:
             schedule=(phase,),
             batch_size=BATCH_IMAGES,
             augment="none",
-            views=1,
             verbose=0,
         ).history
         after = take_snapshot(whole)

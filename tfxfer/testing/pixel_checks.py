@@ -8,7 +8,6 @@ import numpy as np
 
 from tfxfer.backbone import BACKBONE_END
 from tfxfer.keras_private import find_calls
-from tfxfer.stages import freeze_to, get_info, stage_tensor
 from tfxfer.testing.check import check, fail
 from tfxfer.testing.subject import BackboneSubject
 
@@ -111,6 +110,8 @@ def _walk_to_weights(model: Any) -> tuple[list[Any], list[str]]:
 def no_randomness(subject: BackboneSubject) -> None:
     """Runs the frozen backbone twice in training mode and once in inference."""
     import keras
+
+    from tfxfer.stages import freeze_to, get_info, stage_tensor
 
     whole = subject.model
     what = f"backbone {subject.name!r}"

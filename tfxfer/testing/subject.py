@@ -16,11 +16,9 @@ from tfxfer.backbone import BACKBONE_END, Backbone
 from tfxfer.errors import UsageError
 from tfxfer.head import Head
 from tfxfer.keras_private import flatten_layers
-from tfxfer.model import build_model
 from tfxfer.registry.component import Component
 from tfxfer.registry.lookup import Registry, default_registry
 from tfxfer.schedule import Phase
-from tfxfer.stages import get_info, layers_up_to, set_trainable
 from tfxfer.surgery import find_inputs
 from tfxfer.testing.check import not_run
 from tfxfer.testing.probes import BATCH_IMAGES, ProbeBackbone, ProbeData, ProbeHead
@@ -252,6 +250,8 @@ class BackboneSubject(Subject):
     @cached_property
     def initial(self) -> Any:
         """The model of backbone and probe head, as `build_model` returns it."""
+        from tfxfer.model import build_model
+
         return build_model(
             self.plugin,
             labels=_LABELS,
@@ -275,6 +275,8 @@ class BackboneSubject(Subject):
 
     def backbone_layers(self) -> list[Any]:
         """Returns the layers of the model that are not the head's, from the input."""
+        from tfxfer.stages import layers_up_to
+
         return layers_up_to(self.model, BACKBONE_END)
 
     @cached_property
@@ -311,6 +313,8 @@ class BackboneSubject(Subject):
 
     def _fine_tune_stage(self) -> str | None:
         """Returns the last stage behind which something of the backbone can train."""
+        from tfxfer.stages import get_info, set_trainable
+
         owned = {id(layer) for layer in self.backbone_layers()}
         for stage in reversed(get_info(self.model).stages[:-1]):
             set_trainable(self.model, stage.name)
@@ -393,6 +397,8 @@ class HeadSubject(Subject):
 
     def make_model(self) -> Any:
         """Returns a new model of the probe backbone and the head, with equal weights each time."""
+        from tfxfer.model import build_model
+
         return build_model(
             ProbeBackbone(),
             labels=self.labels,

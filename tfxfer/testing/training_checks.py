@@ -10,11 +10,7 @@ import numpy as np
 from tfxfer.backbone import BACKBONE_END
 from tfxfer.data.arrays import list_arrays
 from tfxfer.data.feed import SampleSource, SplitSource
-from tfxfer.frontier.cut import make_suffix
-from tfxfer.frontier.fill import fill_frontiers
-from tfxfer.frontier.store import CacheStore
 from tfxfer.keras_private import flatten_layers
-from tfxfer.stages import get_info, layers_up_to, set_trainable
 from tfxfer.testing.check import check, fail
 from tfxfer.testing.probes import BATCH_IMAGES, ProbeSplit
 from tfxfer.testing.subject import BackboneSubject, Snapshot
@@ -31,6 +27,8 @@ _CACHED_STAGES = 4  # spread over the network: each costs a call of what follows
 def freezing(subject: BackboneSubject) -> None:
     """Freezes up to each stage in turn, and up to none."""
     import keras
+
+    from tfxfer.stages import get_info, layers_up_to, set_trainable
 
     whole = subject.model
     inside = {layer.name for layer in subject.backbone_layers()}
@@ -98,6 +96,8 @@ def phase_fine_tune(subject: BackboneSubject) -> None:
     """Trains what follows a late stage, and the head, for one epoch on pixels."""
     import keras
 
+    from tfxfer.stages import layers_up_to
+
     training, layers = subject.training, subject.backbone_layers()
     moved = _moved(training.head, training.fine_tuned)
     what = f"backbone {subject.name!r}, frozen up to {training.stage!r}"
@@ -142,6 +142,11 @@ def phase_fine_tune(subject: BackboneSubject) -> None:
 )
 def cached(subject: BackboneSubject) -> None:
     """Caches activations at some frontiers, and goes on from there."""
+    from tfxfer.frontier.cut import make_suffix
+    from tfxfer.frontier.fill import fill_frontiers
+    from tfxfer.frontier.store import CacheStore
+    from tfxfer.stages import get_info
+
     whole = subject.model
     what = f"backbone {subject.name!r}"
     pixels = subject.pixels
