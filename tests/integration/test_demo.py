@@ -70,7 +70,7 @@ def test_demo(small_demo: None, tfxfer: Run, tmp_path: Path) -> None:
     document = json.loads((out / "run.json").read_text())
     assert [item["path"] for item in document["exports"]] == [words[1]]
     assert document["request"]["data"] == "demo:digits"
-    assert document["request"]["flip"] is False
+    assert document["request"]["view_options"] == {"flip": False}
 
     # It replaces its own run, whichever images that had.
     done = tfxfer("demo", "--out", out, "--json")
