@@ -78,7 +78,7 @@ def test_demo(small_demo: None, tfxfer: Run, tmp_path: Path) -> None:
     assert "CC BY-NC-SA" in done.stderr
     assert done.document["labels"] == ["defective", "functional"]
     assert Path(done.document["exports"][0]["path"]).is_file()
-    assert done.document["request"]["flip"] is True
+    assert done.document["request"]["view_options"] == {}
     assert done.document["request"]["data"] == "demo:elpv"
 
     # An interrupted demo goes on with its own images.
