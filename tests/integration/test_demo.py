@@ -71,7 +71,7 @@ def test_demo(small_demo: None, tfxfer: Run, tmp_path: Path) -> None:
     document = json.loads((out / "run.json").read_text())
     assert [item["path"] for item in document["exports"]] == [words[1]]
     assert document["request"]["data"] == "demo:digits"
-    assert document["request"]["flip"] is False
+    assert document["request"]["view_options"] == {"flip": False}
 
     # It replaces its own run, whichever images that had.
     done = tfxfer("demo", "--out", out, "--json")
@@ -79,7 +79,7 @@ def test_demo(small_demo: None, tfxfer: Run, tmp_path: Path) -> None:
     assert "CC BY-NC-SA" in done.stderr
     assert done.document["labels"] == ["defective", "functional"]
     assert Path(done.document["exports"][0]["path"]).is_file()
-    assert done.document["request"]["flip"] is True
+    assert done.document["request"]["view_options"] == {}
     assert done.document["request"]["data"] == "demo:elpv"
 
     # An interrupted demo goes on with its own images.

@@ -123,7 +123,7 @@ def test_predict(learnt: Learnt, copied: Path, photos: Path, tfxfer: Run) -> Non
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "No such file"),
+        (None, "nothing that can be opened there"),
         (b"", "0 bytes"),
         (b"GIF89a", "expected"),
         (b"no image at all", "expected one of the formats"),

@@ -125,7 +125,7 @@ def test_the_run_directory_is_complete(learnt: tuple[Path, Any], weights: Path) 
             assert figure["low"] <= figure["value"] <= figure["high"]
     assert document["exports"] == []
     assert {path.name for path in run.iterdir()} == {
-        ".tfxfer-run", "run.json", "model.keras", "labels.txt", "split.csv", "history.csv",
+        ".lock", ".tfxfer-run", "run.json", "model.keras", "labels.txt", "split.csv", "history.csv",
         "checkpoints", "export",
     }  # fmt: skip
 
