@@ -9,7 +9,7 @@ import numpy as np
 from tfxfer.errors import ModelError
 from tfxfer.evaluation import Figures, Metric, format_metrics, paired_difference, score_predictions
 from tfxfer.testing.check import check, describe_error, fail
-from tfxfer.testing.subject import HeadSubject
+from tfxfer.testing.head_subject import HeadSubject
 
 __all__ = ["figures", "strata"]
 

@@ -14,8 +14,9 @@ from tfxfer.registry.contract import check_class, check_head
 from tfxfer.schedule import Phase
 from tfxfer.surgery import find_inputs
 from tfxfer.testing.check import check, describe_error, fail
+from tfxfer.testing.head_subject import HeadSubject
 from tfxfer.testing.probes import BATCH_IMAGES
-from tfxfer.testing.subject import HeadSubject, take_snapshot
+from tfxfer.testing.subject import take_snapshot
 
 __all__ = [
     "deterministic",

@@ -14,10 +14,11 @@ from tfxfer.registry.lookup import Registry, default_registry
 from tfxfer.testing import backbone_checks, figure_checks, head_checks, label_checks
 from tfxfer.testing.check import Check, Examination, Report, Result
 from tfxfer.testing.export_checks import export_float, export_int8, export_uint8_input
+from tfxfer.testing.head_subject import HeadSubject
 from tfxfer.testing.pixel_checks import no_randomness, preprocessing
 from tfxfer.testing.reload_check import reload, start_loader
 from tfxfer.testing.shared_checks import laziness, provenance
-from tfxfer.testing.subject import BackboneSubject, HeadSubject, Subject
+from tfxfer.testing.subject import BackboneSubject, Subject
 from tfxfer.testing.training_checks import cached, freezing, phase_fine_tune, phase_head
 
 __all__ = [

@@ -9,7 +9,7 @@ import numpy as np
 from tfxfer.errors import DataError
 from tfxfer.head import Prediction
 from tfxfer.testing.check import check, describe_error, fail
-from tfxfer.testing.subject import HeadSubject
+from tfxfer.testing.head_subject import HeadSubject
 
 __all__ = ["label_errors", "labels", "predictions"]
 

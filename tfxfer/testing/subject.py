@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,14 +14,13 @@ import numpy as np
 
 from tfxfer.backbone import BACKBONE_END, Backbone
 from tfxfer.errors import UsageError
-from tfxfer.head import Head
 from tfxfer.keras_private import flatten_layers
 from tfxfer.registry.component import Component
 from tfxfer.registry.lookup import Registry, default_registry
 from tfxfer.schedule import Phase
 from tfxfer.surgery import find_inputs
 from tfxfer.testing.check import not_run
-from tfxfer.testing.probes import BATCH_IMAGES, ProbeBackbone, ProbeData, ProbeHead
+from tfxfer.testing.probes import BATCH_IMAGES, ProbeData, ProbeHead
 from tfxfer.weights import DEFAULT_WEIGHTS
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     from tfxfer.system.process import Child
 
-__all__ = ["BackboneSubject", "HeadSubject", "Snapshot", "Subject", "Training", "take_snapshot"]
+__all__ = ["BackboneSubject", "Snapshot", "Subject", "Training", "take_snapshot"]
 
 _LABELS = tuple(f"output_{number}" for number in range(8))
 _LEARNING_RATE = 1e-3
@@ -349,67 +348,3 @@ def _warm_up_batch_norm(model: Any, pixels: np.ndarray) -> None:
         variance = np.asarray(layer.moving_variance)
         layer.moving_variance.assign(variance.mean() * rng.uniform(0.9, 1.1, variance.shape) + 1e-6)
         layer.moving_mean.assign(0.1 * np.asarray(layer.moving_mean))
-
-
-class HeadSubject(Subject):
-    """One head, on a small backbone of the kit's own.
-
-    Args:
-        plugin: the head.
-        component: the entry point that brings it.
-        registry: where components come from.
-        raw_labels: raw labels as the head's data sets have them; None takes its `example_labels`.
-    """
-
-    kind = "head"
-
-    def __init__(
-        self,
-        plugin: Head,
-        *,
-        component: Component | None = None,
-        registry: Registry | None = None,
-        raw_labels: Sequence[str] | None = None,
-    ) -> None:
-        super().__init__(plugin, component=component, registry=registry)
-        self._raw_labels = raw_labels
-
-    @cached_property
-    def raw_labels(self) -> tuple[str, ...]:
-        """One raw label for each of the kit's images."""
-        some = self._raw_labels or self.plugin.example_labels
-        return tuple(some[number % len(some)] for number in range(ProbeData.count()))
-
-    @cached_property
-    def labels(self) -> tuple[str, ...]:
-        """What the head makes of them."""
-        return tuple(self.plugin.fit_labels(self.raw_labels))
-
-    @cached_property
-    def targets(self) -> np.ndarray:
-        """(images, outputs), as the head encodes them."""
-        return np.asarray(self.plugin.encode(self.raw_labels, self.labels))
-
-    @cached_property
-    def data(self) -> Any:
-        """Twelve images with the head's targets."""
-        return ProbeData(self.targets, size_px=ProbeBackbone.min_image_size)
-
-    def make_model(self) -> Any:
-        """Returns a new model of the probe backbone and the head, with equal weights each time."""
-        from tfxfer.model import build_model
-
-        return build_model(
-            ProbeBackbone(),
-            labels=self.labels,
-            head=self.plugin,
-            image_size=ProbeBackbone.min_image_size,
-            weights=None,
-            targets=self.data.train.targets,
-            seed=0,
-        )
-
-    @cached_property
-    def model(self) -> Any:
-        """The first such model."""
-        return self.make_model()
