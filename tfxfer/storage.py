@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
-from tfxfer.system.files import atomic_write
+from tfxfer.system.files import (
+    TEMPORARY,
+    atomic_write,
+    describe_storage_error,
+    to_json,
+    to_plain,
+    write_table,
+)
 
-__all__ = ["atomic_write"]
+__all__ = [
+    "TEMPORARY",
+    "atomic_write",
+    "describe_storage_error",
+    "to_json",
+    "to_plain",
+    "write_table",
+]
