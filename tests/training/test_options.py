@@ -20,6 +20,8 @@ def tell(*_: Any) -> None:
 def test_what_is_plain_is_a_group_with_defaults() -> None:
     assert group_options("strong", True, None, {}) == (Augmentation("strong"), Cache(), Control())
     assert group_options("none", False, None, {})[1] == Cache(enabled=False)
+    # The modality's own level.
+    assert group_options(None, True, None, {})[0] == Augmentation()
     groups = Augmentation("none", views=2), Cache(dtype="float32"), Control(deadline=1.0)
     assert group_options(*groups, {}) == groups
     assert group_options(*groups, {})[0] is groups[0]
@@ -28,15 +30,15 @@ def test_what_is_plain_is_a_group_with_defaults() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("flip", False, (Augmentation(options={"flip": False}), Cache(), Control())),
-        ("views", 3, (Augmentation(views=3), Cache(), Control())),
-        ("cache_dtype", "float32", (Augmentation(), Cache(dtype="float32"), Control())),
-        ("store", STORE, (Augmentation(), Cache(store=STORE), Control())),
-        ("use_litert", False, (Augmentation(), Cache(use_litert=False), Control())),
-        ("deadline", 1.5, (Augmentation(), Cache(), Control(deadline=1.5))),
-        ("progress", tell, (Augmentation(), Cache(), Control(progress=tell))),
-        ("state", STATE, (Augmentation(), Cache(), Control(state=STATE))),
-        ("on_phase_end", tell, (Augmentation(), Cache(), Control(on_phase_end=tell))),
+        ("flip", False, (Augmentation("light", options={"flip": False}), Cache(), Control())),
+        ("views", 3, (Augmentation("light", views=3), Cache(), Control())),
+        ("cache_dtype", "float32", (Augmentation("light"), Cache(dtype="float32"), Control())),
+        ("store", STORE, (Augmentation("light"), Cache(store=STORE), Control())),
+        ("use_litert", False, (Augmentation("light"), Cache(use_litert=False), Control())),
+        ("deadline", 1.5, (Augmentation("light"), Cache(), Control(deadline=1.5))),
+        ("progress", tell, (Augmentation("light"), Cache(), Control(progress=tell))),
+        ("state", STATE, (Augmentation("light"), Cache(), Control(state=STATE))),
+        ("on_phase_end", tell, (Augmentation("light"), Cache(), Control(on_phase_end=tell))),
     ],
 )
 def test_each_moved_keyword_warns_and_lands_in_its_group(
