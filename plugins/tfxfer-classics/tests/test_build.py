@@ -40,7 +40,7 @@ QUICK_FIRST = [
     for name in sorted(BACKBONES)
 ]
 # What would make a backbone stochastic, or rescale pixels a second time.
-FORBIDDEN = ("Dropout", "Depth", "Noise", "Random", "Rescaling")
+FORBIDDEN = ("Dropout", "StochasticDepth", "Noise", "Random", "Rescaling")
 
 
 def test_entry_points_lead_to_classes_of_that_name() -> None:
