@@ -36,12 +36,13 @@ def make_tiny(
         [layers.BatchNormalization(name="down_bn"), layers.Conv2D(filters, 2, name="down_conv")],
         name="down",
     )(x)
-    y = layers.Dropout(0.5)(layers.Conv2D(filters, 1)(x))
+    y = layers.Conv2D(filters, 3, padding="same", groups=filters, name="depthwise")(x)
+    y = layers.Dropout(0.5)(layers.Conv2D(filters, 1)(y))
     x = x + layers.Conv2D(filters, 1)(y)
     if include_top:
         x = layers.GlobalAveragePooling2D()(x)
         x = layers.Dense(classes, name="predictions")(x)
-    return keras.Model(keras.utils.get_source_inputs(x), x)
+    return keras.Model(keras.utils.get_source_inputs(x)[0], x)
 
 
 class Tiny(ApplicationBackbone):
@@ -49,7 +50,7 @@ class Tiny(ApplicationBackbone):
     family = "tiny"
     application = "Tiny"
     input_mode = "caffe"
-    stages = number_stages(["down_conv_add"], stem="first")
+    stages = number_stages(["depthwise_add"], stem="first")
 
 
 @pytest.fixture(autouse=True)
@@ -127,13 +128,15 @@ def test_the_graph_is_flat_calm_and_named_alike_in_every_build() -> None:
         "first_rescaling",
         "down_bn",
         "down_conv",
-        "down_conv_conv",
-        "down_conv_dropout",
-        "down_conv_conv_2",
-        "down_conv_add",
+        "depthwise",
+        "depthwise_conv",
+        "depthwise_dropout",
+        "depthwise_conv_2",
+        "depthwise_add",
     ]
     kinds = [type(op).__name__ for op in model.operations]
-    assert kinds[2] == kinds[6] == "Identity"
+    assert kinds[2] == kinds[7] == "Identity"
+    assert kinds[5] == "DepthwiseConv2D"
     assert all(isinstance(op, keras.layers.Layer) for op in model.operations)
     assert [op.name for op in build().operations] == [op.name for op in model.operations]
 
@@ -162,8 +165,25 @@ def test_every_kind_of_file_is_read(
     found = model.get_weights()
     assert np.array_equal(found[0], kernel[:, :, ::-1])  # for RGB
     assert not np.array_equal(found[0], kernel)
-    assert len(found) == 1 + len(others) == 12
+    assert len(found) == 1 + len(others) == 14
+    others = [x.swapaxes(2, 3) if x.shape == (3, 3, 1, 4) else x for x in others]
     assert all(map(np.array_equal, found[1:], others))
+
+
+def test_features_are_those_of_keras_s_own_network(tmp_path: Path) -> None:
+    source, model = make_source(), build()
+    pixels = Tiny.preprocessing.apply(PIXELS)
+    expected = np.asarray(
+        source(2.0 * pixels[..., ::-1])
+    )  # BGR, and the rescale inside made up for
+    fresh = np.asarray(model(pixels))
+    Tiny().load_weights(model, save(source, tmp_path / "x.weights.h5"))
+    # The first layer has a bias, which the rescale behind it halves, too.
+    first = model.get_layer("first")
+    kernel, bias = first.get_weights()
+    first.set_weights([kernel, bias / 2])
+    np.testing.assert_allclose(model(pixels), expected, rtol=1e-4)
+    assert np.abs(fresh - expected).max() > 0.1 * np.abs(expected).max()
 
 
 def emptied(path: Path) -> Path:
@@ -213,7 +233,7 @@ def test_a_file_that_does_not_fit_changes_nothing_and_is_closed(
 def test_what_a_family_need_not_write() -> None:
     assert [(stage.name, stage.end) for stage in Tiny.stages] == [
         ("stem", "first"),
-        ("block_1", "down_conv_add"),
+        ("block_1", "depthwise_add"),
     ]
     source = imagenet_weights("vgg16/x.h5", licence="MIT", md5="0")["imagenet"]
     folder = "https://storage.googleapis.com/tensorflow/keras-applications/"

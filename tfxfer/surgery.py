@@ -168,7 +168,11 @@ def _word(operation: Any) -> str:
 
 
 def copy_weights(
-    source: Any, target: Any, *, rename: Callable[[Any], str | None] | None = None
+    source: Any,
+    target: Any,
+    *,
+    rename: Callable[[Any], str | None] | None = None,
+    read: Callable[[Any], list[Any]] | None = None,
 ) -> int:
     """Copies the weights of every layer of `source` to the layer of that name in `target`.
 
@@ -180,6 +184,8 @@ def copy_weights(
         target: `keras.Model` that receives them.
         rename: gets a layer of `source`, returns what `target` calls it, or None for one whose
             weights are not wanted there; all have their own names without it.
+        read: gets a layer of `source`, returns its arrays as `target` has them; without it they
+            are the same.
 
     Returns:
         Number of arrays copied.
@@ -199,14 +205,15 @@ def copy_weights(
                 f"cannot copy weights: expected a layer {name!r} in the model. "
                 f"Received: model={target.name!r} without it."
             )
+        values = read(layer) if read is not None else layer.get_weights()
         expected = [tuple(w.shape) for w in receiver.weights]
-        received = [tuple(w.shape) for w in layer.weights]
+        received = [tuple(value.shape) for value in values]
         if expected != received:
             raise WeightsError(
                 f"cannot copy weights of layer {name!r}: expected shapes {expected}. "
                 f"Received: shapes={received}."
             )
-        pairs.append((layer, receiver))
-    for layer, receiver in pairs:
-        receiver.set_weights(layer.get_weights())
-    return sum(len(layer.weights) for layer, _ in pairs)
+        pairs.append((values, receiver))
+    for values, receiver in pairs:
+        receiver.set_weights(values)
+    return sum(len(values) for values, _ in pairs)

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -13,7 +12,6 @@ import numpy as np
 import pytest
 
 import tfxfer_classics
-from tfxfer_classics import ConvNeXtTiny
 
 BACKBONES = {
     cls.name: cls for cls in (getattr(tfxfer_classics, n) for n in tfxfer_classics.__all__)
@@ -42,7 +40,7 @@ QUICK_FIRST = [
     for name in sorted(BACKBONES)
 ]
 # What would make a backbone stochastic, or rescale pixels a second time.
-FORBIDDEN = ("Dropout", "Depth", "Noise", "Random", "Rescaling")
+FORBIDDEN = ("Dropout", "StochasticDepth", "Noise", "Random", "Rescaling")
 
 
 def test_entry_points_lead_to_classes_of_that_name() -> None:
@@ -127,25 +125,9 @@ def test_training_mode_changes_nothing_while_batch_norm_is_frozen(
     assert np.array_equal(model(images, training=True), model(images, training=False))
 
 
-def test_keras_alone_loads_a_saved_model(
-    built: Callable[..., Any], pixels: Callable[[str], Any], tmp_path: Path
-) -> None:
-    # ConvNeXt has a layer that `keras.layers` does not; its first block will do.
-    end = ConvNeXtTiny.stages[1].end
-    whole, images = built("convnext_tiny"), pixels("convnext_tiny")
-    model = keras.Model(whole.input, whole.get_layer(end).output)
-    model.save(tmp_path / "model.keras")
-    np.save(tmp_path / "images.npy", images)
-    code = (
-        "import sys, keras, numpy as np\n"
-        f"folder = {str(tmp_path)!r}\n"
-        "model = keras.models.load_model(folder + '/model.keras')\n"
-        "np.save(folder + '/features.npy', model(np.load(folder + '/images.npy')))\n"
-        "sys.exit('tfxfer' in sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    features = np.load(tmp_path / "features.npy")
-    np.testing.assert_allclose(features, model(images), rtol=1e-4, atol=1e-5)
+def test_every_layer_is_one_of_keras_s_own(name: str, built: Callable[..., Any]) -> None:
+    # ConvNeXt has another, whose weights are numbered by how many the process has made.
+    assert all(getattr(keras.layers, type(x).__name__, None) is type(x) for x in built(name).layers)
 
 
 def test_what_a_user_reads_before_training(name: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import tfxfer_classics
 from tfxfer.errors import WeightsError
+from tfxfer.surgery import list_parts
 from tfxfer_classics import ConvNeXtTiny
 
 BACKBONES = {
@@ -140,9 +141,19 @@ def test_a_file_with_a_top_gives_the_same_weights(
     model = built("convnext_tiny")
     file = tmp_path / ("x.h5" if write is save_legacy else "x.weights.h5")
     ConvNeXtTiny().load_weights(model, write(whole, file))
-    *others, kernel, bias = whole.get_weights()
-    assert (kernel.shape, bias.shape) == ((768, 7), (7,))
-    assert all(map(np.array_equal, model.get_weights(), others))
+    names = [layer.name for layer in model.layers if layer.weights]
+    assert len(names) == 1 + 1 + 18 * 4 + 3 * 2 + 1  # stem, its normalisation, blocks, shrinking
+    layers = {layer.name: layer for layer in list_parts(whole)}
+    layers[names[-1]] = layers["convnext_tiny_head_layernorm"]
+    for name in names:
+        expected = layers[name].get_weights()
+        if name.endswith("depthwise_conv"):
+            expected[0] = expected[0].swapaxes(2, 3)
+        if name.endswith("pointwise_conv_2"):
+            scale = layers[name.replace("pointwise_conv_2", "layer_scale")].get_weights()[0]
+            assert not np.array_equal(model.get_layer(name).get_weights()[0], expected[0])
+            expected = [values * scale for values in expected]
+        assert all(map(np.array_equal, model.get_layer(name).get_weights(), expected))
 
 
 def other_network(folder: Path, vgg19: Any) -> Path:

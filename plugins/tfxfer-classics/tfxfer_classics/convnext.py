@@ -2,7 +2,8 @@
 
 Source:
     Liu et al. 2022, https://arxiv.org/abs/2201.03545. Weights: Keras Applications, which ported the
-    authors' model. Its file has a last layer normalisation for the map, and so have we.
+    authors' model. Its file has a last layer normalisation for the map, and so have we. We differ
+    in the layer scale, a factor for each channel: it goes into the kernel before it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class ConvNeXtTiny(ApplicationBackbone):
     application = "ConvNeXtTiny"
     options: ClassVar[Mapping[str, Any]] = {"include_preprocessing": False}
     input_mode = "torch"
+    taken_out = ApplicationBackbone.taken_out | {"LayerScale"}
     quantization = ("gelu", "layer-normalization")
     weights = imagenet_weights(
         "convnext/convnext_tiny_notop.h5",
@@ -41,3 +43,11 @@ class ConvNeXtTiny(ApplicationBackbone):
         stem="convnext_tiny_stem_layernorm",
         top=f"{_BLOCKS[-1]}_norm",
     )
+
+    def adapt(self, source: Any) -> None:
+        """Multiplies the kernel and bias before each layer scale by its factors."""
+        for block in _BLOCKS:
+            prefix = block.removesuffix("identity")
+            scale = source.get_layer(f"{prefix}layer_scale").get_weights()[0]
+            layer = source.get_layer(f"{prefix}pointwise_conv_2")
+            layer.set_weights([values * scale for values in layer.get_weights()])
