@@ -37,6 +37,7 @@ KERAS_WHEN_CALLED = (
     "modality.py",
     "surgery.py",
     "weights.py",  # for a download alone
+    "weights_file.py",  # stands below `application`
     "keras_private.py",  # stands below `surgery`
     # These must answer before Keras starts, or without it.
     "device.py",  # JAX, too, is asked; and what it says of a device is read without Keras
