@@ -33,7 +33,7 @@ def test_the_plan_in_words() -> None:
         "phase head": "frozen up to backbone, 2,562 trainable parameters, at most 10 epochs at "
         "0.001, from cached activations of the plain samples",
         "phase fine_tune": "nothing frozen, 3,400,000 trainable parameters, at most 12 epochs at "
-        "0.0002, from pixels",
+        "0.0002, through the whole network",
         "stages": "none inside the backbone: it trains as a whole",
         "cache": "3 MiB on disk in /scratch",
         "expected time": "about 1 min 35 s",

@@ -71,7 +71,9 @@ def test_what_a_request_names_is_found_once(
     found = prepare(REQUEST, source=source)
     assert found.source is source
     # Absolute, and with the names of what was chosen by default.
-    assert found.request == replace(REQUEST, data=str(tmp_path / "photos"), head="classification")
+    assert found.request == replace(
+        REQUEST, data=str(tmp_path / "photos"), head="classification", augment="light"
+    )
     assert (found.modality.name, found.size) == ("image", found.backbone.default_image_size)
     assert found.schedule[0].stage == "backbone"
     assert all(phase.stage is None or isinstance(phase.stage, str) for phase in found.schedule)
