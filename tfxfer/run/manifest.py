@@ -228,15 +228,15 @@ def plugin_versions(components: Iterable[Component], used: Mapping[str, str]) ->
 
     Args:
         components: what there is, as `Registry.list` returns it.
-        used: names that users type, by kind, such as `{"backbone": "hub:…", "head": "regression"}`.
+        used: names that users type, by kind, such as `{"backbone": "hub:…", "head": "tidy"}`.
 
     Returns:
         Versions by distribution; what belongs to no distribution is left out.
 
     Example:
         >>> from tfxfer.registry.component import Component
-        >>> found = Component("head", "regression", "m:Head", "tfxfer-heads", "0.1.0")
-        >>> plugin_versions([found], {"backbone": "mine", "head": "regression"})
+        >>> found = Component("head", "tidy", "m:Head", "tfxfer-heads", "0.1.0")
+        >>> plugin_versions([found], {"backbone": "mine", "head": "tidy"})
         {'tfxfer-heads': '0.1.0'}
     """
     components = tuple(components)
