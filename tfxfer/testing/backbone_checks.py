@@ -13,7 +13,6 @@ import numpy as np
 
 from tfxfer.backbone import Backbone, Weights
 from tfxfer.errors import ModelError, TfxferError, WeightsError
-from tfxfer.frontier.cut import find_crossing, list_ancestors
 from tfxfer.registry.component import Component
 from tfxfer.registry.contract import check_backbone, check_class
 from tfxfer.surgery import find_inputs
@@ -119,6 +118,8 @@ def flat(subject: BackboneSubject) -> None:
 def stages(subject: BackboneSubject) -> None:
     """Cuts the graph at every stage."""
     import keras
+
+    from tfxfer.frontier.cut import find_crossing, list_ancestors
 
     declared = subject.plugin.stages
     if not declared:
@@ -328,8 +329,6 @@ def weights_sha256(subject: BackboneSubject) -> None:
 
 
 def _error_of(subject: BackboneSubject, **options: Any) -> Exception | None:
-    from tfxfer.model import build_model
-
     try:
         subject.build_model(labels=("first", "second"), **{"weights": subject.weights, **options})
     except Exception as error:  # noqa: BLE001 - a plugin's code may raise anything

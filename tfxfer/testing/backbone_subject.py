@@ -14,11 +14,9 @@ from tfxfer.data.arrays import Arrays
 from tfxfer.errors import UsageError
 from tfxfer.keras_private import flatten_layers
 from tfxfer.modality import Modality
-from tfxfer.model import build_model
 from tfxfer.registry.component import Component
 from tfxfer.registry.lookup import Registry, default_registry
 from tfxfer.schedule import Phase
-from tfxfer.stages import get_info, layers_up_to, set_trainable
 from tfxfer.surgery import find_inputs
 from tfxfer.testing.probes import BATCH_SAMPLES, ProbeData, ProbeHead
 from tfxfer.testing.subject import Snapshot, Subject, ask, take_snapshot
@@ -163,6 +161,8 @@ class BackboneSubject(Subject):
 
     def build_model(self, **options: Any) -> Any:
         """Returns what `tfxfer.build_model` makes of the backbone and a probe head."""
+        from tfxfer.model import build_model
+
         return build_model(self.plugin, head=ProbeHead(), seed=0, registry=self._home, **options)
 
     @cached_property
@@ -179,6 +179,8 @@ class BackboneSubject(Subject):
 
     def backbone_layers(self) -> list[Any]:
         """Returns the layers of the model that are not the head's, from the input."""
+        from tfxfer.stages import layers_up_to
+
         return layers_up_to(self.model, BACKBONE_END)
 
     @cached_property
@@ -215,6 +217,8 @@ class BackboneSubject(Subject):
 
     def _fine_tune_stage(self) -> str | None:
         """Returns the last stage behind which something of the backbone can train."""
+        from tfxfer.stages import get_info, set_trainable
+
         owned = {id(layer) for layer in self.backbone_layers()}
         for stage in reversed(get_info(self.model).stages[:-1]):
             set_trainable(self.model, stage.name)

@@ -11,7 +11,6 @@ import numpy as np
 from tfxfer.head import Head
 from tfxfer.images.modality import ImageModality
 from tfxfer.modality import Modality
-from tfxfer.model import build_model
 from tfxfer.registry.component import Component
 from tfxfer.registry.lookup import Registry
 from tfxfer.testing.probes import ProbeBackbone, ProbeData
@@ -76,6 +75,8 @@ class HeadSubject(Subject):
 
     def make_model(self) -> Any:
         """Returns a new model of the probe backbone and the head, with equal weights each time."""
+        from tfxfer.model import build_model
+
         return build_model(
             ProbeBackbone(),
             labels=self.labels,

@@ -10,7 +10,6 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tfxfer.data.arrays import list_arrays
-from tfxfer.inference.keras_model import save_model
 from tfxfer.keras_private import flatten_layers
 from tfxfer.system.process import Child
 from tfxfer.testing.check import check, fail
@@ -81,6 +80,8 @@ def find_custom_modules(model: Any) -> tuple[str, ...]:
 )
 def reload(subject: Subject) -> None:
     """Saves the model as a run does, and loads it where `import tfxfer` fails."""
+    from tfxfer.inference.keras_model import save_model
+
     model = subject.model
     what = f"saved model of {subject.kind} {subject.name!r}"
     modules = find_custom_modules(model)

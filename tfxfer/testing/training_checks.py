@@ -10,11 +10,7 @@ import numpy as np
 from tfxfer.backbone import BACKBONE_END
 from tfxfer.data.arrays import Arrays, list_arrays
 from tfxfer.data.feed import SampleSource, SplitSource
-from tfxfer.frontier.cut import list_prefix_inputs, make_prefix, make_suffix
-from tfxfer.frontier.fill import fill_frontiers
-from tfxfer.frontier.store import CacheStore
 from tfxfer.keras_private import flatten_layers
-from tfxfer.stages import freeze_to, get_info, layers_up_to, set_trainable
 from tfxfer.testing.backbone_subject import BackboneSubject
 from tfxfer.testing.check import check, fail
 from tfxfer.testing.probes import BATCH_SAMPLES, ProbeSplit
@@ -32,6 +28,9 @@ _CACHED_STAGES = 4  # spread over the network: each costs a call of what follows
 )
 def no_randomness(subject: BackboneSubject) -> None:
     """Runs the frozen backbone twice in training mode and once in inference."""
+    from tfxfer.frontier.cut import list_prefix_inputs, make_prefix
+    from tfxfer.stages import freeze_to, get_info
+
     whole = subject.model
     what = f"backbone {subject.name!r}"
     drawing = [
