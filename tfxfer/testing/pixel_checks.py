@@ -9,6 +9,7 @@ import numpy as np
 from tfxfer.keras_private import find_calls
 from tfxfer.testing.backbone_subject import BackboneSubject
 from tfxfer.testing.check import check, fail
+from tfxfer.testing.subject import list_outputs
 
 __all__ = ["preprocessing"]
 
@@ -45,7 +46,7 @@ def preprocessing(subject: BackboneSubject) -> None:
     for colour in _COLOURS:
         pixels = np.full((1, *whole.inputs[0].shape[1:]), colour, np.float32)
         expected = subject.plugin.preprocessing.apply(np.array(colour))
-        for values in _as_list(probe(pixels, training=False)):
+        for values in list_outputs(probe(pixels, training=False)):
             _check_values(what, colour, expected, np.asarray(values).ravel())
 
 
@@ -93,10 +94,6 @@ def _walk_to_weights(model: Any) -> tuple[list[Any], list[str]]:
                 continue
             waiting.extend(node.output_tensors)
     return list(reached.values()), sorted(hidden)
-
-
-def _as_list(outputs: Any) -> list[Any]:
-    return list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
 
 
 def _triple(values: np.ndarray) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tfxfer.system.process import Child
 
-__all__ = ["Snapshot", "Subject", "ask", "ask_one_by_one", "take_snapshot"]
+__all__ = ["Snapshot", "Subject", "ask", "ask_one_by_one", "list_outputs", "take_snapshot"]
 
 _SMALLEST_TOLERANCE, _LARGEST_TOLERANCE = 1e-3, 0.2
 _LAST_DIGITS = 1e-6  # of a float32, as a share of its value
@@ -45,6 +45,11 @@ def ask(network: Any, values: Arrays, *, training: bool = False) -> Any:
     # Not the dict: Keras takes that in the order of its keys, and a suffix has other names.
     arrays = list_arrays(values)
     return network(arrays if len(arrays) > 1 else arrays[0], training=training)
+
+
+def list_outputs(found: Any) -> list[Any]:
+    """Returns what a network of several outputs says; Keras returns a single one as it is."""
+    return list(found) if isinstance(found, (list, tuple)) else [found]
 
 
 def ask_one_by_one(network: Any, values: Arrays, *, step: int = 1) -> np.ndarray:

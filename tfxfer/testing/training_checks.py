@@ -14,7 +14,7 @@ from tfxfer.keras_private import flatten_layers
 from tfxfer.testing.backbone_subject import BackboneSubject
 from tfxfer.testing.check import check, fail
 from tfxfer.testing.probes import BATCH_SAMPLES, ProbeSplit
-from tfxfer.testing.subject import Snapshot, ask, ask_one_by_one
+from tfxfer.testing.subject import Snapshot, ask, ask_one_by_one, list_outputs
 
 __all__ = ["cached", "freezing", "no_randomness", "phase_fine_tune", "phase_head"]
 
@@ -51,7 +51,7 @@ def no_randomness(subject: BackboneSubject) -> None:
     values = _choose(subject.values, read)
     with subject.restored_model():
         runs = [
-            [np.asarray(x) for x in ask(prefix, values, training=training)]
+            [np.asarray(x) for x in list_outputs(ask(prefix, values, training=training))]
             for training in (True, True, False)
         ]
     for name, first, second, still in zip(names, *runs, strict=True):
