@@ -245,3 +245,19 @@ def test_multiplications_of_each_kind_of_layer(script: Callable[[str], Any]) -> 
     places = 4 * 4
     assert found == [places * 9 * 3 * 4, places * 25 * 4, places * 9 * 2 * 6, 6 * 10]
     assert sum(count(layer) for layer in model.layers) == sum(found)
+
+
+def test_a_few_images_of_each_class_are_left_to_train_and_to_choose_by(
+    script: Callable[[str], Any], images: Any
+) -> None:
+    few = script("sets").few_images(images, 2, seed=0)
+    for name in ("train", "val"):
+        split, whole = getattr(few, name), getattr(images, name)
+        assert sorted(split.raw_labels) == sorted(2 * list(images.labels))
+        assert set(split.paths) <= set(whole.paths)
+        # Targets go with their images.
+        assert [few.labels[row.argmax()] for row in split.targets] == list(split.raw_labels)
+        assert np.array_equal(
+            split.read_views([0]), whole.read_views([whole.paths.index(split.paths[0])])
+        )
+    assert few.test is images.test

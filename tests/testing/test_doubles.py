@@ -173,15 +173,16 @@ def test_random_weights_it_cannot_have_become_its_default() -> None:
     assert examine_backbone(tiny).subject.weights is None
 
 
-def test_an_image_size_of_the_authors_choice() -> None:
+def test_a_size_of_the_authors_choice() -> None:
     tiny = load_good("backbone")
-    subject = examine_backbone(tiny, image_size=24).subject
-    assert (subject.size, subject.sizes) == (24, (24, 27, 32))
+    for options in ({"size": 24}, {"image_size": 24}, {"size": 24, "image_size": 16}):
+        subject = examine_backbone(tiny, **options).subject
+        assert (subject.size, subject.sizes) == (24, (24, 27, 32))
     assert subject.graph(24).inputs[0].shape == (None, 24, 24, 3)
     from tfxfer import UsageError
 
     with pytest.raises(UsageError, match="at least 16 px"):
-        _ = examine_backbone(tiny, image_size=8).subject.size
+        _ = examine_backbone(tiny, size=8).subject.size
 
 
 # What the exported file is, is the tool's doing: these doubles stand for other tools.

@@ -94,10 +94,12 @@ def new(output: Output, *, name: str, kind: str, folder: Path | None) -> None:
     help="Of a backbone. Random weights need no network.",
 )
 @click.option(
+    "--size",
     "--image-size",
+    "size",
     type=click.IntRange(min=1),
-    metavar="PX",
-    help="Of a backbone; the smallest it takes by default.",
+    help="Of the input of a backbone or a modality: the side of an image in pixels.  "
+    "[default: the smallest that the backbone takes]",
 )
 @click.option(
     "--samples",
@@ -131,7 +133,7 @@ def check(
     name: str,
     kind: str | None,
     weights: str,
-    image_size: int | None,
+    size: int | None,
     samples: Path | None,
     backbone: str | None,
     waivers: tuple[str, ...],
@@ -143,10 +145,10 @@ def check(
     registry = output.registry
     component = _find(registry, name, kind)
     reasons = dict(_split_waiver(text) for text in waivers)
-    if component.kind == "head" and (weights != "none" or image_size is not None):
+    if component.kind == "head" and (weights != "none" or size is not None):
         raise UsageError(
-            f"head {name!r}: expected --weights and --image-size for backbones only. "
-            f"Received: weights={weights!r}, image_size={image_size}. Leave them out."
+            f"head {name!r}: expected --weights and --size for backbones only. "
+            f"Received: weights={weights!r}, size={size}. Leave them out."
         )
     if component.kind != "modality" and (samples is not None or backbone is not None):
         raise UsageError(
@@ -181,7 +183,7 @@ def check(
             name,
             waivers=reasons,
             samples=samples,
-            size=image_size,
+            size=size,
             backbone=backbone,
             component=component,
             registry=registry,
@@ -191,7 +193,7 @@ def check(
             name,
             waivers=reasons,
             weights=weights,
-            image_size=image_size,
+            size=size,
             component=component,
             registry=registry,
         )

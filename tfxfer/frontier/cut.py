@@ -16,6 +16,8 @@ from tfxfer.surgery import find_inputs
 __all__ = [
     "ACTIVATIONS",
     "cache_bytes",
+    "find_crossing",
+    "list_ancestors",
     "list_crossing",
     "list_prefix_inputs",
     "make_prefix",
@@ -44,10 +46,27 @@ def list_crossing(model: Any, stage: str | None) -> tuple[int, ...]:
     """
     if stage is None:
         return tuple(range(len(model.inputs)))
-    end = stage_tensor(model, stage)
-    before = _walk(end)
-    found = set()
-    waiting, seen = list(model.outputs), {id(end)}
+    inputs, layers = find_crossing(stage_tensor(model, stage), model.outputs)
+    if layers:
+        raise ModelError(
+            f"model {model.name!r}: expected stage {stage!r} to end at the only computed "
+            f"tensor that what follows needs. Received: layer {layers[0]!r} crosses, too. "
+            "Let the stage end after the addition."
+        )
+    found = {id(tensor) for tensor in inputs}
+    return tuple(i for i, tensor in enumerate(model.inputs) if id(tensor) in found)
+
+
+def find_crossing(end: Any, outputs: Sequence[Any]) -> tuple[list[Any], list[str]]:
+    """Returns what outputs are computed from beside a tensor that a graph is cut at.
+
+    Returns:
+        The graph's inputs, which are at hand on both sides; and the names of layers before the cut
+        that have weights, which are not: the cut is none where there are any.
+    """
+    before = list_ancestors(end)
+    inputs, layers = [], []
+    waiting, seen = list(outputs), {id(end)}
     while waiting:
         tensor = waiting.pop()
         if id(tensor) in seen:
@@ -55,15 +74,12 @@ def list_crossing(model: Any, stage: str | None) -> tuple[int, ...]:
         seen.add(id(tensor))
         operation, node = find_source(tensor)
         if node.is_input:
-            found.add(id(tensor))
+            inputs.append(tensor)
         elif id(tensor) in before and getattr(operation, "weights", None):
-            raise ModelError(
-                f"model {model.name!r}: expected stage {stage!r} to end at the only computed "
-                f"tensor that what follows needs. Received: layer {operation.name!r} crosses, too. "
-                "Let the stage end after the addition."
-            )
+            layers.append(operation.name)
+            continue
         waiting.extend(node.input_tensors)
-    return tuple(i for i, tensor in enumerate(model.inputs) if id(tensor) in found)
+    return inputs, layers
 
 
 def list_prefix_inputs(model: Any, stages: Sequence[str]) -> tuple[int, ...]:
@@ -127,7 +143,7 @@ def cache_bytes(
     return images * views * total
 
 
-def _walk(tensor: Any) -> set[int]:
+def list_ancestors(tensor: Any) -> set[int]:
     """Returns the identities of all tensors that one is computed from, itself included."""
     seen: set[int] = set()
     waiting = [tensor]

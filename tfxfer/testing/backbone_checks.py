@@ -15,9 +15,10 @@ from tfxfer.backbone import Backbone, Weights
 from tfxfer.errors import ModelError, TfxferError, WeightsError
 from tfxfer.registry.component import Component
 from tfxfer.registry.contract import check_backbone, check_class
+from tfxfer.surgery import find_inputs
+from tfxfer.testing.backbone_subject import BackboneSubject
 from tfxfer.testing.check import check, describe_error, fail, not_applicable, not_run
-from tfxfer.testing.probes import ProbeHead
-from tfxfer.testing.subject import BackboneSubject, take_snapshot
+from tfxfer.testing.subject import ask, take_snapshot
 from tfxfer.weights import file_sha256
 
 __all__ = [
@@ -46,13 +47,14 @@ def metadata(subject: BackboneSubject) -> None:
     check_backbone(component, plugin, requested_name=subject.name)
 
 
-@check("build makes features of the announced kind at several image sizes", requires=("metadata",))
+@check("build makes features of the announced kind at several sizes", requires=("metadata",))
 def builds(subject: BackboneSubject) -> None:
     """Builds at the smallest size, at an odd one and at the default."""
-    plugin = subject.plugin
+    plugin, modality = subject.plugin, subject.modality
+    modality.check_contract(plugin.preprocessing)
     channels = set()
     for size in subject.sizes:
-        what = f"backbone {subject.name!r} at {size} px"
+        what = f"backbone {subject.name!r} at {size} {modality.size_unit}"
         try:
             features = subject.graph(size).outputs[0]
         except Exception as error:  # noqa: BLE001 - a plugin's code may raise anything
@@ -60,7 +62,7 @@ def builds(subject: BackboneSubject) -> None:
                 what,
                 expected="build to return a Keras tensor",
                 received=describe_error(error),
-                fix="Every size from min_image_size to default_image_size must build.",
+                fix="Every size from the smallest to the default must build.",
             )
         shape, rank = tuple(features.shape), _RANKS[plugin.output]
         if len(shape) != rank or shape[-1] is None:
@@ -80,18 +82,24 @@ def builds(subject: BackboneSubject) -> None:
         )
 
 
-@check("one input, and no model nested in the graph", requires=("builds",))
+@check(
+    "features are computed from the inputs that build gets, with no model nested in the graph",
+    requires=("builds",),
+)
 def flat(subject: BackboneSubject) -> None:
     """Looks at the graph of the backbone alone."""
     import keras
 
     graph = subject.graph(subject.size)
-    if len(graph.inputs) != 1:
+    # By name: the graph may have been rebuilt from inputs of its own, as `replace_layers` does.
+    found = [tensor.name for tensor in graph.inputs]
+    if sorted(found) != sorted(subject.graph_inputs):
         fail(
             f"backbone {subject.name!r}",
-            expected="features that are computed from one input",
-            received=f"inputs={[tensor.name for tensor in graph.inputs]}",
-            fix="Continue from the tensor that build gets.",
+            expected=f"features that are computed from {list(subject.graph_inputs)}, which build "
+            "gets",
+            received=f"inputs={found}",
+            fix="Pass input_tensor=inputs, or call the layers on `inputs`.",
         )
     nested = [layer.name for layer in graph.layers if isinstance(layer, keras.Model)]
     if nested:
@@ -104,12 +112,14 @@ def flat(subject: BackboneSubject) -> None:
 
 
 @check(
-    "every stage ends at a single tensor that all later layers hang on, in order from the input",
+    "every stage ends at a single tensor that all later layers hang on, in order from the inputs",
     requires=("flat",),
 )
 def stages(subject: BackboneSubject) -> None:
     """Cuts the graph at every stage."""
     import keras
+
+    from tfxfer.frontier.cut import find_crossing, list_ancestors
 
     declared = subject.plugin.stages
     if not declared:
@@ -143,25 +153,21 @@ def stages(subject: BackboneSubject) -> None:
                 received=f"{stage.end!r} returns {type(cut).__name__}",
                 fix="End the stage after the tensors are joined.",
             )
-        try:
-            # The last stage may end where the backbone does.
-            if cut is not graph.outputs[0]:
-                keras.Model(cut, graph.outputs[0])
-        except ValueError:
+        if id(cut) not in list_ancestors(graph.outputs[0]) or find_crossing(cut, graph.outputs)[1]:
             fail(
                 what,
-                expected="the only tensor that what follows needs",
+                expected="the only computed tensor that what follows needs",
                 received=f"end={stage.end!r}, beside which another tensor crosses, or from which "
                 "nothing leads on",
                 fix="End the stage after the addition that closes its block.",
             )
-        prefix = {layer.name for layer in keras.Model(graph.inputs[0], cut).layers}
+        prefix = {layer.name for layer in keras.Model(find_inputs(cut), cut).layers}
         if not set(before) <= prefix or stage.end in before:
             fail(
                 what,
                 expected=f"an end behind that of the stage before it, {before[-1]!r}",
                 received=f"end={stage.end!r}, before it",
-                fix="List the stages in order from the input.",
+                fix="List the stages in order from the inputs.",
             )
         before = (*before, stage.end)
 
@@ -170,7 +176,7 @@ def stages(subject: BackboneSubject) -> None:
 def model(subject: BackboneSubject) -> None:
     """Builds the model that all later checks use."""
     built = subject.initial
-    if not np.isfinite(np.asarray(built(subject.pixels, training=False))).all():
+    if not np.isfinite(np.asarray(ask(built, subject.values))).all():
         fail(
             f"backbone {subject.name!r}",
             expected="finite outputs",
@@ -210,7 +216,7 @@ def deterministic(subject: BackboneSubject) -> None:
                 received=f"differences in {moved[:3]}, {len(moved)} in all",
                 fix="Draw weights through Keras's initializers, which follow set_random_seed.",
             )
-    first, second = (np.asarray(whole(subject.pixels, training=False)) for _ in range(2))
+    first, second = (np.asarray(ask(whole, subject.values)) for _ in range(2))
     if not np.array_equal(first, second):
         fail(
             what,
@@ -220,23 +226,23 @@ def deterministic(subject: BackboneSubject) -> None:
         )
 
 
-@check("image sizes it does not take are refused as a TfxferError", requires=("builds",))
+@check("sizes it does not take are refused as a TfxferError", requires=("builds",))
 def wrong_size(subject: BackboneSubject) -> None:
     """Asks for one size below the smallest, and for one above all that are announced."""
-    smallest, largest = int(subject.plugin.min_image_size), max(subject.sizes)
-    what = f"backbone {subject.name!r}"
-    error = _error_of(subject, image_size=smallest - 1)
+    smallest, largest = int(subject.plugin.min_size), max(subject.sizes)
+    what, unit = f"backbone {subject.name!r}", subject.modality.size_unit
+    error = _error_of(subject, size=smallest - 1)
     if not isinstance(error, ModelError):
         fail(
-            f"{what} at {smallest - 1} px",
+            f"{what} at {smallest - 1} {unit}",
             expected="tfxfer.ModelError",
             received=_words(error),
-            fix="Leave the message to build_model: min_image_size is all it needs.",
+            fix="Leave the message to build_model: the smallest size is all it needs.",
         )
-    error = _error_of(subject, image_size=largest + 1)
+    error = _error_of(subject, size=largest + 1)
     if error is not None and not isinstance(error, TfxferError):
         fail(
-            f"{what} at {largest + 1} px",
+            f"{what} at {largest + 1} {unit}",
             expected="a model, or tfxfer.ModelError",
             received=_words(error),
             fix="Raise ModelError from build with the sizes that it takes.",
@@ -246,7 +252,7 @@ def wrong_size(subject: BackboneSubject) -> None:
 @check("unknown weights and files that are none are refused as WeightsError", requires=("model",))
 def unknown_weights(subject: BackboneSubject) -> None:
     """Asks for a source that does not exist, and loads a file of noise."""
-    error = _error_of(subject, image_size=subject.size, weights="no_such_weights")
+    error = _error_of(subject, size=subject.size, weights="no_such_weights")
     if not isinstance(error, WeightsError):
         fail(
             f"weights 'no_such_weights' of {subject.name!r}",
@@ -323,15 +329,8 @@ def weights_sha256(subject: BackboneSubject) -> None:
 
 
 def _error_of(subject: BackboneSubject, **options: Any) -> Exception | None:
-    from tfxfer.model import build_model
-
     try:
-        build_model(
-            subject.plugin,
-            labels=("first", "second"),
-            head=ProbeHead(),
-            **{"weights": subject.weights, **options},
-        )
+        subject.build_model(labels=("first", "second"), **{"weights": subject.weights, **options})
     except Exception as error:  # noqa: BLE001 - a plugin's code may raise anything
         return error
     return None

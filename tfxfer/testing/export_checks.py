@@ -13,7 +13,7 @@ from tfxfer.testing.subject import Subject
 
 __all__ = ["export_float", "export_int8", "export_uint8_input"]
 
-# Of outputs over images. Measured with random weights, which are harder than trained ones: .39
+# Of outputs over samples. Measured with random weights, which are harder than trained ones: .39
 # (efficientnet_b3) to .98 (resnet50) for our families; unrelated answers lie within .1 of 0.
 _INT8_CORRELATION = 0.25
 _COMMAND = "export"  # what tfxfer-edge's entry point is called
@@ -24,7 +24,7 @@ def export_float(subject: Subject) -> None:
     """Converts, runs the file with LiteRT alone, and compares."""
     converted = _convert(subject, "float32")
     tolerance = subject.tolerance
-    inputs = converted.normalization.apply(subject.pixels)
+    inputs = converted.normalization.apply(subject.values)
     found, _ = _run(subject, converted.content, inputs)
     expected = subject.outputs
     scale = max(float(np.abs(expected).max()), 1e-6)
@@ -45,7 +45,7 @@ def export_float(subject: Subject) -> None:
 def export_int8(subject: Subject) -> None:
     """Quantizes on the kit's own images; only a wrong file fails, not a lossy one."""
     converted = _convert(subject, "int8")
-    found, _ = _run(subject, converted.content, subject.data.pixels)
+    found, _ = _run(subject, converted.content, subject.samples)
     expected = subject.outputs
     similarity = _correlation(found, expected)
     if not similarity >= _INT8_CORRELATION:
@@ -65,7 +65,7 @@ def export_int8(subject: Subject) -> None:
 def export_uint8_input(subject: Subject) -> None:
     """Compares what the bytes 0 and 255 stand for, by the file's own scale and zero point."""
     converted = _convert(subject, "int8")
-    _, detail = _run(subject, converted.content, subject.data.pixels[:1])
+    _, detail = _run(subject, converted.content, subject.samples[:1])
     what = f"uint8 input of {subject.name!r}"
     scale, zero = detail["quantization"]
     if detail["dtype"] is not np.uint8 or not scale:
@@ -110,12 +110,13 @@ def _find_edge(subject: Subject) -> Any:
 
 
 def _convert(subject: Subject, recipe: str) -> Any:
+    subject.require_images()
     edge = _find_edge(subject)
     done = subject.conversions
     if "graph" not in done:
         done["graph"] = edge.freeze(subject.model)
     if recipe not in done:
-        calibration = subject.data.pixels if recipe == "int8" else None
+        calibration = subject.samples if recipe == "int8" else None
         done[recipe] = edge.convert(done["graph"], recipe=recipe, calibration=calibration)
     return done[recipe]
 
@@ -150,10 +151,10 @@ def _run(subject: Subject, content: bytes, inputs: np.ndarray) -> tuple[np.ndarr
 
 
 def _correlation(found: np.ndarray, expected: np.ndarray) -> float:
-    """Returns Pearson's correlation of both, each output around its own mean over the images."""
+    """Returns Pearson's correlation of both, each output around its own mean over the samples."""
     first, second = (values - values.mean(axis=0) for values in (found, expected))
     norm = float(np.linalg.norm(first) * np.linalg.norm(second))
-    # Outputs that do not depend on the image are followed by outputs that do not either.
+    # Outputs that do not depend on the sample are followed by outputs that do not either.
     if float(np.linalg.norm(second)) <= 1e-6 * max(float(np.abs(expected).max()), 1.0):
         return 1.0
     return float((first * second).sum()) / norm if norm else 0.0

@@ -15,7 +15,7 @@ from tfxfer.schedule import Phase
 from tfxfer.surgery import find_inputs
 from tfxfer.testing.check import check, describe_error, fail
 from tfxfer.testing.head_subject import HeadSubject
-from tfxfer.testing.probes import BATCH_IMAGES
+from tfxfer.testing.probes import BATCH_SAMPLES
 from tfxfer.testing.subject import take_snapshot
 
 __all__ = [
@@ -180,7 +180,7 @@ def learns(subject: HeadSubject) -> None:
             whole,
             subject.data,
             schedule=(phase,),
-            batch_size=BATCH_IMAGES,
+            batch_size=BATCH_SAMPLES,
             augment="none",
             verbose=0,
         ).history
@@ -222,7 +222,7 @@ def deterministic(subject: HeadSubject) -> None:
             fix="Draw weights through Keras's initializers, which follow set_random_seed.",
         )
     one, other = (
-        np.asarray(item(subject.pixels, training=False)) for item in (subject.model, again)
+        np.asarray(item(subject.values, training=False)) for item in (subject.model, again)
     )
     if not np.array_equal(one, other):
         fail(

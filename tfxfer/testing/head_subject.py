@@ -1,4 +1,4 @@
-"""One head on a small backbone of the kit's own, and the model made of both."""
+"""One head, as part of a model on a small backbone of the kit's own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from tfxfer.head import Head
+from tfxfer.images.modality import ImageModality
+from tfxfer.modality import Modality
 from tfxfer.registry.component import Component
 from tfxfer.registry.lookup import Registry
 from tfxfer.testing.probes import ProbeBackbone, ProbeData
@@ -42,7 +44,7 @@ class HeadSubject(Subject):
 
     @cached_property
     def raw_labels(self) -> tuple[str, ...]:
-        """One raw label for each of the kit's images."""
+        """One raw label for each of the kit's samples."""
         some = self._raw_labels or self.plugin.example_labels
         return tuple(some[number % len(some)] for number in range(ProbeData.count()))
 
@@ -53,13 +55,23 @@ class HeadSubject(Subject):
 
     @cached_property
     def targets(self) -> np.ndarray:
-        """(images, outputs), as the head encodes them."""
+        """(samples, outputs), as the head encodes them."""
         return np.asarray(self.plugin.encode(self.raw_labels, self.labels))
+
+    @cached_property
+    def modality(self) -> Modality:
+        """Images: a head sees none of what the backbone reads."""
+        return ImageModality()
 
     @cached_property
     def data(self) -> Any:
         """Twelve images with the head's targets."""
-        return ProbeData(self.targets, size_px=ProbeBackbone.min_image_size)
+        return ProbeData(
+            self.targets,
+            modality=self.modality,
+            size=ProbeBackbone.min_image_size,
+            contract=ProbeBackbone.preprocessing,
+        )
 
     def make_model(self) -> Any:
         """Returns a new model of the probe backbone and the head, with equal weights each time."""
@@ -69,7 +81,7 @@ class HeadSubject(Subject):
             ProbeBackbone(),
             labels=self.labels,
             head=self.plugin,
-            image_size=ProbeBackbone.min_image_size,
+            size=ProbeBackbone.min_image_size,
             weights=None,
             targets=self.data.train.targets,
             seed=0,

@@ -12,14 +12,21 @@ from tfxfer.head import Head
 from tfxfer.registry.component import Component
 from tfxfer.registry.lookup import Registry, default_registry
 from tfxfer.testing import backbone_checks, figure_checks, head_checks, label_checks
+from tfxfer.testing.backbone_subject import BackboneSubject
 from tfxfer.testing.check import Check, Examination, Report, Result
 from tfxfer.testing.export_checks import export_float, export_int8, export_uint8_input
 from tfxfer.testing.head_subject import HeadSubject
-from tfxfer.testing.pixel_checks import no_randomness, preprocessing
+from tfxfer.testing.pixel_checks import preprocessing
 from tfxfer.testing.reload_check import reload, start_loader
 from tfxfer.testing.shared_checks import laziness, provenance
-from tfxfer.testing.subject import BackboneSubject, Subject
-from tfxfer.testing.training_checks import cached, freezing, phase_fine_tune, phase_head
+from tfxfer.testing.subject import Subject
+from tfxfer.testing.training_checks import (
+    cached,
+    freezing,
+    no_randomness,
+    phase_fine_tune,
+    phase_head,
+)
 
 __all__ = [
     "BACKBONE_CHECKS",
@@ -84,6 +91,7 @@ def examine_backbone(
     *,
     waivers: Mapping[str, str] | None = None,
     weights: str | Path | None = None,
+    size: int | None = None,
     image_size: int | None = None,
     component: Component | None = None,
     registry: Registry | None = None,
@@ -95,7 +103,9 @@ def examine_backbone(
             instance.
         waivers: reasons, by the name of the check that may fail.
         weights: as `build_model` takes them; None is random weights, which need no network.
-        image_size: side of the images it is tried with; None is the smallest it takes.
+        size: of the input that it is tried with, in the modality's unit; None is the smallest it
+            takes.
+        image_size: the same: the side of the square, in pixels.
         component: the entry point that brings it; looked for where None.
         registry: where names are looked up; what is installed where None.
 
@@ -111,7 +121,11 @@ def examine_backbone(
     else:
         plugin = backbone
     subject = BackboneSubject(
-        plugin, component=component, registry=registry, weights=weights, image_size=image_size
+        plugin,
+        component=component,
+        registry=registry,
+        weights=weights,
+        size=image_size if size is None else size,
     )
     return Examination(BACKBONE_CHECKS, subject, waivers=waivers)
 
@@ -154,6 +168,7 @@ def check_backbone(
     *,
     waivers: Mapping[str, str] | None = None,
     weights: str | Path | None = None,
+    size: int | None = None,
     image_size: int | None = None,
     registry: Registry | None = None,
     on_result: Callable[[Result], None] | None = None,
@@ -167,7 +182,11 @@ def check_backbone(
         assert report.ok, report.failed
     """
     examination = examine_backbone(
-        backbone, waivers=waivers, weights=weights, image_size=image_size, registry=registry
+        backbone,
+        waivers=waivers,
+        weights=weights,
+        size=image_size if size is None else size,
+        registry=registry,
     )
     return run_report(examination, on_result)
 

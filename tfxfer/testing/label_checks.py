@@ -14,7 +14,9 @@ from tfxfer.testing.head_subject import HeadSubject
 __all__ = ["label_errors", "labels", "predictions"]
 
 
-@check("labels become one column each, and targets one finite row per image", requires=("options",))
+@check(
+    "labels become one column each, and targets one finite row per sample", requires=("options",)
+)
 def labels(subject: HeadSubject) -> None:
     """Fits and encodes the kit's raw labels."""
     what = f"head {subject.name!r}"
@@ -43,7 +45,7 @@ def labels(subject: HeadSubject) -> None:
     if shuffled != found:
         fail(
             what,
-            expected="the same labels whatever the order of the images",
+            expected="the same labels whatever the order of the samples",
             received=f"{found} and {shuffled}",
             fix="Sort them.",
         )
@@ -54,7 +56,7 @@ def labels(subject: HeadSubject) -> None:
             what,
             expected=f"encode to return finite float32 of shape {shape}",
             received=f"shape={targets.shape}, dtype={targets.dtype.name}",
-            fix="One row per image, one column per label.",
+            fix="One row per sample, one column per label.",
         )
 
 

@@ -1,4 +1,4 @@
-"""What happens to pixels before the first weights, and what is random before the frontier."""
+"""What happens to pixels before the first weights."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from tfxfer.backbone import BACKBONE_END
 from tfxfer.keras_private import find_calls
+from tfxfer.testing.backbone_subject import BackboneSubject
 from tfxfer.testing.check import check, fail
-from tfxfer.testing.subject import BackboneSubject
+from tfxfer.testing.subject import list_outputs
 
-__all__ = ["no_randomness", "preprocessing"]
+__all__ = ["preprocessing"]
 
 _RESCALE = "rescale_pixels"  # what `tfxfer.build_model` calls its first layer
 _COLOURS = ((40.0, 130.0, 215.0), (255.0, 90.0, 10.0))
 _TOLERANCE = 1e-4  # of the values in network units: float32 rounding of pixel * scale + offset
-_TRAINING_TOLERANCE = 1e-6  # frozen layers compute the same thing in both modes
 
 
 @check(
@@ -28,17 +27,11 @@ def preprocessing(subject: BackboneSubject) -> None:
 
     Padding, cropping and reordering only move values; any rescaling changes them.
     """
+    subject.require_images()
     import keras
 
     whole = subject.model
     what = f"backbone {subject.name!r}"
-    if _RESCALE not in {layer.name for layer in whole.layers}:
-        fail(
-            what,
-            expected="a graph that starts at the inputs that build gets",
-            received="a graph of its own, to which no preprocessing is applied",
-            fix="Pass input_tensor=inputs, or call the layers on `inputs`.",
-        )
     reached, hidden = _walk_to_weights(whole)
     if hidden:
         fail(
@@ -53,7 +46,7 @@ def preprocessing(subject: BackboneSubject) -> None:
     for colour in _COLOURS:
         pixels = np.full((1, *whole.inputs[0].shape[1:]), colour, np.float32)
         expected = subject.plugin.preprocessing.apply(np.array(colour))
-        for values in _as_list(probe(pixels, training=False)):
+        for values in list_outputs(probe(pixels, training=False)):
             _check_values(what, colour, expected, np.asarray(values).ravel())
 
 
@@ -101,58 +94,6 @@ def _walk_to_weights(model: Any) -> tuple[list[Any], list[str]]:
                 continue
             waiting.extend(node.output_tensors)
     return list(reached.values()), sorted(hidden)
-
-
-@check(
-    "nothing random before the frontier: the frozen network is the same in training",
-    requires=("model",),
-)
-def no_randomness(subject: BackboneSubject) -> None:
-    """Runs the frozen backbone twice in training mode and once in inference."""
-    import keras
-
-    from tfxfer.stages import freeze_to, get_info, stage_tensor
-
-    whole = subject.model
-    what = f"backbone {subject.name!r}"
-    drawing = [
-        layer.name
-        for layer in subject.backbone_layers()
-        if any("seed_generator_state" in item.path for item in layer.variables)
-    ]
-    if drawing:
-        fail(
-            what,
-            expected="no layer that draws random numbers: Dropout ignores trainable=False",
-            received=f"layers={drawing[:5]}",
-            fix="Replace them by Identity (tfxfer.surgery.replace_layers), or set their rate to 0.",
-        )
-    freeze_to(whole, BACKBONE_END)
-    names = [stage.name for stage in get_info(whole).stages]
-    prefix = keras.Model(whole.inputs[0], [stage_tensor(whole, name) for name in names])
-    with subject.restored_model():
-        runs = [
-            [np.asarray(x) for x in _as_list(prefix(subject.pixels, training=training))]
-            for training in (True, True, False)
-        ]
-    for name, first, second, still in zip(names, *runs, strict=True):
-        scale = max(float(np.abs(still).max()), 1e-6)
-        if not np.array_equal(first, second):
-            words, off = "two runs in training mode", np.abs(first - second).max()
-        elif not np.abs(first - still).max() <= _TRAINING_TOLERANCE * scale:
-            words, off = "training and inference", np.abs(first - still).max()
-        else:
-            continue
-        fail(
-            f"{what}, frozen up to stage {name!r}",
-            expected=f"equal activations in {words}",
-            received=f"difference={off:.3g}, of values up to {scale:.3g}",
-            fix="Whatever depends on training=True must be off when the layer is not trainable.",
-        )
-
-
-def _as_list(outputs: Any) -> list[Any]:
-    return list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
 
 
 def _triple(values: np.ndarray) -> str:

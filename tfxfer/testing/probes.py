@@ -1,23 +1,32 @@
-"""What plugins are tried with: a few images, a head for backbones, a backbone for heads."""
+"""What plugins are tried with: a few samples, a head for backbones, a backbone for heads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tfxfer.backbone import Backbone, Stage
+from tfxfer.data.arrays import Arrays, count_rows, map_arrays
 from tfxfer.evaluation import ValueFigures
 from tfxfer.head import Head, Monitor, Prediction
-from tfxfer.images.modality import PIXELS
-from tfxfer.modality import InputSpec
+from tfxfer.images.modality import ImageModality
+from tfxfer.modality import InputSpec, Modality
 from tfxfer.preprocessing import Preprocessing
 
-__all__ = ["BATCH_IMAGES", "ProbeBackbone", "ProbeData", "ProbeHead", "ProbeSplit", "paint"]
+__all__ = [
+    "BATCH_SAMPLES",
+    "ProbeBackbone",
+    "ProbeData",
+    "ProbeHead",
+    "ProbeSplit",
+    "draw_values",
+    "paint",
+]
 
-BATCH_IMAGES = 4
-_TRAIN_IMAGES, _VAL_IMAGES = 8, 4
+BATCH_SAMPLES = 4
+_TRAIN_SAMPLES, _VAL_SAMPLES = 8, 4
 
 
 def paint(images: int, size_px: int, *, seed: int) -> np.ndarray:
@@ -39,47 +48,101 @@ def paint(images: int, size_px: int, *, seed: int) -> np.ndarray:
     return np.clip(pixels.round(), 0, 255).astype(np.uint8)
 
 
-class ProbeSplit:
-    """Images in memory, read as those of a `SampleSplit` are."""
+def draw_values(spec: InputSpec, samples: int, *, seed: int) -> np.ndarray:
+    """Returns values of an input of which nothing is known but its shape and its dtype.
 
-    def __init__(self, pixels: np.ndarray, targets: np.ndarray) -> None:
-        self.pixels, self.targets = pixels, targets
-        self.inputs = {PIXELS: InputSpec(pixels.shape[1:], stored=str(pixels.dtype))}
+    Floats are standard normal. Whole numbers are 0 and 1, which every vocabulary and every mask
+    has, and begin with 1: a mask that leaves nothing means nothing.
+
+    Shapes: (samples, …), as the modality stores them.
+    """
+    rng = np.random.default_rng(seed)
+    shape = (samples, *spec.shape)
+    if np.dtype(spec.stored).kind == "f":
+        return rng.normal(size=shape).astype(spec.stored)
+    values = rng.integers(0, 2, shape)
+    if spec.shape:
+        values[:, 0] = 1
+    return values.astype(spec.stored)
+
+
+class ProbeSplit:
+    """Samples in memory, read as those of a `SampleSplit` are.
+
+    Args:
+        samples: by input where there are several, as the modality stores them.
+        targets: (samples, outputs).
+        inputs: what the model takes, by name.
+    """
+
+    def __init__(
+        self, samples: Arrays, targets: np.ndarray, inputs: Mapping[str, InputSpec]
+    ) -> None:
+        self.samples, self.targets, self.inputs = samples, targets, inputs
 
     def __len__(self) -> int:
-        return len(self.pixels)
+        return count_rows(self.samples)
 
     def iter_views(
         self, *, batch_size: int, views: Sequence[int], **_: Any
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yields (indices, pixels (n, views, size, size, 3)); every view is the image itself."""
+    ) -> Iterator[tuple[np.ndarray, Arrays]]:
+        """Yields (indices, samples (n, views, …)); every view is the sample itself."""
         for start in range(0, len(self), batch_size):
             indices = np.arange(start, min(start + batch_size, len(self)))
             yield indices, self.read_views(indices, views=views)
 
-    def read_views(self, indices: Any, *, views: Sequence[int], **_: Any) -> np.ndarray:
-        """Returns pixels (n, views, size, size, 3)."""
-        return np.repeat(self.pixels[np.asarray(indices)][:, None], len(views), axis=1)
+    def read_views(self, indices: Any, *, views: Sequence[int], **_: Any) -> Arrays:
+        """Returns samples (n, views, …)."""
+        chosen = np.asarray(indices)
+        return map_arrays(
+            lambda values: np.repeat(values[chosen][:, None], len(views), axis=1), self.samples
+        )
 
 
 class ProbeData:
-    """Eight images to train on and four to validate with.
+    """Eight samples to train on and four to validate with.
 
     Args:
-        targets: (12, outputs), the training images' first.
-        size_px: side of the square images.
+        targets: (12, outputs), the training samples' first.
+        modality: whose samples they are: images are painted, others drawn.
+        size: of an input, in its unit.
+        contract: a backbone's `preprocessing`.
+
+    Attributes:
+        samples: all twelve, as the modality stores them.
     """
 
-    def __init__(self, targets: np.ndarray, *, size_px: int) -> None:
-        pixels = paint(_TRAIN_IMAGES + _VAL_IMAGES, size_px, seed=0)
-        self.pixels = pixels
-        self.train = ProbeSplit(pixels[:_TRAIN_IMAGES], targets[:_TRAIN_IMAGES])
-        self.val = ProbeSplit(pixels[_TRAIN_IMAGES:], targets[_TRAIN_IMAGES:])
+    def __init__(
+        self, targets: np.ndarray, *, modality: Modality, size: int, contract: Any
+    ) -> None:
+        self.inputs = modality.list_inputs(size, contract)
+        if modality.name == ImageModality.name:
+            self.samples: Arrays = paint(self.count(), size, seed=0)
+        else:
+            drawn = {
+                name: draw_values(spec, self.count(), seed=number)
+                for number, (name, spec) in enumerate(self.inputs.items())
+            }
+            self.samples = drawn if len(drawn) > 1 else next(iter(drawn.values()))
+        self.train = self._take(slice(None, _TRAIN_SAMPLES), targets)
+        self.val = self._take(slice(_TRAIN_SAMPLES, None), targets)
 
     @staticmethod
     def count() -> int:
-        """Returns how many images there are, and so how many targets are needed."""
-        return _TRAIN_IMAGES + _VAL_IMAGES
+        """Returns how many samples there are, and so how many targets are needed."""
+        return _TRAIN_SAMPLES + _VAL_SAMPLES
+
+    @property
+    def values(self) -> Arrays:
+        """All twelve in the dtypes that the model takes."""
+        dtypes: Any = {name: np.dtype(spec.dtype) for name, spec in self.inputs.items()}
+        if not isinstance(self.samples, dict):
+            (dtypes,) = dtypes.values()
+        return map_arrays(lambda values, dtype: values.astype(dtype), self.samples, dtypes)
+
+    def _take(self, part: slice, targets: np.ndarray) -> ProbeSplit:
+        samples = map_arrays(lambda values: values[part], self.samples)
+        return ProbeSplit(samples, targets[part], self.inputs)
 
 
 class ProbeHead(Head):
@@ -101,7 +164,7 @@ class ProbeHead(Head):
     def encode(self, raw: Sequence[str], labels: Sequence[str]) -> np.ndarray:
         """Returns reproducible numbers.
 
-        Shapes: float32 (images, outputs).
+        Shapes: float32 (samples, outputs).
         """
         rng = np.random.default_rng(0)
         return rng.normal(size=(len(raw), len(labels))).astype(np.float32)

@@ -51,7 +51,9 @@ class BackboneConformance(_Conformance):
         backbone: an installed name, a class or an instance.
         waivers: reasons, by the name of the check that may fail.
         weights: as `build_model` takes them; None is random weights.
-        image_size: side of the images it is tried with; None is the smallest it takes.
+        size: of the input that it is tried with, in the modality's unit; None is the smallest it
+            takes.
+        image_size: the same: the side of the square, in pixels.
 
     Example:
         class TestMyNet(BackboneConformance):
@@ -60,13 +62,17 @@ class BackboneConformance(_Conformance):
 
     backbone: ClassVar[Any]
     weights: ClassVar[str | Path | None] = None
+    size: ClassVar[int | None] = None
     image_size: ClassVar[int | None] = None
 
     @classmethod
     def examine(cls) -> Examination:
         """Returns the checks of the backbone, none of them run yet."""
         return examine_backbone(
-            cls.backbone, waivers=cls.waivers, weights=cls.weights, image_size=cls.image_size
+            cls.backbone,
+            waivers=cls.waivers,
+            weights=cls.weights,
+            size=cls.image_size if cls.size is None else cls.size,
         )
 
     @pytest.mark.parametrize("check", [item.name for item in BACKBONE_CHECKS])

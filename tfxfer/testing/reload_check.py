@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from tfxfer.data.arrays import list_arrays
 from tfxfer.keras_private import flatten_layers
 from tfxfer.system.process import Child
 from tfxfer.testing.check import check, fail
@@ -43,7 +44,12 @@ try:
     step = "load"
     model = keras.models.load_model(question["model"])
     step = "call"
-    rows = [model(image[None], training=False) for image in np.load(question["pixels"])]
+    stored = np.load(question["values"])
+    arrays = [stored[name] for name in stored.files]
+    rows = []
+    for number in range(len(arrays[0])):
+        one = [values[number : number + 1] for values in arrays]
+        rows.append(model(one if len(one) > 1 else one[0], training=False))
     np.save(question["outputs"], np.concatenate([np.asarray(row) for row in rows]))
 except BaseException as raised:
     error = f"{type(raised).__name__}: {raised}"
@@ -73,21 +79,20 @@ def find_custom_modules(model: Any) -> tuple[str, ...]:
     requires=("model",),
 )
 def reload(subject: Subject) -> None:
-    """Saves the model, and loads it where `import tfxfer` fails."""
-    import keras
+    """Saves the model as a run does, and loads it where `import tfxfer` fails."""
+    from tfxfer.inference.keras_model import save_model
 
     model = subject.model
     what = f"saved model of {subject.kind} {subject.name!r}"
     modules = find_custom_modules(model)
     with tempfile.TemporaryDirectory(prefix="tfxfer-check-") as name:
         folder = Path(name)
-        # Without its loss, as a run saves it.
-        keras.Model(model.inputs[0], model.outputs[0], name=model.name).save(folder / "model.keras")
-        np.save(folder / "pixels.npy", subject.pixels)
+        save_model(model, folder / "model.keras")
+        np.savez(folder / "values.npz", *list_arrays(subject.values))
         question = {
             "modules": modules,
             "model": str(folder / "model.keras"),
-            "pixels": str(folder / "pixels.npy"),
+            "values": str(folder / "values.npz"),
             "outputs": str(folder / "outputs.npy"),
         }
         with subject.loader or start_loader() as process:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 from tfxfer.registry.component import normalise_name
+from tfxfer.testing.backbone_subject import BackboneSubject
 from tfxfer.testing.check import check, fail, not_run
 from tfxfer.testing.fresh_process import HEAVY, find_imports
-from tfxfer.testing.subject import BackboneSubject, Subject
+from tfxfer.testing.subject import Subject
 
 __all__ = ["laziness", "provenance"]
 

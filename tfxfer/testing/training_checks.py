@@ -2,22 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tfxfer.backbone import BACKBONE_END
-from tfxfer.data.arrays import list_arrays
+from tfxfer.data.arrays import Arrays, list_arrays
 from tfxfer.data.feed import SampleSource, SplitSource
 from tfxfer.keras_private import flatten_layers
+from tfxfer.testing.backbone_subject import BackboneSubject
 from tfxfer.testing.check import check, fail
-from tfxfer.testing.probes import BATCH_IMAGES, ProbeSplit
-from tfxfer.testing.subject import BackboneSubject, Snapshot
+from tfxfer.testing.probes import BATCH_SAMPLES, ProbeSplit
+from tfxfer.testing.subject import Snapshot, ask, ask_one_by_one, list_outputs
 
-__all__ = ["cached", "freezing", "phase_fine_tune", "phase_head"]
+__all__ = ["cached", "freezing", "no_randomness", "phase_fine_tune", "phase_head"]
 
+_TRAINING_TOLERANCE = 1e-6  # frozen layers compute the same thing in both modes
 _CACHED_STAGES = 4  # spread over the network: each costs a call of what follows it
+
+
+@check(
+    "nothing random before the frontier: the frozen network is the same in training",
+    requires=("model",),
+)
+def no_randomness(subject: BackboneSubject) -> None:
+    """Runs the frozen backbone twice in training mode and once in inference."""
+    from tfxfer.frontier.cut import list_prefix_inputs, make_prefix
+    from tfxfer.stages import freeze_to, get_info
+
+    whole = subject.model
+    what = f"backbone {subject.name!r}"
+    drawing = [
+        layer.name
+        for layer in subject.backbone_layers()
+        if any("seed_generator_state" in item.path for item in layer.variables)
+    ]
+    if drawing:
+        fail(
+            what,
+            expected="no layer that draws random numbers: Dropout ignores trainable=False",
+            received=f"layers={drawing[:5]}",
+            fix="Replace them by Identity (tfxfer.surgery.replace_layers), or set their rate to 0.",
+        )
+    freeze_to(whole, BACKBONE_END)
+    names = [stage.name for stage in get_info(whole).stages]
+    prefix, read = make_prefix(whole, names), list_prefix_inputs(whole, names)
+    values = _choose(subject.values, read)
+    with subject.restored_model():
+        runs = [
+            [np.asarray(x) for x in list_outputs(ask(prefix, values, training=training))]
+            for training in (True, True, False)
+        ]
+    for name, first, second, still in zip(names, *runs, strict=True):
+        scale = max(float(np.abs(still).max()), 1e-6)
+        if not np.array_equal(first, second):
+            words, off = "two runs in training mode", np.abs(first - second).max()
+        elif not np.abs(first - still).max() <= _TRAINING_TOLERANCE * scale:
+            words, off = "training and inference", np.abs(first - still).max()
+        else:
+            continue
+        fail(
+            f"{what}, frozen up to stage {name!r}",
+            expected=f"equal activations in {words}",
+            received=f"difference={off:.3g}, of values up to {scale:.3g}",
+            fix="Whatever depends on training=True must be off when the layer is not trainable.",
+        )
 
 
 @check(
@@ -68,7 +118,7 @@ def freezing(subject: BackboneSubject) -> None:
     requires=("model",),
 )
 def phase_head(subject: BackboneSubject) -> None:
-    """Trains the head for one epoch on pixels, so that the backbone runs in training mode."""
+    """Trains the head for one epoch, not from a cache: the backbone runs in training mode."""
     training = subject.training
     moved = _moved(training.before, training.head)
     changed = _of_layers(moved, subject.backbone_layers())
@@ -84,7 +134,7 @@ def phase_head(subject: BackboneSubject) -> None:
             f"backbone {subject.name!r}, frozen up to {BACKBONE_END!r}",
             expected="the head to learn from the features",
             received="a phase in which no weight changed",
-            fix="Features that are 0 for every image train nothing: look at the last layers.",
+            fix="Features that are 0 for every sample train nothing: look at the last layers.",
         )
 
 
@@ -93,7 +143,7 @@ def phase_head(subject: BackboneSubject) -> None:
     requires=("model",),
 )
 def phase_fine_tune(subject: BackboneSubject) -> None:
-    """Trains what follows a late stage, and the head, for one epoch on pixels."""
+    """Trains what follows a late stage, and the head, for one epoch, not from a cache."""
     import keras
 
     from tfxfer.stages import layers_up_to
@@ -137,7 +187,7 @@ def phase_fine_tune(subject: BackboneSubject) -> None:
 
 
 @check(
-    "training from cached activations sees what training from pixels sees",
+    "training from cached activations sees what training from the samples themselves sees",
     requires=("model", "stages"),
 )
 def cached(subject: BackboneSubject) -> None:
@@ -149,16 +199,22 @@ def cached(subject: BackboneSubject) -> None:
 
     whole = subject.model
     what = f"backbone {subject.name!r}"
-    pixels = subject.pixels
-    expected = _batched(whole, pixels)
+    expected = _ask_in_batches(whole, subject.values)
     names = _spread([stage.name for stage in get_info(whole).stages])
-    split: Any = ProbeSplit(subject.data.pixels, np.zeros((len(pixels), 1), np.float32))
+    targets = np.zeros((len(expected), 1), np.float32)
+    split: Any = ProbeSplit(subject.samples, targets, subject.data.inputs)
     with CacheStore() as store:
         source: SampleSource = SplitSource(split)
         arrays = fill_frontiers(whole, {"probe": (source, 1)}, names, store, dtype="float32")
         for name in names:
-            (stored,) = list_arrays(arrays["probe"][name])
-            found = _batched(make_suffix(whole, name), stored[:, 0])
+            suffix = make_suffix(whole, name)
+            stored = {
+                tensor.name: np.asarray(values[:, 0], tensor.dtype)
+                for tensor, values in zip(
+                    suffix.inputs, list_arrays(arrays["probe"][name]), strict=True
+                )
+            }
+            found = _ask_in_batches(suffix, stored)
             scale = max(float(np.abs(expected).max()), 1e-6)
             off = float(np.abs(found - expected).max())
             if not off <= subject.tolerance * scale:
@@ -166,17 +222,22 @@ def cached(subject: BackboneSubject) -> None:
                     f"{what}, cached at stage {name!r}",
                     expected=f"outputs equal within {subject.tolerance:g} of {scale:.3g}",
                     received=f"difference={off:.3g}",
-                    fix="Activations of an image must depend on that image alone, not on the "
+                    fix="Activations of a sample must depend on that sample alone, not on the "
                     "others of its batch.",
                 )
 
 
-def _batched(network: Any, inputs: np.ndarray) -> np.ndarray:
+def _ask_in_batches(network: Any, values: Arrays) -> np.ndarray:
     # As training sees them: statistics over a batch must not hide behind one large batch.
-    starts = range(0, len(inputs), BATCH_IMAGES)
-    return np.concatenate(
-        [np.asarray(network(inputs[at : at + BATCH_IMAGES], training=False)) for at in starts]
-    )
+    return ask_one_by_one(network, values, step=BATCH_SAMPLES)
+
+
+def _choose(values: Arrays, positions: Sequence[int]) -> Arrays:
+    """Returns the values of some inputs, by position."""
+    if not isinstance(values, dict):
+        return values
+    names = list(values)
+    return {names[i]: values[names[i]] for i in positions}
 
 
 def _spread(names: list[str]) -> list[str | None]:

@@ -131,7 +131,7 @@ class RescalesInALayer(Tiny):
         return super().build(HiddenRescale(name="stem_magic")(inputs))
 
 
-@fault("preprocessing")
+@fault("flat")
 class GraphOfItsOwn(Tiny):
     """Ignores the inputs that it gets, and the preprocessing with them."""
 
