@@ -221,14 +221,14 @@ def test_a_tf1_module_can_be_used_frozen(
     assert np.abs(theirs).max() > 1  # not the zeros that weights start from
 
 
-def test_a_module_saved_frozen_is_refused(network: Any, tmp_path: Path) -> None:
+def test_a_module_saved_frozen_is_refused(network: Any, photos: Path, tmp_path: Path) -> None:
     network.trainable = False
     try:
         network.save(tmp_path / "module", save_format="tf")
     finally:
         network.trainable = True
     with pytest.raises(ModelError, match=r"saved frozen\. Save it with trainable=True"):
-        prepare(TrainRequest(data=".", backbone=f"hub:{tmp_path / 'module'}"))
+        prepare(TrainRequest(data=str(photos), backbone=f"hub:{tmp_path / 'module'}"))
 
 
 def test_a_module_that_is_random_at_inference_is_refused(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_a_module_that_is_random_at_inference_is_refused(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("kind", ["nothing", "file", "folder", "broken"])
-def test_what_is_no_saved_model_is_refused_early(tmp_path: Path, kind: str) -> None:
+def test_what_is_no_saved_model_is_refused_early(photos: Path, tmp_path: Path, kind: str) -> None:
     place = tmp_path / "module"
     if kind == "file":
         place.write_bytes(b"archive")
@@ -265,7 +265,7 @@ def test_what_is_no_saved_model_is_refused_early(tmp_path: Path, kind: str) -> N
         "broken": "no such description",
     }
     with pytest.raises(WeightsError, match=f"SavedModel folder.*{words[kind]}"):
-        prepare(TrainRequest(data=".", backbone=f"hub:{place}"))
+        prepare(TrainRequest(data=str(photos), backbone=f"hub:{place}"))
 
 
 def test_a_missing_handle_is_asked_for() -> None:
