@@ -127,6 +127,13 @@ class Modality(ABC):
         """Level of augmentation where nobody names one: `light`, or the first that varies."""
         return "light" if "light" in self.levels else self.levels[min(1, len(self.levels) - 1)]
 
+    def list_smaller_sizes(self, size: int) -> tuple[int, ...]:
+        """Returns smaller sizes of the input, in descending order, that still show a sample.
+
+        A training that has to hurry may choose one of them where nobody asked for a size.
+        """
+        return ()
+
     def explain_ignored(self, suffix: str) -> str:
         """Returns why a file with this suffix is no sample, in a few words."""
         return f"not {'an' if self.noun[:1] in 'aeiou' else 'a'} {self.noun}"

@@ -21,6 +21,7 @@ __all__ = [
     "PhaseResult",
     "from_scratch",
     "progressive",
+    "resolve_fractions",
     "resolve_schedule",
     "two_phase",
 ]
@@ -49,6 +50,8 @@ class Phase:
         views: versions of each image it draws among, the plain one first; None is all there are.
         average: validate and keep a running average of the weights, see `averaging`. Not of
             BatchNormalization's statistics, so not together with `batch_norm`.
+        longest: epochs it may grow to where a deadline leaves the time; None is `epochs`. Those
+            beyond `epochs` draw the same views again.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Phase:
     batch_norm: bool = False
     views: int | None = None
     average: bool = False
+    longest: int | None = None
 
     def __post_init__(self) -> None:
         checks = {
@@ -76,6 +80,7 @@ class Phase:
             "weight_decay of at least 0": self.weight_decay >= 0,
             "patience None or at least 1": self.patience is None or self.patience >= 1,
             "views None or at least 1": self.views is None or self.views >= 1,
+            "longest None or at least epochs": self.longest is None or self.longest >= self.epochs,
             "average without batch_norm": not (self.average and self.batch_norm),
             "a stage's name, None, or a fraction 0..1": not isinstance(self.stage, (int, float))
             or 0 <= self.stage <= 1,
@@ -217,6 +222,21 @@ def resolve_schedule(
     )
 
 
+def resolve_fractions(fractions: Sequence[float], stages: Sequence[str]) -> tuple[str | None, ...]:
+    """Returns the stages at which fractions of a backbone end, each once.
+
+    Args:
+        fractions: 0..1 of the stages.
+        stages: names from the input, the last being `backbone`.
+
+    Example:
+        >>> resolve_fractions((0.0, 0.5, 1.0), ["stem", "block_1", "backbone"])
+        (None, 'stem', 'backbone')
+    """
+    found = (_find_stage(fraction, stages) for fraction in fractions)
+    return tuple(dict.fromkeys(found))
+
+
 def _resolve_stage(phase: Phase, stages: Sequence[str], backbone: str) -> str | None:
     stage = phase.stage
     if stage is None or isinstance(stage, str):
@@ -226,11 +246,15 @@ def _resolve_stage(phase: Phase, stages: Sequence[str], backbone: str) -> str | 
                 f"Expected one of: {', '.join(stages)}."
             )
         return stage
+    return _find_stage(stage, stages)
+
+
+def _find_stage(fraction: float, stages: Sequence[str]) -> str | None:
     # `backbone`, the last name, is the whole of it: fractions choose among the true stages. A
     # backbone without stages is one block, frozen at 1 and trainable below.
     inner = len(stages) - 1
-    count = round(float(stage) * inner) if inner else int(stage)
-    if stage == 1 or (count == inner and inner):
+    count = round(float(fraction) * inner) if inner else int(fraction)
+    if fraction == 1 or (count == inner and inner):
         return stages[-1]
     return stages[count - 1] if count else None
 
@@ -248,6 +272,8 @@ class PhaseResult:
         cached: whether it trained on stored activations.
         seconds: filling the cache before it included.
         history: Keras's logs, a list per key.
+        planned_epochs: that the phase was to have; None where that was not recorded.
+        stopped: why it had fewer: `budget`, `patience`, `callback`, or None.
     """
 
     name: str
@@ -258,6 +284,8 @@ class PhaseResult:
     cached: bool
     seconds: float
     history: dict[str, list[float]]
+    planned_epochs: int | None = None
+    stopped: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON data."""

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,85 +12,131 @@ from hypothesis import strategies as st
 
 from tfxfer import Phase, UsageError
 from tfxfer.data.feed import SplitSource
+from tfxfer.frontier.fill import Conversion
 from tfxfer.stages import get_info
-from tfxfer.training.budget import (
-    Speeds,
-    choose_schedule,
-    estimate_seconds,
-    macs_share,
-    probe_speeds,
-)
+from tfxfer.training.budget import choose_schedule
+from tfxfer.training.cost import Workload, estimate_seconds
+from tfxfer.training.ladder import LONGEST_EPOCHS, list_rungs
+from tfxfer.training.speeds import Speeds, macs_share, probe_speeds
 
 STAGES = ["stem", "block_1", "block_2", "block_3", "backbone"]
 SHARES: dict[str | None, float] = {
     None: 1.0, "stem": 0.9, "block_1": 0.6, "block_2": 0.4, "block_3": 0.1, "backbone": 0.0,
 }  # fmt: skip
-SPEEDS = Speeds(read_seconds=0.004, view_seconds=0.003, forward_seconds=0.013)
-COUNTS = {"train": 700, "val": 150, "test": 150, "batch_size": 32}
+SPEEDS = Speeds(0.004, 0.003, forward_seconds=0.013, cache_seconds=0.0065, trace_seconds=0.5)
+FREE = Speeds(0.0, 0.0, 0.0, 0.0, 0.0)
+SIZES = (224, 192, 160, 128)
+WORK = Workload(train=700, val=150, test=150, batch_size=32)
 
-speeds = st.builds(Speeds, st.floats(1e-4, 0.1), st.floats(0, 0.1), st.floats(1e-4, 1))
-counts = st.fixed_dictionaries(
-    {
-        "train": st.integers(1, 20_000),
-        "val": st.integers(1, 5_000),
-        "test": st.integers(1, 5_000),
-        "batch_size": st.integers(1, 128),
-    }
-)
+speeds = st.builds(
+    Speeds, st.floats(1e-4, 0.1), st.floats(0, 0.1), st.floats(1e-4, 1), st.floats(1e-4, 1),
+    st.floats(0, 10),
+)  # fmt: skip
+works = st.builds(
+    Workload, st.integers(1, 20_000), st.integers(1, 5_000), st.integers(1, 5_000),
+    st.integers(1, 128),
+)  # fmt: skip
 
 
 def estimate(phases: list[Phase], speed: Speeds = SPEEDS, views: int = 4, **changes: int) -> float:
-    return estimate_seconds(speed, SHARES, phases, views=views, **(COUNTS | changes))
+    return estimate_seconds(speed, SHARES, phases, views=views, work=replace(WORK, **changes))
 
 
-@given(speeds, counts, st.floats(1, 1e5), st.floats(1, 1e5))
-def test_more_time_never_buys_a_shorter_training(
-    speed: Speeds, count: dict[str, int], first: float, second: float
+@given(speeds, works, st.floats(1, 1e5), st.floats(1, 1e5), st.booleans())
+def test_more_time_never_buys_a_worse_training(
+    speed: Speeds, work: Workload, first: float, second: float, augment: bool
 ) -> None:
     low, high = sorted((first, second))
     poor, rich = (
-        choose_schedule(speed, SHARES, STAGES, seconds=seconds, **count) for seconds in (low, high)
+        choose_schedule(
+            speed, SHARES, STAGES, seconds=seconds, work=work, sizes=SIZES, augment=augment
+        )
+        for seconds in (low, high)
     )
     assert rich.fits >= poor.fits
     if poor.fits:
-        assert rich.views >= poor.views
-        assert sum(p.epochs for p in rich.schedule) >= sum(p.epochs for p in poor.schedule)
+        assert rich.loss <= poor.loss
 
 
-@given(speeds, counts, st.floats(1, 1e5), st.booleans())
+@pytest.mark.parametrize("slowness", [0.5, 1, 2, 4])
+@pytest.mark.parametrize("train", [100, 700, 3_000, 20_000])
+def test_every_budget_is_used_or_the_largest_training_fits(slowness: float, train: int) -> None:
+    """Over a grid of machines and sets: what was chosen, stretched by `Pace`, fills the time."""
+    speed = Speeds(*(slowness * x for x in dataclasses.astuple(SPEEDS)))
+    work = Workload(train, train // 5, train // 5, 32)
+    shortest = choose_schedule(speed, SHARES, STAGES, seconds=1e-3, work=work, sizes=SIZES).seconds
+    for factor in (1.02, 1.2, 1.5, 2, 3, 5, 8, 13, 21):
+        seconds = shortest * factor
+        choice = choose_schedule(speed, SHARES, STAGES, seconds=seconds, work=work, sizes=SIZES)
+        assert choice.fits
+        second = choice.schedule[1:]
+        if choice.largest or not second:
+            continue
+        assert second[0].longest == LONGEST_EPOCHS
+        longest = [*choice.schedule[:-1], replace(second[0], epochs=LONGEST_EPOCHS)]
+        area = (choice.size / SIZES[0]) ** 2
+        most = estimate_seconds(speed, SHARES, longest, views=choice.views, work=work, area=area)
+        assert max(choice.seconds, most) >= 0.85 * seconds
+
+
+def test_a_second_phase_comes_as_soon_as_it_fits() -> None:
+    alone = choose_schedule(SPEEDS, SHARES, STAGES, seconds=1e-3, work=WORK, sizes=SIZES).seconds
+    choice = choose_schedule(SPEEDS, SHARES, STAGES, seconds=2 * alone, work=WORK, sizes=SIZES)
+    assert len(choice.schedule) == 2
+    # Where nobody lets it take smaller images, the same time buys less.
+    full = choose_schedule(SPEEDS, SHARES, STAGES, seconds=2 * alone, work=WORK, sizes=SIZES[:1])
+    assert full.loss > choice.loss
+
+
+def test_rungs_are_ordered_by_what_they_lose() -> None:
+    rungs = list_rungs(sizes=(1.0, 0.7))
+    assert [x.loss for x in rungs] == sorted(x.loss for x in rungs)
+    assert rungs[0].loss == 0
+    best = {size: min(x.loss for x in rungs if x.size == size) for size in (1.0, 0.7)}
+    assert best[1.0] < best[0.7]
+    head_only = [x for x in rungs if x.frontier is None]
+    assert head_only
+    assert {x.views for x in head_only} == {1}
+    assert {x.views for x in list_rungs(augment=False)} == {1}
+
+
+@given(speeds, works, st.floats(1, 1e5), st.booleans())
 def test_what_fits_does_not_exceed_the_budget(
-    speed: Speeds, count: dict[str, int], seconds: float, augment: bool
+    speed: Speeds, work: Workload, seconds: float, augment: bool
 ) -> None:
-    choice = choose_schedule(speed, SHARES, STAGES, seconds=seconds, augment=augment, **count)
+    choice = choose_schedule(
+        speed, SHARES, STAGES, seconds=seconds, work=work, sizes=SIZES, augment=augment
+    )
     assert choice.fits is (choice.seconds <= seconds)
-    planned = estimate_seconds(speed, SHARES, choice.schedule, views=choice.views, **count)
+    area = (choice.size / SIZES[0]) ** 2
+    planned = estimate_seconds(
+        speed, SHARES, choice.schedule, views=choice.views, work=work, area=area
+    )
     assert choice.seconds >= planned
     assert augment or choice.views == 1
 
 
 def test_no_time_is_an_error_and_a_little_is_the_shortest_training() -> None:
     with pytest.raises(UsageError, match="--budget"):
-        choose_schedule(SPEEDS, SHARES, STAGES, seconds=0, **COUNTS)
-    choice = choose_schedule(SPEEDS, SHARES, STAGES, seconds=1, **COUNTS)
+        choose_schedule(SPEEDS, SHARES, STAGES, seconds=0, work=WORK)
+    choice = choose_schedule(SPEEDS, SHARES, STAGES, seconds=1, work=WORK)
     assert not choice.fits
     assert [phase.stage for phase in choice.schedule] == ["backbone"]
 
 
 def test_a_backbone_without_stages_has_a_choice_too() -> None:
     shares: dict[str | None, float] = {None: 1.0, "backbone": 0.0}
-    choice = choose_schedule(SPEEDS, shares, ["backbone"], seconds=1e6, **COUNTS)
+    choice = choose_schedule(SPEEDS, shares, ["backbone"], seconds=1e6, work=WORK)
     assert [phase.stage for phase in choice.schedule] == ["backbone", None]
 
 
 def test_each_pass_costs_what_it_computes() -> None:
     def cost_of_views(phases: list[Phase]) -> float:
         """Everything but the views costs nothing here, and a view a second."""
-        speed = Speeds(read_seconds=0.0, view_seconds=1.0, forward_seconds=0.0)
-        return estimate(phases, speed, train=100) - estimate(
-            phases, Speeds(0.0, 0.0, 0.0), train=100
-        )
+        speed = replace(FREE, view_seconds=1.0)
+        return estimate(phases, speed, train=100) - estimate(phases, FREE, train=100)
 
-    val = COUNTS["val"]
+    val = WORK.val
     head, upper = Phase("head", "backbone", 9, 1e-3, views=1), Phase("upper", "block_2", 2, 1e-3)
     assert cost_of_views([head]) - val == pytest.approx(100)
     # Two epochs draw 7 of 16 views: of the three that are left, too.
@@ -101,10 +149,10 @@ def test_each_pass_costs_what_it_computes() -> None:
 
 
 def test_each_pass_decodes_its_images() -> None:
-    slow, free = Speeds(1.0, 0.0, 0.0), Speeds(0.0, 0.0, 0.0)
+    slow, free = replace(FREE, read_seconds=1.0), FREE
     head, upper = Phase("head", "backbone", 9, 1e-3, views=1), Phase("upper", "block_2", 9, 1e-3)
     once, twice = (estimate(x, slow) - estimate(x, free) for x in ([head], [head, upper]))
-    assert twice - once == pytest.approx(COUNTS["train"])
+    assert twice - once == pytest.approx(WORK.train)
 
 
 @given(st.sampled_from(["train", "val", "test"]), st.integers(1, 1000), st.integers(1, 50))
@@ -112,11 +160,13 @@ def test_time_grows_with_images_epochs_views_and_depth(part: str, more: int, epo
     base = estimate([Phase("p", "block_2", epochs, 1e-3)])
     assert estimate([Phase("p", "block_2", epochs + 1, 1e-3)]) > base
     assert estimate([Phase("p", "block_1", epochs, 1e-3)]) > base
-    assert estimate([Phase("p", "block_2", epochs, 1e-3)], **{part: COUNTS[part] + more}) > base
+    assert (
+        estimate([Phase("p", "block_2", epochs, 1e-3)], **{part: getattr(WORK, part) + more}) > base
+    )
     # One epoch draws each image once, however many views there are.
     of_more_views = estimate([Phase("p", "block_2", epochs, 1e-3)], views=5)
     assert of_more_views == pytest.approx(base) if epochs == 1 else of_more_views > base
-    slow = Speeds(SPEEDS.read_seconds, SPEEDS.view_seconds, 2 * SPEEDS.forward_seconds)
+    slow = replace(SPEEDS, forward_seconds=2 * SPEEDS.forward_seconds)
     assert estimate([Phase("p", "block_2", epochs, 1e-3)], slow) > base
 
 
@@ -146,8 +196,19 @@ def test_speeds_are_measured(
         return read(self, indices, views=views, **options)
 
     monkeypatch.setattr(type(source.split), "read_views", read_slowly)
-    found = probe_speeds(make_tiny(), source, images=4)
+    found = probe_speeds(make_tiny(), source, samples=4)
     assert found.read_seconds >= 0.1
     # Others use this machine, too: no upper bound. The first pass may be the slower one.
     assert found.view_seconds > 0.02
     assert found.forward_seconds > 0
+
+
+def test_what_was_converted_to_be_timed_is_kept(make_tiny: Callable[..., Any], images: Any) -> None:
+    model, conversion = make_tiny(), Conversion()
+    source = SplitSource(images.train, augment="light")
+    stages = [stage.name for stage in get_info(model).stages]
+    found = probe_speeds(model, source, stages=[None, *stages], conversion=conversion, samples=4)
+    assert found.cache_seconds > 0
+    assert conversion.stages == tuple(stages)
+    plain = probe_speeds(model, source, samples=4)
+    assert plain.cache_seconds == plain.forward_seconds

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tfxfer import ContractError, Monitor, Phase, fit
-from tfxfer.training.callbacks import BestWeights, Bridge, Deadline
+from tfxfer.training.callbacks import BestWeights, Bridge
 
 pytestmark = pytest.mark.versions
 
@@ -319,34 +319,3 @@ def test_a_head_that_monitors_nothing_there_is_named() -> None:
     best = BestWeights(Weights(), Monitor("val_f1", "max"), 100)
     with pytest.raises(ContractError, match="val_f1"):
         best.score({"val_loss": 1.0})
-
-
-def test_a_deadline_counts_the_next_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tfxfer.training import callbacks
-
-    now = iter([0.0, 4.0, 4.0, 8.0])
-    monkeypatch.setattr(callbacks.time, "monotonic", lambda: next(now))
-    deadline, model = Deadline(10.0), Weights()
-    deadline.set_model(model)
-    deadline.on_epoch_begin(0)
-    deadline.on_epoch_end(0)  # would end at 8
-    assert not deadline.reached
-    deadline.on_epoch_begin(1)
-    deadline.on_epoch_end(1)  # would end at 12
-    assert deadline.reached
-    assert model.stop_training
-
-
-def test_a_deadline_cuts_an_epoch_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tfxfer.training import callbacks
-
-    now = iter([0.0, 9.0, 11.0])
-    monkeypatch.setattr(callbacks.time, "monotonic", lambda: next(now))
-    deadline, model = Deadline(10.0), Weights()
-    deadline.set_model(model)
-    deadline.on_epoch_begin(0)
-    deadline.on_train_batch_end(0)
-    assert not deadline.reached
-    deadline.on_train_batch_end(1)
-    assert deadline.reached
-    assert model.stop_training

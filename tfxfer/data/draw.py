@@ -24,6 +24,8 @@ class EpochDraw:
         seed: of the permutation and the views.
         oversampled: targets to balance by drawing rare classes more often, or None.
         shuffle: False keeps the order and takes view 0: validation.
+        cycle: first epoch and number of epochs after which what was drawn is drawn again, in
+            another order: what a cache holds lasts for a training of any length.
     """
 
     samples: int
@@ -32,6 +34,7 @@ class EpochDraw:
     seed: int
     oversampled: np.ndarray | None = None
     shuffle: bool = True
+    cycle: tuple[int, int] | None = None
 
     @property
     def steps(self) -> int:
@@ -42,6 +45,11 @@ class EpochDraw:
         """Returns (sample indices, view numbers), each of shape (samples,)."""
         if not self.shuffle:
             return np.arange(self.samples), np.zeros(self.samples, np.int64)
+        if self.cycle is not None and number >= sum(self.cycle):
+            first, length = self.cycle
+            order, views = self.epoch(first + (number - first) % length)
+            again = np.random.default_rng([self.seed, number]).permutation(len(order))
+            return order[again], views[again]
         rng = np.random.default_rng([self.seed, number])
         if self.oversampled is None:
             order = rng.permutation(self.samples)

@@ -6,9 +6,9 @@ import hashlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -274,6 +274,12 @@ class SampleData:
     audit: Audit
     fingerprint: str
     rows: tuple[SplitRow, ...]
+
+    def resized(self, size: int) -> Self:
+        """Returns the same samples, read at another size."""
+        parts = (replace(part, size=size) for part in (self.train, self.val, self.test))
+        train, val, test = parts
+        return replace(self, train=train, val=val, test=test)
 
     def write_split(self, path: str | Path) -> None:
         """Writes `path,label,split,group`; `load_samples(split_file=…)` reads it back."""

@@ -44,6 +44,11 @@ class ImageModality(Modality):
     levels = AUGMENT_LEVELS
     view_options: ClassVar[Mapping[str, Any]] = {"flip": True}
 
+    def list_smaller_sizes(self, size: int) -> tuple[int, ...]:
+        """Returns multiples of 32, which networks halve five times, down to half of the side."""
+        least = max(96, size // 2)
+        return tuple(range((size - 1) // 32 * 32, least - 1, -32))
+
     def explain_ignored(self, suffix: str) -> str:
         """Returns why a file with this suffix is no image that can be read."""
         if suffix.lower() in _OTHER_PHOTOS:

@@ -29,6 +29,8 @@ def describe_plan(
     seconds: float | None,
     *,
     late: bool = False,
+    size: int | None = None,
+    largest: bool = False,
 ) -> list[PlanLine]:
     """Returns what is printed before a training starts, in order."""
     lines = [
@@ -63,8 +65,12 @@ def describe_plan(
             else "none",
         )
     )
+    if size is not None and request.budget_seconds is not None and request.size is None:
+        lines.append(PlanLine("size", f"{size}, chosen by --budget; --size asks for another"))
     if seconds is not None:
         more = ", more than the budget leaves: it will stop early" if late else ""
+        if largest:
+            more = ", the largest training there is: more time would buy nothing"
         lines.append(PlanLine("expected time", f"about {_format_seconds(seconds)}{more}"))
     return lines
 

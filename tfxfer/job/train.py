@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from tfxfer.data.loading import load_samples
 from tfxfer.data.samples import SampleData
 from tfxfer.device import Device, prepare_device
 from tfxfer.errors import DataError, RunError
+from tfxfer.frontier.fill import Conversion
 from tfxfer.frontier.store import CacheStore
 from tfxfer.inference.keras_model import save_model, wrap_model
 from tfxfer.inference.scoring import evaluate
@@ -26,13 +27,16 @@ from tfxfer.model import build_model
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
 from tfxfer.run.manifest import Manifest
-from tfxfer.schedule import FitState, Phase
+from tfxfer.schedule import FitState, Phase, resolve_fractions
 from tfxfer.stages import freeze_to, get_info
 from tfxfer.system.files import atomic_write
-from tfxfer.training.budget import choose_schedule, estimate_seconds, macs_share, probe_speeds
+from tfxfer.training.budget import choose_schedule
+from tfxfer.training.cost import Workload, estimate_seconds
 from tfxfer.training.fit import fit
+from tfxfer.training.ladder import FRONTIERS
 from tfxfer.training.options import DEFAULT_VIEWS, Augmentation, Cache, Control
 from tfxfer.training.plan import FitPlan, plan_fit
+from tfxfer.training.speeds import macs_share, probe_speeds
 
 __all__ = ["train_run"]
 
@@ -78,6 +82,7 @@ def train_run(
         manifest = run.read_manifest()
         if manifest.status == "done":
             return run
+        prepared = replace(prepared, size=manifest.size or prepared.size)
     request = prepared.request
     device = prepare_device(request.device)
     data = load_samples(
@@ -97,18 +102,16 @@ def train_run(
     if on_audit is not None:
         on_audit(data)
     _check_parts(data)
-    model = build_model(
-        prepared.backbone,
-        labels=data.labels,
-        head=prepared.head,
-        size=prepared.size,
-        weights=prepared.weights,
-        targets=data.train.targets,
-        seed=request.seed,
-        registry=prepared.registry,
-    )
+    model = _build(prepared, data)
     clock = _Clock(request.budget_seconds, started)
-    choice = _recall(manifest) if manifest is not None else _choose(prepared, data, model, clock)
+    conversion = Conversion()
+    if manifest is not None:
+        choice = _recall(manifest)
+    else:
+        choice = _choose(prepared, data, model, clock, conversion)
+        if choice.size is not None and choice.size != prepared.size:
+            prepared, data = replace(prepared, size=choice.size), data.resized(choice.size)
+            model, conversion = _build(prepared, data), Conversion()
     if run is None:
         # From here on nothing that was asked for can be at fault: an earlier run may go.
         run = RunDirectory.create(out, overwrite=overwrite)
@@ -125,7 +128,10 @@ def train_run(
             input_itemsizes=SplitSource(data.train).itemsizes,
         )
         if on_plan is not None:
-            lines = describe_plan(plan, request, device, choice.seconds, late=not choice.fits)
+            lines = describe_plan(
+                plan, request, device, choice.seconds, late=not choice.fits, size=prepared.size,
+                largest=choice.largest,
+            )  # fmt: skip
             on_plan(lines)
         record = RunRecord(run, manifest or describe_start(prepared, data, device, plan))
         try:
@@ -134,7 +140,8 @@ def train_run(
             run.write_labels(data.labels)
             state = load_checkpoint(run, model) if resume else None
             state = _fit(
-                prepared, data, model, plan, store, record, run, device, callbacks, progress,
+                prepared, data, model, plan, store, conversion, record, run, device, callbacks,
+                progress,
                 state=state, deadline=clock.find_deadline(model, data, choice.read_seconds),
             )  # fmt: skip
             _finish(run, record, data, model, state, progress, seed=request.seed)
@@ -146,13 +153,15 @@ def train_run(
 
 @dataclass(frozen=True)
 class _Choice:
-    """The schedule that is run, and how long it is expected to take."""
+    """What is run, and how long it is expected to take."""
 
     schedule: tuple[Phase, ...]
     views: int
     seconds: float | None = None
     fits: bool = True
     read_seconds: float = 0.0
+    size: int | None = None
+    largest: bool = False
 
 
 @dataclass(frozen=True)
@@ -212,32 +221,57 @@ def _recall(manifest: Manifest) -> _Choice:
     return _Choice(tuple(item.phase for item in planned), planned[0].views)
 
 
-def _choose(prepared: Prepared, data: SampleData, model: Any, clock: _Clock) -> _Choice:
-    """Settles the schedule and the views, and how long they are expected to take."""
+def _build(prepared: Prepared, data: SampleData) -> Any:
+    return build_model(
+        prepared.backbone,
+        labels=data.labels,
+        head=prepared.head,
+        size=prepared.size,
+        weights=prepared.weights,
+        targets=data.train.targets,
+        seed=prepared.request.seed,
+        registry=prepared.registry,
+    )
+
+
+def _choose(
+    prepared: Prepared, data: SampleData, model: Any, clock: _Clock, conversion: Conversion
+) -> _Choice:
+    """Settles schedule, views and size, and how long they are expected to take."""
     request = prepared.request
-    counts = {
-        "train": len(data.train),
-        "val": len(data.val),
-        "test": len(data.test),
-        "batch_size": request.batch_size,
-    }
+    work = Workload(len(data.train), len(data.val), len(data.test), request.batch_size)
     level = request.augment or prepared.modality.default_level
     source = SplitSource(data.train, augment=level, options=request.view_options)
-    speeds, shares = probe_speeds(model, source), macs_share(model)
+    shares = macs_share(model)
+    stages = [stage.name for stage in get_info(model).stages]
+    if request.budget_seconds is None:
+        cuts = [phase.stage for phase in prepared.schedule]
+    else:
+        cuts = [*resolve_fractions(FRONTIERS, stages), stages[-1]]
+    speeds = probe_speeds(
+        model, source, stages=[x for x in cuts if isinstance(x, str)],
+        conversion=conversion if request.cache else None,
+    )  # fmt: skip
     if request.budget_seconds is not None:
+        sizes = [prepared.size]
+        if request.size is None:
+            smaller = prepared.modality.list_smaller_sizes(prepared.size)
+            sizes += [size for size in smaller if size >= prepared.backbone.min_size]
         chosen = choose_schedule(
             speeds,
             shares,
-            [stage.name for stage in get_info(model).stages],
+            stages,
             seconds=clock.count_left(),
+            work=work,
+            sizes=sizes,
             augment=level != "none",
-            **counts,
         )
         return _Choice(
-            chosen.schedule, chosen.views, chosen.seconds, chosen.fits, speeds.read_seconds
-        )
+            chosen.schedule, chosen.views, chosen.seconds, chosen.fits, speeds.read_seconds,
+            chosen.size, chosen.largest,
+        )  # fmt: skip
     views = request.views or (1 if level == "none" else DEFAULT_VIEWS)
-    seconds = estimate_seconds(speeds, shares, prepared.schedule, views=views, **counts)
+    seconds = estimate_seconds(speeds, shares, prepared.schedule, views=views, work=work)
     return _Choice(prepared.schedule, views, seconds, read_seconds=speeds.read_seconds)
 
 
@@ -247,6 +281,7 @@ def _fit(
     model: Any,
     plan: FitPlan,
     store: CacheStore,
+    conversion: Conversion,
     record: RunRecord,
     run: RunDirectory,
     device: Device,
@@ -271,7 +306,7 @@ def _fit(
         augment=Augmentation(request.augment, plan.views, request.view_options),
         balance=request.balance,
         seed=request.seed,
-        cache=Cache(enabled=request.cache, store=store),
+        cache=Cache(enabled=request.cache, store=store, conversion=conversion),
         device=device,
         control=Control(deadline=deadline, progress=progress, state=state, on_phase_end=keep),
         verbose=0,

@@ -104,6 +104,8 @@ class PhaseRecord:
         cached: whether activations were cached at the frontier.
         seconds: wall time.
         best_epoch: the best by the monitor, numbered through all phases, where known.
+        planned_epochs: how many were planned, where known.
+        stopped: why fewer were run: `budget`, `patience`, `callback`, or None.
     """
 
     name: str
@@ -114,6 +116,8 @@ class PhaseRecord:
     cached: bool
     seconds: float
     best_epoch: int | None = None
+    planned_epochs: int | None = None
+    stopped: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

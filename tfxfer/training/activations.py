@@ -34,6 +34,7 @@ class Activations:
         store: where they go.
         dtype: `float16` or `float32`.
         use_litert: False computes them through Keras.
+        conversion: what of the network has been converted already.
         progress: told of samples done.
     """
 
@@ -47,6 +48,7 @@ class Activations:
         store: CacheStore,
         dtype: str,
         use_litert: bool,
+        conversion: Conversion | None = None,
         progress: Progress | None,
     ) -> None:
         self._model, self._plan, self._train, self._val = model, plan, train, val
@@ -54,6 +56,8 @@ class Activations:
         self._scope = store.scope()
         self._progress = progress
         self.clear()
+        if conversion is not None:
+            self._conversion = conversion
 
     def clear(self) -> None:
         """Forgets everything, and frees what it took."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ from tfxfer.head import Monitor
 from tfxfer.training.layer_state import saved_precision
 from tfxfer.training.optimizers import read_rates
 
-__all__ = ["BestWeights", "Bridge", "Deadline", "RateLogger", "sets_learning_rate"]
+__all__ = ["BestWeights", "Bridge", "RateLogger", "sets_learning_rate"]
 
 
 def sets_learning_rate(callbacks: Sequence[Any]) -> bool:
@@ -135,36 +134,6 @@ class RateLogger(keras.callbacks.Callback):
         for stage in self._stages:
             # A frozen stage has no optimizer; the column stays, so that tables are rectangular.
             logs[f"learning_rate_{stage}"] = rates.get(stage, 0.0)
-
-
-class Deadline(keras.callbacks.Callback):
-    """Stops the training when the next epoch would end after a moment, or at that moment.
-
-    An epoch that is cut short is validated like any other: it may still be the best.
-
-    Args:
-        end: `time.monotonic()` at which training must be over; None never stops.
-    """
-
-    def __init__(self, end: float | None) -> None:
-        super().__init__()
-        self.end, self.reached = end, False
-        self._started = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Notes when the epoch began."""
-        self._started = time.monotonic()
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Stops in the middle of an epoch that nothing told would take so long."""
-        if self.end is not None and time.monotonic() > self.end:
-            self.reached = self.model.stop_training = True
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Assumes that the next epoch takes as long as this one."""
-        now = time.monotonic()
-        if self.end is not None and now + (now - self._started) > self.end:
-            self.reached = self.model.stop_training = True
 
 
 class Bridge(keras.callbacks.Callback):

@@ -20,7 +20,7 @@ from tfxfer.schedule import FitState, Phase, PhaseResult, two_phase
 from tfxfer.stages import get_info
 from tfxfer.training.activations import Activations
 from tfxfer.training.averaging import WeightAverage
-from tfxfer.training.callbacks import BestWeights, Bridge, Deadline, sets_learning_rate
+from tfxfer.training.callbacks import BestWeights, Bridge, sets_learning_rate
 from tfxfer.training.options import (
     DEFAULT_VIEWS,
     Augmentation,
@@ -28,6 +28,7 @@ from tfxfer.training.options import (
     Control,
     group_options,
 )
+from tfxfer.training.pace import Pace
 from tfxfer.training.phase import Balance, FitContext, run_phase
 from tfxfer.training.plan import FitPlan, PhasePlan, plan_fit
 
@@ -116,7 +117,7 @@ def fit(
     _check_readable(plan, train, val)
     activations = Activations(
         model, plan, train=train, val=val, store=store, dtype=caching.dtype,
-        use_litert=caching.use_litert, progress=watch.progress,
+        use_litert=caching.use_litert, conversion=caching.conversion, progress=watch.progress,
     )  # fmt: skip
     context = FitContext(
         model, train, val, plan, activations, batch_size, seed,
@@ -127,7 +128,7 @@ def fit(
     if state.best is not None and state.best_epoch is not None and state.best_phase is not None:
         peak = state.best[0] if state.peak is None else state.peak
         best.continue_from(state.best, peak, state.best_epoch, state.best_phase)
-    stopper = Deadline(watch.deadline)
+    pace = Pace(watch.deadline)
     bridge = Bridge(callbacks, model, epochs=plan.epochs, policy=device.precision)
     records = list(state.records)
     history = keras.callbacks.History()
@@ -138,7 +139,7 @@ def fit(
         for number, item in enumerate(plan.phases):
             if number < len(records):
                 continue
-            if stopper.reached or bridge.stopped:
+            if pace.reached or bridge.stopped:
                 break
             best.restore()
             started = time.monotonic()
@@ -146,10 +147,11 @@ def fit(
                 context,
                 number,
                 first_epoch=sum(record.epochs for record in records),
-                callbacks=(WeightAverage(), best, bridge, stopper),
+                callbacks=(WeightAverage(), best, bridge, pace),
                 constant_rate=constant,
             )
-            records.append(_record(item, logs, time.monotonic() - started))
+            seconds = time.monotonic() - started
+            records.append(_record(item, logs, seconds, late=pace.reached, stopped=bridge.stopped))
             best.restore()
             state = FitState(tuple(records), best.best, best.peak, best.epoch, best.phase)
             if watch.on_phase_end is not None:
@@ -228,14 +230,30 @@ def _show(shapes: tuple[tuple[int, ...], ...]) -> str:
     return str(shapes[0]) if len(shapes) == 1 else str(list(shapes))
 
 
-def _record(item: PhasePlan, logs: dict[str, list[float]], seconds: float) -> PhaseResult:
+def _record(
+    item: PhasePlan,
+    logs: dict[str, list[float]],
+    seconds: float,
+    *,
+    late: bool,
+    stopped: bool,
+) -> PhaseResult:
+    epochs, planned = len(logs["loss"]), item.phase.epochs
+    why = None
+    if late:
+        why = "budget"
+    elif epochs < planned:
+        # Of our own reasons only patience is left; an EarlyStopping is patience, too.
+        why = "callback" if stopped else "patience"
     return PhaseResult(
         name=item.phase.name,
         stage=item.stage,
-        epochs=len(logs["loss"]),
+        epochs=epochs,
         learning_rate=item.phase.learning_rate,
         trainable_parameters=item.trainable_parameters,
         cached=item.cached,
         seconds=seconds,
         history=logs,
+        planned_epochs=planned,
+        stopped=why,
     )

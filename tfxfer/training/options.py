@@ -12,6 +12,7 @@ from tfxfer.progress import Progress
 from tfxfer.schedule import FitState
 
 if TYPE_CHECKING:
+    from tfxfer.frontier.fill import Conversion
     from tfxfer.frontier.store import CacheStore
 
 __all__ = ["DEFAULT_VIEWS", "Augmentation", "Cache", "Control", "group_options"]
@@ -52,12 +53,14 @@ class Cache:
         dtype: of what is stored, `float16` or `float32`.
         store: where it goes; None is memory while it is little, then temporary files.
         use_litert: False computes it through Keras.
+        conversion: what of the network has been converted already; None is nothing.
     """
 
     enabled: bool = True
     dtype: str = "float16"
     store: CacheStore | None = None
     use_litert: bool = True
+    conversion: Conversion | None = None
 
     def __post_init__(self) -> None:
         if self.dtype not in ("float16", "float32"):

@@ -53,11 +53,12 @@ class FitContext:
     device: Device
     verbose: Any
 
-    def draw(self, item: PhasePlan) -> EpochDraw:
+    def draw(self, item: PhasePlan, first_epoch: int) -> EpochDraw:
         """Returns which training samples a phase sees when."""
         return EpochDraw(
-            len(self.train), item.views, self.batch_size, self.seed, self.balance.oversampled
-        )
+            len(self.train), item.views, self.batch_size, self.seed, self.balance.oversampled,
+            cycle=(first_epoch, item.phase.epochs),
+        )  # fmt: skip
 
 
 def run_phase(
@@ -74,24 +75,29 @@ def run_phase(
         context: of the training.
         number: of the phase in its plan.
         first_epoch: counted through all phases.
-        callbacks: averaging, best weights, bridge to the user's callbacks, deadline.
+        callbacks: averaging, best weights, bridge to the user's callbacks, pace.
         constant_rate: whether a callback sets the learning rate, so that no schedule may.
 
     Raises:
         ModelError: the loss is not finite.
     """
     item, phase = context.plan.phases[number], context.plan.phases[number].phase
-    average, best, bridge, stopper = callbacks
+    average, best, bridge, pace = callbacks
     model = context.model
     stage = item.stage
     set_trainable(model, stage, batch_norm=phase.batch_norm)
     if item.cached:
         epochs = range(first_epoch, first_epoch + phase.epochs)
-        context.activations.complete_phase(number, draw=context.draw(item), epochs=epochs)
+        context.activations.complete_phase(
+            number, draw=context.draw(item, first_epoch), epochs=epochs
+        )
     suffix = make_suffix(model, stage) if item.cached else model
     train, val = _batches(context, item, stage, first_epoch)
     optimizer = make_optimizer(
-        model, phase, steps_per_epoch=len(train), constant_rate=constant_rate
+        model,
+        phase,
+        steps_per_epoch=len(train),
+        constant_rate=constant_rate or pace.end is not None,
     )
     _reseed_dropout(model, context.seed, number)
     head = get_info(model).head
@@ -104,6 +110,7 @@ def run_phase(
         )
     _build_metrics(model, context.train.targets[:1])
     average.start_phase(len(train) * phase.epochs if phase.average else None)
+    pace.start_phase(phase, steps=len(train), first_epoch=first_epoch, sets_rate=not constant_rate)
     best.start_phase(phase.name, phase.patience)
     bridge.start_phase(len(train))
     with (
@@ -114,7 +121,7 @@ def run_phase(
             train,
             validation_data=val,
             initial_epoch=first_epoch,
-            epochs=first_epoch + phase.epochs,
+            epochs=first_epoch + pace.most_epochs,
             shuffle=False,
             verbose=context.verbose,
             callbacks=[
@@ -125,7 +132,7 @@ def run_phase(
                 RateLogger(_rated_stages(context)),
                 bridge,
                 best,
-                stopper,
+                pace,
             ],
         )
     logs = {key: [float(x) for x in values] for key, values in result.history.items()}
@@ -167,7 +174,7 @@ def _batches(
         readers = context.activations.readers(stage)
     train = make_batches(
         readers[0],
-        context.draw(item),
+        context.draw(item, first_epoch),
         context.train.targets,
         sample_weights=context.balance.weights,
         first_epoch=first_epoch,

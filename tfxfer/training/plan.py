@@ -60,7 +60,7 @@ class FitPlan:
     @property
     def epochs(self) -> int:
         """Epochs of all phases, at most."""
-        return sum(item.phase.epochs for item in self.phases)
+        return sum(item.phase.longest or item.phase.epochs for item in self.phases)
 
     def views_per_stage(self) -> dict[str | None, int]:
         """Returns for how many views of each training image there is room at each stage."""
