@@ -52,6 +52,8 @@ class Phase:
             BatchNormalization's statistics, so not together with `batch_norm`.
         longest: epochs it may grow to where a deadline leaves the time; None is `epochs`. Those
             beyond `epochs` draw the same views again.
+        size: of the input in this phase, in the modality's unit; None is the model's own. `fit`
+            takes a model of that size, `train` makes one and carries the weights over.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Phase:
     views: int | None = None
     average: bool = False
     longest: int | None = None
+    size: int | None = None
 
     def __post_init__(self) -> None:
         checks = {
@@ -80,6 +83,7 @@ class Phase:
             "weight_decay of at least 0": self.weight_decay >= 0,
             "patience None or at least 1": self.patience is None or self.patience >= 1,
             "views None or at least 1": self.views is None or self.views >= 1,
+            "size None or at least 1": self.size is None or self.size >= 1,
             "longest None or at least epochs": self.longest is None or self.longest >= self.epochs,
             "average without batch_norm": not (self.average and self.batch_norm),
             "a stage's name, None, or a fraction 0..1": not isinstance(self.stage, (int, float))

@@ -73,16 +73,18 @@ def test_every_budget_is_used_or_the_largest_training_fits(slowness: float, trai
         if choice.largest or not second:
             continue
         assert second[0].longest == LONGEST_EPOCHS
-        longest = [*choice.schedule[:-1], replace(second[0], epochs=LONGEST_EPOCHS)]
-        area = (choice.size / SIZES[0]) ** 2
-        most = estimate_seconds(speed, SHARES, longest, views=choice.views, work=work, area=area)
+        head, tuning, *last = choice.schedule
+        longest = [head, replace(tuning, epochs=LONGEST_EPOCHS), *last]
+        most = estimate_seconds(
+            speed, SHARES, longest, views=choice.views, work=work, size=SIZES[0]
+        )
         assert max(choice.seconds, most) >= 0.85 * seconds
 
 
 def test_a_second_phase_comes_as_soon_as_it_fits() -> None:
     alone = choose_schedule(SPEEDS, SHARES, STAGES, seconds=1e-3, work=WORK, sizes=SIZES).seconds
     choice = choose_schedule(SPEEDS, SHARES, STAGES, seconds=2 * alone, work=WORK, sizes=SIZES)
-    assert len(choice.schedule) == 2
+    assert len(choice.schedule) >= 2
     # Where nobody lets it take smaller images, the same time buys less.
     full = choose_schedule(SPEEDS, SHARES, STAGES, seconds=2 * alone, work=WORK, sizes=SIZES[:1])
     assert full.loss > choice.loss
@@ -108,9 +110,8 @@ def test_what_fits_does_not_exceed_the_budget(
         speed, SHARES, STAGES, seconds=seconds, work=work, sizes=SIZES, augment=augment
     )
     assert choice.fits is (choice.seconds <= seconds)
-    area = (choice.size / SIZES[0]) ** 2
     planned = estimate_seconds(
-        speed, SHARES, choice.schedule, views=choice.views, work=work, area=area
+        speed, SHARES, choice.schedule, views=choice.views, work=work, size=SIZES[0]
     )
     assert choice.seconds >= planned
     assert augment or choice.views == 1

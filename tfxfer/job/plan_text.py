@@ -29,7 +29,6 @@ def describe_plan(
     seconds: float | None,
     *,
     late: bool = False,
-    size: int | None = None,
     largest: bool = False,
 ) -> list[PlanLine]:
     """Returns what is printed before a training starts, in order."""
@@ -41,6 +40,8 @@ def describe_plan(
         phase = item.phase
         frozen = "nothing frozen" if phase.stage is None else f"frozen up to {phase.stage}"
         source = "from cached activations" if item.cached else "through the whole network"
+        if phase.size is not None:
+            source += f", at size {phase.size}"
         if item.views == 1 < plan.views:
             source += " of the plain samples"
         lines.append(
@@ -65,8 +66,6 @@ def describe_plan(
             else "none",
         )
     )
-    if size is not None and request.budget_seconds is not None and request.size is None:
-        lines.append(PlanLine("size", f"{size}, chosen by --budget; --size asks for another"))
     if seconds is not None:
         more = ", more than the budget leaves: it will stop early" if late else ""
         if largest:

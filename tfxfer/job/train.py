@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,17 @@ import numpy as np
 from tfxfer.data.feed import SplitSource
 from tfxfer.data.loading import load_samples
 from tfxfer.data.samples import SampleData
-from tfxfer.device import Device, prepare_device
+from tfxfer.device import prepare_device
 from tfxfer.errors import DataError, RunError
 from tfxfer.frontier.fill import Conversion
 from tfxfer.frontier.store import CacheStore
 from tfxfer.inference.keras_model import save_model, wrap_model
 from tfxfer.inference.scoring import evaluate
 from tfxfer.job.checkpoint import load_checkpoint, save_checkpoint
+from tfxfer.job.fitting import Fitting, build
 from tfxfer.job.plan_text import PlanLine, describe_plan
 from tfxfer.job.prepare import Prepared, check_place
 from tfxfer.job.record import RunRecord, describe_start
-from tfxfer.model import build_model
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
 from tfxfer.run.manifest import Manifest
@@ -32,10 +32,9 @@ from tfxfer.stages import freeze_to, get_info
 from tfxfer.system.files import atomic_write
 from tfxfer.training.budget import choose_schedule
 from tfxfer.training.cost import Workload, estimate_seconds
-from tfxfer.training.fit import fit
 from tfxfer.training.ladder import FRONTIERS
-from tfxfer.training.options import DEFAULT_VIEWS, Augmentation, Cache, Control
-from tfxfer.training.plan import FitPlan, plan_fit
+from tfxfer.training.options import DEFAULT_VIEWS
+from tfxfer.training.plan import plan_fit
 from tfxfer.training.speeds import macs_share, probe_speeds
 
 __all__ = ["train_run"]
@@ -82,7 +81,6 @@ def train_run(
         manifest = run.read_manifest()
         if manifest.status == "done":
             return run
-        prepared = replace(prepared, size=manifest.size or prepared.size)
     request = prepared.request
     device = prepare_device(request.device)
     data = load_samples(
@@ -102,16 +100,13 @@ def train_run(
     if on_audit is not None:
         on_audit(data)
     _check_parts(data)
-    model = _build(prepared, data)
+    model = build(prepared, data)
     clock = _Clock(request.budget_seconds, started)
     conversion = Conversion()
     if manifest is not None:
         choice = _recall(manifest)
     else:
         choice = _choose(prepared, data, model, clock, conversion)
-        if choice.size is not None and choice.size != prepared.size:
-            prepared, data = replace(prepared, size=choice.size), data.resized(choice.size)
-            model, conversion = _build(prepared, data), Conversion()
     if run is None:
         # From here on nothing that was asked for can be at fault: an earlier run may go.
         run = RunDirectory.create(out, overwrite=overwrite)
@@ -129,8 +124,7 @@ def train_run(
         )
         if on_plan is not None:
             lines = describe_plan(
-                plan, request, device, choice.seconds, late=not choice.fits, size=prepared.size,
-                largest=choice.largest,
+                plan, request, device, choice.seconds, late=not choice.fits, largest=choice.largest
             )  # fmt: skip
             on_plan(lines)
         record = RunRecord(run, manifest or describe_start(prepared, data, device, plan))
@@ -139,11 +133,17 @@ def train_run(
             data.write_split(run.split_path)
             run.write_labels(data.labels)
             state = load_checkpoint(run, model) if resume else None
-            state = _fit(
-                prepared, data, model, plan, store, conversion, record, run, device, callbacks,
-                progress,
-                state=state, deadline=clock.find_deadline(model, data, choice.read_seconds),
+            deadline = clock.find_deadline(model, data, choice.read_seconds)
+            fitting = Fitting(
+                prepared, data, store, conversion, device, callbacks, progress,
+                deadline=deadline, last_seconds=choice.last_seconds,
             )  # fmt: skip
+
+            def keep(network: Any, reached: FitState) -> None:
+                save_checkpoint(run, network, reached)
+                record.write_phases(reached)
+
+            state = fitting.run(model, plan, state=state, on_phase_end=keep)
             _finish(run, record, data, model, state, progress, seed=request.seed)
         except BaseException:
             record.mark_interrupted()
@@ -160,7 +160,7 @@ class _Choice:
     seconds: float | None = None
     fits: bool = True
     read_seconds: float = 0.0
-    size: int | None = None
+    last_seconds: float = 0.0
     largest: bool = False
 
 
@@ -221,19 +221,6 @@ def _recall(manifest: Manifest) -> _Choice:
     return _Choice(tuple(item.phase for item in planned), planned[0].views)
 
 
-def _build(prepared: Prepared, data: SampleData) -> Any:
-    return build_model(
-        prepared.backbone,
-        labels=data.labels,
-        head=prepared.head,
-        size=prepared.size,
-        weights=prepared.weights,
-        targets=data.train.targets,
-        seed=prepared.request.seed,
-        registry=prepared.registry,
-    )
-
-
 def _choose(
     prepared: Prepared, data: SampleData, model: Any, clock: _Clock, conversion: Conversion
 ) -> _Choice:
@@ -268,51 +255,11 @@ def _choose(
         )
         return _Choice(
             chosen.schedule, chosen.views, chosen.seconds, chosen.fits, speeds.read_seconds,
-            chosen.size, chosen.largest,
+            chosen.last_seconds, chosen.largest,
         )  # fmt: skip
     views = request.views or (1 if level == "none" else DEFAULT_VIEWS)
     seconds = estimate_seconds(speeds, shares, prepared.schedule, views=views, work=work)
     return _Choice(prepared.schedule, views, seconds, read_seconds=speeds.read_seconds)
-
-
-def _fit(
-    prepared: Prepared,
-    data: SampleData,
-    model: Any,
-    plan: FitPlan,
-    store: CacheStore,
-    conversion: Conversion,
-    record: RunRecord,
-    run: RunDirectory,
-    device: Device,
-    callbacks: Sequence[Any],
-    progress: Progress | None,
-    *,
-    state: FitState | None,
-    deadline: float | None,
-) -> FitState:
-    request = prepared.request
-
-    def keep(reached: FitState) -> None:
-        save_checkpoint(run, model, reached)
-        record.write_phases(reached)
-
-    history = fit(
-        model,
-        data,
-        schedule=plan,
-        callbacks=callbacks,
-        batch_size=request.batch_size,
-        augment=Augmentation(request.augment, plan.views, request.view_options),
-        balance=request.balance,
-        seed=request.seed,
-        cache=Cache(enabled=request.cache, store=store, conversion=conversion),
-        device=device,
-        control=Control(deadline=deadline, progress=progress, state=state, on_phase_end=keep),
-        verbose=0,
-    )
-    reached: FitState = history.state
-    return reached
 
 
 def _finish(

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from tfxfer.backbone import BACKBONE_END
 from tfxfer.errors import UsageError
-from tfxfer.schedule import Phase, resolve_schedule, two_phase
+from tfxfer.schedule import Phase
 from tfxfer.training.cost import Workload, estimate_seconds
-from tfxfer.training.ladder import LONGEST_EPOCHS, Rung, list_rungs
+from tfxfer.training.ladder import LONGEST_EPOCHS, Rung, list_rungs, make_phases
 from tfxfer.training.speeds import Speeds
 
 __all__ = ["BudgetedSchedule", "choose_schedule"]
@@ -26,7 +26,7 @@ class BudgetedSchedule:
     Args:
         schedule: phases.
         views: versions of each sample that epochs draw among.
-        size: of the input.
+        last_seconds: of these, what the phase at full size takes after one at a smaller size.
         seconds: what it is expected to take, evaluation included.
         fits: False where not even the shortest training fits.
         loss: points of accuracy that it is expected to lose against the largest training.
@@ -35,7 +35,7 @@ class BudgetedSchedule:
 
     schedule: tuple[Phase, ...]
     views: int
-    size: int
+    last_seconds: float
     seconds: float
     fits: bool
     loss: float
@@ -73,40 +73,29 @@ def choose_schedule(
             "budget: expected time for training after reading the samples. "
             "Received: none left. Give a longer --budget."
         )
-    full = sizes[0]
-    by_share = {size / full: size for size in sizes}
+    rungs = list_rungs(sizes=[size / sizes[0] for size in sizes], augment=augment)
 
-    def plan(rung: Rung) -> tuple[tuple[Phase, ...], float]:
-        phases = resolve_schedule(
-            two_phase(
-                head_epochs=rung.head_epochs,
-                epochs=rung.epochs,
-                unfreeze_from=BACKBONE_END if rung.frontier is None else rung.frontier,
-            ),
-            stages,
+    def count_seconds(phases: Sequence[Phase], views: int) -> float:
+        return _SAFETY * estimate_seconds(
+            speeds, shares, phases, views=views, work=work, size=sizes[0]
         )
-        needed = _SAFETY * estimate_seconds(
-            speeds, shares, phases, views=rung.views, work=work, area=rung.size**2
-        )
-        return phases, needed
 
     def settle(rung: Rung, phases: tuple[Phase, ...], needed: float) -> BudgetedSchedule:
+        last = needed - count_seconds(phases[:-1], rung.views) if rung.size < 1 else 0.0
         if rung.epochs:
-            phases = (*phases[:-1], replace(phases[-1], longest=LONGEST_EPOCHS))
+            number = 1  # of the fine-tuning, after which there may be a phase at full size
+            longest = replace(phases[number], longest=LONGEST_EPOCHS)
+            phases = (*phases[:number], longest, *phases[number + 1 :])
         return BudgetedSchedule(
-            phases,
-            rung.views,
-            by_share[rung.size],
-            needed,
-            needed <= seconds,
-            rung.loss,
-            rung == rungs[0],
+            phases, rung.views, last, needed, needed <= seconds, rung.loss, rung == rungs[0]
         )
 
-    rungs = list_rungs(sizes=tuple(by_share), augment=augment)
     cheapest: tuple[float, Rung, tuple[Phase, ...]] | None = None
     for rung in rungs:
-        phases, needed = plan(rung)
+        phases = make_phases(rung, stages, size=sizes[0])
+        if any(phase.stage == BACKBONE_END for phase in phases[1:]):
+            continue  # few stages: at this fraction nothing of the backbone would train
+        needed = count_seconds(phases, rung.views)
         if needed <= seconds:
             return settle(rung, phases, needed)
         if cheapest is None or needed < cheapest[0]:

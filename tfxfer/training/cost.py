@@ -43,7 +43,7 @@ def estimate_seconds(
     *,
     views: int,
     work: Workload,
-    area: float = 1.0,
+    size: int = 1,
 ) -> float:
     """Returns the expected seconds of caching, training and testing.
 
@@ -53,16 +53,22 @@ def estimate_seconds(
         phases: resolved.
         views: versions of each training sample that epochs draw among.
         work: how many samples.
-        area: of the input, in that of the size that `speeds` were measured with.
+        size: of the input that `speeds` were measured with; what a network computes grows with its
+            square.
     """
-    each, forward = area * speeds.cache_seconds, area * speeds.forward_seconds
     seconds = _START_SECONDS + speeds.trace_seconds * (1 + _TRACES_PER_PHASE * len(phases))
-    seconds += work.val * (speeds.view_seconds + each)
+    steps = math.ceil(work.train / work.batch_size)
     held, trained = 0.0, 0.0  # views of each sample; the largest share that a phase has trained
+    before = 0  # the size of the phase before; no phase has this one
     for phase in phases:
+        area = ((phase.size or size) / size) ** 2
+        each, forward = area * speeds.cache_seconds, area * speeds.forward_seconds
         wanted, share = min(phase.views or views, views), shares[_stage_of(phase)]
-        if share < trained:
+        if share < trained or before != (phase.size or size):
             held = 0.0  # they lie behind layers that are no longer what they were
+        if before != (phase.size or size):
+            before, trained = phase.size or size, 0.0
+            seconds += work.val * (speeds.view_seconds + (1 - share) * each)
         trained = max(trained, share)
         # Each epoch draws one with replacement, and only what is drawn is computed.
         drawn = 1 - (1 - 1 / wanted) ** phase.epochs
@@ -70,14 +76,11 @@ def estimate_seconds(
         made = missing * (speeds.view_seconds + (1 - share) * each)
         seconds += work.train * (made + min(1.0, missing) * speeds.read_seconds)
         held += missing
-    seconds += (work.val + 2 * work.test) * speeds.read_seconds
-    for phase in phases:
-        through = forward * shares[_stage_of(phase)]
-        steps = math.ceil(work.train / work.batch_size)
         seconds += phase.epochs * (
-            work.train * through * _STEP_PASSES + work.val * through + steps * _HEAD_STEP_SECONDS
+            share * forward * (work.train * _STEP_PASSES + work.val) + steps * _HEAD_STEP_SECONDS
         )
-    return seconds + (work.test + work.val) * forward
+    # The test, and the validation split once more.
+    return seconds + (work.test + work.val) * (speeds.read_seconds + speeds.forward_seconds)
 
 
 def _stage_of(phase: Phase) -> str | None:

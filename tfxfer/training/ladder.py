@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-__all__ = ["FRONTIERS", "HEAD_ONLY_LOSS", "LONGEST_EPOCHS", "Rung", "list_rungs"]
+import numpy as np
+
+from tfxfer.backbone import BACKBONE_END
+from tfxfer.schedule import Phase, resolve_schedule, two_phase
+
+__all__ = ["FRONTIERS", "HEAD_ONLY_LOSS", "LONGEST_EPOCHS", "Rung", "list_rungs", "make_phases"]
 
 # Points of accuracy below the largest training, measured one at a time around it; they are added
 # up. `benchmarks/budget_ladder.py` measures them, docs/benchmarks/defaults.md has the table.
@@ -16,9 +22,10 @@ FRONTIERS = tuple(_BY_FRONTIER)
 _BY_VIEWS = {8: 0.0, 4: 0.4, 3: 0.7, 2: 1.2, 1: 2.5}
 _BY_EPOCHS = {20: 0.0, 16: 0.1, 12: 0.2, 8: 0.5, 6: 0.9, 4: 1.5, 3: 2.0, 2: 2.8}
 HEAD_ONLY_LOSS = 6.0
-_PLAIN_HEAD_LOSS = 0.2
 _SHORT_HEAD_LOSS = 1.0
 
+_FULL_SIZE_FRONTIER = 0.8
+_FULL_SIZE_RATE = 3e-4
 _HEAD_EPOCHS = 30
 _SHORT_HEAD_EPOCHS = 3
 LONGEST_EPOCHS = 30
@@ -46,7 +53,7 @@ class Rung:
     loss: float
 
 
-def list_rungs(*, sizes: tuple[float, ...] = (1.0,), augment: bool = True) -> tuple[Rung, ...]:
+def list_rungs(*, sizes: Sequence[float] = (1.0,), augment: bool = True) -> tuple[Rung, ...]:
     """Returns all trainings that a budget may choose, the best first.
 
     Args:
@@ -61,14 +68,39 @@ def list_rungs(*, sizes: tuple[float, ...] = (1.0,), augment: bool = True) -> tu
                 continue
             loss = small + _BY_FRONTIER[frontier] + _BY_VIEWS[views] + _BY_EPOCHS[epochs]
             rungs.append(Rung(size, views, frontier, _HEAD_EPOCHS, epochs, loss))
-        for head_epochs, more in ((_HEAD_EPOCHS, 0.0), (_SHORT_HEAD_EPOCHS, _SHORT_HEAD_LOSS)):
-            loss = small + HEAD_ONLY_LOSS + _PLAIN_HEAD_LOSS + more
-            rungs.append(Rung(size, 1, None, head_epochs, 0, loss))
+    # A head costs little beside the features it is trained on, which are those of the full size.
+    for head_epochs, more in ((_HEAD_EPOCHS, 0.0), (_SHORT_HEAD_EPOCHS, _SHORT_HEAD_LOSS)):
+        rungs.append(Rung(1.0, 1, None, head_epochs, 0, HEAD_ONLY_LOSS + more))
     return tuple(sorted(rungs, key=lambda rung: rung.loss))
 
 
-def _interpolate(table: dict[float, float], at: float) -> float:
-    import numpy as np
+def make_phases(rung: Rung, stages: Sequence[str], *, size: int) -> tuple[Phase, ...]:
+    """Returns the phases of a rung, resolved.
 
+    After smaller samples a last phase lets the network get used to the full size.
+
+    Args:
+        rung: from `list_rungs`.
+        stages: names of the backbone's stages, the last being `backbone`.
+        size: the full one.
+
+    Source:
+        Touvron et al. 2019, Fixing the train-test resolution discrepancy.
+    """
+    phases = two_phase(
+        head_epochs=rung.head_epochs,
+        epochs=rung.epochs,
+        unfreeze_from=BACKBONE_END if rung.frontier is None else rung.frontier,
+    )
+    if rung.size < 1:
+        smaller = round(rung.size * size)
+        phases = (
+            *(replace(phase, size=smaller) for phase in phases),
+            Phase("full_size", _FULL_SIZE_FRONTIER, 1, _FULL_SIZE_RATE, views=1, average=True),
+        )
+    return resolve_schedule(phases, stages)
+
+
+def _interpolate(table: dict[float, float], at: float) -> float:
     known = sorted(table)
     return float(np.interp(at, known, [table[x] for x in known]))

@@ -1,0 +1,155 @@
+"""The phases of a run, some of which may see smaller samples than its model."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tfxfer.data.samples import SampleData
+from tfxfer.device import Device
+from tfxfer.frontier.fill import Conversion
+from tfxfer.frontier.store import CacheStore
+from tfxfer.job.prepare import Prepared
+from tfxfer.model import build_model
+from tfxfer.progress import Progress
+from tfxfer.schedule import FitState
+from tfxfer.training.fit import fit
+from tfxfer.training.options import Augmentation, Cache, Control
+from tfxfer.training.plan import FitPlan
+
+__all__ = ["Fitting", "build"]
+
+
+def build(prepared: Prepared, data: SampleData, *, size: int | None = None) -> Any:
+    """Returns the untrained model of a request.
+
+    Args:
+        prepared: what to train.
+        data: its samples.
+        size: of the input; None is the request's.
+    """
+    return build_model(
+        prepared.backbone,
+        labels=data.labels,
+        head=prepared.head,
+        size=size or prepared.size,
+        weights=prepared.weights,
+        targets=data.train.targets,
+        seed=prepared.request.seed,
+        registry=prepared.registry,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Fitting:
+    """What all phases of a run share.
+
+    Args:
+        prepared: what to train.
+        data: its samples, of the model's size.
+        store: where activations are cached.
+        conversion: what of the model has been converted already.
+        device: that computes.
+        callbacks: Keras callbacks.
+        progress: told how far long work is.
+        deadline: `time.monotonic()` at which all of it must be over; None has no limit.
+        last_seconds: of these, what phases at the model's own size take after smaller ones.
+    """
+
+    prepared: Prepared
+    data: SampleData
+    store: CacheStore
+    conversion: Conversion
+    device: Device
+    callbacks: Sequence[Any]
+    progress: Progress | None
+    deadline: float | None = None
+    last_seconds: float = 0.0
+
+    def run(
+        self,
+        model: Any,
+        plan: FitPlan,
+        *,
+        state: FitState | None,
+        on_phase_end: Callable[[Any, FitState], None],
+    ) -> FitState:
+        """Trains a model through all phases; returns how far it has come.
+
+        Phases in a row that have one size are one `fit`. The best epoch of the last of these is
+        what remains: a score at one size says nothing about another.
+
+        Args:
+            model: of the run, which ends with the trained weights.
+            plan: all phases.
+            state: what an earlier process has finished, whose weights the model holds.
+            on_phase_end: gets the network that was trained, and the state.
+        """
+        own = self.prepared.size
+        sizes = [item.phase.size or own for item in plan.phases]
+        end = 0
+        state = state or FitState()
+        for size, group in itertools.groupby(sizes):
+            start, end = end, end + len(list(group))
+            if len(state.records) >= end:
+                continue
+            if start and len(state.records) == start:
+                state = FitState(state.records)
+            is_last = end == len(sizes)
+            network = model if size == own else build(self.prepared, self.data, size=size)
+            if network is not model:
+                network.set_weights(model.get_weights())
+            state = self._fit(
+                network,
+                self.data if size == own else self.data.resized(size),
+                replace(plan, phases=plan.phases[:end]),
+                state,
+                conversion=self.conversion if network is model else None,
+                deadline=self._find_deadline(is_last=is_last),
+                on_phase_end=functools.partial(on_phase_end, network),
+            )
+            if network is not model:
+                model.set_weights(network.get_weights())
+        return state
+
+    def _find_deadline(self, *, is_last: bool) -> float | None:
+        if self.deadline is None or is_last:
+            return self.deadline
+        return self.deadline - self.last_seconds
+
+    def _fit(
+        self,
+        network: Any,
+        data: SampleData,
+        plan: FitPlan,
+        state: FitState,
+        *,
+        conversion: Conversion | None,
+        deadline: float | None,
+        on_phase_end: Callable[[FitState], None],
+    ) -> FitState:
+        request = self.prepared.request
+        history = fit(
+            network,
+            data,
+            schedule=plan,
+            callbacks=self.callbacks,
+            batch_size=request.batch_size,
+            augment=Augmentation(request.augment, plan.views, request.view_options),
+            balance=request.balance,
+            seed=request.seed,
+            cache=Cache(enabled=request.cache, store=self.store, conversion=conversion),
+            device=self.device,
+            control=Control(
+                deadline=deadline,
+                progress=self.progress,
+                state=state,
+                on_phase_end=on_phase_end,
+            ),
+            verbose=0,
+        )
+        reached: FitState = history.state
+        return reached
