@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfxfer import Phase, UsageError
 from tfxfer.data.feed import SplitSource
 from tfxfer.frontier.fill import Conversion
 from tfxfer.stages import get_info
-from tfxfer.training.budget import choose_schedule
+from tfxfer.training.budget import BudgetedSchedule, choose_schedule
 from tfxfer.training.cost import Workload, estimate_seconds
 from tfxfer.training.ladder import LONGEST_EPOCHS, list_rungs
 from tfxfer.training.speeds import Speeds, macs_share, probe_speeds
@@ -42,6 +42,7 @@ def estimate(phases: list[Phase], speed: Speeds = SPEEDS, views: int = 4, **chan
     return estimate_seconds(speed, SHARES, phases, views=views, work=replace(WORK, **changes))
 
 
+@settings(deadline=None, max_examples=40)
 @given(speeds, works, st.floats(1, 1e5), st.floats(1, 1e5), st.booleans())
 def test_more_time_never_buys_a_worse_training(
     speed: Speeds, work: Workload, first: float, second: float, augment: bool
@@ -58,36 +59,65 @@ def test_more_time_never_buys_a_worse_training(
         assert rich.loss <= poor.loss
 
 
+LITE0: dict[str | None, float] = {
+    None: 1.0, "stem": 0.98, "block_1": 0.94, "block_2": 0.86, "block_3": 0.79, "block_4": 0.73,
+    "block_5": 0.67, "block_6": 0.64, "block_7": 0.60, "block_8": 0.56, "block_9": 0.51,
+    "block_10": 0.42, "block_11": 0.34, "block_12": 0.28, "block_13": 0.23, "block_14": 0.17,
+    "block_15": 0.11, "block_16": 0.04, "top": 0.0, "backbone": 0.0,
+}  # fmt: skip
+"""EfficientNet-Lite0's, from `macs_share`."""
+
+
 @pytest.mark.parametrize("slowness", [0.5, 1, 2, 4])
 @pytest.mark.parametrize("train", [100, 700, 3_000, 20_000])
-def test_every_budget_is_used_or_the_largest_training_fits(slowness: float, train: int) -> None:
+def test_every_budget_is_used_or_no_better_training_is_known(slowness: float, train: int) -> None:
     """Over a grid of machines and sets: what was chosen, stretched by `Pace`, fills the time."""
     speed = Speeds(*(slowness * x for x in dataclasses.astuple(SPEEDS)))
     work = Workload(train, train // 5, train // 5, 32)
-    shortest = choose_schedule(speed, SHARES, STAGES, seconds=1e-3, work=work, sizes=SIZES).seconds
-    for factor in (1.02, 1.2, 1.5, 2, 3, 5, 8, 13, 21):
+
+    def choose(seconds: float) -> BudgetedSchedule:
+        names = [name for name in LITE0 if name is not None]
+        return choose_schedule(speed, LITE0, names, seconds=seconds, work=work, sizes=SIZES)
+
+    shortest = choose(1e-3).seconds
+    losses = []
+    for factor in (1.02, 1.2, 1.35, 1.5, 1.75, 2, 3, 5, 8, 13, 21):
         seconds = shortest * factor
-        choice = choose_schedule(speed, SHARES, STAGES, seconds=seconds, work=work, sizes=SIZES)
+        choice = choose(seconds)
         assert choice.fits
-        second = choice.schedule[1:]
-        if choice.largest or not second:
+        losses.append(choice.loss)
+        if choice.next_seconds is None:
             continue
-        assert second[0].longest == LONGEST_EPOCHS
+        assert choice.next_seconds > seconds
+        if len(choice.schedule) == 1:
+            assert choice.seconds >= 0.85 * seconds
+            continue
         head, tuning, *last = choice.schedule
+        assert tuning.longest == LONGEST_EPOCHS
         longest = [head, replace(tuning, epochs=LONGEST_EPOCHS), *last]
-        most = estimate_seconds(
-            speed, SHARES, longest, views=choice.views, work=work, size=SIZES[0]
-        )
+        most = estimate_seconds(speed, LITE0, longest, views=choice.views, work=work, size=SIZES[0])
         assert max(choice.seconds, most) >= 0.85 * seconds
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] == 0
 
 
 def test_a_second_phase_comes_as_soon_as_it_fits() -> None:
-    alone = choose_schedule(SPEEDS, SHARES, STAGES, seconds=1e-3, work=WORK, sizes=SIZES).seconds
-    choice = choose_schedule(SPEEDS, SHARES, STAGES, seconds=2 * alone, work=WORK, sizes=SIZES)
-    assert len(choice.schedule) >= 2
+    names = [name for name in LITE0 if name is not None]
+
+    def choose(seconds: float, sizes: tuple[int, ...]) -> BudgetedSchedule:
+        return choose_schedule(SPEEDS, LITE0, names, seconds=seconds, work=WORK, sizes=sizes)
+
+    seconds = 1.3 * choose(1e-3, SIZES).seconds
+    choice = choose(seconds, SIZES)
+    assert choice.schedule[1].size in SIZES[1:]
     # Where nobody lets it take smaller images, the same time buys less.
-    full = choose_schedule(SPEEDS, SHARES, STAGES, seconds=2 * alone, work=WORK, sizes=SIZES[:1])
-    assert full.loss > choice.loss
+    assert choose(seconds, SIZES[:1]).loss > choice.loss
+
+
+def test_a_small_network_is_fine_tuned_or_not_and_nothing_in_between() -> None:
+    for seconds in (30, 60, 120, 240):
+        choice = choose_schedule(SPEEDS, SHARES, STAGES, seconds=seconds, work=WORK, sizes=SIZES)
+        assert "backbone" not in [phase.stage for phase in choice.schedule[1:]]
 
 
 def test_rungs_are_ordered_by_what_they_lose() -> None:
@@ -102,6 +132,7 @@ def test_rungs_are_ordered_by_what_they_lose() -> None:
     assert {x.views for x in list_rungs(augment=False)} == {1}
 
 
+@settings(deadline=None, max_examples=40)
 @given(speeds, works, st.floats(1, 1e5), st.booleans())
 def test_what_fits_does_not_exceed_the_budget(
     speed: Speeds, work: Workload, seconds: float, augment: bool

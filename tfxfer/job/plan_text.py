@@ -29,7 +29,7 @@ def describe_plan(
     seconds: float | None,
     *,
     late: bool = False,
-    largest: bool = False,
+    better: float | None = None,
 ) -> list[PlanLine]:
     """Returns what is printed before a training starts, in order."""
     lines = [
@@ -67,9 +67,15 @@ def describe_plan(
         )
     )
     if seconds is not None:
-        more = ", more than the budget leaves: it will stop early" if late else ""
-        if largest:
-            more = ", the largest training there is: more time would buy nothing"
+        more = ""
+        if late:
+            more = ", more than the budget leaves: it will stop early"
+        elif request.budget_seconds is not None:
+            more = (
+                "; no larger training is known to be better"
+                if better is None
+                else f"; the next better training takes {_format_seconds(better)}"
+            )
         lines.append(PlanLine("expected time", f"about {_format_seconds(seconds)}{more}"))
     return lines
 

@@ -123,10 +123,8 @@ def train_run(
             input_itemsizes=SplitSource(data.train).itemsizes,
         )
         if on_plan is not None:
-            lines = describe_plan(
-                plan, request, device, choice.seconds, late=not choice.fits, largest=choice.largest
-            )  # fmt: skip
-            on_plan(lines)
+            late, better = not choice.fits, choice.next_seconds
+            on_plan(describe_plan(plan, request, device, choice.seconds, late=late, better=better))
         record = RunRecord(run, manifest or describe_start(prepared, data, device, plan))
         try:
             # After the manifest: whatever is interrupted from here on, `--resume` goes on with.
@@ -161,7 +159,7 @@ class _Choice:
     fits: bool = True
     read_seconds: float = 0.0
     last_seconds: float = 0.0
-    largest: bool = False
+    next_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -255,7 +253,7 @@ def _choose(
         )
         return _Choice(
             chosen.schedule, chosen.views, chosen.seconds, chosen.fits, speeds.read_seconds,
-            chosen.last_seconds, chosen.largest,
+            chosen.last_seconds, chosen.next_seconds,
         )  # fmt: skip
     views = request.views or (1 if level == "none" else DEFAULT_VIEWS)
     seconds = estimate_seconds(speeds, shares, prepared.schedule, views=views, work=work)

@@ -30,7 +30,7 @@ class BudgetedSchedule:
         seconds: what it is expected to take, evaluation included.
         fits: False where not even the shortest training fits.
         loss: points of accuracy that it is expected to lose against the largest training.
-        largest: whether more time would buy nothing.
+        next_seconds: what the next better one would take; None where there is none.
     """
 
     schedule: tuple[Phase, ...]
@@ -39,7 +39,7 @@ class BudgetedSchedule:
     seconds: float
     fits: bool
     loss: float
-    largest: bool
+    next_seconds: float | None
 
 
 def choose_schedule(
@@ -81,15 +81,16 @@ def choose_schedule(
         )
 
     def settle(rung: Rung, phases: tuple[Phase, ...], needed: float) -> BudgetedSchedule:
-        last = needed - count_seconds(phases[:-1], rung.views) if rung.size < 1 else 0.0
+        last = needed - count_seconds(phases[:-1], rung.views) if rung.has_last else 0.0
         if rung.epochs:
             number = 1  # of the fine-tuning, after which there may be a phase at full size
             longest = replace(phases[number], longest=LONGEST_EPOCHS)
             phases = (*phases[:number], longest, *phases[number + 1 :])
         return BudgetedSchedule(
-            phases, rung.views, last, needed, needed <= seconds, rung.loss, rung == rungs[0]
+            phases, rung.views, last, needed, needed <= seconds, rung.loss, better
         )
 
+    better: float | None = None  # what the cheapest of those takes that do not fit
     cheapest: tuple[float, Rung, tuple[Phase, ...]] | None = None
     for rung in rungs:
         phases = make_phases(rung, stages, size=sizes[0])
@@ -98,6 +99,7 @@ def choose_schedule(
         needed = count_seconds(phases, rung.views)
         if needed <= seconds:
             return settle(rung, phases, needed)
+        better = needed if better is None else min(better, needed)
         if cheapest is None or needed < cheapest[0]:
             cheapest = needed, rung, phases
     assert cheapest is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -23,6 +24,7 @@ _BY_VIEWS = {8: 0.0, 4: 0.4, 3: 0.7, 2: 1.2, 1: 2.5}
 _BY_EPOCHS = {20: 0.0, 16: 0.1, 12: 0.2, 8: 0.5, 6: 0.9, 4: 1.5, 3: 2.0, 2: 2.8}
 HEAD_ONLY_LOSS = 6.0
 _SHORT_HEAD_LOSS = 1.0
+_NO_LAST_LOSS = 1.0
 
 _FULL_SIZE_FRONTIER = 0.8
 _FULL_SIZE_RATE = 3e-4
@@ -42,6 +44,7 @@ class Rung:
         frontier: fraction of the stages that stay frozen in the second phase; None has no second.
         head_epochs: of the first phase.
         epochs: of the second phase.
+        has_last: whether an epoch at full size follows smaller samples.
         loss: points of accuracy.
     """
 
@@ -50,6 +53,7 @@ class Rung:
     frontier: float | None
     head_epochs: int
     epochs: int
+    has_last: bool
     loss: float
 
 
@@ -67,17 +71,23 @@ def list_rungs(*, sizes: Sequence[float] = (1.0,), augment: bool = True) -> tupl
             if views > epochs or (views > 1 and not augment):
                 continue
             loss = small + _BY_FRONTIER[frontier] + _BY_VIEWS[views] + _BY_EPOCHS[epochs]
-            rungs.append(Rung(size, views, frontier, _HEAD_EPOCHS, epochs, loss))
+            for has_last in (False, True) if size < 1 else (False,):
+                more = _NO_LAST_LOSS if size < 1 and not has_last else 0.0
+                rung = Rung(
+                    size, views, frontier, _HEAD_EPOCHS, epochs, has_last, _saturate(loss + more)
+                )
+                rungs.append(rung)
     # A head costs little beside the features it is trained on, which are those of the full size.
     for head_epochs, more in ((_HEAD_EPOCHS, 0.0), (_SHORT_HEAD_EPOCHS, _SHORT_HEAD_LOSS)):
-        rungs.append(Rung(1.0, 1, None, head_epochs, 0, HEAD_ONLY_LOSS + more))
+        rungs.append(Rung(1.0, 1, None, head_epochs, 0, False, HEAD_ONLY_LOSS + more))
     return tuple(sorted(rungs, key=lambda rung: rung.loss))
 
 
 def make_phases(rung: Rung, stages: Sequence[str], *, size: int) -> tuple[Phase, ...]:
     """Returns the phases of a rung, resolved.
 
-    After smaller samples a last phase lets the network get used to the full size.
+    After smaller samples a last phase lets the network get used to the full size, at which it is
+    used in any case.
 
     Args:
         rung: from `list_rungs`.
@@ -94,11 +104,16 @@ def make_phases(rung: Rung, stages: Sequence[str], *, size: int) -> tuple[Phase,
     )
     if rung.size < 1:
         smaller = round(rung.size * size)
-        phases = (
-            *(replace(phase, size=smaller) for phase in phases),
-            Phase("full_size", _FULL_SIZE_FRONTIER, 1, _FULL_SIZE_RATE, views=1, average=True),
-        )
+        phases = tuple(replace(phase, size=smaller) for phase in phases)
+    if rung.has_last:
+        last = Phase("full_size", _FULL_SIZE_FRONTIER, 1, _FULL_SIZE_RATE, views=1, average=True)
+        phases = (*phases, last)
     return resolve_schedule(phases, stages)
+
+
+def _saturate(loss: float) -> float:
+    # However little is fine-tuned, on average the head alone is not better.
+    return HEAD_ONLY_LOSS * (1 - math.exp(-loss / HEAD_ONLY_LOSS))
 
 
 def _interpolate(table: dict[float, float], at: float) -> float:
