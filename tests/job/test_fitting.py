@@ -1,0 +1,118 @@
+"""Phases that see smaller samples than the model, which is used at its own size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from tfxfer import Phase
+from tfxfer.job import train as job
+from tfxfer.job.prepare import Prepared, prepare
+from tfxfer.job.request import TrainRequest
+from tfxfer.job.train import train_run
+from tfxfer.schedule import resolve_schedule
+
+SMALL, FULL = 32, 48
+PHASES = (
+    Phase("head", "backbone", 2, 1e-3, size=SMALL),
+    Phase("fine_tune", 0.5, 2, 1e-3, size=SMALL, average=True),
+    Phase("full_size", 0.5, 1, 1e-3, views=1),
+)
+
+
+class Sizes(keras.callbacks.Callback):
+    """Notes the side of the images of every epoch, and may end the process at one of them."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        super().__init__()
+        self.sides: list[int] = []
+        self.stop_at = stop_at
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if epoch == self.stop_at:
+            raise KeyboardInterrupt
+        self.sides.append(self.model.input_shape[1])
+
+
+@pytest.fixture
+def prepared(
+    install_doubles: Callable[..., None],
+    folders: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Prepared]:
+    from tfxfer.registry.lookup import default_registry
+
+    install_doubles("good_backbone")
+    default_registry.cache_clear()
+    request = TrainRequest(
+        str(folders(a=12, b=12)), "double_tiny", weights="none", size=FULL, device="cpu"
+    )
+    found = prepare(request)
+    names = [*(stage.name for stage in found.backbone.stages), "backbone"]
+    schedule = resolve_schedule(PHASES, names)
+
+    monkeypatch.setattr(job, "_choose", lambda *_: job._Choice(schedule, 2))
+    yield found
+    default_registry.cache_clear()
+
+
+def train(prepared: Prepared, out: Path, sizes: Sizes, **options: Any) -> dict[str, Any]:
+    return train_run(prepared, out, callbacks=[sizes], **options).read_manifest().to_dict()
+
+
+def weights(out: Path) -> list[np.ndarray]:
+    found: list[np.ndarray] = keras.models.load_model(out / "model.keras").get_weights()
+    return found
+
+
+def test_each_phase_sees_its_size_and_the_model_has_its_own(
+    prepared: Prepared, tmp_path: Path
+) -> None:
+    sizes = Sizes()
+    document = train(prepared, tmp_path / "run", sizes)
+    assert sizes.sides == [SMALL] * 4 + [FULL]
+    assert document["size"] == FULL
+    assert [item["phase"]["size"] for item in document["plan"]] == [SMALL, SMALL, None]
+    assert [item["name"] for item in document["phases"]] == [phase.name for phase in PHASES]
+    # A score on small images says nothing about the full size: the best is of the last phase.
+    assert [item["best_epoch"] for item in document["phases"]] == [None, None, 4]
+    assert keras.models.load_model(tmp_path / "run/model.keras").input_shape[1] == FULL
+
+
+def test_without_a_last_phase_the_small_weights_are_kept(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = job._choose(prepared, None, None, None, None)  # type: ignore[arg-type]
+    monkeypatch.setattr(job, "_choose", lambda *_: replace(chosen, schedule=chosen.schedule[:2]))
+    sizes = Sizes()
+    document = train(prepared, tmp_path / "run", sizes)
+    assert sizes.sides == [SMALL] * 4
+    assert any(item["best_epoch"] is not None for item in document["phases"])
+    assert keras.models.load_model(tmp_path / "run/model.keras").input_shape[1] == FULL
+    # The last phase changes them.
+    monkeypatch.setattr(job, "_choose", lambda *_: chosen)
+    train(prepared, tmp_path / "other", Sizes())
+    same = [
+        np.array_equal(a, b)
+        for a, b in zip(weights(tmp_path / "run"), weights(tmp_path / "other"), strict=True)
+    ]
+    assert not all(same)
+
+
+@pytest.mark.parametrize("stop_at", [2, 4])
+def test_an_interrupted_run_goes_on_alike(prepared: Prepared, tmp_path: Path, stop_at: int) -> None:
+    train(prepared, tmp_path / "whole", Sizes())
+    with pytest.raises(KeyboardInterrupt):
+        train(prepared, tmp_path / "run", Sizes(stop_at))
+    sizes = Sizes()
+    document = train(prepared, tmp_path / "run", sizes, resume=True)
+    assert sizes.sides == ([SMALL] * 4 + [FULL])[stop_at:]
+    assert [item["best_epoch"] for item in document["phases"]] == [None, None, 4]
+    for ours, theirs in zip(weights(tmp_path / "run"), weights(tmp_path / "whole"), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
