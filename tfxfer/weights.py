@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tfxfer.backbone import Backbone, Weights
 from tfxfer.errors import WeightsError
+from tfxfer.system.spelling import did_you_mean
 
 __all__ = ["DEFAULT_WEIGHTS", "ResolvedWeights", "file_sha256", "resolve_weights"]
 
@@ -73,7 +74,7 @@ def resolve_weights(
         known = ", ".join(backbone.weights) or "none declared"
         raise WeightsError(
             f"weights of {backbone.name!r}: expected a file, 'none', or one of: {known}. "
-            f"Received: weights={name!r}."
+            f"Received: weights={name!r}.{did_you_mean(name, [*backbone.weights, 'none'])}"
         )
     return ResolvedWeights(str(path), path, file_sha256(path), "user")
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfxfer.errors import ModelError, UsageError
+from tfxfer.system.spelling import did_you_mean
 from tfxfer_edge.conversion.calibration import Calibration, collect
 from tfxfer_edge.conversion.converted import Converted, Engine, Quantization
 from tfxfer_edge.conversion.engines import converter, quantizer
@@ -54,11 +55,12 @@ def convert(
     Example:
         convert(model, calibration=pixels, preprocessing="in_graph").save("model.tflite")
     """
-    if isinstance(recipe, str):
+    if not isinstance(recipe, Recipe):
         recipe = get_recipe(recipe)
     if engine is not None and engine not in _ENGINES:
         raise UsageError(
             f"no engine named {engine!r}: expected one of {', '.join(_ENGINES)}, or None."
+            f"{did_you_mean(engine, _ENGINES)}"
         )
     if recipe.needs_calibration and calibration is None:
         collect(None, image_shape=(0, 0, 0), recipe=recipe.name)  # before minutes of work
