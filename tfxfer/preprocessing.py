@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from tfxfer.errors import ContractError
-from tfxfer.system.arguments import describe_value, is_real
+from tfxfer.system.arguments import check_word, describe_value, is_real
 from tfxfer.system.records import read_record
 
 if TYPE_CHECKING:
@@ -51,11 +51,9 @@ class Resize:
     antialias: bool = True
 
     def __post_init__(self) -> None:
-        if self.fit not in _FITS or self.method not in _METHODS:
-            raise ContractError(
-                f"Resize: expected fit in {_FITS} and method in {_METHODS}. "
-                f"Received: fit={self.fit!r}, method={self.method!r}."
-            )
+        for name, words in (("fit", _FITS), ("method", _METHODS)):
+            value = getattr(self, name)
+            check_word(value, words, where="Resize", name=name, error=ContractError)
 
 
 @dataclass(frozen=True)

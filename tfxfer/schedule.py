@@ -14,7 +14,7 @@ from typing import Any, Self
 from tfxfer.backbone import BACKBONE_END
 from tfxfer.depth import is_fraction, resolve_stage
 from tfxfer.errors import RunError, ScheduleError
-from tfxfer.system.arguments import check_number, describe_value, is_real
+from tfxfer.system.arguments import check_number, check_word, describe_value, is_real
 from tfxfer.system.records import read_record
 from tfxfer.system.spelling import did_you_mean
 
@@ -29,6 +29,8 @@ __all__ = [
     "resolve_schedule",
     "two_phase",
 ]
+
+_WORDS = {"decay": ("cosine", "constant"), "optimizer": ("adam", "adamw", "sgd")}
 
 
 @dataclass(frozen=True)
@@ -83,16 +85,20 @@ class Phase:
                     f"{where}: expected a number as {name}. "
                     f"Received: {name}={describe_value(getattr(self, name))}."
                 )
-        is_named = self.stage is None or isinstance(self.stage, str)
+        for name, words in _WORDS.items():
+            value = getattr(self, name)
+            check_word(value, words, where=where, name=name, error=ScheduleError)
+        if not (self.stage is None or isinstance(self.stage, str) or is_fraction(self.stage)):
+            raise ScheduleError(
+                f"{where}: expected a stage's name, None, or a fraction 0..1 as stage. "
+                f"Received: stage={describe_value(self.stage)}."
+            )
         checks = {
             "a learning_rate above 0": self.learning_rate > 0,
             "0 < stage_decay <= 1": 0 < self.stage_decay <= 1,
             "0 <= warmup < 1": 0 <= self.warmup < 1,
-            "decay 'cosine' or 'constant'": self.decay in ("cosine", "constant"),
-            "optimizer 'adam', 'adamw' or 'sgd'": self.optimizer in ("adam", "adamw", "sgd"),
             "weight_decay of at least 0": self.weight_decay >= 0,
             "average without batch_norm": not (self.average and self.batch_norm),
-            "a stage's name, None, or a fraction 0..1": is_named or is_fraction(self.stage),
         }
         for expected, holds in checks.items():
             if not holds:
@@ -131,6 +137,9 @@ def two_phase(
         head_rate: peak learning rate of the first phase.
         rate: peak learning rate of the second phase.
 
+    Raises:
+        ScheduleError: a number that cannot be meant.
+
     Source:
         Two phases: https://keras.io/guides/transfer_learning/. Depth, epochs and views: measured,
         docs/benchmarks.md.
@@ -139,6 +148,7 @@ def two_phase(
         >>> [(p.name, p.stage, p.epochs) for p in two_phase()]
         [('head', 'backbone', 30), ('fine_tune', 0.7, 8)]
     """
+    check_number(epochs, where="two_phase", name="epochs", least=0, error=ScheduleError)
     head = Phase("head", BACKBONE_END, head_epochs, head_rate, patience=10)
     if epochs == 0:
         return (head,)

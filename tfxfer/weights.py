@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tfxfer.backbone import Backbone, Weights
 from tfxfer.errors import WeightsError
+from tfxfer.system.arguments import check_kind
 from tfxfer.system.spelling import did_you_mean
 
 __all__ = ["DEFAULT_WEIGHTS", "ResolvedWeights", "file_sha256", "resolve_weights"]
@@ -53,6 +54,14 @@ def resolve_weights(
         WeightsError: no such source or file, a checksum that differs, or neither package nor
             network; the message has both ways out.
     """
+    check_kind(
+        request,
+        (str, Path, type(None)),
+        where=f"weights of {backbone.name!r}",
+        name="weights",
+        expected="a named source, a path, or None",
+        error=WeightsError,
+    )
     if request is None or request == "none":
         if not backbone.random_weights:
             raise WeightsError(

@@ -108,7 +108,7 @@ def evaluate(
     if isinstance(data, SampleSplit):
         scores, targets = score_split(predictor, data, progress=progress), data.targets
     else:
-        pairs = [(predictor.score(_to_numpy(x[0])), np.asarray(x[1])) for x in data]
+        pairs = [(predictor.score(_to_numpy(x[0])), np.asarray(x[1])) for x in map(_pair, data)]
         if not pairs:
             raise DataError("evaluate: expected at least one batch of samples. Received: none.")
         scores = np.concatenate([pair[0] for pair in pairs])
@@ -178,6 +178,14 @@ def _wrap(model: Any) -> Predictor:
     from tfxfer.inference.keras_model import wrap_model  # a reader's file needs no Keras
 
     return wrap_model(model)
+
+
+def _pair(element: Any) -> tuple[Any, ...]:
+    if not isinstance(element, (tuple, list)) or len(element) < 2:
+        raise DataError(
+            f"evaluate: expected batches of (inputs, targets). Received: {describe_value(element)}."
+        )
+    return tuple(element)
 
 
 def _to_numpy(inputs: Any) -> Arrays:

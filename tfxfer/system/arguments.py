@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from tfxfer.errors import TfxferError, UsageError
+from tfxfer.system.spelling import did_you_mean
 
 __all__ = [
     "check_kind",
     "check_number",
     "check_path",
     "check_texts",
+    "check_word",
     "describe_value",
     "is_real",
 ]
@@ -80,6 +82,28 @@ def check_number(
         raise error(
             f"{where}: expected a whole number of at least {least} as {name}. "
             f"Received: {name}={describe_value(value)}."
+        )
+
+
+def check_word(
+    value: Any,
+    known: Iterable[str],
+    *,
+    where: str,
+    name: str,
+    error: type[TfxferError] = UsageError,
+) -> None:
+    """Refuses what is none of some words, and says which was meant.
+
+    Raises:
+        TfxferError: of the class `error`.
+    """
+    words = tuple(known)
+    # An array is equal to a word in every element, which is neither true nor false.
+    if not isinstance(value, str) or value not in words:
+        raise error(
+            f"{where}: expected one of {', '.join(words)} as {name}. "
+            f"Received: {name}={describe_value(value)}.{did_you_mean(value, words)}"
         )
 
 

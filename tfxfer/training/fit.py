@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfxfer.data.balance import sample_weights
+from tfxfer.data.balance import BALANCE_MODES, sample_weights
 from tfxfer.data.feed import DatasetSource, SampleSource, SplitSource
 from tfxfer.data.samples import SampleData
 from tfxfer.device import Device
@@ -18,7 +18,7 @@ from tfxfer.frontier.store import CacheStore
 from tfxfer.head import Head
 from tfxfer.schedule import FitState, Phase, PhaseResult, list_phases
 from tfxfer.stages import get_info
-from tfxfer.system.arguments import check_kind
+from tfxfer.system.arguments import check_kind, check_word
 from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer.training.activations import Activations
 from tfxfer.training.averaging import WeightAverage
@@ -98,6 +98,7 @@ def fit(
     augmentation, caching, watch = group_options(augment, cache, control, moved)
     callbacks = list_callbacks(callbacks)
     check_numbers(batch_size=batch_size, seed=seed)
+    check_word(balance, BALANCE_MODES, where="fit", name="balance")
     check_kind(
         device, (Device, type(None)), where="fit", name="device", expected="prepare_device's result"
     )

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tfxfer.errors import DataError, UsageError
 from tfxfer.progress import Progress
 from tfxfer.schedule import FitState
-from tfxfer.system.arguments import check_kind, check_number, describe_value
-from tfxfer.system.spelling import did_you_mean
+from tfxfer.system.arguments import check_kind, check_number, check_word, describe_value
 
 if TYPE_CHECKING:
     from tfxfer.frontier.store import CacheStore
@@ -76,11 +75,7 @@ class Cache:
     use_litert: bool = True
 
     def __post_init__(self) -> None:
-        if self.dtype not in ("float16", "float32"):
-            raise UsageError(
-                f"Cache: expected dtype 'float16' or 'float32'. Received: dtype={self.dtype!r}."
-                f"{did_you_mean(self.dtype, ('float16', 'float32'))}"
-            )
+        check_word(self.dtype, ("float16", "float32"), where="Cache", name="dtype")
 
 
 @dataclass(frozen=True)

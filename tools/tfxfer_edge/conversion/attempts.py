@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from tfxfer.errors import ModelError, UsageError
-from tfxfer.system.spelling import did_you_mean
+from tfxfer.errors import ModelError
+from tfxfer.system.arguments import check_kind, check_word
 from tfxfer_edge.conversion.calibration import Calibration, collect
 from tfxfer_edge.conversion.converted import Converted, Engine, Quantization
 from tfxfer_edge.conversion.engines import converter, quantizer
@@ -57,10 +58,15 @@ def convert(
     """
     if not isinstance(recipe, Recipe):
         recipe = get_recipe(recipe)
-    if engine is not None and engine not in _ENGINES:
-        raise UsageError(
-            f"no engine named {engine!r}: expected one of {', '.join(_ENGINES)}, or None."
-            f"{did_you_mean(engine, _ENGINES)}"
+    if engine is not None:
+        check_word(engine, _ENGINES, where="convert", name="engine")
+    if calibration is not None:
+        check_kind(
+            calibration,
+            Iterable,
+            where="convert",
+            name="calibration",
+            expected="images, an array (images, height, width, 3) or several of them,",
         )
     if recipe.needs_calibration and calibration is None:
         collect(None, image_shape=(0, 0, 0), recipe=recipe.name)  # before minutes of work

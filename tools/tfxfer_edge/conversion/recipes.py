@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self, get_args
 
 from tfxfer.errors import UsageError
-from tfxfer.system.arguments import describe_value
+from tfxfer.system.arguments import check_number, check_word, describe_value
 from tfxfer.system.spelling import did_you_mean
 
 __all__ = ["RECIPES", "Kind", "Recipe", "get_recipe"]
@@ -50,11 +50,11 @@ class Recipe:
     description: str = ""
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise UsageError(
-                f"recipe {self.name!r}: expected kind to be one of {', '.join(get_args(Kind))}. "
-                f"Received: kind={self.kind!r}."
-            )
+        where = f"recipe {self.name!r}"
+        check_word(self.kind, get_args(Kind), where=where, name="kind")
+        check_number(self.weight_bits, where=where, name="weight_bits", least=1)
+        if self.activation_bits is not None:
+            check_number(self.activation_bits, where=where, name="activation_bits", least=1)
         bits = (self.weight_bits, self.activation_bits)
         allowed = {
             "float": ((32, None), (16, None)),

@@ -78,9 +78,8 @@ def open_source(
     check_keras_settings()
     if isinstance(model, (str, os.PathLike)):
         model = read_model_file(Path(model), trust=trust)
-    if not (preprocessing is None or isinstance(preprocessing, Preprocessing)) and (
-        preprocessing != IN_GRAPH
-    ):
+    is_word = isinstance(preprocessing, str) and preprocessing == IN_GRAPH
+    if not (is_word or preprocessing is None or isinstance(preprocessing, Preprocessing)):
         raise UsageError(
             f"preprocessing: expected a tfxfer.Preprocessing or {IN_GRAPH!r}. "
             f"Received: preprocessing={describe_value(preprocessing)}."

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 
 from tfxfer.errors import ModelError
 from tfxfer.preprocessing import Preprocessing, Resize
-from tfxfer.system.arguments import check_kind, check_texts
-from tfxfer.system.spelling import did_you_mean
+from tfxfer.system.arguments import check_kind, check_texts, check_word
 
 __all__ = ["CONTRACT_FILE", "KINDS", "LABELS_FILE", "ModelCard"]
 
@@ -58,9 +57,6 @@ class ModelCard:
         object.__setattr__(self, "labels", labels)
         for name in ("name", "description", "version", "author", "licence"):
             check_kind(getattr(self, name), str, where="model card", name=name, expected="text")
-        if self.metadata_kind not in KINDS:
-            raise ModelError(
-                f"model card: expected one of {KINDS}. "
-                f"Received: metadata_kind={self.metadata_kind!r}."
-                f"{did_you_mean(self.metadata_kind, KINDS)}"
-            )
+        check_word(
+            self.metadata_kind, KINDS, where="model card", name="metadata_kind", error=ModelError
+        )
