@@ -99,7 +99,7 @@ def get_info(model: keras.Model) -> ModelInfo:
     )
 
 
-def stage_tensor(model: Any, stage: str | None) -> Any:
+def stage_tensor(model: keras.Model, stage: str | None) -> Any:
     """Returns the tensor at which `stage` ends; the first input where `stage` is None.
 
     Raises:
@@ -113,7 +113,7 @@ def stage_tensor(model: Any, stage: str | None) -> Any:
     return model.inputs[0] if found is None else model.get_layer(ends[found]).output
 
 
-def layers_up_to(model: Any, stage: str | None) -> list[Any]:
+def layers_up_to(model: keras.Model, stage: str | None) -> list[Any]:
     """Returns the layers that the end of `stage` is computed from, in order from the input."""
     if stage is None:
         return []
@@ -121,7 +121,7 @@ def layers_up_to(model: Any, stage: str | None) -> list[Any]:
     return list(keras.Model(find_inputs(end), end).layers)
 
 
-def map_layers_to_stages(model: Any) -> dict[str, str | None]:
+def map_layers_to_stages(model: keras.Model) -> dict[str, str | None]:
     """Returns the stage of every layer, by layer name; None for layers after the backbone."""
     stages: dict[str, str | None] = dict.fromkeys(layer.name for layer in model.layers)
     for stage in reversed(get_info(model).stages):
@@ -167,7 +167,7 @@ def freeze_to(model: keras.Model, stage: str | float | None, *, batch_norm: bool
         model.compile_from_config(model.get_compile_config())
 
 
-def set_trainable(model: Any, stage: str | None, *, batch_norm: bool = False) -> None:
+def set_trainable(model: keras.Model, stage: str | None, *, batch_norm: bool = False) -> None:
     """Does what `freeze_to` does for a model that its caller compiles next.
 
     Raises:

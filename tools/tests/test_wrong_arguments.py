@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -81,6 +82,11 @@ def test_every_public_function_is_tried() -> None:
     public = {name for name in tfxfer_edge.__all__ if callable(getattr(tfxfer_edge, name))}
     assert tried | STORE == public
     assert not tried & STORE
+
+
+def test_public_functions_name_the_model_they_take() -> None:
+    for function in (tfxfer_edge.convert, tfxfer_edge.freeze):
+        assert "keras.Model" in str(inspect.signature(function).parameters["model"].annotation)
 
 
 @pytest.mark.parametrize("argument", sorted(ARGUMENTS))

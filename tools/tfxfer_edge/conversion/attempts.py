@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,13 +20,16 @@ from tfxfer_edge.conversion.sources import PreprocessingArgument
 from tfxfer_edge.tflite.flatbuffer import refuse_forbidden
 from tfxfer_edge.tflite.runtime import load_interpreter, verify
 
+if TYPE_CHECKING:
+    import keras
+
 __all__ = ["convert"]
 
 _ENGINES = {quantizer.NAME: quantizer, converter.NAME: converter}
 
 
 def convert(
-    model: Any,
+    model: keras.Model | str | Path | FrozenGraph,
     *,
     recipe: str | Recipe = "int8",
     calibration: Calibration = None,
