@@ -10,6 +10,7 @@ from tfxfer import (
     Backbone,
     ContractError,
     ModelError,
+    Phase,
     Preprocessing,
     ScheduleError,
     Stage,
@@ -17,6 +18,7 @@ from tfxfer import (
     build_model,
     freeze_to,
 )
+from tfxfer.schedule import resolve_schedule
 from tfxfer.stages import (
     attach_info,
     count_parameters,
@@ -181,6 +183,48 @@ def test_freezing_trains_what_follows_and_no_batch_norm(
     moving = {weight.path.split("/")[0] for weight in model.trainable_weights}
     norms = {name.replace("_conv", "_bn") for name in trained}
     assert moving == trained | {"head_dense"} | norms
+
+
+def list_moving(model: Any) -> set[str]:
+    return {weight.path for weight in model.trainable_weights}
+
+
+def test_freezing_takes_a_fraction_as_schedules_do(make_tiny: Callable[..., Any]) -> None:
+    model, same = make_tiny(), make_tiny()
+    names = [stage.name for stage in get_info(model).stages]
+    for fraction in (0.0, 0.3, 0.5, np.float32(0.75), 1.0):
+        (phase,) = resolve_schedule([Phase("p", float(fraction), 1, 1e-3)], names)
+        freeze_to(model, fraction)
+        freeze_to(same, phase.stage)  # type: ignore[arg-type]
+        assert list_moving(model) == list_moving(same)
+    freeze_to(model, 0.5)
+    freeze_to(same, "block_1")
+    assert list_moving(model) == list_moving(same)
+    freeze_to(same, "block_2")
+    assert list_moving(same) < list_moving(model)
+
+
+@pytest.mark.parametrize(
+    "stage", [True, False, 0, 1, 11, -0.1, 1.5, float("nan"), ["stem"], b"stem"]
+)
+def test_what_is_no_fraction_is_refused_in_one_line(
+    make_tiny: Callable[..., Any], stage: Any
+) -> None:
+    model = make_tiny()
+    before = list_moving(model)
+    with pytest.raises(
+        ScheduleError, match=r"a fraction.* such as 0.5. Received: stage="
+    ) as caught:
+        freeze_to(model, stage)
+    assert "\n" not in str(caught.value)
+    assert list_moving(model) == before
+
+
+def test_a_slip_in_a_stage_is_told_with_what_was_meant(make_tiny: Callable[..., Any]) -> None:
+    with pytest.raises(ScheduleError, match=r"'blok_2'. Did you mean 'block_2'\?"):
+        freeze_to(make_tiny(), "blok_2")
+    with pytest.raises(ScheduleError, match=r"no stage 'top'. Expected one of"):
+        stage_tensor(make_tiny(), "top")
 
 
 def test_normalization_of_a_head_is_trained(make_tiny: Callable[..., Any]) -> None:

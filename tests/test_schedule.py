@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfxfer import BACKBONE_END, Phase, ScheduleError, progressive, two_phase
-from tfxfer.schedule import resolve_schedule
+from tfxfer import BACKBONE_END, Phase, ScheduleError, from_scratch, progressive, two_phase
+from tfxfer.job.request import SCHEDULES as NAMES_OF_REQUESTS
+from tfxfer.job.request import TrainRequest
+from tfxfer.schedule import SCHEDULES, list_phases, resolve_schedule
 
 STAGES = ["stem", "block_1", "block_2", BACKBONE_END]
 
@@ -62,8 +64,10 @@ def test_names_and_none_stay() -> None:
 
 
 def test_an_unknown_stage_is_named_with_the_known_ones() -> None:
-    with pytest.raises(ScheduleError, match=r"phase 'p'.*'tiny'.*'block_9'.*stem, block_1"):
-        resolve_schedule([Phase("p", "block_9", 1, 1e-3)], STAGES, backbone="tiny")
+    with pytest.raises(
+        ScheduleError, match=r"phase 'p'.*'tiny'.*'blok_2'. Did you mean 'block_2'\?.*stem, block_1"
+    ):
+        resolve_schedule([Phase("p", "blok_2", 1, 1e-3)], STAGES, backbone="tiny")
 
 
 def test_phases_have_different_names() -> None:
@@ -71,6 +75,33 @@ def test_phases_have_different_names() -> None:
         resolve_schedule([Phase("p", None, 1, 1e-3)] * 2, STAGES)
     with pytest.raises(ScheduleError, match="at least one phase"):
         resolve_schedule([], STAGES)
+
+
+def test_schedules_have_the_names_that_the_command_line_takes() -> None:
+    assert tuple(SCHEDULES) == NAMES_OF_REQUESTS
+    for name in NAMES_OF_REQUESTS:
+        request = TrainRequest("photos", "tiny", schedule=name)
+        assert list_phases(name) == request.make_schedule()
+    assert list_phases(None) == two_phase()
+    assert list_phases(list(progressive())) == progressive()
+    assert resolve_schedule("scratch", STAGES) == resolve_schedule(from_scratch(), STAGES)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "words"),
+    [
+        ("two_phases", r"no schedule named 'two_phases'\. Did you mean 'two_phase'\?"),
+        ("x", r"Expected one of: two_phase, progressive, head, scratch"),
+        (3, "Received: 3"),
+        (two_phase()[0], "a list of tfxfer.Phase. Received: a Phase"),
+        ([*two_phase(), "head"], "Received: 'head'"),
+        (two_phase, "Received: a function"),
+    ],
+)
+def test_what_is_no_schedule_is_refused(schedule: Any, words: str) -> None:
+    with pytest.raises(ScheduleError, match=words) as caught:
+        list_phases(schedule)
+    assert "\n" not in str(caught.value)
 
 
 def test_two_phases_begin_with_the_head() -> None:
@@ -102,11 +133,17 @@ def test_progressive_unfreezes_step_by_step_at_falling_rates() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"epochs": 0}, "epochs of at least 1"),
+        ({"epochs": 0}, "at least 1 as epochs"),
+        ({"epochs": True}, "epochs=True"),
+        ({"epochs": "3"}, "whole number"),
         ({"learning_rate": 0.0}, "learning_rate above 0"),
         ({"learning_rate": float("nan")}, "learning_rate above 0"),
         ({"stage": 1.5}, "fraction"),
         ({"stage": -1}, "fraction"),
+        ({"stage": True}, "fraction"),
+        ({"stage": float("nan")}, "fraction"),
+        ({"stage": ["stem"]}, "fraction"),
+        ({"warmup": "0.1"}, "number as warmup"),
         ({"stage_decay": 0.0}, "stage_decay"),
         ({"stage_decay": 1.1}, "stage_decay"),
         ({"warmup": 1.0}, "warmup"),

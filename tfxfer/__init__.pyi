@@ -78,6 +78,7 @@ from .head import Head as Head
 from .head import Monitor as Monitor
 from .head import Prediction as Prediction
 from .images.loading import load_images as load_images
+from .inference.embedding import embed as embed
 from .inference.keras_model import load_model as load_model
 from .inference.scoring import evaluate as evaluate
 from .inference.scoring import predict as predict

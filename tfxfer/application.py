@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tfxfer.backbone import Backbone, Stage, Weights
 from tfxfer.errors import ContractError
@@ -21,6 +21,9 @@ from tfxfer.surgery import (
     replace_layers,
 )
 from tfxfer.weights_file import read_weights_file
+
+if TYPE_CHECKING:
+    import keras
 
 __all__ = ["ApplicationBackbone", "imagenet_weights", "number_stages"]
 
@@ -148,7 +151,7 @@ class ApplicationBackbone(Backbone):
             return output
         return replace_layers(output, lambda part: replacements.get(id(part)))
 
-    def load_weights(self, model: Any, path: Path) -> None:
+    def load_weights(self, model: keras.Model, path: Path) -> None:
         """Reads a weights file of the Keras model, with or without top, into `model`.
 
         Sets every array, or none and raises.

@@ -6,10 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tfxfer.errors import ModelError, WeightsError
 from tfxfer.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    import keras
 
 __all__ = ["BACKBONE_END", "CONTRACT_VERSION", "Backbone", "Stage", "Weights", "check_size"]
 
@@ -124,7 +127,7 @@ class Backbone(ABC):
             tokens (batch, tokens, channels) or a vector (batch, channels).
         """
 
-    def load_weights(self, model: Any, path: Path) -> None:
+    def load_weights(self, model: keras.Model, path: Path) -> None:
         """Reads the file at `path` into the layers that `build` made.
 
         Args:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from tfxfer.backbone import CONTRACT_VERSION
 from tfxfer.errors import ContractError, DataError, UsageError
+from tfxfer.system.spelling import did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -258,13 +259,14 @@ class Modality(ABC):
         if level not in self.levels:
             raise UsageError(
                 f"augment: expected one of {', '.join(self.levels)}. Received: level={level!r}."
+                f"{did_you_mean(level, self.levels)}"
             )
         unknown = sorted(set(options) - set(self.view_options))
         if unknown:
             known = ", ".join(self.view_options) or "none"
             raise UsageError(
                 f"augmentation of {self.plural}: expected options among: {known}. "
-                f"Received: {', '.join(unknown)}."
+                f"Received: {', '.join(unknown)}.{did_you_mean(unknown[0], self.view_options)}"
             )
         for name, value in options.items():
             # The text "no" is true: taken as it is, it would do what it forbids.

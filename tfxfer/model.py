@@ -25,6 +25,8 @@ from tfxfer.stages import (
     stage_tensor,
 )
 from tfxfer.surgery import find_inputs
+from tfxfer.system.arguments import check_kind, check_number, check_texts
+from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer.weights import DEFAULT_WEIGHTS, ResolvedWeights, resolve_weights
 
 if TYPE_CHECKING:
@@ -85,11 +87,38 @@ def build_model(
         ModelError: the input is smaller than the backbone takes, or the graph is not flat.
         WeightsError: see `resolve_weights`.
         PluginError: an unknown or broken plugin.
+        SetupError: another project's settings make Keras another one.
+        UsageError: an argument that cannot be meant.
     """
+    check_keras_settings()
+    labels = check_texts(
+        labels,
+        where="build_model",
+        name="labels",
+        expected="the outputs' names, such as ['a', 'b']",
+    )
+    check_number(seed, where="build_model", name="seed", least=0)
+    for side in (size, image_size):
+        if side is not None:
+            check_number(side, where="build_model", name="size", least=1)
     if isinstance(backbone, str):
         backbone = get_backbone(backbone, registry=registry)
     if head is None or isinstance(head, str):
         head = get_head(head, registry=registry)
+    check_kind(
+        backbone,
+        Backbone,
+        where="build_model",
+        name="backbone",
+        expected="the name of one, or an instance of a tfxfer.Backbone",
+    )
+    check_kind(
+        head,
+        Head,
+        where="build_model",
+        name="head",
+        expected="None, the name of one, or an instance of a tfxfer.Head",
+    )
     modality = (registry or default_registry()).load_modality_of(backbone)
     if None not in (size, image_size) and size != image_size:
         raise UsageError(
@@ -121,7 +150,7 @@ def build_model(
     info = ModelInfo(
         backbone=backbone.name,
         head=head,
-        labels=tuple(labels),
+        labels=labels,
         modality=modality,
         size=size,
         preprocessing=backbone.preprocessing,

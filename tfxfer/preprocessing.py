@@ -8,11 +8,12 @@ project rescales a pixel.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from tfxfer.errors import ContractError
+from tfxfer.system.arguments import check_word, describe_value, is_real
 from tfxfer.system.records import read_record
 
 if TYPE_CHECKING:
@@ -26,11 +27,11 @@ _Triple = tuple[float, float, float]
 
 
 def _triple(value: float | Sequence[float], *, name: str) -> _Triple:
-    items = (value,) * 3 if isinstance(value, (int, float)) else tuple(value)
-    if len(items) != 3:
+    items: tuple[Any, ...] = tuple(value) if isinstance(value, Iterable) else (value,) * 3
+    if len(items) != 3 or not all(map(is_real, items)):
         raise ContractError(
             f"Preprocessing: expected one number or three, red, green and blue. "
-            f"Received: {name}={value!r}."
+            f"Received: {name}={describe_value(value)}."
         )
     return (float(items[0]), float(items[1]), float(items[2]))
 
@@ -50,11 +51,9 @@ class Resize:
     antialias: bool = True
 
     def __post_init__(self) -> None:
-        if self.fit not in _FITS or self.method not in _METHODS:
-            raise ContractError(
-                f"Resize: expected fit in {_FITS} and method in {_METHODS}. "
-                f"Received: fit={self.fit!r}, method={self.method!r}."
-            )
+        for name, words in (("fit", _FITS), ("method", _METHODS)):
+            value = getattr(self, name)
+            check_word(value, words, where="Resize", name=name, error=ContractError)
 
 
 @dataclass(frozen=True)

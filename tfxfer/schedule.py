@@ -7,24 +7,31 @@ Nothing here imports Keras. A schedule speaks of depth as a fraction or by a sta
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from tfxfer.backbone import BACKBONE_END
+from tfxfer.depth import is_fraction, resolve_stage
 from tfxfer.errors import RunError, ScheduleError
+from tfxfer.system.arguments import check_number, check_word, describe_value, is_real
 from tfxfer.system.records import read_record
+from tfxfer.system.spelling import did_you_mean
 
 __all__ = [
+    "SCHEDULES",
     "FitState",
     "Phase",
     "PhaseResult",
     "from_scratch",
+    "list_phases",
     "progressive",
     "resolve_fractions",
     "resolve_schedule",
     "two_phase",
 ]
+
+_WORDS = {"decay": ("cosine", "constant"), "optimizer": ("adam", "adamw", "sgd")}
 
 
 @dataclass(frozen=True)
@@ -73,25 +80,37 @@ class Phase:
     size: int | None = None
 
     def __post_init__(self) -> None:
+        where = f"phase {self.name!r}"
+        check_number(self.epochs, where=where, name="epochs", least=1, error=ScheduleError)
+        for name in ("patience", "views", "longest", "size"):
+            value = getattr(self, name)
+            if value is not None:
+                check_number(value, where=where, name=name, least=1, error=ScheduleError)
+        for name in ("learning_rate", "stage_decay", "warmup", "weight_decay"):
+            if not is_real(getattr(self, name)):
+                raise ScheduleError(
+                    f"{where}: expected a number as {name}. "
+                    f"Received: {name}={describe_value(getattr(self, name))}."
+                )
+        for name, words in _WORDS.items():
+            value = getattr(self, name)
+            check_word(value, words, where=where, name=name, error=ScheduleError)
+        if not (self.stage is None or isinstance(self.stage, str) or is_fraction(self.stage)):
+            raise ScheduleError(
+                f"{where}: expected a stage's name, None, or a fraction 0..1 as stage. "
+                f"Received: stage={describe_value(self.stage)}."
+            )
         checks = {
-            "epochs of at least 1": self.epochs >= 1,
             "a learning_rate above 0": self.learning_rate > 0,
             "0 < stage_decay <= 1": 0 < self.stage_decay <= 1,
             "0 <= warmup < 1": 0 <= self.warmup < 1,
-            "decay 'cosine' or 'constant'": self.decay in ("cosine", "constant"),
-            "optimizer 'adam', 'adamw' or 'sgd'": self.optimizer in ("adam", "adamw", "sgd"),
             "weight_decay of at least 0": self.weight_decay >= 0,
-            "patience None or at least 1": self.patience is None or self.patience >= 1,
-            "views None or at least 1": self.views is None or self.views >= 1,
-            "size None or at least 1": self.size is None or self.size >= 1,
             "longest None or at least epochs": self.longest is None or self.longest >= self.epochs,
             "average without batch_norm": not (self.average and self.batch_norm),
-            "a stage's name, None, or a fraction 0..1": not isinstance(self.stage, (int, float))
-            or 0 <= self.stage <= 1,
         }
         for expected, holds in checks.items():
             if not holds:
-                raise ScheduleError(f"phase {self.name!r}: expected {expected}. Received: {self}.")
+                raise ScheduleError(f"{where}: expected {expected}. Received: {self}.")
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON data; `from_dict` reads it back."""
@@ -126,6 +145,9 @@ def two_phase(
         head_rate: peak learning rate of the first phase.
         rate: peak learning rate of the second phase.
 
+    Raises:
+        ScheduleError: a number that cannot be meant.
+
     Source:
         Two phases: https://keras.io/guides/transfer_learning/. Depth, epochs and views: measured,
         docs/benchmarks.md.
@@ -134,6 +156,7 @@ def two_phase(
         >>> [(p.name, p.stage, p.epochs) for p in two_phase()]
         [('head', 'backbone', 30), ('fine_tune', 0.7, 8)]
     """
+    check_number(epochs, where="two_phase", name="epochs", least=0, error=ScheduleError)
     head = Phase("head", BACKBONE_END, head_epochs, head_rate, patience=10)
     if epochs == 0:
         return (head,)
@@ -162,6 +185,9 @@ def progressive(
         rate: peak learning rate of the first unfreezing; each further one halves it.
         stage_decay: see `Phase`.
 
+    Raises:
+        ScheduleError: a number that cannot be meant, or steps that are no list.
+
     Source:
         Gradual unfreezing and discriminative rates: Howard and Ruder 2018, sections 3.2 and 3.3;
         they decay by 2.6 a layer group, we by a gentler factor a block, as timm and AutoGluon do.
@@ -170,6 +196,11 @@ def progressive(
         >>> [p.stage for p in progressive(steps=(0.5, 0.25))]
         ['backbone', 0.5, 0.25]
     """
+    if isinstance(steps, str) or not isinstance(steps, Iterable):
+        raise ScheduleError(
+            "progressive: expected several frontiers as steps. "
+            f"Received: steps={describe_value(steps)}."
+        )
     phases = [Phase("head", BACKBONE_END, head_epochs, head_rate, patience=10, views=1)]
     for number, stage in enumerate(steps):
         phases.append(
@@ -199,13 +230,54 @@ def from_scratch(*, epochs: int = 40, rate: float = 1e-3) -> tuple[Phase, ...]:
     return (Phase("scratch", None, epochs, rate, batch_norm=True),)
 
 
+SCHEDULES: Mapping[str, Callable[[], tuple[Phase, ...]]] = {
+    "two_phase": two_phase,
+    "progressive": progressive,
+    "head": lambda: two_phase(epochs=0),
+    "scratch": from_scratch,
+}
+"""What `--schedule` and `fit(schedule=…)` take by name."""
+
+
+def list_phases(schedule: str | Sequence[Phase] | None) -> tuple[Phase, ...]:
+    """Returns the phases that are meant by a name of `SCHEDULES`, by a list, or by None.
+
+    Args:
+        schedule: a name; phases in order; None is `two_phase()`.
+
+    Raises:
+        ScheduleError: no schedule has the name, or something among the phases is none.
+
+    Example:
+        >>> [phase.name for phase in list_phases("head")]
+        ['head']
+    """
+    if schedule is None:
+        return two_phase()
+    if isinstance(schedule, str):
+        if schedule not in SCHEDULES:
+            raise ScheduleError(
+                f"no schedule named {schedule!r}.{did_you_mean(schedule, SCHEDULES)} "
+                f"Expected one of: {', '.join(SCHEDULES)}; or a list of phases."
+            )
+        return SCHEDULES[schedule]()
+    phases = tuple(schedule) if isinstance(schedule, Iterable) else (schedule,)
+    wrong = [phase for phase in phases if not isinstance(phase, Phase)]
+    if wrong or isinstance(schedule, Phase):
+        raise ScheduleError(
+            "schedule: expected a name, or a list of tfxfer.Phase. "
+            f"Received: {describe_value(wrong[0] if wrong else schedule)}."
+        )
+    return phases
+
+
 def resolve_schedule(
-    schedule: Sequence[Phase], stages: Sequence[str], *, backbone: str = "backbone"
+    schedule: str | Sequence[Phase] | None, stages: Sequence[str], *, backbone: str = "backbone"
 ) -> tuple[Phase, ...]:
     """Returns the schedule with every `Phase.stage` a stage's name or None.
 
     Args:
-        schedule: phases in order.
+        schedule: phases in order, or what `list_phases` knows by name.
         stages: the backbone's stage names from the input, the last being `backbone`.
         backbone: whose stages these are, for messages.
 
@@ -216,13 +288,20 @@ def resolve_schedule(
         >>> [p.stage for p in resolve_schedule(two_phase(), ["stem", "block_1", "backbone"])]
         ['backbone', 'stem']
     """
-    if not schedule:
+    phases = list_phases(schedule)
+    if not phases:
         raise ScheduleError("schedule: expected at least one phase. Received: none.")
-    names = [phase.name for phase in schedule]
+    names = [phase.name for phase in phases]
     if len(set(names)) != len(names):
         raise ScheduleError(f"schedule: expected phases with different names. Received: {names}.")
     return tuple(
-        replace(phase, stage=_resolve_stage(phase, stages, backbone)) for phase in schedule
+        replace(
+            phase,
+            stage=resolve_stage(
+                phase.stage, stages, where=f"phase {phase.name!r}", backbone=backbone
+            ),
+        )
+        for phase in phases
     )
 
 
@@ -237,30 +316,8 @@ def resolve_fractions(fractions: Sequence[float], stages: Sequence[str]) -> tupl
         >>> resolve_fractions((0.0, 0.5, 1.0), ["stem", "block_1", "backbone"])
         (None, 'stem', 'backbone')
     """
-    found = (_find_stage(fraction, stages) for fraction in fractions)
+    found = (resolve_stage(x, stages, where="fraction") for x in fractions)
     return tuple(dict.fromkeys(found))
-
-
-def _resolve_stage(phase: Phase, stages: Sequence[str], backbone: str) -> str | None:
-    stage = phase.stage
-    if stage is None or isinstance(stage, str):
-        if stage is not None and stage not in stages:
-            raise ScheduleError(
-                f"phase {phase.name!r}: backbone {backbone!r} has no stage {stage!r}. "
-                f"Expected one of: {', '.join(stages)}."
-            )
-        return stage
-    return _find_stage(stage, stages)
-
-
-def _find_stage(fraction: float, stages: Sequence[str]) -> str | None:
-    # `backbone`, the last name, is the whole of it: fractions choose among the true stages. A
-    # backbone without stages is one block, frozen at 1 and trainable below.
-    inner = len(stages) - 1
-    count = round(float(fraction) * inner) if inner else int(fraction)
-    if fraction == 1 or (count == inner and inner):
-        return stages[-1]
-    return stages[count - 1] if count else None
 
 
 @dataclass(frozen=True)

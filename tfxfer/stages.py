@@ -9,10 +9,12 @@ from typing import Any
 import keras
 
 from tfxfer.backbone import BACKBONE_END, Stage
+from tfxfer.depth import resolve_stage
 from tfxfer.errors import ModelError, ScheduleError
 from tfxfer.head import Head
 from tfxfer.modality import Modality
 from tfxfer.surgery import find_inputs
+from tfxfer.system.arguments import describe_value
 from tfxfer.weights import ResolvedWeights
 
 __all__ = [
@@ -55,7 +57,7 @@ class ModelInfo:
     quantization: tuple[str, ...] = ()
 
 
-def attach_info(model: Any, info: ModelInfo) -> None:
+def attach_info(model: keras.Model, info: ModelInfo) -> None:
     """Lets a model remember its stages and labels; checks that they are true of it.
 
     Raises:
@@ -77,23 +79,27 @@ def attach_info(model: Any, info: ModelInfo) -> None:
     model.tfxfer_info = info
 
 
-def get_info(model: Any) -> ModelInfo:
+def get_info(model: keras.Model) -> ModelInfo:
     """Returns what `attach_info` stored.
 
     Raises:
         ModelError: the model was not built by `build_model` nor loaded by `load_model`.
     """
     info = getattr(model, "tfxfer_info", None)
-    if not isinstance(info, ModelInfo):
+    if isinstance(info, ModelInfo):
+        return info
+    if not isinstance(model, keras.Model):
         raise ModelError(
-            f"model {getattr(model, 'name', model)!r}: expected one from tfxfer.build_model or "
-            "tfxfer.load_model, which know its stages. For another Keras model call "
-            "tfxfer.stages.attach_info first."
+            "model: expected a keras.Model from tfxfer.build_model or tfxfer.load_model. "
+            f"Received: model={describe_value(model)}."
         )
-    return info
+    raise ModelError(
+        f"model {model.name!r}: expected one from tfxfer.build_model or tfxfer.load_model, which "
+        "know its stages. For another Keras model call tfxfer.stages.attach_info first."
+    )
 
 
-def stage_tensor(model: Any, stage: str | None) -> Any:
+def stage_tensor(model: keras.Model, stage: str | None) -> Any:
     """Returns the tensor at which `stage` ends; the first input where `stage` is None.
 
     Raises:
@@ -103,15 +109,11 @@ def stage_tensor(model: Any, stage: str | None) -> Any:
         return model.inputs[0]
     info = get_info(model)
     ends = {item.name: item.end for item in info.stages}
-    if stage not in ends:
-        raise ScheduleError(
-            f"model {model.name!r} has no stage {stage!r}: expected one of {', '.join(ends)}. "
-            f"Received: stage={stage!r}."
-        )
-    return model.get_layer(ends[stage]).output
+    found = resolve_stage(stage, list(ends), where=f"model {model.name!r}", backbone=info.backbone)
+    return model.inputs[0] if found is None else model.get_layer(ends[found]).output
 
 
-def layers_up_to(model: Any, stage: str | None) -> list[Any]:
+def layers_up_to(model: keras.Model, stage: str | None) -> list[Any]:
     """Returns the layers that the end of `stage` is computed from, in order from the input."""
     if stage is None:
         return []
@@ -119,7 +121,7 @@ def layers_up_to(model: Any, stage: str | None) -> list[Any]:
     return list(keras.Model(find_inputs(end), end).layers)
 
 
-def map_layers_to_stages(model: Any) -> dict[str, str | None]:
+def map_layers_to_stages(model: keras.Model) -> dict[str, str | None]:
     """Returns the stage of every layer, by layer name; None for layers after the backbone."""
     stages: dict[str, str | None] = dict.fromkeys(layer.name for layer in model.layers)
     for stage in reversed(get_info(model).stages):
@@ -127,7 +129,7 @@ def map_layers_to_stages(model: Any) -> dict[str, str | None]:
     return stages
 
 
-def freeze_to(model: Any, stage: str | None, *, batch_norm: bool = False) -> None:
+def freeze_to(model: keras.Model, stage: str | float | None, *, batch_norm: bool = False) -> None:
     """Freezes everything up to the end of `stage` and makes everything after it trainable.
 
     A compiled model is compiled again, with a fresh optimizer of the same configuration: Keras
@@ -135,24 +137,37 @@ def freeze_to(model: Any, stage: str | None, *, batch_norm: bool = False) -> Non
 
     Args:
         model: from `build_model` or `load_model`.
-        stage: name of a stage; `backbone` leaves the head alone trainable; None freezes nothing.
+        stage: name of a stage; `backbone` leaves the head alone trainable; None freezes nothing; a
+            fraction, as in `Phase.stage`, freezes that share of the stages.
         batch_norm: also train the backbone's BatchNormalization after the frontier. By default it
             stays frozen, gamma, beta and statistics: those of a small batch are not ImageNet's,
             and `trainable=False` is the only thing that holds them still under `fit`.
 
     Raises:
-        ScheduleError: the model has no such stage.
+        ModelError: it is no model whose stages are known.
+        ScheduleError: it has no such stage, or the fraction is none.
 
     Example:
         tfxfer.freeze_to(model, "backbone")   # phase 1: the head
         tfxfer.freeze_to(model, "block_8")    # phase 2: what follows block_8, and the head
+        tfxfer.freeze_to(model, 0.7)          # or: what follows the first 70 % of the stages
     """
-    set_trainable(model, stage, batch_norm=batch_norm)
+    info = get_info(model)
+    where = f"model {model.name!r}"
+    if isinstance(stage, int):
+        # 1 could be the first stage, all of them, or True.
+        raise ScheduleError(
+            f"{where}: expected a stage's name, None, or a fraction such as 0.5. "
+            f"Received: stage={stage!r}."
+        )
+    names = [item.name for item in info.stages]
+    end = resolve_stage(stage, names, where=where, backbone=info.backbone)
+    set_trainable(model, end, batch_norm=batch_norm)
     if model.compiled:
         model.compile_from_config(model.get_compile_config())
 
 
-def set_trainable(model: Any, stage: str | None, *, batch_norm: bool = False) -> None:
+def set_trainable(model: keras.Model, stage: str | None, *, batch_norm: bool = False) -> None:
     """Does what `freeze_to` does for a model that its caller compiles next.
 
     Raises:

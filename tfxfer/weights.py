@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tfxfer.backbone import Backbone, Weights
 from tfxfer.errors import WeightsError
+from tfxfer.system.arguments import check_kind
+from tfxfer.system.spelling import did_you_mean
 
 __all__ = ["DEFAULT_WEIGHTS", "ResolvedWeights", "file_sha256", "resolve_weights"]
 
@@ -52,6 +54,14 @@ def resolve_weights(
         WeightsError: no such source or file, a checksum that differs, or neither package nor
             network; the message has both ways out.
     """
+    check_kind(
+        request,
+        (str, Path, type(None)),
+        where=f"weights of {backbone.name!r}",
+        name="weights",
+        expected="a named source, a path, or None",
+        error=WeightsError,
+    )
     if request is None or request == "none":
         if not backbone.random_weights:
             raise WeightsError(
@@ -73,7 +83,7 @@ def resolve_weights(
         known = ", ".join(backbone.weights) or "none declared"
         raise WeightsError(
             f"weights of {backbone.name!r}: expected a file, 'none', or one of: {known}. "
-            f"Received: weights={name!r}."
+            f"Received: weights={name!r}.{did_you_mean(name, [*backbone.weights, 'none'])}"
         )
     return ResolvedWeights(str(path), path, file_sha256(path), "user")
 

@@ -10,12 +10,7 @@ from pathlib import Path
 import pytest
 
 from tfxfer.doctor import hardware
-from tfxfer.doctor.hardware import (
-    find_caches,
-    find_gpus,
-    find_volumes,
-    locate_keras_home,
-)
+from tfxfer.doctor.hardware import find_caches, find_gpus, find_volumes
 
 Program = Callable[[str], None]
 
@@ -64,12 +59,6 @@ def test_gpus_of_the_driver_where_nvidia_smi_fails_or_hangs(
 def test_no_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert find_gpus(driver=tmp_path / "none") == ()
-
-
-def test_keras_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert locate_keras_home({}) == tmp_path / ".keras"
-    assert locate_keras_home({"KERAS_HOME": "~/elsewhere"}) == tmp_path / "elsewhere"
 
 
 def test_volumes_tell_each_disk_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,6 +79,12 @@ CASES = [
         {"keras_settings": {"floatx": "float32"}},
     ),
     Case(
+        "a limit of epochs left over from a quick try",
+        {"variables": {"KERAS_MAX_EPOCHS": "1"}},
+        "unset KERAS_MAX_EPOCHS",
+        {"keras_settings": {"max_epochs": "1"}},  # which Keras does not read there
+    ),
+    Case(
         "GPU without CUDA libraries",
         GPU,
         'pip install "tensorflow[and-cuda]==2.19.1"',

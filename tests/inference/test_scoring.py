@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tfxfer import (
     Preprocessing,
 )
 from tfxfer.images.modality import ImageModality
+from tfxfer.inference.keras_model import wrap_model
 from tfxfer.inference.predictor import Predictor
 from tfxfer.inference.scoring import evaluate, predict
 
@@ -66,6 +68,50 @@ def test_files_are_predicted_in_their_order(
     broken.write_bytes(b"\x89PNG")
     with pytest.raises(ImageError, match=r"broken\.png"):
         predict(predictor, [files[0], broken])
+
+
+def test_a_folder_a_pattern_a_split_and_arrays_are_predicted_alike(
+    predictor: Predictor, images: Any
+) -> None:
+    folder = images.test.root / "test"
+    expected = predict(predictor, [images.test.root / path for path in images.test.paths])
+    for samples in (folder, str(folder), f"{folder}/*/*.png", images.test):
+        assert predict(predictor, samples) == expected
+    one = expected[0]["image"]
+    assert predict(predictor, one) == expected[:1]
+    numbered = predict(predictor, images.test.read_views(range(12))[:, 0])
+    assert [document["image"] for document in numbered] == list(range(12))
+    for found, wanted in zip(numbered, expected, strict=True):
+        assert {**found, "image": wanted["image"]} == wanted
+
+
+def test_a_model_is_named_by_its_run_too(
+    images: Any, make_tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from tfxfer import RunDirectory
+    from tfxfer.inference import scoring
+
+    model = make_tiny()
+    expected = predict(model, images.test)
+    asked = []
+
+    def load(path: Any) -> Predictor:
+        asked.append(Path(path))
+        return wrap_model(model)
+
+    monkeypatch.setattr(scoring, "load_predictor", load)
+    for named in (tmp_path, str(tmp_path), RunDirectory(tmp_path)):
+        assert predict(named, images.test) == expected
+        assert evaluate(named, images.test) == evaluate(model, images.test)
+    assert set(asked) == {tmp_path}
+
+
+@pytest.mark.parametrize("data", [None, 3, "photos", b"x", {"a": 1}, object()])
+def test_only_labelled_samples_are_evaluated(predictor: Predictor, data: Any) -> None:
+    with pytest.raises(
+        DataError, match=r"evaluate: expected samples with labels.* Received: data="
+    ):
+        evaluate(predictor, data)
 
 
 def test_what_is_named_must_be_there(predictor: Predictor) -> None:

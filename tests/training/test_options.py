@@ -93,7 +93,7 @@ def test_groups_refuse_what_cannot_be() -> None:
             pytest.warns(DeprecationWarning, match="use fit"),
         ):
             group_options("light", True, None, {"views": views})
-    with pytest.raises(UsageError, match=r"expected dtype .* Received: dtype='int8'"):
+    with pytest.raises(UsageError, match=r"as dtype\. Received: dtype='int8'"):
         Cache(dtype="int8")
     with (
         pytest.raises(UsageError, match="dtype"),

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib
 import os
 import signal
@@ -26,6 +25,7 @@ from tfxfer.errors import TfxferError
 from tfxfer.registry.lookup import Registry, default_registry
 from tfxfer.registry.suggestion import suggest_distribution
 from tfxfer.system.files import describe_storage_error, to_json
+from tfxfer.system.spelling import did_you_mean
 from tfxfer.version import __version__
 
 __all__ = ["COMMANDS", "cli", "main", "run"]
@@ -71,10 +71,7 @@ class _LazyGroup(click.Group):
         name = args[0]
         if name.startswith("-") or name in self.list_commands(ctx):
             return super().resolve_command(ctx, args)
-        message = f"no command named {name!r}."
-        close = difflib.get_close_matches(name, self.list_commands(ctx), n=3)
-        if close:
-            message += f" Did you mean {' or '.join(map(repr, close))}?"
+        message = f"no command named {name!r}.{did_you_mean(name, self.list_commands(ctx))}"
         known = suggest_distribution("command", name)
         if known:
             message += f" Try: pip install {known}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from tfxfer.errors import GateError, PluginError, UnknownPluginError, UsageError
 from tfxfer.registry.component import Component, Kind
 from tfxfer.registry.lookup import Registry
 from tfxfer.system.quiet import quiet_native
+from tfxfer.system.spelling import did_you_mean
 
 __all__ = ["command"]
 
@@ -248,11 +248,9 @@ def _find(registry: Registry, name: str, kind: str | None) -> Component:
         )
     if not found:
         names = sorted({c.name for c in components if c.kind in _KINDS})
-        close = difflib.get_close_matches(name, names, n=3)
-        hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
         raise UnknownPluginError(
-            f"no {kind or _KITS.removeprefix('a ')} named {name!r}.{hint} Of a plugin in this "
-            "folder: pip install -e . To list all: tfxfer plugins"
+            f"no {kind or _KITS.removeprefix('a ')} named {name!r}.{did_you_mean(name, names)} "
+            "Of a plugin in this folder: pip install -e . To list all: tfxfer plugins"
         )
     component = next(c for c in found if c.kind in _KINDS)
     if component.status != "ok":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tfxfer.errors import UsageError
+from tfxfer.system.arguments import check_word
 
 __all__ = ["BALANCE_MODES", "class_weights", "oversampled_order", "sample_weights"]
 
@@ -17,10 +18,7 @@ def sample_weights(targets: np.ndarray, mode: str) -> np.ndarray | None:
     Raises:
         UsageError: no such mode.
     """
-    if mode not in BALANCE_MODES:
-        raise UsageError(
-            f"balance: expected one of {', '.join(BALANCE_MODES)}. Received: mode={mode!r}."
-        )
+    check_word(mode, BALANCE_MODES, where="balance", name="mode")
     return class_weights(targets) if mode == "weights" else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -22,11 +22,16 @@ from tfxfer.data.sources import read_source
 from tfxfer.data.split import DEFAULT_FRACTIONS, PARTS, join_groups, split_records
 from tfxfer.data.table import SplitRow, read_split_table
 from tfxfer.errors import DataError, UsageError
+from tfxfer.head import Head
 from tfxfer.modality import Modality
 from tfxfer.progress import Progress
-
-if TYPE_CHECKING:
-    from tfxfer.head import Head
+from tfxfer.system.arguments import (
+    check_kind,
+    check_number,
+    check_texts,
+    describe_value,
+    is_real,
+)
 
 __all__ = ["load_samples", "load_split"]
 
@@ -70,8 +75,25 @@ def load_samples(
     Raises:
         DataError: data that cannot be trained on; the message says what to do.
     """
+    check_kind(
+        modality,
+        Modality,
+        where="load_samples",
+        name="modality",
+        expected="what tfxfer.get_modality returns",
+    )
     modality.check_contract(contract)
     _check_numbers(size, seed, modality)
+    if labels is not None:
+        labels = check_texts(
+            labels, where=modality.plural, name="labels", expected="the outputs' names, or None"
+        )
+    # Told now, not once every sample has been read.
+    if not isinstance(fractions, (tuple, list)) or not all(map(is_real, fractions)):
+        raise UsageError(
+            f"{modality.plural}: expected three numbers as fractions, of train, val and test. "
+            f"Received: fractions={describe_value(fractions)}."
+        )
     resolved = _resolve_head(head)
     source = path if isinstance(path, Source) else read_source(path, modality)
     if labels is not None:
@@ -211,16 +233,20 @@ def _refuse_empty(inspection: Inspection, modality: Modality) -> NoReturn:
 
 
 def _check_numbers(size: int, seed: int, modality: Modality) -> None:
-    if size < 1:
-        raise UsageError(
-            f"{modality.noun} size: expected 1 {modality.size_unit} or more. Received: {size}."
-        )
-    if seed < 0:
-        raise UsageError(f"seed: expected 0 or more. Received: seed={seed}.")
+    unit = f" ({modality.size_unit})" if modality.size_unit else ""
+    check_number(size, where=f"{modality.noun} size{unit}", name="size", least=1)
+    check_number(seed, where=modality.plural, name="seed", least=0)
 
 
 def _resolve_head(head: str | Head | None) -> Head:
     if head is not None and not isinstance(head, str):
+        check_kind(
+            head,
+            Head,
+            where="data",
+            name="head",
+            expected="None, the name of one, or a tfxfer.Head",
+        )
         return head
     from tfxfer.registry.lookup import get_head
 

@@ -9,6 +9,7 @@ from tfxfer.data.folders import read_folder
 from tfxfer.data.record import IgnoredFile, Record, Source
 from tfxfer.errors import DataError
 from tfxfer.modality import Modality
+from tfxfer.system.arguments import check_path
 
 __all__ = ["IgnoredFile", "Record", "Source", "read_source"]
 
@@ -30,7 +31,7 @@ def read_source(path: str | Path, modality: Modality) -> Source:
         DataError: nothing there, no samples, columns or labels that cannot be meant, or a path that
             leads out of the data folder.
     """
-    path = Path(path)
+    path = check_path(path, where="data")
     try:
         if path.is_dir():
             return read_folder(path.resolve(), modality)

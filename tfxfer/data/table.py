@@ -8,6 +8,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from tfxfer.errors import DataError, StorageError
+from tfxfer.system.arguments import check_path
 from tfxfer.system.files import atomic_write
 
 __all__ = ["SplitRow", "read_split_table", "write_split_table"]
@@ -62,9 +63,10 @@ def read_split_table(path: str | Path) -> tuple[SplitRow, ...]:
     Raises:
         DataError: no such file, or another table.
     """
+    path = check_path(path, where="split table")
     name = f"split table {str(path)!r}"
     try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             lines = list(csv.reader(file, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(

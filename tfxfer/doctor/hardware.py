@@ -12,8 +12,9 @@ from pathlib import Path
 
 from tfxfer.doctor.environment import Cache, Volume
 from tfxfer.system.folders import cache_folder
+from tfxfer.system.keras_settings import locate_keras_home
 
-__all__ = ["find_caches", "find_gpus", "find_volumes", "locate_keras_home"]
+__all__ = ["find_caches", "find_gpus", "find_volumes"]
 
 _LIBUSB = "libusb-1.0.so.0"
 _NVIDIA = Path("/proc/driver/nvidia/gpus")
@@ -51,14 +52,6 @@ def _read_driver(driver: Path) -> Iterator[str]:
             continue
         models = [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]
         yield from models or ["NVIDIA GPU"]
-
-
-def locate_keras_home(variables: Mapping[str, str]) -> Path:
-    """Returns the folder of Keras's settings and downloads, as Keras itself chooses it."""
-    if variables.get("KERAS_HOME"):
-        return Path(os.path.expanduser(variables["KERAS_HOME"]))  # noqa: PTH111 - never raises
-    home = _find_home()
-    return (home if os.access(home, os.W_OK) else Path("/tmp")) / ".keras"  # noqa: S108
 
 
 def find_volumes(variables: Mapping[str, str]) -> tuple[Volume, ...]:

@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import Distribution, EntryPoint
-from pathlib import Path
 from typing import Any
 
 from tfxfer.doctor.environment import PROCESS, Device, Environment, Package, Trial
-from tfxfer.doctor.hardware import (
-    find_caches,
-    find_gpus,
-    find_volumes,
-    locate_keras_home,
-)
+from tfxfer.doctor.hardware import find_caches, find_gpus, find_volumes
 from tfxfer.doctor.trials import choose_modules, try_imports
 from tfxfer.registry.component import normalise_name
 from tfxfer.registry.discovery import GROUPS
 from tfxfer.registry.lookup import Registry
+from tfxfer.system import keras_settings
 
 __all__ = ["collect"]
 
 _VARIABLES = (
     "CUDA_VISIBLE_DEVICES",
     "KAGGLEHUB_CACHE",
-    "KERAS_BACKEND",
-    "KERAS_HOME",
     "TFHUB_CACHE_DIR",
     "TF_USE_LEGACY_KERAS",
+    *keras_settings.VARIABLES,
 )
 
 
@@ -54,7 +47,7 @@ def collect(
     everything = os.environ if variables is None else variables
     settings = {name: everything[name] for name in _VARIABLES if name in everything}
     packages, points, unreadable = _read_distributions(path)
-    home = locate_keras_home(settings)
+    config = keras_settings.locate_keras_home(settings) / "keras.json"
     found: dict[str, Any] = {
         # Not platform.python_version(), which is no version for packaging on a build from git.
         "python": ".".join(map(str, sys.version_info[:3])),
@@ -62,8 +55,8 @@ def collect(
         "packages": packages,
         "unreadable": unreadable,
         "variables": settings,
-        "keras_config": str(home / "keras.json"),
-        "keras_settings": _read_settings(home / "keras.json"),
+        "keras_config": str(config),
+        "keras_settings": keras_settings.read_keras_config(config),
         "gpus": find_gpus(),
         "volumes": find_volumes(settings),
         "caches": find_caches(settings),
@@ -117,11 +110,3 @@ def _read_distributions(
             packages[package.name] = package
             points += [point for point in theirs if point.group in GROUPS]
     return packages, points, tuple(unreadable)
-
-
-def _read_settings(path: Path) -> dict[str, str]:
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}  # Keras takes its defaults, too
-    return {key: str(settings[key]) for key in settings} if isinstance(settings, dict) else {}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tfxfer.doctor.environment import Environment
+from tfxfer.system import shell
 
 __all__ = ["Problem", "Rule", "Severity", "set_variable", "unset_variable"]
 
@@ -37,9 +38,9 @@ Rule = Callable[[Environment], Iterator[Problem]]
 
 def set_variable(environment: Environment, name: str, value: str) -> str:
     """Returns the command that sets an environment variable in the user's shell."""
-    return f"{'set' if environment.platform == 'win32' else 'export'} {name}={value}"
+    return shell.set_variable(name, value, platform=environment.platform)
 
 
 def unset_variable(environment: Environment, name: str) -> str:
     """Returns the command that takes an environment variable away in the user's shell."""
-    return f"set {name}=" if environment.platform == "win32" else f"unset {name}"
+    return shell.unset_variable(name, platform=environment.platform)

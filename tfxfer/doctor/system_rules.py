@@ -16,10 +16,10 @@ from tfxfer.doctor.trials import MODULES
 from tfxfer.errors import ContractError
 from tfxfer.registry.component import Component, normalise_name
 from tfxfer.registry.contract import check_requirement
+from tfxfer.system.keras_settings import find_misfits, list_settings
 
 __all__ = ["RULES", "check_imports"]
 
-_BACKENDS = ("tensorflow", "jax")
 _SCARCE_BYTES, _TIGHT_BYTES = 500_000_000, 2_000_000_000
 
 # Shared libraries that wheels link to and slim images lack, and what brings them.
@@ -54,30 +54,12 @@ def check_settings(environment: Environment) -> Iterator[Problem]:
             f"Received: {environment.variables['TF_USE_LEGACY_KERAS']}.",
             unset_variable(environment, "TF_USE_LEGACY_KERAS"),
         )
-    backend = environment.backend
-    where = "KERAS_BACKEND" if environment.variables.get("KERAS_BACKEND") else "keras.json"
-    if backend not in _BACKENDS:
-        yield Problem(
-            f"{where}: expected the backend tensorflow or jax. Received: {backend}.",
-            set_variable(environment, "KERAS_BACKEND", "tensorflow"),
-            # What imports the backend and does not find it is mended, too.
-            mends=frozenset({"keras", backend}),
-        )
-    elif backend == "jax" and not {"jax", "jaxlib"} <= set(environment.packages):
-        yield Problem(
-            f"{where}: expected jax to be installed, which it asks for. Received: none.",
-            "pip install jax",
-            mends=frozenset({"jax", "jaxlib"}),
-        )
-    for name, expected in (("image_data_format", "channels_last"), ("floatx", "float32")):
-        found = environment.keras_settings.get(name, expected)
-        if found != expected:
-            # Keras writes the file anew, with its defaults, and takes no variable instead.
-            remove = "del" if environment.platform == "win32" else "rm"
-            yield Problem(
-                f"{environment.keras_config}: expected {name} {expected}. Received: {found}.",
-                f'{remove} "{environment.keras_config}"',
-            )
+    settings = list_settings(
+        environment.variables, environment.keras_settings, path=environment.keras_config
+    )
+    has_jax = {"jax", "jaxlib"} <= set(environment.packages)
+    for misfit in find_misfits(settings, has_jax=has_jax, platform=environment.platform):
+        yield Problem(misfit.what, misfit.remedy, mends=misfit.mends)
 
 
 def check_gpu(environment: Environment) -> Iterator[Problem]:

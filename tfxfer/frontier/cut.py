@@ -29,12 +29,12 @@ ACTIVATIONS = "activations"
 """Name of the cut's own tensor beside the inputs that cross it."""
 
 
-def stage_shape(model: Any, stage: str | None) -> tuple[int, ...]:
+def stage_shape(model: keras.Model, stage: str | None) -> tuple[int, ...]:
     """Returns the shape of one sample's activations at the end of a stage."""
     return tuple(int(side) for side in stage_tensor(model, stage).shape[1:])
 
 
-def list_crossing(model: Any, stage: str | None) -> tuple[int, ...]:
+def list_crossing(model: keras.Model, stage: str | None) -> tuple[int, ...]:
     """Returns which of the model's inputs what follows a stage reads itself, by position.
 
     A text's padding mask is one: every block reads it. Layers without weights between such an input
@@ -82,13 +82,13 @@ def find_crossing(end: Any, outputs: Sequence[Any]) -> tuple[list[Any], list[str
     return inputs, layers
 
 
-def list_prefix_inputs(model: Any, stages: Sequence[str]) -> tuple[int, ...]:
+def list_prefix_inputs(model: keras.Model, stages: Sequence[str]) -> tuple[int, ...]:
     """Returns which of the model's inputs some stages are computed from, by position."""
     found = {id(x) for stage in stages for x in find_inputs(stage_tensor(model, stage))}
     return tuple(i for i, tensor in enumerate(model.inputs) if id(tensor) in found)
 
 
-def make_prefix(model: Any, stages: Sequence[str]) -> Any:
+def make_prefix(model: keras.Model, stages: Sequence[str]) -> Any:
     """Returns the part of the model up to some stages, sharing its layers and weights.
 
     Shapes: maps the inputs that `list_prefix_inputs` names to the ends of the stages.
@@ -98,7 +98,7 @@ def make_prefix(model: Any, stages: Sequence[str]) -> Any:
     return keras.Model(inputs if len(inputs) > 1 else inputs[0], ends)
 
 
-def make_suffix(model: Any, stage: str | None) -> Any:
+def make_suffix(model: keras.Model, stage: str | None) -> Any:
     """Returns the part of the model after a stage, sharing its layers and weights.
 
     Shapes: maps activations (batch, …) at the end of the stage to the model's outputs; a list of
@@ -115,7 +115,7 @@ def make_suffix(model: Any, stage: str | None) -> Any:
 
 
 def cache_bytes(
-    model: Any,
+    model: keras.Model,
     stages: Sequence[str | None],
     *,
     images: int,

@@ -13,6 +13,7 @@ from tfxfer.data.split import DEFAULT_FRACTIONS
 from tfxfer.images.modality import ImageModality
 from tfxfer.preprocessing import Preprocessing, Resize
 from tfxfer.progress import Progress
+from tfxfer.system.arguments import check_kind
 
 if TYPE_CHECKING:
     from tfxfer.head import Head
@@ -58,6 +59,13 @@ def load_images(
         DataError: data that cannot be trained on; the message says what to do.
     """
     modality = ImageModality()
+    check_kind(
+        resize,
+        (Resize, type(None)),
+        where="load_images",
+        name="resize",
+        expected="a tfxfer.Resize, such as a backbone's preprocessing.resize",
+    )
     return load_samples(
         path,
         modality=modality,

@@ -16,6 +16,7 @@ from tfxfer.images.duplicates import find_near_duplicates
 from tfxfer.modality import Findings, InputSpec, Modality, Sample
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.progress import Progress
+from tfxfer.system.arguments import describe_value
 
 __all__ = ["PIXELS", "ImageModality"]
 
@@ -60,7 +61,7 @@ class ImageModality(Modality):
         if not isinstance(contract, Preprocessing):
             raise ContractError(
                 "images: expected a tfxfer.Preprocessing as preprocessing. "
-                f"Received: preprocessing={contract!r}."
+                f"Received: preprocessing={describe_value(contract)}."
             )
 
     def read_contract(self, data: Mapping[str, Any]) -> Preprocessing:

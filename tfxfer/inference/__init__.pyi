@@ -1,3 +1,4 @@
+from .embedding import embed as embed
 from .keras_model import load_model as load_model
 from .loading import load_predictor as load_predictor
 from .predictor import Predictor as Predictor

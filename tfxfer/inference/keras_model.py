@@ -20,6 +20,8 @@ from tfxfer.preprocessing import Preprocessing
 from tfxfer.registry.lookup import get_backbone, get_head, get_modality
 from tfxfer.run.directory import RunDirectory
 from tfxfer.stages import ModelInfo, attach_info, get_info
+from tfxfer.system.arguments import check_path
+from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer.weights import ResolvedWeights
 
 if TYPE_CHECKING:
@@ -77,7 +79,8 @@ def load_model(path: str | Path, *, registry: Registry | None = None) -> keras.M
         RunError: no run there.
         ModelError: the file is no Keras model, or holds code.
     """
-    path = Path(path)
+    check_keras_settings()
+    path = check_path(path, where="load_model")
     run = RunDirectory.open(path if path.is_dir() else path.parent)
     if path.is_file() and path.resolve() != run.model_path.resolve():
         raise ModelError(

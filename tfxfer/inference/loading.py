@@ -10,6 +10,8 @@ from tfxfer.errors import ModelError, UnknownPluginError, UsageError
 from tfxfer.head import Head
 from tfxfer.inference.predictor import Predictor
 from tfxfer.registry.lookup import get_reader
+from tfxfer.system.arguments import check_path
+from tfxfer.system.keras_settings import check_keras_settings
 
 if TYPE_CHECKING:
     from tfxfer.registry.lookup import Registry
@@ -39,8 +41,9 @@ def load_predictor(
         ModelError: not such a file, or labels that do not match the outputs.
         RunError: a folder that is no run.
         PluginError: the reader cannot be loaded.
+        SetupError: another project's settings make Keras another one.
     """
-    path = Path(path)
+    path = check_path(path, where="model")
     of_run = path.is_dir() or (
         path.name == "model.keras" and (path.parent / "run.json").is_file() and labels is None
     )
@@ -65,6 +68,7 @@ def load_predictor(
             ) from error
         found: Predictor = read(path, labels=labels, head=head)
         return found
+    check_keras_settings()
     from tfxfer.inference.keras_model import load_keras_predictor, load_model, wrap_model
 
     if of_run:

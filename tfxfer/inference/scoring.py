@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,9 +13,16 @@ from tfxfer.data.loading import load_samples
 from tfxfer.data.samples import SampleSplit
 from tfxfer.errors import DataError
 from tfxfer.evaluation.scoring import score_predictions
+from tfxfer.inference.loading import load_predictor
 from tfxfer.inference.predictor import BATCH_SAMPLES, Predictor
+from tfxfer.inference.reading import Samples, open_stream
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
+from tfxfer.system.arguments import describe_value
+from tfxfer.system.keras_settings import check_keras_settings
+
+if TYPE_CHECKING:
+    import keras
 
 __all__ = ["evaluate", "load_own_test", "predict", "score_split"]
 
@@ -72,12 +79,17 @@ def load_own_test(
 
 
 def evaluate(
-    model: Any, data: Any, *, seed: int = 0, progress: Progress | None = None
+    model: keras.Model | Predictor | str | Path | RunDirectory,
+    data: SampleSplit | Iterable[tuple[Any, ...]],
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Scores samples and compares with what they are.
 
     Args:
-        model: a `Predictor`, or a Keras model from `build_model` or `load_model`.
+        model: a Keras model from `build_model` or `load_model`; the path of a run or of a model
+            file that says what its outputs are; or a `Predictor`.
         data: a `SampleSplit`, such as `data.test`, or a batched `tf.data.Dataset` of
             (inputs, targets); images are pixels 0..255.
         seed: of the bootstrap intervals.
@@ -88,10 +100,15 @@ def evaluate(
         `tfxfer.evaluation.score_predictions`.
     """
     predictor = _wrap(model)
+    if isinstance(data, (str, bytes, Mapping)) or not isinstance(data, (SampleSplit, Iterable)):
+        raise DataError(
+            "evaluate: expected samples with labels, such as load_images(…).test, or a batched "
+            f"tf.data.Dataset of (inputs, targets). Received: data={describe_value(data)}."
+        )
     if isinstance(data, SampleSplit):
         scores, targets = score_split(predictor, data, progress=progress), data.targets
     else:
-        pairs = [(predictor.score(_to_numpy(x[0])), np.asarray(x[1])) for x in data]
+        pairs = [(predictor.score(_to_numpy(x[0])), np.asarray(x[1])) for x in map(_pair, data)]
         if not pairs:
             raise DataError("evaluate: expected at least one batch of samples. Received: none.")
         scores = np.concatenate([pair[0] for pair in pairs])
@@ -102,49 +119,73 @@ def evaluate(
 
 
 def predict(
-    model: Any, samples: Sequence[str | Path], *, progress: Progress | None = None
+    model: keras.Model | Predictor | str | Path | RunDirectory,
+    samples: Samples,
+    *,
+    progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
-    """Returns one document per sample: what it is, label, score, scores.
+    """Returns one document per sample, as `tfxfer predict --json` prints them.
 
     Args:
-        model: a `Predictor`, or a Keras model from `build_model` or `load_model`.
-        samples: of images, files in any format that training reads.
+        model: a Keras model from `build_model` or `load_model`; the path of a run or of a model
+            file that says what its outputs are; or a `Predictor`.
+        samples: a folder, whose samples may lie at any depth; a file, a pattern such as
+            `photos/*.jpg`, or a list of them; what `load_images` returns, or one part of it; an
+            array (samples, …), of images pixels 0..255; or a batched `tf.data.Dataset` of inputs.
         progress: told of samples done.
 
     Returns:
-        Dicts with the keys `label`, `score`, `scores`, and the modality's noun, such as `image`.
+        Dicts with the keys `label`, `score`, `scores`, and the modality's noun, such as `image`:
+        the path, or the number of the row in an array.
 
     Raises:
-        DataError: a sample that cannot be read; for images an ImageError.
+        DataError: nothing there, or a sample that cannot be read; for images an ImageError.
+        ModelError: no model, or a file that does not say what its outputs are.
     """
     predictor = _wrap(model)
     modality = predictor.modality
-    located = modality.parse_samples([str(sample) for sample in samples])
+    stream = open_stream(
+        samples, modality=modality, size=predictor.size, contract=predictor.contract
+    )
     documents: list[dict[str, Any]] = []
-    with modality.reading():
-        for start in range(0, len(located), BATCH_SAMPLES):
-            chosen = located[start : start + BATCH_SAMPLES]
-            read: list[Arrays] = [
-                modality.read(sample, size=predictor.size, contract=predictor.contract)
-                for sample in chosen
-            ]
-            inputs = map_arrays(lambda *arrays: np.concatenate(arrays), *read)
-            decoded = predictor.head.decode(predictor.score(inputs), predictor.labels)
-            documents += [
-                {modality.noun: sample.name, "label": x.label, "score": x.score, "scores": x.scores}
-                for sample, x in zip(chosen, decoded, strict=True)
-            ]
-            if progress is not None:
-                progress(f"labelling {modality.plural}", len(documents), len(located))
+    for inputs in stream.iter_batches(BATCH_SAMPLES):
+        decoded = predictor.head.decode(predictor.score(inputs), predictor.labels)
+        for found in decoded:
+            number = len(documents)
+            name = stream.names[number] if stream.names else number
+            documents.append(
+                {
+                    modality.noun: name,
+                    "label": found.label,
+                    "score": found.score,
+                    "scores": found.scores,
+                }
+            )
+        if progress is not None:
+            done = len(documents)
+            progress(f"labelling {modality.plural}", done, stream.count or done)
     return documents
 
 
 def _wrap(model: Any) -> Predictor:
     if isinstance(model, Predictor):
         return model
+    if isinstance(model, RunDirectory):
+        model = model.path
+    if isinstance(model, (str, Path)):
+        return load_predictor(model)
+    check_keras_settings()
     from tfxfer.inference.keras_model import wrap_model  # a reader's file needs no Keras
 
     return wrap_model(model)
+
+
+def _pair(element: Any) -> tuple[Any, ...]:
+    if not isinstance(element, (tuple, list)) or len(element) < 2:
+        raise DataError(
+            f"evaluate: expected batches of (inputs, targets). Received: {describe_value(element)}."
+        )
+    return tuple(element)
 
 
 def _to_numpy(inputs: Any) -> Arrays:

@@ -19,6 +19,7 @@ from tfxfer.registry.lookup import default_registry
 from tfxfer.run.directory import RunDirectory
 from tfxfer.run.manifest import plugin_versions
 from tfxfer.schedule import Phase, resolve_schedule
+from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer.weights import ResolvedWeights, resolve_weights
 
 if TYPE_CHECKING:
@@ -67,8 +68,10 @@ def prepare(
         registry: where plugins are looked up; None is what is installed.
 
     Raises:
+        SetupError: another project's settings make Keras another one.
         TfxferError: something in it cannot be meant, whatever the samples are.
     """
+    check_keras_settings()
     registry = registry or default_registry()
     schedule = request.make_schedule()
     if request.cache_dir is not None and not Path(request.cache_dir).is_dir():

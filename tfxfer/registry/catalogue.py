@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Iterable, Mapping
 from importlib.metadata import Distribution, EntryPoint
@@ -24,6 +23,8 @@ from tfxfer.registry.discovery import (
     read_label,
 )
 from tfxfer.registry.suggestion import suggest_distribution
+from tfxfer.system.arguments import check_kind
+from tfxfer.system.spelling import did_you_mean
 
 __all__ = ["Catalogue"]
 
@@ -52,7 +53,9 @@ class Catalogue:
 
         Raises:
             UnknownPluginError: nothing has the name.
+            UsageError: it is no text.
         """
+        check_kind(name, str, where=kind, name="name", expected="the name of one")
         named = {c.name: c for c in self.list(kind)}
         if name in named:
             return named[name], None
@@ -113,10 +116,8 @@ class Catalogue:
         """Raises the error of a name that nothing has, with names like it and what brings it."""
         components = self.list(kind)
         names = sorted({c.name for c in components})
-        close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
-        lines = [f"no {kind} named {name!r}{': ' + why if why else ''}."]
-        if close:
-            lines[0] += f" Did you mean {' or '.join(map(repr, close))}?"
+        told = f"no {kind} named {name!r}{': ' + why if why else ''}."
+        lines = [told + did_you_mean(name, names)]
         listed = ", ".join(f"{c.name} ({c.origin})" for c in components) or "none"
         lines.append(f"  Installed: {listed}. To list all: tfxfer plugins")
         known = suggest_distribution(kind, name)

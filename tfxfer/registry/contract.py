@@ -21,6 +21,7 @@ from tfxfer.registry.component import (
     normalise_name,
     raise_contract_error,
 )
+from tfxfer.system.spelling import did_you_mean
 from tfxfer.version import __version__
 
 __all__ = [
@@ -107,9 +108,11 @@ def check_options(component: Component, found: type, options: Mapping[str, Any])
                 component, "a constructor whose options all have a default", value=found
             )
         accepted = ", ".join(signature.parameters) or "no options"
+        unknown = [name for name in options if name not in signature.parameters]
+        hint = did_you_mean(unknown[0], signature.parameters) if unknown else ""
         raise UsageError(
             f"{component.kind} {component.name!r}: expected options among: {accepted}. "
-            f"Received: {format_pairs(options)}. [{component.origin}]"
+            f"Received: {format_pairs(options)}.{hint} [{component.origin}]"
         ) from error
 
 

@@ -35,6 +35,7 @@ from tfxfer.registry.discovery import RESERVED_COMMANDS
 from tfxfer.registry.importing import import_component
 from tfxfer.registry.signature import check_function
 from tfxfer.registry.suggestion import suggest_distribution
+from tfxfer.system.arguments import check_kind
 
 if TYPE_CHECKING:
     import click
@@ -293,6 +294,13 @@ def get_head(
 
     See `Registry.load_head` and `Registry.default`.
     """
+    check_kind(
+        options,
+        (Mapping, type(None)),
+        where="head",
+        name="options",
+        expected="keyword arguments by name",
+    )
     registry = registry or default_registry()
     return registry.load_head(registry.default("head") if name is None else name, **(options or {}))
 

@@ -28,6 +28,7 @@ from tfxfer.run.manifest import (
     WeightsUsed,
     collect_versions,
 )
+from tfxfer.system.arguments import check_path
 from tfxfer.system.files import (
     TEMPORARY,
     atomic_write,
@@ -75,7 +76,7 @@ class RunDirectory:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = check_path(path, where="run")
 
     def __repr__(self) -> str:
         return f"RunDirectory({str(self.path)!r})"

@@ -9,15 +9,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfxfer.data.balance import sample_weights
+from tfxfer.data.balance import BALANCE_MODES, sample_weights
 from tfxfer.data.feed import DatasetSource, SampleSource, SplitSource
 from tfxfer.data.samples import SampleData
 from tfxfer.device import Device
-from tfxfer.errors import DataError, UsageError
+from tfxfer.errors import DataError
 from tfxfer.frontier.store import CacheStore
 from tfxfer.head import Head
-from tfxfer.schedule import FitState, Phase, PhaseResult, two_phase
+from tfxfer.schedule import FitState, Phase, PhaseResult, list_phases
 from tfxfer.stages import get_info
+from tfxfer.system.arguments import check_kind, check_word
+from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer.training.activations import Activations
 from tfxfer.training.averaging import WeightAverage
 from tfxfer.training.callbacks import BestWeights, Bridge, sets_learning_rate
@@ -26,7 +28,10 @@ from tfxfer.training.options import (
     Augmentation,
     Cache,
     Control,
+    check_data,
+    check_numbers,
     group_options,
+    list_callbacks,
 )
 from tfxfer.training.pace import Pace
 from tfxfer.training.phase import Balance, FitContext, run_phase
@@ -36,11 +41,11 @@ __all__ = ["fit"]
 
 
 def fit(
-    model: Any,
+    model: keras.Model,
     data: SampleData | tuple[Any, Any],
     *,
-    schedule: Sequence[Phase] | FitPlan | None = None,
-    callbacks: Sequence[Any] = (),
+    schedule: str | Sequence[Phase] | FitPlan | None = None,
+    callbacks: Sequence[Any] | None = (),
     batch_size: int = 32,
     augment: str | Augmentation | None = None,
     balance: str = "none",
@@ -50,7 +55,7 @@ def fit(
     control: Control | None = None,
     verbose: Any = "auto",
     **moved: Any,
-) -> Any:
+) -> keras.callbacks.History:
     """Trains a model through the phases of a schedule; the best validation epoch is what remains.
 
     Each phase freezes the model up to its stage, caches the activations there where that is
@@ -61,8 +66,9 @@ def fit(
         model: from `build_model` or `load_model`.
         data: from `load_images`, or a pair (training, validation) of batched
             `tf.data.Dataset`s of (inputs, targets); images are pixels 0..255.
-        schedule: phases; None is `two_phase()`. A plan that `plan_fit` made of them is taken as
-            it is, with its views.
+        schedule: phases, or the name of a schedule: `two_phase`, `progressive`, `head` or
+            `scratch`; None is `two_phase()`. A plan that `plan_fit` made of them is taken as it is,
+            with its views.
         callbacks: Keras callbacks; they see the full model.
         batch_size: samples a step.
         augment: a level of augmentation, or an `Augmentation`, for `data` from `load_images`; None
@@ -81,18 +87,22 @@ def fit(
         A Keras `History`. Beside `history` and `epoch` it has `state`, a `FitState`.
 
     Raises:
-        ScheduleError: the schedule does not fit the model.
+        SetupError: another project's settings make Keras another one.
+        ScheduleError: the schedule does not fit the model, or none has the name.
         DataError: data of another size than the model's, or a `tf.data.Dataset` that cannot be
             cached.
         UsageError: a number or a balance that cannot be meant.
         TypeError: a keyword that `fit` never had.
         ModelError: the loss became NaN; the model holds its best weights.
     """
+    check_keras_settings()
     augmentation, caching, watch = group_options(augment, cache, control, moved)
-    if batch_size < 1:
-        raise UsageError(
-            f"fit: expected a batch_size of at least 1. Received: batch_size={batch_size}."
-        )
+    callbacks = list_callbacks(callbacks)
+    check_numbers(batch_size=batch_size, seed=seed)
+    check_word(balance, BALANCE_MODES, where="fit", name="balance")
+    check_kind(
+        device, (Device, type(None)), where="fit", name="device", expected="prepare_device's result"
+    )
     info = get_info(model)
     train, val, default_views = _make_sources(model, data, augmentation)
     _check_data(model, train, val)
@@ -105,7 +115,7 @@ def fit(
     else:
         plan = plan_fit(
             model,
-            two_phase() if schedule is None else schedule,
+            list_phases(schedule),
             images=len(train),
             views=views,
             val=len(val),
@@ -172,6 +182,7 @@ def _make_sources(
     model: Any, data: Any, augmentation: Augmentation
 ) -> tuple[SampleSource, SampleSource, int]:
     """Returns training and validation samples, and the views where nobody asks for a number."""
+    check_data(data)
     if isinstance(data, tuple):
         inputs = {tensor.name: tuple(tensor.shape[1:]) for tensor in model.inputs}
         return (

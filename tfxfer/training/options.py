@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from tfxfer.errors import UsageError
+from tfxfer.errors import DataError, UsageError
 from tfxfer.progress import Progress
 from tfxfer.schedule import FitState
+from tfxfer.system.arguments import check_kind, check_number, check_word, describe_value
 
 if TYPE_CHECKING:
     from tfxfer.frontier.fill import Conversion
     from tfxfer.frontier.store import CacheStore
 
-__all__ = ["DEFAULT_VIEWS", "Augmentation", "Cache", "Control", "group_options"]
+__all__ = [
+    "DEFAULT_VIEWS",
+    "Augmentation",
+    "Cache",
+    "Control",
+    "check_data",
+    "check_numbers",
+    "group_options",
+    "list_callbacks",
+]
 
 DEFAULT_VIEWS = 8
 """Augmented versions of each sample that epochs draw among; measured in docs/benchmarks.md."""
@@ -38,10 +48,15 @@ class Augmentation:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.views is not None and self.views < 1:
-            raise UsageError(
-                f"Augmentation: expected views None or at least 1. Received: views={self.views}."
-            )
+        if self.views is not None:
+            check_number(self.views, where="Augmentation", name="views", least=1)
+        check_kind(
+            self.options,
+            Mapping,
+            where="Augmentation",
+            name="options",
+            expected="a dict of options",
+        )
 
 
 @dataclass(frozen=True)
@@ -63,10 +78,7 @@ class Cache:
     conversion: Conversion | None = None
 
     def __post_init__(self) -> None:
-        if self.dtype not in ("float16", "float32"):
-            raise UsageError(
-                f"Cache: expected dtype 'float16' or 'float32'. Received: dtype={self.dtype!r}."
-            )
+        check_word(self.dtype, ("float16", "float32"), where="Cache", name="dtype")
 
 
 @dataclass(frozen=True)
@@ -107,7 +119,14 @@ def group_options(
 
     Raises:
         TypeError: a keyword that `fit` never had.
+        UsageError: a group that is none.
     """
+    for name, value, kinds, expected in (
+        ("augment", augment, (str, Augmentation, type(None)), "a level or a tfxfer.Augmentation"),
+        ("cache", cache, (bool, Cache), "True, False or a tfxfer.Cache"),
+        ("control", control, (Control, type(None)), "a tfxfer.Control"),
+    ):
+        check_kind(value, kinds, where="fit", name=name, expected=expected)
     groups: dict[str, Any] = {
         "augment": augment if isinstance(augment, Augmentation) else Augmentation(level=augment),
         "cache": Cache(enabled=cache) if isinstance(cache, bool) else cache,
@@ -127,3 +146,48 @@ def group_options(
         new = {**groups[group].options, "flip": value} if name == "flip" else value
         groups[group] = replace(groups[group], **{item: new})
     return groups["augment"], groups["cache"], groups["control"]
+
+
+def check_numbers(*, batch_size: int, seed: int) -> None:
+    """Refuses numbers that cannot be meant.
+
+    Raises:
+        UsageError: one of them.
+    """
+    check_number(batch_size, where="fit", name="batch_size", least=1)
+    check_number(seed, where="fit", name="seed", least=0)
+
+
+def check_data(data: Any) -> None:
+    """Refuses what is neither loaded samples nor a pair of datasets.
+
+    Raises:
+        DataError: something else.
+    """
+    if all(hasattr(data, part) for part in ("train", "val")):
+        return
+    is_pair = isinstance(data, tuple) and len(data) == 2
+    if not is_pair or any(
+        isinstance(part, (str, bytes)) or not isinstance(part, Iterable) for part in data
+    ):
+        raise DataError(
+            "fit: expected what tfxfer.load_images returns, or a pair (training, validation) of "
+            f"batched tf.data.Datasets. Received: data={describe_value(data)}."
+        )
+
+
+def list_callbacks(callbacks: Any) -> tuple[Any, ...]:
+    """Returns Keras callbacks; None stands for none of them, as for Keras.
+
+    Raises:
+        UsageError: something among them is no callback, or one stands without a list.
+    """
+    found = () if callbacks is None else callbacks
+    is_list = isinstance(found, Iterable) and not isinstance(found, (str, bytes))
+    wrong = [x for x in found if not hasattr(x, "on_train_begin")] if is_list else [found]
+    if wrong:
+        raise UsageError(
+            "fit: expected a list of Keras callbacks as callbacks. "
+            f"Received: {describe_value(wrong[0])}."
+        )
+    return tuple(found)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import lazy_loader
 
+from tfxfer.system.lazy import explain_failures
+
 if TYPE_CHECKING:
     from tfxfer_edge.conversion.attempts import convert
     from tfxfer_edge.conversion.converted import Converted
@@ -34,7 +36,7 @@ __all__ = [
 ]
 
 # Loaded when asked for: `tfxfer --help` imports this package.
-__getattr__, __dir__, _ = lazy_loader.attach(
+_get, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "conversion.attempts": ["convert"],
@@ -48,3 +50,4 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "tflite.metadata_writer": ["write_metadata"],
     },
 )
+__getattr__ = explain_failures(_get)

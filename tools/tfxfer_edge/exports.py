@@ -11,6 +11,8 @@ from tfxfer.errors import GateError, ModelError, UsageError
 from tfxfer.head import Head
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
+from tfxfer.system.arguments import check_path, check_texts
+from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer_edge.conversion.sources import PreprocessingArgument
 from tfxfer_edge.handover.folder import check_folder, write_folder
 from tfxfer_edge.proof.comparison import Comparison
@@ -88,12 +90,15 @@ def export(
         say: gets remarks, one line each.
 
     Raises:
+        SetupError: another project's settings make Keras another one.
         GateError: no candidate passes; its `document` holds the table.
         RunError: `out` is taken.
         UsageError: what a model outside of a run needs is missing.
         ModelError, DataError: see `convert` and `open_subject`.
     """
+    check_keras_settings()
     tell = say or (lambda line: None)
+    recipes = check_texts(recipes, where="export", name="recipes", expected="a list of names")
     names = ladder(recipes, allow_float=allow_float)
     choose([], prefer=prefer)  # refuses another word before minutes of work
     folder = _resolve_folder(model, out)
@@ -194,9 +199,9 @@ def _refuse(document: dict[str, Any], message: str) -> GateError:
 
 
 def _resolve_folder(model: str | Path | RunDirectory, out: str | Path | None) -> Path:
+    path = model.path if isinstance(model, RunDirectory) else check_path(model, where="export")
     if out is not None:
-        return Path(out).resolve()
-    path = model.path if isinstance(model, RunDirectory) else Path(model)
+        return check_path(out, where="export", name="out").resolve()
     if path.is_dir() and not (path / "saved_model.pb").is_file():
         return RunDirectory.open(path).export
     raise UsageError(

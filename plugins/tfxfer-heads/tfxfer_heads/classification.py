@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -11,6 +10,7 @@ import numpy as np
 from tfxfer.errors import DataError, UsageError
 from tfxfer.evaluation import ClassFigures, Figures
 from tfxfer.head import Monitor, Prediction
+from tfxfer.system.spelling import did_you_mean
 from tfxfer_heads.dense import DROPOUT, DenseHead, check_name, check_scores
 
 __all__ = ["LABEL_SMOOTHING", "Classification"]
@@ -99,11 +99,9 @@ class Classification(DenseHead):
         targets = np.zeros((len(raw), len(labels)), np.float32)
         for row, label in enumerate(raw):
             if label not in index:
-                close = difflib.get_close_matches(label, labels, n=1)
-                hint = f" Did you mean {close[0]!r}?" if close else ""
                 raise DataError(
                     f"head {self.name!r}: expected one of {len(labels)} labels. "
-                    f"Received: label={label!r}.{hint}"
+                    f"Received: label={label!r}.{did_you_mean(label, labels)}"
                 )
             targets[row, index[label]] = 1
         return targets

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import warnings
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from tfxfer.errors import PluginImportError
 from tfxfer.system.quiet import quiet_native
+from tfxfer.system.spelling import did_you_mean
 from tfxfer_kerashub.errors import PresetError, first_line
 
 __all__ = ["find_file", "import_keras_hub", "list_image_backbones"]
@@ -100,11 +100,10 @@ def _find_local(preset: str, member: str) -> Path:
             raise FileNotFoundError(path)
         return path
     names = sorted({name for found in list_image_backbones() for name in found.presets})
-    close = difflib.get_close_matches(preset, names, n=3, cutoff=0.6)
-    hint = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
     where = "a file" if folder.exists() else "no folder of that name"
     raise PresetError(
-        f"no preset {preset!r}. {hint}Expected {_FORMS}. Received: preset={preset!r}, {where}."
+        f"no preset {preset!r}.{did_you_mean(preset, names)} Expected {_FORMS}. "
+        f"Received: preset={preset!r}, {where}."
     )
 
 

@@ -10,6 +10,7 @@ import click
 from tfxfer.cli.options import read_labels
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.errors import GateError, ModelError
+from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer.system.quiet import quiet_native
 
 __all__ = ["command", "parse_preprocessing", "run_export", "show_candidates"]
@@ -155,6 +156,7 @@ def run_export(output: Output, model: str, **options: Any) -> dict[str, Any]:
     Raises:
         GateError: nothing passed; the table has been shown.
     """
+    check_keras_settings()
     output.print("starting TensorFlow")
     with quiet_native():
         import tensorflow as tf

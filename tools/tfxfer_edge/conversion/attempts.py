@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfxfer.errors import ModelError, UsageError
+from tfxfer.errors import ModelError
+from tfxfer.system.arguments import check_kind, check_word
 from tfxfer_edge.conversion.calibration import Calibration, collect
 from tfxfer_edge.conversion.converted import Converted, Engine, Quantization
 from tfxfer_edge.conversion.engines import converter, quantizer
@@ -17,13 +20,16 @@ from tfxfer_edge.conversion.sources import PreprocessingArgument
 from tfxfer_edge.tflite.flatbuffer import refuse_forbidden
 from tfxfer_edge.tflite.runtime import load_interpreter, verify
 
+if TYPE_CHECKING:
+    import keras
+
 __all__ = ["convert"]
 
 _ENGINES = {quantizer.NAME: quantizer, converter.NAME: converter}
 
 
 def convert(
-    model: Any,
+    model: keras.Model | str | Path | FrozenGraph,
     *,
     recipe: str | Recipe = "int8",
     calibration: Calibration = None,
@@ -54,11 +60,17 @@ def convert(
     Example:
         convert(model, calibration=pixels, preprocessing="in_graph").save("model.tflite")
     """
-    if isinstance(recipe, str):
+    if not isinstance(recipe, Recipe):
         recipe = get_recipe(recipe)
-    if engine is not None and engine not in _ENGINES:
-        raise UsageError(
-            f"no engine named {engine!r}: expected one of {', '.join(_ENGINES)}, or None."
+    if engine is not None:
+        check_word(engine, _ENGINES, where="convert", name="engine")
+    if calibration is not None:
+        check_kind(
+            calibration,
+            Iterable,
+            where="convert",
+            name="calibration",
+            expected="images, an array (images, height, width, 3) or several of them,",
         )
     if recipe.needs_calibration and calibration is None:
         collect(None, image_shape=(0, 0, 0), recipe=recipe.name)  # before minutes of work

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from tfxfer_edge.conversion.rescaling import can_fold
 from tfxfer_edge.conversion.sources import PreprocessingArgument, Source, open_source
 from tfxfer_edge.conversion.tensorflow_lite import convert_float, freeze_variables
 from tfxfer_edge.tflite.rewrites import name_ends
+
+if TYPE_CHECKING:
+    import keras
 
 __all__ = [
     "INPUT",
@@ -120,7 +124,7 @@ class FrozenGraph:
 
 
 def freeze(
-    model: Any,
+    model: keras.Model | str | Path | Source,
     *,
     preprocessing: PreprocessingArgument = None,
     dynamic_batch: bool = False,

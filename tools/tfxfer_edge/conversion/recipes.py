@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self, get_args
 
 from tfxfer.errors import UsageError
+from tfxfer.system.arguments import check_number, check_word, describe_value
+from tfxfer.system.spelling import did_you_mean
 
 __all__ = ["RECIPES", "Kind", "Recipe", "get_recipe"]
 
@@ -49,11 +50,11 @@ class Recipe:
     description: str = ""
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise UsageError(
-                f"recipe {self.name!r}: expected kind to be one of {', '.join(get_args(Kind))}. "
-                f"Received: kind={self.kind!r}."
-            )
+        where = f"recipe {self.name!r}"
+        check_word(self.kind, get_args(Kind), where=where, name="kind")
+        check_number(self.weight_bits, where=where, name="weight_bits", least=1)
+        if self.activation_bits is not None:
+            check_number(self.activation_bits, where=where, name="activation_bits", least=1)
         bits = (self.weight_bits, self.activation_bits)
         allowed = {
             "float": ((32, None), (16, None)),
@@ -101,7 +102,7 @@ class Recipe:
         if unknown:
             raise UsageError(
                 f"recipe: expected keys among {', '.join(known)}. Received: {', '.join(unknown)}."
-                f"{_suggest(unknown[0], known)}"
+                f"{did_you_mean(unknown[0], known)}"
             )
         missing = sorted({"name", "kind", "weight_bits"} - set(data))
         if missing:
@@ -148,13 +149,9 @@ def get_recipe(name: str) -> Recipe:
         >>> get_recipe("int8").activation_bits
         8
     """
-    if name not in RECIPES:
+    if not isinstance(name, str) or name not in RECIPES:
         raise UsageError(
-            f"no recipe named {name!r}.{_suggest(name, RECIPES)}\n  Recipes: {', '.join(RECIPES)}"
+            f"no recipe named {describe_value(name)}.{did_you_mean(name, RECIPES)}\n"
+            f"  Recipes: {', '.join(RECIPES)}"
         )
     return RECIPES[name]
-
-
-def _suggest(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, list(known), n=2, cutoff=0.5)
-    return f" Did you mean {' or '.join(repr(item) for item in close)}?" if close else ""

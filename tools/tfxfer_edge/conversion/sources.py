@@ -16,6 +16,8 @@ import numpy as np
 
 from tfxfer.errors import ModelError, UsageError
 from tfxfer.preprocessing import Preprocessing
+from tfxfer.system.arguments import describe_value
+from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer_edge.conversion.model_files import read_model_file
 from tfxfer_edge.conversion.rescaling import can_fold, find_rescaling, is_same, preprocessing_of
 
@@ -69,15 +71,18 @@ def open_source(
         trust: whether code in a `.keras` file (a Lambda) may run.
 
     Raises:
+        SetupError: another project's settings make Keras another one.
         UsageError: the preprocessing is neither known nor given.
         ModelError: no such model, or one with several inputs or outputs.
     """
+    check_keras_settings()
     if isinstance(model, (str, os.PathLike)):
         model = read_model_file(Path(model), trust=trust)
-    if isinstance(preprocessing, str) and preprocessing != IN_GRAPH:
+    is_word = isinstance(preprocessing, str) and preprocessing == IN_GRAPH
+    if not (is_word or preprocessing is None or isinstance(preprocessing, Preprocessing)):
         raise UsageError(
             f"preprocessing: expected a tfxfer.Preprocessing or {IN_GRAPH!r}. "
-            f"Received: {preprocessing!r}."
+            f"Received: preprocessing={describe_value(preprocessing)}."
         )
     if hasattr(model, "signatures"):
         return _from_saved_model(model, preprocessing)
@@ -88,7 +93,7 @@ def open_source(
         return _from_legacy(model, preprocessing)
     raise ModelError(
         "model: expected a Keras model, or a path to a run, a .keras file, an .h5 file or a "
-        f"SavedModel. Received: {type(model).__name__}."
+        f"SavedModel. Received: model={describe_value(model)}."
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from tfxfer.errors import ModelError
 from tfxfer.preprocessing import Preprocessing, Resize
+from tfxfer.system.arguments import check_kind, check_texts, check_word
 
 __all__ = ["CONTRACT_FILE", "KINDS", "LABELS_FILE", "ModelCard"]
 
@@ -50,9 +51,12 @@ class ModelCard:
     threshold: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", tuple(self.labels))
-        if self.metadata_kind not in KINDS:
-            raise ModelError(
-                f"model card: expected one of {KINDS}. "
-                f"Received: metadata_kind={self.metadata_kind!r}."
-            )
+        labels = check_texts(
+            self.labels, where="model card", name="labels", expected="the outputs' names"
+        )
+        object.__setattr__(self, "labels", labels)
+        for name in ("name", "description", "version", "author", "licence"):
+            check_kind(getattr(self, name), str, where="model card", name=name, expected="text")
+        check_word(
+            self.metadata_kind, KINDS, where="model card", name="metadata_kind", error=ModelError
+        )

@@ -13,6 +13,7 @@ import numpy as np
 from tfxfer.errors import ModelError
 from tfxfer.frontier.chunk import count_chunk_images
 from tfxfer.preprocessing import Preprocessing
+from tfxfer.system.arguments import check_path
 from tfxfer.system.quiet import quiet_native
 from tfxfer_edge.tflite.card import ModelCard
 from tfxfer_edge.tflite.flatbuffer import read_model
@@ -253,7 +254,7 @@ class TFLiteModel:
 def _read(path_or_bytes: str | Path | bytes | bytearray) -> tuple[str, bytes]:
     if isinstance(path_or_bytes, (bytes, bytearray)):
         return "bytes", bytes(path_or_bytes)
-    path = Path(path_or_bytes)
+    path = check_path(path_or_bytes, where="model", name="path_or_bytes")
     try:
         return str(path), path.read_bytes()
     except OSError as error:

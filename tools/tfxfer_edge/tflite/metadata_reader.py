@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tfxfer.errors import ModelError, TfxferError
 from tfxfer.preprocessing import Preprocessing, Resize
+from tfxfer.system.arguments import check_kind
 from tfxfer_edge.tflite import metadata_schema as schema
 from tfxfer_edge.tflite.card import CONTRACT_FILE, ModelCard
 from tfxfer_edge.tflite.metadata_table import Table, find_metadata
@@ -18,6 +19,14 @@ def read_metadata(content: bytes) -> ModelCard | None:
     Raises:
         ModelError: the metadata is damaged, or names a file that is not packed.
     """
+    check_kind(
+        content,
+        (bytes, bytearray),
+        where="read_metadata",
+        name="content",
+        expected="the bytes of a .tflite file, such as Path(…).read_bytes()",
+        error=ModelError,
+    )
     try:
         buffer = find_metadata(content)
         if buffer is None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from tfxfer.errors import ModelError
 from tfxfer.preprocessing import Preprocessing
+from tfxfer.system.arguments import check_kind
 from tfxfer_edge.tflite.card import ModelCard
 from tfxfer_edge.tflite.flatbuffer import as_text, read_model, write_model
 from tfxfer_edge.tflite.metadata_content import pack_card
@@ -37,6 +38,17 @@ def write_metadata(content: bytes, card: ModelCard) -> bytes:
         ModelError: labels that do not match the outputs, a quantized input that does not stand for
             the preprocessing, or a result that differs.
     """
+    check_kind(
+        content,
+        (bytes, bytearray),
+        where="write_metadata",
+        name="content",
+        expected="the bytes of a .tflite file, such as Path(…).read_bytes()",
+        error=ModelError,
+    )
+    check_kind(
+        card, ModelCard, where="write_metadata", name="card", expected="a tfxfer_edge.ModelCard"
+    )
     before = probe_ends(content)
     _check_labels(card, before)
     _check_input(card, before)
