@@ -36,6 +36,7 @@ class ModelCard:
             for: clients feed bytes.
         resize: how a photo becomes the square.
         threshold: of a multilabel classifier, where it is not its head's default.
+        white: value of white in files with more than 8 bits a channel, as in `Preprocessing`.
     """
 
     name: str
@@ -48,6 +49,7 @@ class ModelCard:
     preprocessing: Preprocessing | None = None
     resize: Resize = field(default_factory=Resize)
     threshold: float | None = None
+    white: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", tuple(self.labels))
