@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from tfxfer.images.bombs import describe_bomb
 from tfxfer.images.content import (
     DecodeError,
     make_bomb,
@@ -80,6 +81,9 @@ _FAULTS = (
     struct.error,
     zlib.error,
 )
+
+# A page of text of 35 megapixels, scanned in black and white, has 80 kB.
+_BITS = {"1": 1, "I": 32, "F": 32, "I;16": 16, "I;16B": 16, "I;16L": 16}
 
 _METHODS = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -182,6 +186,11 @@ def _probe_content(
                 form, size = image.format or "", image.size
                 if size[0] * size[1] > max_pixels:
                     raise make_bomb(name, f"{size[0]}x{size[1]}", max_pixels)
+                bomb = describe_bomb(
+                    content, size, _BITS.get(image.mode, 8 * len(image.getbands()))
+                )
+                if bomb is not None:
+                    raise make_fault(name, "bomb", expected="a photo", received=bomb)
                 if min_side_px is not None:
                     side = math.ceil(_DRAFT_MARGIN * min_side_px)
                     image.draft(None, (side, side))
