@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tfxfer.images.decode import DecodeError, probe_image
+from tfxfer.images.content import DecodeError
+from tfxfer.images.decode import probe_image
 from tfxfer.images.duplicates import THUMBNAIL_PX, make_thumbnail
 from tfxfer.modality import Findings
 

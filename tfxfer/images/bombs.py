@@ -9,8 +9,8 @@ _MAX_SIDE_PX = 65_535
 
 _PACKED_PIXELS = 25_000_000
 _MAX_RATIO = 500
-"""A photo packs to a third in PNG and to a twentieth in JPEG. Deflate ends at 1,032, for pixels that
-are all alike; an empty page of less than 25 megapixels may be that."""
+"""Deflate ends at 1,032, for pixels that are all alike; a photo packs to a third in PNG and to a
+twentieth in JPEG. Below 25 megapixels an empty page is still read."""
 
 _MAX_SCANS = 100
 """A progressive JPEG has 10 scans as libjpeg writes it. Each costs a pass over all pixels."""

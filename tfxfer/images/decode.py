@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import struct
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +11,13 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from tfxfer.images.bombs import describe_bomb
+from tfxfer.images.colours import (
+    FAULTS,
+    flatten_to_rgb,
+    read_grey,
+    scale_image,
+    turn_upright,
+)
 from tfxfer.images.content import (
     DecodeError,
     make_bomb,
@@ -23,10 +28,8 @@ from tfxfer.images.content import (
 from tfxfer.images.depth import (
     FULL_WHITE,
     can_read_deep,
-    find_white,
     is_cut,
     read_deep,
-    scale_deep,
 )
 from tfxfer.images.formats import FORMATS, HEAD_BYTES, HEIC, detect_unread
 from tfxfer.images.heif import open_heif
@@ -34,17 +37,7 @@ from tfxfer.images.png_text import strip_text
 from tfxfer.images.quiet import quiet_pillow
 from tfxfer.preprocessing import Resize
 
-__all__ = [
-    "FORMATS",
-    "MAX_PIXELS",
-    "DecodeError",
-    "Probe",
-    "open_image",
-    "probe_image",
-    "quiet_pillow",
-    "resize_image",
-    "sample_box",
-]
+__all__ = ["MAX_PIXELS", "Probe", "open_image", "probe_image", "resize_image", "sample_box"]
 
 MAX_PIXELS = 120_000_000
 """Lets the 12,000 x 9,000 photos of current phones in; 360 MB as RGB is what a machine can bear."""
@@ -55,34 +48,7 @@ _DRAFT_MARGIN = 1.4
 2.4 grey levels of 255 on five sample photos, at a multiple of 2 by 0.4 to 1.7; but 2 decodes a
 2,000 px photo at a half for 224 px (5.1 ms), and 1.4 at a quarter (3.9 ms; full: 7.0 ms)."""
 
-_ORIENTATION_TAG = 0x0112
-_ORIENTATIONS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-# What Pillow's parsers raise on damaged files; OSError covers its own UnidentifiedImageError.
-_FAULTS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    LookupError,
-    ArithmeticError,
-    EOFError,
-    MemoryError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-)
-
-# A page of text of 35 megapixels, scanned in black and white, has 80 kB.
+# Of modes that do not have 8 bits for each channel.
 _BITS = {"1": 1, "I": 32, "F": 32, "I;16": 16, "I;16B": 16, "I;16L": 16}
 
 _METHODS = {
@@ -200,11 +166,9 @@ def _probe_content(
                         deep, cut = read_deep(image, again), False
                 image.load()
                 if image.mode.startswith("I") or image.mode == "F":
-                    deep = _check_deep(image, name)
-                turned = _apply_orientation(
-                    image if deep is None else _scale_image(deep, white), image
-                )
-                return Probe(_to_rgb(turned), content, form, size, deep, cut)
+                    deep = read_grey(image, name)
+                turned = turn_upright(image if deep is None else scale_image(deep, white), image)
+                return Probe(flatten_to_rgb(turned), content, form, size, deep, cut)
         except Image.DecompressionBombError:
             # Pillow's own limit comes first for the largest, and it names no size.
             raise make_bomb(name, "larger", max_pixels) from None
@@ -217,7 +181,7 @@ def _probe_content(
                 expected=f"one of the formats {', '.join(FORMATS)}",
                 received=f"{len(content)} bytes that start with {content[:8]!r}",
             ) from None
-        except _FAULTS as error:
+        except FAULTS as error:
             words = str(error) or type(error).__name__
             kind = detect_unread(content[:HEAD_BYTES])
             what = "file" if kind is None else f"{kind} photo"
@@ -279,43 +243,3 @@ def sample_box(
     left, top, right, bottom = box
     matrix = ((right - left) / size[0], 0.0, left, 0.0, (bottom - top) / size[1], top)
     return image.transform(size, Image.Transform.AFFINE, matrix, resample=_METHODS[method])
-
-
-def _apply_orientation(image: Image.Image, tagged: Image.Image) -> Image.Image:
-    try:
-        turn = _ORIENTATIONS.get(tagged.getexif().get(_ORIENTATION_TAG, 1))
-    except _FAULTS:
-        # A damaged EXIF block says nothing about the pixels, which are fine.
-        return image
-    return image if turn is None else image.transpose(turn)
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        ground = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(ground, image).convert("RGB")
-    # Converting RGB to RGB would copy it: 0.1 ms for a photo that is resized a moment later.
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _scale_image(deep: np.ndarray, white: int | None) -> Image.Image:
-    colours = deep[..., :3] if deep.ndim == 3 else deep
-    scaled = scale_deep(colours, find_white(int(colours.max())) if white is None else white)
-    if deep.ndim == 3 and deep.shape[2] == 4:
-        # Opacity has no sensor: 16 bits of it are 16 bits.
-        scaled = np.concatenate([scaled, scale_deep(deep[..., 3:], FULL_WHITE)], axis=2)
-    return Image.fromarray(scaled)
-
-
-def _check_deep(image: Image.Image, name: str) -> np.ndarray:
-    # Pillow's own conversion clips at 255, which turns most of a 16-bit scan white.
-    values = np.asarray(image)
-    if values.dtype.kind == "f" or values.min() < 0 or values.max() > FULL_WHITE:
-        raise make_fault(
-            name,
-            "unsupported",
-            expected="8 or 16 bits per channel",
-            received=f"mode {image.mode!r}, values {values.min():g} to {values.max():g}",
-        )
-    return values.astype(np.uint16)

@@ -12,10 +12,11 @@ import numpy as np
 from tfxfer.errors import ContractError, DataError
 from tfxfer.images.audit import PEAK, inspect_image
 from tfxfer.images.augment import AUGMENT_LEVELS, make_views
-from tfxfer.images.decode import open_image, quiet_pillow
+from tfxfer.images.decode import open_image
 from tfxfer.images.depth import FULL_WHITE, find_white
 from tfxfer.images.duplicates import find_near_duplicates
 from tfxfer.images.formats import READ_SUFFIXES, UNREAD_SUFFIXES
+from tfxfer.images.quiet import quiet_pillow
 from tfxfer.modality import Findings, InputSpec, Modality, Sample
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.progress import Progress
