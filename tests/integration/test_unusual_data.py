@@ -117,3 +117,20 @@ def test_two_rows_of_other_labels_are_told_before_keras_starts(
     table.unlink()
     assert done.returncode == 1, done.stderr
     assert "line 3: expected one row per image" in done.stderr
+
+
+def test_a_model_in_memory_keeps_the_range_it_was_trained_with(deep: Path, weights: Path) -> None:
+    import tfxfer
+    from tfxfer.stages import get_info
+
+    data = tfxfer.load_images(deep, image_size=32)
+    model = tfxfer.build_model("double_vivid", labels=data.labels, weights=weights)
+    assert get_info(model).preprocessing.white is None
+    schedule = [tfxfer.Phase("head", stage="backbone", epochs=2, learning_rate=0.01)]
+    tfxfer.fit(model, data, schedule=schedule, verbose=0)
+    assert get_info(model).preprocessing.white == 4095
+    assert get_info(model).preprocessing.std == (12.75,) * 3
+    answers = tfxfer.predict(model, [data.test.root / path for path in data.test.paths])
+    scores = [[answer["scores"][label] for label in data.labels] for answer in answers]
+    expected = model.predict(data.test.read_views(range(len(data.test)))[:, 0].astype(np.float32))
+    np.testing.assert_allclose(scores, expected, atol=1e-4)

@@ -161,6 +161,7 @@ def load_samples(
         audit=audit,
         fingerprint=hash_records([r.path for r in records], inspection.sha256s, raw),
         rows=tuple(table),
+        facts=inspection.facts,
     )
 
 
