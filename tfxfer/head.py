@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tfxfer.backbone import CONTRACT_VERSION
-from tfxfer.errors import UsageError
+from tfxfer.errors import DataError, UsageError
+from tfxfer.system.plain_text import join_counts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,6 +68,7 @@ class Head(ABC):
         complete_strata: whether every stratum must be in train, val and test alike. Then samples of
             strata with fewer than three are left out, and fewer than two strata are an error.
         can_balance: whether `--balance` makes sense; see `membership`.
+        label_nouns: what one label is called, and several, for messages.
         example_labels: raw labels of a few samples, which `decode` gives back unchanged; the
             conformance kit trains with them.
         bad_labels: raw labels of data sets that `fit_labels` refuses; for the conformance kit.
@@ -77,6 +80,7 @@ class Head(ABC):
     monitor: ClassVar[Monitor]
     complete_strata: ClassVar[bool] = False
     can_balance: ClassVar[bool] = True
+    label_nouns: ClassVar[tuple[str, str]] = ("label", "labels")
     example_labels: ClassVar[tuple[str, ...]] = ("ant", "bee", "cat")
     bad_labels: ClassVar[tuple[tuple[str, ...], ...]] = (("ant", "ant"),)
     contract_version: ClassVar[str] = CONTRACT_VERSION
@@ -93,6 +97,31 @@ class Head(ABC):
             DataError: the labels cannot be this task's (one class only, text where a number must
                 be).
         """
+
+    def read_label(self, raw: str) -> tuple[str, ...]:
+        """Returns what one raw label names, in a normal form: equal tuples are equal labels.
+
+        The core asks before it reads a sample, to tell copies with one label from copies with two.
+        The default takes the text as it is, and refuses none at all.
+
+        Raises:
+            DataError: a text that can be no label of this task.
+        """
+        if not raw.strip():
+            raise DataError("expected a label. Received: nothing. Fill it in.")
+        return (raw,)
+
+    def describe_labels(self, raw: Sequence[str]) -> str:
+        """Returns what the raw labels of a data set are in all, in a line for a person.
+
+        The default counts them, such as `3 labels: ant 20, bee 31, cat 4`.
+        """
+        read = [self.read_label(text) for text in raw]
+        counts = Counter(name for names in read for name in names)
+        noun = self.label_nouns[0 if len(counts) == 1 else 1]
+        without = sum(not names for names in read)
+        rest = f"; {without:,} without any" if without else ""
+        return f"{len(counts):,} {noun}: {join_counts(counts)}{rest}"
 
     def check_labels(self, raw: Sequence[str], labels: Sequence[str]) -> None:  # noqa: B027
         """Looks for raw labels that a model with these outputs does not have.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["FAULT_KINDS", "Contract", "Findings", "InputSpec", "Modality", "Sample"]
 
 
-FAULT_KINDS = ("corrupt", "empty", "unreadable", "bomb")
-"""Why a sample cannot be used: damaged, nothing there, not to be opened, too large to be meant."""
+FAULT_KINDS = ("corrupt", "empty", "unreadable", "bomb", "unsupported")
+"""Why a sample cannot be used: damaged, nothing there, not to be opened, too large to be meant, or
+whole and of a format that is not read."""
 
 
 class Contract(Protocol):
@@ -62,6 +63,7 @@ class Findings:
         sketch: what near copies are found by; the same shape for all, None where there is none.
         doubts: what is odd but usable, in a few words each.
         fault: a kind among `FAULT_KINDS`, and what exactly; None where it is usable.
+        facts: what `fit_contract` wants to know of the whole set, such as the largest value.
 
     Raises:
         ContractError: a fault of another kind.
@@ -72,6 +74,7 @@ class Findings:
     sketch: np.ndarray | None = None
     doubts: tuple[str, ...] = ()
     fault: tuple[str, str] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.fault is not None and self.fault[0] not in FAULT_KINDS:
@@ -171,6 +174,21 @@ class Modality(ABC):
         import numpy as np
 
         return np.arange(len(sketches))
+
+    def fit_contract(
+        self, contract: Any, facts: Sequence[Mapping[str, Any]]
+    ) -> tuple[Any, tuple[str, ...]]:
+        """Returns the contract as this data set asks for it, and what to say of that, a line each.
+
+        The core calls it once before training. What it returns is stored in the run, and everything
+        that reads samples for the model gets it; a contract that is settled already comes back
+        unchanged. The default settles nothing.
+
+        Args:
+            contract: the backbone's `preprocessing`.
+            facts: of every usable sample, `Findings.facts`.
+        """
+        return contract, ()
 
     @abstractmethod
     def list_inputs(self, size: int, contract: Any) -> dict[str, InputSpec]:

@@ -64,6 +64,8 @@ class Preprocessing:
         scale: factor for red, green and blue; one number stands for all three.
         offset: added after scaling; one number stands for all three.
         resize: how a photo becomes a square.
+        white: value of white in files with more than 8 bits a channel, whose sensors often fill 10
+            to 14 of 16 bits; None until a data set has settled it, and then as 65,535.
 
     Units: pixels 0..255 in, the network's own units out.
 
@@ -76,10 +78,16 @@ class Preprocessing:
     scale: _Triple = (1.0, 1.0, 1.0)
     offset: _Triple = (0.0, 0.0, 0.0)
     resize: Resize = Resize()
+    white: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", _triple(self.scale, name="scale"))
         object.__setattr__(self, "offset", _triple(self.offset, name="offset"))
+        if self.white is not None and (type(self.white) is not int or self.white < 1):
+            raise ContractError(
+                "Preprocessing: expected a whole number above 0 as white, or None. "
+                f"Received: white={self.white!r}."
+            )
         if 0.0 in self.scale or not all(map(math.isfinite, self.scale + self.offset)):
             raise ContractError(
                 "Preprocessing: expected finite offsets and scales other than 0. "
@@ -139,7 +147,11 @@ class Preprocessing:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON data; `from_dict` reads it back."""
-        return asdict(self)
+        data = asdict(self)
+        # Earlier versions refuse keys that they do not know; most runs do without this one.
+        if self.white is None:
+            del data["white"]
+        return data
 
     @classmethod
     def from_dict(cls, data: Any) -> Self:

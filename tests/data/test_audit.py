@@ -220,3 +220,49 @@ def test_a_large_jpeg_is_read_to_its_end(folders: Folders, photo: Image.Image) -
     (root / "a/photo.jpg").write_bytes(buffer.getvalue())
     (root / "b/cut.jpg").write_bytes(buffer.getvalue()[:-2000])
     assert kinds(inspect(root)) == {"corrupt": {"b/cut.jpg"}}
+
+
+def test_what_was_not_read_is_counted_by_kind(folders: Folders) -> None:
+    root = folders(a=4, b=4)
+    for name in ("a/1.mp4", "a/2.MP4", "b/notes.txt", "b/README", "b/x.avif"):
+        (root / name).write_bytes(b"\0\0\0\x18ftypavif" + bytes(40))
+    for name in ("Thumbs", "lost+found"):
+        shutil.copytree(root / "a", root / name)
+    audit = inspect(root).to_audit("images")
+    assert audit.count_unread() == {
+        "folder": 2, ".mp4": 2, ".avif": 1, "without ending": 1, ".txt": 1
+    }  # fmt: skip
+    used, unread, unsupported = audit.summary()
+    assert used == "8 of 9 images are used"
+    assert unread.startswith("not read: 2 .mp4, 1 .avif, 1 without ending, 1 .txt, 2 folders (")
+    assert "2 folders (Thumbs/, lost+found/)" in unread
+    assert unsupported.startswith("unsupported: 1, 1 left out; b/x.avif: AVIF, which is not read")
+    rows = audit.list_left_out()
+    assert [row["path"] for row in rows] == [
+        "b/x.avif", "Thumbs/", "a/1.mp4", "a/2.MP4", "b/README", "b/notes.txt", "lost+found/"
+    ]  # fmt: skip
+    assert rows[2] == {"path": "a/1.mp4", "reason": "ignored: not an image"}
+
+
+def test_copies_with_one_meaning_are_no_conflict(folders: Folders) -> None:
+    root = folders(a=4, b=4)
+    shutil.copy(root / "a/001.png", root / "b/copy.png")
+    source = read_source(root, IMAGES)
+    equal = inspect_source(source, IMAGES, read_label={"a": "x", "b": "x"})
+    assert kinds(equal) == {"duplicate": {"b/copy.png"}}
+    assert "conflicting_label" in kinds(inspect_source(source, IMAGES, read_label={"a": "x"}))
+
+
+def test_names_are_harmless_where_they_are_shown(folders: Folders) -> None:
+    root = folders(a=4, b=4)
+    (root / "a/\x1b[31m.txt").write_text("x")
+    (root / "b").rename(root / "=1+1")
+    (root / "=1+1/broken.png").write_bytes(b"x")
+    audit = inspect(root).to_audit("images")
+    assert "\x1b" not in "".join(audit.summary())
+    first, second = audit.list_left_out()
+    assert first["path"] == "'=1+1/broken.png"
+    assert second["path"] == r"a/\x1b[31m.txt"
+    with pytest.raises(DataError) as caught:
+        refuse_problems(audit)
+    assert "\x1b" not in str(caught.value)

@@ -15,6 +15,7 @@ from tfxfer.data.samples import SampleData, SampleSplit
 from tfxfer.errors import DataError, StorageError, UsageError
 from tfxfer.images.modality import ImageModality
 from tfxfer.preprocessing import Preprocessing
+from tfxfer_heads import Multilabel
 
 Folders = Callable[..., Path]
 Picture = Callable[..., Image.Image]
@@ -253,3 +254,105 @@ def test_evaluation_takes_the_test_part_where_there_is_one(folders: Folders, hea
 def test_evaluation_refuses_unknown_labels(folders: Folders, head: Any) -> None:
     with pytest.raises(DataError, match="Received: 'b', 'c'"):
         load_part(folders(a=3, b=3, c=3), head, ("a", "x"))
+
+
+def test_photos_of_other_kinds_never_vanish(folders: Folders, head: Any) -> None:
+    root = folders(a=6, b=6)
+    (root / "star").mkdir()
+    for number in range(5):
+        (root / f"star/{number}.avif").write_bytes(b"\0\0\0\x14ftypavif" + bytes(100 + number))
+    (root / "a/phone.jpg").write_bytes(b"\0\0\0\x14ftypavif" + bytes(50))
+    data = load(root, head)
+    skipped = {problem.path: problem.detail for problem in data.audit.skipped}
+    assert skipped.pop("star") == "none of its 5 images can be used"
+    assert set(skipped) == {"a/phone.jpg", *(f"star/{number}.avif" for number in range(5))}
+    assert all(detail.startswith("AVIF, which is not read") for detail in skipped.values())
+    assert any("star: none of its 5" in line for line in data.audit.summary())
+    with pytest.raises(DataError, match="Received: 7") as caught:
+        load(root, head, strict=True)
+    assert "star: small_class" in str(caught.value)
+
+
+def test_a_class_of_broken_photos_is_told(folders: Folders, head: Any) -> None:
+    root = folders(a=6, b=6, c=4)
+    for path in (root / "c").iterdir():
+        path.write_bytes(b"x")
+    data = load(root, head)
+    assert {"c": "none of its 4 images can be used"}.items() <= {
+        p.path: p.detail for p in data.audit.skipped
+    }.items()
+    assert data.labels == ("a", "b")
+
+
+def test_what_was_understood_is_said_first(folders: Folders, head: Any) -> None:
+    root = folders("photos/training_set", a=8, b=8).parent
+    folders("photos/test_set", a=3, b=3)
+    for path in root.glob("test_set/*/*.png"):
+        # Other pixels than those of train.
+        with Image.open(path) as image:
+            flipped = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).convert("L")
+        flipped.save(path)
+    data = load(root, head)
+    assert data.audit.summary()[:3] == [
+        "understood training_set/ as train, test_set/ as test",
+        "2 labels: a 11, b 11",
+        "22 of 22 images are used",
+    ]
+    assert all(path.startswith("test_set/") for path in data.test.paths)
+    assert not any(path.startswith("test_set/") for path in (*data.train.paths, *data.val.paths))
+
+
+def test_one_level_off_is_in_the_error(folders: Folders, head: Any) -> None:
+    root = folders("data/photos", a=4, b=4).parent
+    with pytest.raises(DataError, match=r"at least two.*lie one level deeper.*data/photos'"):
+        load(root, head)
+
+
+def test_a_class_that_is_one_scene_is_told(folders: Folders, head: Any, picture: Picture) -> None:
+    root = folders(a=12, b=12)
+    (root / "burst").mkdir()
+    scene = np.asarray(picture(999)).astype(np.int16)
+    for number in range(8):
+        noise = np.random.default_rng(number).integers(-2, 3, scene.shape)
+        copy = (scene + noise).clip(0, 255).astype(np.uint8)
+        Image.fromarray(copy).save(root / f"burst/{number}.png")
+    data = load(root, head)
+    (note,) = [line for line in data.audit.summary() if line.startswith("one sided class")]
+    assert "burst: its 8 images are copies of one another and lie in train alone" in note
+    assert not [p for p in data.audit.skipped if p.path == "burst"]
+    apart = load(root, head, near_duplicates=False)
+    assert "one_sided_class" not in apart.audit.count_kinds()
+
+
+def test_the_range_of_deep_files_is_settled_once(
+    tmp_path: Path, head: Any, picture: Picture
+) -> None:
+    for rank, name in enumerate(("dark", "bright")):
+        (tmp_path / "d" / name).mkdir(parents=True)
+        for number in range(6):
+            rng = np.random.default_rng([rank, number])
+            grey = (400 + 2800 * rank + rng.normal(0, 60, (32, 32))).astype(np.uint16)
+            Image.fromarray(grey).save(tmp_path / "d" / name / f"{number}.tif")
+    data = load(tmp_path / "d", head)
+    assert data.train.contract == data.test.contract == Preprocessing(white=4095)
+    assert "one colour all over" not in {p.detail for p in data.audit.problems}
+    assert any("white is 4,095" in line for line in data.audit.summary())
+    means = [data.train.read_views([i]).mean() for i in range(len(data.train))]
+    assert max(means) - min(means) > 150
+    # A model that has settled it keeps it.
+    wide = Preprocessing(white=65535)
+    assert load(tmp_path / "d", head, contract=wide).train.contract == wide
+
+
+def test_tags_in_any_order_and_none(folders: Folders) -> None:
+    root = folders(a=40)
+    rows = [f"a/{n:03}.png,{('x|y', 'y|x', '', 'x')[n % 4]}" for n in range(40)]
+    shutil.copy(root / "a/000.png", root / "a/copy.png")
+    (root / "t.csv").write_text("\n".join(["path,label", *rows, "a/copy.png,y|x"]))
+    data = load(root / "t.csv", Multilabel(), strict=True)
+    assert data.labels == ("x", "y")
+    assert len(data.rows) == 41
+    assert data.audit.count_kinds() == {"duplicate": 1}
+    assert "2 labels: x 31, y 21; 10 without any" in data.audit.summary()
+    again = load_part(root / "t.csv", Multilabel(), ("x", "y"))
+    assert len(again) == 41

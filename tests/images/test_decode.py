@@ -17,14 +17,9 @@ import pytest
 from PIL import Image
 
 from tfxfer.errors import ImageError
-from tfxfer.images.decode import (
-    MAX_PIXELS,
-    DecodeError,
-    open_image,
-    probe_image,
-    quiet_pillow,
-    resize_image,
-)
+from tfxfer.images.content import DecodeError
+from tfxfer.images.decode import MAX_PIXELS, open_image, probe_image, resize_image
+from tfxfer.images.quiet import quiet_pillow
 from tfxfer.preprocessing import Resize
 
 Picture = Callable[..., Image.Image]
@@ -96,8 +91,9 @@ def test_16_bit_tiff_of_either_byte_order() -> None:
 
 def test_float_pixels_are_refused() -> None:
     image = Image.fromarray(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8))
-    with pytest.raises(ImageError, match="8 or 16 bits per channel"):
+    with pytest.raises(DecodeError, match="8 or 16 bits per channel") as caught:
         open_image(encode(image, "TIFF"))
+    assert caught.value.kind == "unsupported"
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P"])
@@ -235,7 +231,7 @@ def test_truncation_is_seen_at_reduced_scale(photo: Image.Image) -> None:
         (b"%PDF-1.4\n", "corrupt"),
         (png_header(0, 8), "corrupt"),
         (b"\xff\xd8\xff\xe0", "corrupt"),
-        (b"P6 2 2 255 123456789012", "corrupt"),
+        (b"P6 2 2 255 123456789012", "unsupported"),
     ],
 )
 def test_what_is_no_image(tmp_path: Path, content: bytes, kind: str) -> None:
@@ -374,3 +370,12 @@ def test_a_folder_is_refused_in_one_sentence(tmp_path: Path) -> None:
         open_image(tmp_path)
     assert str(caught.value).count("expected") == 1
     assert "Received: a folder." in str(caught.value)
+
+
+def test_a_file_too_large_for_any_photo_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.jpg"
+    with path.open("wb") as file:
+        file.truncate(20 << 30)
+    with pytest.raises(DecodeError, match="21,474,836,480 bytes") as caught:
+        open_image(path)
+    assert caught.value.kind == "bomb"

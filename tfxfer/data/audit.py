@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from tfxfer.data.problems import PROBLEM_KINDS, Audit, Problem, refuse_problems
 from tfxfer.data.record import Record, Source
 from tfxfer.errors import DataError
-from tfxfer.modality import FAULT_KINDS, Findings, Modality
+from tfxfer.modality import Findings, Modality
 from tfxfer.progress import Progress
 
 __all__ = [
@@ -28,85 +29,8 @@ __all__ = [
     "refuse_problems",
 ]
 
-PROBLEM_KINDS = (
-    *FAULT_KINDS,
-    "conflicting_label",
-    "small_class",
-    "split_leak",
-    "duplicate",
-    "near_duplicate",
-    "suspicious",
-    "ignored",
-)
-"""From what costs samples to what is only worth knowing."""
-
 MIN_STRATUM_SAMPLES = 3
 """One each for train, val and test."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing about one file.
-
-    Args:
-        path: relative to the data folder; a class's name for `small_class`.
-        kind: one of `PROBLEM_KINDS`.
-        detail: what exactly, in a few words.
-        skipped: whether the sample is left out because of it.
-    """
-
-    path: str
-    kind: str
-    detail: str
-    skipped: bool
-
-
-@dataclass(frozen=True)
-class Audit:
-    """What the pass over the files found.
-
-    Args:
-        problems: by weight of the kind, then by path.
-        images: how many samples are used.
-        files: how many were looked at.
-        plural: what the modality calls them.
-    """
-
-    problems: tuple[Problem, ...]
-    images: int
-    files: int
-    plural: str = "samples"
-
-    @property
-    def skipped(self) -> tuple[Problem, ...]:
-        """The problems that cost a sample or a class."""
-        return tuple(problem for problem in self.problems if problem.skipped)
-
-    def count_kinds(self) -> dict[str, int]:
-        """Returns how many problems there are of each kind that occurs."""
-        counts = Counter(problem.kind for problem in self.problems)
-        return {kind: counts[kind] for kind in PROBLEM_KINDS if counts[kind]}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain JSON data."""
-        return {
-            "files": self.files,
-            "images": self.images,
-            "counts": self.count_kinds(),
-            "problems": [asdict(problem) for problem in self.problems],
-        }
-
-    def summary(self) -> list[str]:
-        """Returns a few lines for a person: a count and an example of each kind."""
-        lines = [f"{self.images:,} of {self.files:,} {self.plural} are used"]
-        for kind, count in self.count_kinds().items():
-            of_kind = [problem for problem in self.problems if problem.kind == kind]
-            left_out = sum(problem.skipped for problem in of_kind)
-            effect = f", {left_out:,} left out" if left_out else ""
-            first = of_kind[0]
-            words = kind.replace("_", " ")
-            lines.append(f"{words}: {count:,}{effect}; {first.path}: {first.detail}")
-        return lines
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +43,7 @@ class Inspection:
         duplicates: group of each record, the index of the first copy.
         problems: everything found so far.
         files: how many records there were.
+        facts: of each record, for the modality's `fit_contract`.
     """
 
     records: tuple[Record, ...]
@@ -126,6 +51,7 @@ class Inspection:
     duplicates: np.ndarray
     problems: tuple[Problem, ...]
     files: int
+    facts: tuple[Mapping[str, Any], ...]
 
     def keep(self, chosen: np.ndarray, problems: Sequence[Problem]) -> Inspection:
         """Returns the inspection of some of the records, with the problems that say why."""
@@ -139,13 +65,25 @@ class Inspection:
             duplicates=np.array(groups, np.int64),
             problems=self.problems + tuple(problems),
             files=self.files,
+            facts=tuple(self.facts[i] for i in indices),
         )
 
-    def to_audit(self, plural: str = "samples") -> Audit:
-        """Returns what a user sees, in the modality's word for samples."""
+    def to_audit(self, plural: str = "samples", notes: Sequence[str] = ()) -> Audit:
+        """Returns what a user sees, in the modality's word for samples.
+
+        Args:
+            plural: that word.
+            notes: what is said first.
+        """
         order = {kind: rank for rank, kind in enumerate(PROBLEM_KINDS)}
         problems = sorted(self.problems, key=lambda p: (order[p.kind], p.path, p.detail))
-        return Audit(tuple(problems), images=len(self.records), files=self.files, plural=plural)
+        return Audit(
+            tuple(problems),
+            images=len(self.records),
+            files=self.files,
+            plural=plural,
+            notes=tuple(notes),
+        )
 
 
 def inspect_source(
@@ -154,6 +92,7 @@ def inspect_source(
     *,
     near_duplicates: bool = True,
     refuse_conflicts: bool = True,
+    read_label: Mapping[str, Hashable] | None = None,
     progress: Progress | None = None,
     workers: int | None = None,
 ) -> Inspection:
@@ -167,6 +106,7 @@ def inspect_source(
         modality: how a sample is read.
         near_duplicates: whether to look for near copies, too.
         refuse_conflicts: whether equal samples under two labels are left out, or only told.
+        read_label: what each label of DATA means; None takes them as they are written.
         progress: called once per sample.
         workers: threads; one per core by default.
     """
@@ -183,25 +123,28 @@ def inspect_source(
         duplicates=np.arange(len(facts)),
         problems=(),
         files=len(facts),
+        facts=tuple(fact.facts for fact in facts),
     ).keep(usable, problems)
     facts = [fact for fact in facts if fact.fault is None]
     exact = _group_exact(facts)
-    inspection, facts, exact = _judge_exact(inspection, facts, exact, refuse_conflicts, modality)
+    meanings = read_label or {}
+    inspection, facts, exact = _judge_exact(
+        inspection, facts, exact, refuse_conflicts, meanings, modality
+    )
     groups = exact
     if near_duplicates and facts:
         groups = _join_near(facts, exact, modality, progress)
-    near = _describe_near(inspection.records, exact, groups)
-    return Inspection(
-        records=inspection.records,
-        sha256s=inspection.sha256s,
-        duplicates=groups,
-        problems=inspection.problems + tuple(near),
-        files=inspection.files,
-    )
+    near = _describe_near(inspection.records, exact, groups, meanings)
+    return replace(inspection, duplicates=groups, problems=inspection.problems + tuple(near))
 
 
 def drop_small_strata(
-    inspection: Inspection, strata: Sequence[str], modality: Modality
+    inspection: Inspection,
+    strata: Sequence[str],
+    modality: Modality,
+    *,
+    listed: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> Inspection:
     """Leaves out strata, such as classes, that cannot be in train, val and test alike.
 
@@ -211,6 +154,8 @@ def drop_small_strata(
         inspection: of the usable samples.
         strata: of each, as the head sees its label.
         modality: what to call a sample.
+        listed: strata of every sample that DATA lists, usable or not.
+        notes: what looks as if something else were meant, for the message.
 
     Raises:
         DataError: fewer than two strata remain.
@@ -232,31 +177,28 @@ def drop_small_strata(
             for name in counts
             if name not in taught | set(small)
         }
+    lost = Counter(listed)
+    small |= {
+        name: f"none of its {count:,} {modality.plural} can be used"
+        for name, count in lost.items()
+        if name not in counts
+    }
     remaining = sorted(set(counts) - set(small))
     if len(remaining) < 2:
         told = [
-            f"{name!r} ({small.get(name, f'{counts[name]} {modality.plural}')})" for name in counts
+            f"{name!r} ({small.get(name, f'{counts[name]} {modality.plural}')})"
+            for name in dict.fromkeys((*counts, *small))
         ]
         received = ", ".join(told[:10]) or f"no usable {modality.noun}"
         raise DataError(
             f"labels: expected at least two with {MIN_STRATUM_SAMPLES} or more usable "
             f"{modality.plural} each. Received: {received}. "
-            f"Add {modality.plural}, or check that DATA is the folder that holds the class folders."
+            f"Add {modality.plural}, or check that DATA is the folder that holds the class folders"
+            + "".join(f": {note}" for note in notes[:1])
+            + "."
         )
     problems = [Problem(name, "small_class", why, True) for name, why in sorted(small.items())]
     return inspection.keep(np.array([name not in small for name in strata], bool), problems)
-
-
-def refuse_problems(audit: Audit) -> None:
-    """Raises `DataError` where the audit left anything out: what `--strict` asks for."""
-    skipped = audit.skipped
-    if skipped:
-        first = "".join(f"\n  {p.path}: {p.kind}, {p.detail}" for p in skipped[:10])
-        more = f"\n  and {len(skipped) - 10:,} more" if len(skipped) > 10 else ""
-        raise DataError(
-            f"data: expected no sample that has to be left out, as strict asks. "
-            f"Received: {len(skipped):,}. Repair or remove them, or leave strict out.{first}{more}"
-        )
 
 
 def count_workers(workers: int | None = None) -> int:
@@ -299,6 +241,7 @@ def _judge_exact(
     facts: list[Findings],
     exact: np.ndarray,
     refuse_conflicts: bool,
+    meanings: Mapping[str, Hashable],
     modality: Modality,
 ) -> tuple[Inspection, list[Findings], np.ndarray]:
     records = inspection.records
@@ -309,7 +252,7 @@ def _judge_exact(
     problems = []
     for group, indices in members.items():
         labels = sorted({records[i].label for i in indices})
-        if len(labels) > 1:
+        if len({meanings.get(label, label) for label in labels}) > 1:
             words = f"the same {modality.noun} is labelled {' and '.join(map(repr, labels[:5]))}"
             problems += [
                 Problem(records[i].path, "conflicting_label", words, refuse_conflicts)
@@ -340,13 +283,17 @@ def _join_near(
 
 
 def _describe_near(
-    records: Sequence[Record], exact: np.ndarray, groups: np.ndarray
+    records: Sequence[Record],
+    exact: np.ndarray,
+    groups: np.ndarray,
+    meanings: Mapping[str, Hashable],
 ) -> Iterator[Problem]:
     for index, (one, group) in enumerate(zip(exact.tolist(), groups.tolist(), strict=True)):
         if one == group:
             continue
         first, copy = records[group], records[index]
         words = f"nearly the same as {first.path}"
-        if first.label != copy.label:
+        labels = first.label, copy.label
+        if len({meanings.get(label, label) for label in labels}) > 1:
             words += f", which is labelled {first.label!r}"
         yield Problem(copy.path, "near_duplicate", words, False)

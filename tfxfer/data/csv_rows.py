@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import posixpath
+from dataclasses import replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from tfxfer.data.record import SPLIT_WORDS, Record, Source, check_label, make_source
+from tfxfer.data.record import SPLIT_WORDS, Dispute, Record, Source, clean_label, make_source
 from tfxfer.errors import DataError
 from tfxfer.modality import Modality
+from tfxfer.system.plain_text import escape_controls
 
 __all__ = ["read_csv"]
 
@@ -32,6 +34,7 @@ def read_csv(path: Path, modality: Modality) -> Source:
     columns, rows = _parse_csv(text, name, modality.column)
     records: dict[str, Record] = {}
     first_line: dict[str, int] = {}
+    disputes = []
     for line, cells in rows:
         where = f"{name}, line {line}"
         row = dict(zip(columns, cells, strict=True))
@@ -39,12 +42,24 @@ def read_csv(path: Path, modality: Modality) -> Source:
         known = records.setdefault(record.path, record)
         first_line.setdefault(record.path, line)
         if known != record:
-            raise DataError(
+            message = (
                 f"{where}: expected one row per {modality.noun}. Received: "
                 f"path={record.path!r} with {_row_values(record)}, and {_row_values(known)} on "
                 f"line {first_line[record.path]}. Remove one row."
             )
-    return make_source(root, records.values(), (), modality, kind="csv")
+            if replace(record, label=known.label) != known:
+                raise DataError(message)
+            # Only a head can say whether `a|b` and `b|a` are the same.
+            disputes.append(Dispute(record.path, (known.label, record.label), message))
+    return make_source(
+        root,
+        records.values(),
+        (),
+        modality,
+        kind="csv",
+        understood=f"understood {escape_controls(path.name)} as a table of {len(rows):,} rows",
+        disputes=disputes,
+    )
 
 
 def _row_values(record: Record) -> str:
@@ -98,7 +113,7 @@ def _read_row(
     is_file = modality.column == "path"
     return Record(
         path=_check_path(row["path"].strip(), root, where) if is_file else place,
-        label=check_label(row["label"], where=where),
+        label=clean_label(row["label"], where=where),
         split=split,
         group=row.get("group", "").strip() or None,
         content=None if is_file else row[modality.column],

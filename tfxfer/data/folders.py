@@ -3,142 +3,186 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tfxfer.data.record import SPLIT_WORDS, IgnoredFile, Record, Source, check_label, make_source
+from tfxfer.data.layout import Layout, Siblings, understand_folders
+from tfxfer.data.litter import describe_litter, is_system_file, is_system_folder
+from tfxfer.data.record import IgnoredFile, Record, Source, SourceKind, clean_label, make_source
 from tfxfer.errors import DataError
 from tfxfer.modality import Modality
 
 __all__ = ["read_folder"]
 
-# What operating systems leave in folders: not worth a line in the audit.
-_SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini", "__macosx"))
+_OUTSIDE = "lies outside of every class folder"
 
 
 def read_folder(root: Path, modality: Modality) -> Source:
     """Lists the samples of a folder; see `tfxfer.data.read_source`."""
-    folders, loose = _list_folder(root, modality)
-    splits: dict[str, Path] = {}
+    listing = _Listing(root, modality)
+    folders, loose = listing.open(root)
+    layout = understand_folders(_survey(listing, folders))
+    if layout.splits:
+        return _read_split_folders(listing, layout, loose)
     for folder in folders:
-        word = SPLIT_WORDS.get(folder.name.lower())
-        if word in splits:
-            raise DataError(
-                f"data {str(root)!r}: expected one folder for {word}. "
-                f"Received: {splits[word].name!r} and {folder.name!r}. Join them."
-            )
-        if word is not None:
-            splits[word] = folder
-    # `train` may also be a class, beside `bus` and `car`; with a val or test folder, or with
-    # nothing beside it, it is not.
-    others = [folder for folder in folders if folder not in splits.values()]
-    if splits and (len(splits) > 1 or not others):
-        if "train" not in splits:
-            raise DataError(
-                f"data {str(root)!r}: expected at least train/. "
-                f"Received: {', '.join(sorted(f.name for f in folders))}. "
-                "Rename the folder to learn from to 'train'."
-            )
-        return _read_split_folders(root, splits, others, modality)
-    ignored = [IgnoredFile(p.name, "lies outside of every class folder") for p in loose]
-    records = []
-    for folder in folders:
-        found, not_samples = _read_class_folder(root, folder, modality, split=None)
-        records += found
-        ignored += not_samples
-    return make_source(root, records, ignored, modality, kind="folders")
+        listing.read_class_folder(folder, split=None)
+    notes = [*layout.notes, *_count_loose(listing, len(loose))]
+    return listing.make_source(kind="folders", understood=layout.understood, notes=notes)
 
 
-def _read_split_folders(
-    root: Path, splits: dict[str, Path], others: list[Path], modality: Modality
-) -> Source:
-    ignored = [IgnoredFile(f.name, "a folder beside train, val and test") for f in others]
-    records = []
-    for split, folder in sorted(splits.items()):
-        classes, loose = _list_folder(folder, modality)
+def _survey(listing: _Listing, folders: list[Path]) -> Siblings:
+    """Looks one level into each folder."""
+    inner: dict[str, frozenset[str]] = {}
+    flat = set()
+    for folder in folders:
+        listing.check_inside(folder)
+        names = set()
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    if not is_system_folder(entry.name):
+                        names.add(entry.name)
+                elif listing.is_sample(entry.name):
+                    flat.add(folder.name)
+        inner[folder.name] = frozenset(names)
+    nouns = (listing.modality.noun, listing.modality.plural)
+    return Siblings(listing.root, tuple(folders), inner, frozenset(flat), nouns)
+
+
+def _read_split_folders(listing: _Listing, layout: Layout, loose: list[Path]) -> Source:
+    modality = listing.modality
+    listing.ignored += [
+        IgnoredFile(f"{f.name}/", "a folder beside train, val and test") for f in layout.others
+    ]
+    outside = len(loose)
+    for split, folder in sorted(layout.splits.items()):
+        classes, beside = listing.open(folder)
         if not classes:
             raise DataError(
                 f"data {str(folder)!r}: expected one folder per class. Received: "
-                f"{len(loose)} {modality.plural} outside of every folder. Sort them into folders, "
+                f"{len(beside)} {modality.plural} outside of every folder. Sort them into folders, "
                 "or write a CSV with the columns path,label,split."
             )
-        ignored += [
-            IgnoredFile(p.relative_to(root).as_posix(), "lies outside of every class folder")
-            for p in loose
-        ]
+        outside += len(beside)
         for class_folder in classes:
-            found, not_samples = _read_class_folder(root, class_folder, modality, split=split)
-            records += found
-            ignored += not_samples
-    return make_source(root, records, ignored, modality, kind="split_folders")
+            listing.read_class_folder(class_folder, split=split)
+    notes = _count_loose(listing, outside)
+    return listing.make_source(kind="split_folders", understood=layout.understood, notes=notes)
 
 
-def _list_folder(folder: Path, modality: Modality) -> tuple[list[Path], list[Path]]:
-    """Returns the visible folders, and the samples that lie beside them."""
-    folders, loose = [], []
-    for entry in sorted(folder.iterdir(), key=lambda p: p.name):
-        if _is_system_file(entry.name):
-            continue
-        if entry.is_dir():
-            folders.append(entry)
-        elif _is_sample(entry.name, modality) and _is_text(entry.name):
-            loose.append(entry)
-    return folders, loose
+def _count_loose(listing: _Listing, count: int) -> list[str]:
+    if not count:
+        return []
+    words = f"{count:,} {listing.modality.plural} lie beside the class folders and have no label"
+    return [f"{words}: they are not used"]
 
 
-def _read_class_folder(
-    root: Path, folder: Path, modality: Modality, *, split: str | None
-) -> tuple[list[Record], list[IgnoredFile]]:
-    label = check_label(folder.name, where=f"folder {str(folder)!r}")
-    records, ignored = [], []
-    for path in _walk(root, folder):
-        name = path.relative_to(root).as_posix()
+@dataclass
+class _Listing:
+    """What has been found in DATA so far."""
+
+    root: Path
+    modality: Modality
+    records: list[Record] = field(default_factory=list)
+    ignored: list[IgnoredFile] = field(default_factory=list)
+
+    def make_source(self, *, kind: SourceKind, understood: str, notes: Sequence[str]) -> Source:
+        """Returns all of it."""
+        return make_source(
+            self.root,
+            self.records,
+            self.ignored,
+            self.modality,
+            kind=kind,
+            understood=understood,
+            notes=notes,
+        )
+
+    def open(self, folder: Path) -> tuple[list[Path], list[Path]]:
+        """Returns the visible folders, and the samples that lie beside them; notes the rest."""
+        folders, loose = [], []
+        for entry in sorted(folder.iterdir(), key=lambda path: path.name):
+            if entry.is_dir():
+                if is_system_folder(entry.name):
+                    self.ignore_litter(entry)
+                else:
+                    folders.append(entry)
+            elif self.is_sample(entry.name) and _is_text(entry.name):
+                loose.append(entry)
+                self.ignored.append(IgnoredFile(self.name(entry), _OUTSIDE))
+            else:
+                self.ignore_file(entry)
+        return folders, loose
+
+    def read_class_folder(self, folder: Path, *, split: str | None) -> None:
+        """Takes every sample below a folder, whose name is their label."""
+        label = clean_label(folder.name, where=f"folder {str(folder)!r}")
+        before = len(self.records)
+        for path in self._walk(folder):
+            if self.is_sample(path.name) and _is_text(self.name(path)):
+                self.records.append(Record(self.name(path), label, split))
+            else:
+                self.ignore_file(path)
+        if len(self.records) == before:
+            words = f"a folder without {self.modality.plural}"
+            self.ignored.append(IgnoredFile(f"{self.name(folder)}/", words))
+
+    def ignore_file(self, path: Path) -> None:
+        """Notes a file that is no sample, unless a system put it there."""
+        name = self.name(path)
         if not _is_text(name):
-            ignored.append(IgnoredFile(ascii(name), "its name is not valid UTF-8"))
-        elif _is_sample(path.name, modality):
-            records.append(Record(name, label, split))
-        else:
-            ignored.append(IgnoredFile(name, modality.explain_ignored(path.suffix)))
-    if not records:
-        name = folder.relative_to(root).as_posix()
-        ignored.append(IgnoredFile(f"{name}/", f"a folder without {modality.plural}"))
-    return records, ignored
+            self.ignored.append(IgnoredFile(ascii(name), "its name is not valid UTF-8"))
+        elif self._has_ending(path.name) and is_system_file(path.name):
+            self.ignored.append(IgnoredFile(name, "a hidden file"))
+        elif not is_system_file(path.name):
+            self.ignored.append(IgnoredFile(name, self.modality.explain_ignored(path.suffix)))
 
+    def ignore_litter(self, folder: Path) -> None:
+        """Notes a folder that a system made, where it holds samples."""
+        words = describe_litter(folder, self.modality.suffixes, self.modality.plural)
+        if words is not None:
+            self.ignored.append(IgnoredFile(f"{self.name(folder)}/", words))
 
-def _walk(root: Path, folder: Path) -> Iterator[Path]:
-    _check_inside(root, folder)
-    for where, folders, files in os.walk(folder, onerror=_raise):
-        here = Path(where)
-        # Linked folders are not entered (they may form a loop), but must not lead out unnoticed.
-        folders[:] = sorted(name for name in folders if not _is_system_file(name))
-        for name in folders:
-            _check_inside(root, here / name)
-        for name in sorted(files):
-            if not _is_system_file(name):
-                _check_inside(root, here / name)
+    def is_sample(self, name: str) -> bool:
+        """Returns whether a file of this name is a sample."""
+        return self._has_ending(name) and not is_system_file(name)
+
+    def name(self, path: Path) -> str:
+        """Returns a path as the user sees it: relative to DATA."""
+        return path.relative_to(self.root).as_posix()
+
+    def check_inside(self, path: Path) -> None:
+        """Refuses a link that leads out of DATA."""
+        if path.is_symlink() and not path.resolve().is_relative_to(self.root):
+            raise DataError(
+                f"data {str(self.root)!r}: expected files inside the data folder. Received: "
+                f"{self.name(path)!r}, a link to {str(path.resolve())!r}. "
+                "Copy what it points to into the folder."
+            )
+
+    def _has_ending(self, name: str) -> bool:
+        # Not `Path.suffix`: an ending may have two dots.
+        return name.lower().endswith(tuple(self.modality.suffixes))
+
+    def _walk(self, folder: Path) -> Iterator[Path]:
+        self.check_inside(folder)
+        for where, folders, files in os.walk(folder, onerror=_raise):
+            here = Path(where)
+            for name in sorted(filter(is_system_folder, folders)):
+                self.ignore_litter(here / name)
+            # Linked folders are not entered (they may form a loop), but must not lead out
+            # unnoticed.
+            folders[:] = sorted(name for name in folders if not is_system_folder(name))
+            for name in folders:
+                self.check_inside(here / name)
+            for name in sorted(files):
+                self.check_inside(here / name)
                 yield here / name
 
 
 def _raise(error: OSError) -> None:
     raise error
-
-
-def _check_inside(root: Path, path: Path) -> None:
-    if path.is_symlink() and not path.resolve().is_relative_to(root):
-        raise DataError(
-            f"data {str(root)!r}: expected files inside the data folder. Received: "
-            f"{path.relative_to(root).as_posix()!r}, a link to {str(path.resolve())!r}. "
-            "Copy what it points to into the folder."
-        )
-
-
-def _is_sample(name: str, modality: Modality) -> bool:
-    # Not `Path.suffix`: an ending may have two dots.
-    return name.lower().endswith(tuple(modality.suffixes))
-
-
-def _is_system_file(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _SYSTEM_FILES
 
 
 def _is_text(name: str) -> bool:

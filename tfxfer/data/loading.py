@@ -16,8 +16,10 @@ from tfxfer.data.audit import (
     inspect_source,
     refuse_problems,
 )
+from tfxfer.data.labels import read_labels
 from tfxfer.data.record import Source
 from tfxfer.data.samples import SampleData, SampleSplit, hash_records
+from tfxfer.data.sides import note_one_sided
 from tfxfer.data.sources import read_source
 from tfxfer.data.split import DEFAULT_FRACTIONS, PARTS, join_groups, split_records
 from tfxfer.data.table import SplitRow, read_split_table
@@ -98,6 +100,7 @@ def load_samples(
     source = path if isinstance(path, Source) else read_source(path, modality)
     if labels is not None:
         resolved.check_labels([record.label for record in source.records], labels)
+    meanings = read_labels(source, resolved, modality)
     problems: list[Problem] = []
     rows: dict[str, SplitRow] = {}
     if split_file is not None:
@@ -109,6 +112,7 @@ def load_samples(
         # The groups are in the table then.
         near_duplicates=near_duplicates and not rows,
         refuse_conflicts=not rows,
+        read_label=meanings,
         progress=progress,
         workers=workers,
     )
@@ -122,7 +126,13 @@ def load_samples(
         inspection = _clean_parts(inspection)
         if resolved.complete_strata:
             strata = resolved.strata([record.label for record in inspection.records])
-            inspection = drop_small_strata(inspection, strata, modality)
+            inspection = drop_small_strata(
+                inspection,
+                strata,
+                modality,
+                listed=resolved.strata([record.label for record in source.records]),
+                notes=source.notes,
+            )
         groups = _all_groups(inspection)
         parts = split_records(
             resolved.strata([r.label for r in inspection.records]),
@@ -132,11 +142,16 @@ def load_samples(
             stratify=True,
             given=[r.split for r in inspection.records],
         )
-    audit = inspection.to_audit(modality.plural)
-    if strict:
-        refuse_problems(audit)
+        if resolved.complete_strata:
+            strata = resolved.strata([record.label for record in inspection.records])
+            inspection = note_one_sided(inspection, strata, parts, modality)
     records = inspection.records
     raw = [record.label for record in records]
+    contract, words = modality.fit_contract(contract, inspection.facts)
+    said = (source.understood, resolved.describe_labels(raw), *source.notes, *words)
+    audit = inspection.to_audit(modality.plural, [line for line in said if line])
+    if strict:
+        refuse_problems(audit)
     labels = tuple(resolved.fit_labels(raw) if labels is None else labels)
     targets = np.asarray(resolved.encode(raw, labels), np.float32)
     splits = {}
@@ -168,6 +183,7 @@ def load_samples(
         audit=audit,
         fingerprint=hash_records([r.path for r in records], inspection.sha256s, raw),
         rows=tuple(table),
+        facts=inspection.facts,
     )
 
 
@@ -204,6 +220,7 @@ def load_split(
         modality,
         near_duplicates=False,
         refuse_conflicts=False,
+        read_label=read_labels(source, resolved, modality),
         progress=progress,
         workers=workers,
     )

@@ -10,8 +10,18 @@ from typing import Literal
 
 from tfxfer.errors import DataError
 from tfxfer.modality import Modality, Sample
+from tfxfer.system.plain_text import escape_controls
 
-__all__ = ["SPLIT_WORDS", "IgnoredFile", "Record", "Source", "check_label", "make_source"]
+__all__ = [
+    "SPLIT_WORDS",
+    "Dispute",
+    "IgnoredFile",
+    "Record",
+    "Source",
+    "SourceKind",
+    "clean_label",
+    "make_source",
+]
 
 SPLIT_WORDS = {
     "train": "train",
@@ -24,7 +34,7 @@ SPLIT_WORDS = {
 }
 """What names a part of the data, as a folder or in a table's column."""
 
-_MAX_LABEL_LENGTH = 200
+SourceKind = Literal["folders", "split_folders", "csv"]
 
 
 @dataclass(frozen=True)
@@ -61,32 +71,57 @@ class IgnoredFile:
 
 
 @dataclass(frozen=True)
+class Dispute:
+    """Two rows of a table for one sample, whose labels are written differently.
+
+    Args:
+        path: of the sample.
+        labels: of the first row and of the other.
+        message: what is raised where a head says that they differ.
+    """
+
+    path: str
+    labels: tuple[str, str]
+    message: str
+
+
+@dataclass(frozen=True)
 class Source:
-    """Every labelled sample of DATA, sorted by path, before any has been opened."""
+    """Every labelled sample of DATA, sorted by path, before any has been opened.
+
+    Args:
+        root: folder that the paths are relative to.
+        records: the samples.
+        kind: how DATA says what belongs to what.
+        ignored: files that are no samples.
+        understood: what DATA was taken for, in a line; empty where nothing was to be understood.
+        notes: what looks as if something else were meant, a line each.
+        disputes: rows that say one sample twice; only a head knows whether they agree.
+    """
 
     root: Path
     records: tuple[Record, ...]
-    kind: Literal["folders", "split_folders", "csv"]
+    kind: SourceKind
     ignored: tuple[IgnoredFile, ...] = ()
+    understood: str = ""
+    notes: tuple[str, ...] = ()
+    disputes: tuple[Dispute, ...] = ()
 
 
-def check_label(text: str, *, where: str) -> str:
-    """Returns a label in one normal form.
+def clean_label(text: str, *, where: str) -> str:
+    """Returns a label in one normal form, harmless to print; a head decides what it means.
 
     Raises:
-        DataError: nothing, too long, or characters that labels.txt cannot hold.
+        DataError: it has several lines, which labels.txt cannot hold.
     """
     # macOS writes folder names in another normal form than everybody else types them.
     label = unicodedata.normalize("NFC", text.strip())
-    if not label:
-        raise DataError(f"{where}: expected a label. Received: nothing. Fill it in.")
-    if len(label) > _MAX_LABEL_LENGTH or not label.isprintable():
+    if len(label.splitlines()) > 1:
         raise DataError(
-            f"{where}: expected a label of at most {_MAX_LABEL_LENGTH} printable characters, since "
-            f"labels.txt has one per line. Received: label={label[:60]!r}, "
-            f"{len(label)} characters. Rename it."
+            f"{where}: expected a label of printable characters, since labels.txt has one per "
+            f"line. Received: label={label[:60]!r}. Rename it."
         )
-    return label
+    return escape_controls(label)
 
 
 def make_source(
@@ -95,7 +130,10 @@ def make_source(
     ignored: Iterable[IgnoredFile],
     modality: Modality,
     *,
-    kind: Literal["folders", "split_folders", "csv"],
+    kind: SourceKind,
+    understood: str = "",
+    notes: Iterable[str] = (),
+    disputes: Iterable[Dispute] = (),
 ) -> Source:
     """Returns the samples sorted by path.
 
@@ -107,10 +145,19 @@ def make_source(
         hint = ""
         if ignored:
             first = ignored[0]
-            hint = f" The first of {len(ignored)} other files: {first.path}, {first.reason}."
+            shown = escape_controls(first.path)
+            hint = f" The first of {len(ignored)} other files: {shown}, {first.reason}."
         raise DataError(
             f"data {str(root)!r}: expected {modality.plural} in class folders, or rows in a CSV. "
             f"Received: none.{hint}"
         )
     by_path = tuple(sorted(records, key=lambda record: record.path))
-    return Source(root, by_path, kind, tuple(sorted(ignored, key=lambda file: file.path)))
+    return Source(
+        root,
+        by_path,
+        kind,
+        ignored=tuple(sorted(ignored, key=lambda file: file.path)),
+        understood=understood,
+        notes=tuple(notes),
+        disputes=tuple(disputes),
+    )

@@ -265,6 +265,7 @@ class SampleData:
         audit: what was found in the samples.
         fingerprint: sha256 over every used path, file and label: other data, other fingerprint.
         rows: which sample is in which part, and with which others it has to stay.
+        facts: of each used sample, for the modality's `fit_contract`.
     """
 
     train: SampleSplit
@@ -274,6 +275,7 @@ class SampleData:
     audit: Audit
     fingerprint: str
     rows: tuple[SplitRow, ...]
+    facts: tuple[Mapping[str, Any], ...] = ()
 
     def resized(self, size: int) -> Self:
         """Returns the same samples, read at another size."""

@@ -7,11 +7,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tfxfer.images.decode import DecodeError, probe_image
+import numpy as np
+
+from tfxfer.images.content import DecodeError
+from tfxfer.images.decode import probe_image
 from tfxfer.images.duplicates import THUMBNAIL_PX, make_thumbnail
 from tfxfer.modality import Findings
 
-__all__ = ["inspect_image"]
+__all__ = ["PEAK", "inspect_image"]
+
+PEAK = "peak"
+"""Fact of a file with more than 8 bits a channel: its largest value."""
 
 _MIN_SIDE_PX = 16
 _MAX_ASPECT = 5.0
@@ -28,6 +34,9 @@ _SUFFIX_FORMATS = {
     ".webp": "WEBP",
     ".tif": "TIFF",
     ".tiff": "TIFF",
+    ".heic": "HEIF",
+    ".heif": "HEIF",
+    ".hif": "HEIF",
 }
 
 
@@ -35,19 +44,30 @@ def inspect_image(path: Path) -> Findings:
     """Reads a file once, to its last byte."""
     try:
         # Twice the thumbnail's side: large JPEGs are read at an eighth, yet to their last byte.
-        probe = probe_image(path, min_side_px=THUMBNAIL_PX)
+        # What white is in a deep file shows only when all have been read: here it is its own.
+        probe = probe_image(path, min_side_px=THUMBNAIL_PX, white=None)
     except DecodeError as error:
         return Findings(fault=(error.kind, error.detail))
     image = probe.image
+    stored = image.tobytes() if probe.deep is None else probe.deep.tobytes()
     # 16 bytes tell any number of files apart, and the size keeps crops of one colour apart.
-    pixels = hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest()
+    pixels = hashlib.blake2b(stored, digest_size=16).hexdigest()
     width, height = probe.size
+    doubts = list(_list_doubts(path, probe.format, (width, height), image.getextrema()))
+    if probe.is_cut:
+        doubts.append("16 bits a channel, of which 8 are read")
     return Findings(
         sha256=hashlib.sha256(probe.content).hexdigest(),
         identity=f"{width}x{height} {pixels}",
         sketch=make_thumbnail(image),
-        doubts=tuple(_list_doubts(path, probe.format, (width, height), image.getextrema())),
+        doubts=tuple(doubts),
+        facts={} if probe.deep is None else {PEAK: _find_peak(probe.deep)},
     )
+
+
+def _find_peak(deep: np.ndarray) -> int:
+    # Opacity, the fourth channel, is no brightness.
+    return int(deep[..., :3].max() if deep.ndim == 3 else deep.max())
 
 
 def _list_doubts(

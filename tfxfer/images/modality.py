@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from tfxfer.errors import ContractError, DataError
-from tfxfer.images.audit import inspect_image
+from tfxfer.images.audit import PEAK, inspect_image
 from tfxfer.images.augment import AUGMENT_LEVELS, make_views
-from tfxfer.images.decode import open_image, quiet_pillow
+from tfxfer.images.decode import open_image
+from tfxfer.images.depth import FULL_WHITE, find_white
 from tfxfer.images.duplicates import find_near_duplicates
+from tfxfer.images.formats import READ_SUFFIXES, UNREAD_SUFFIXES
+from tfxfer.images.quiet import quiet_pillow
 from tfxfer.modality import Findings, InputSpec, Modality, Sample
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.progress import Progress
@@ -25,9 +29,6 @@ PIXELS = "pixels"
 
 _RESCALE = "rescale_pixels"
 
-# Photos that phones and cameras write and Pillow alone does not read.
-_OTHER_PHOTOS = (".heic", ".heif", ".avif", ".dng", ".cr2", ".nef", ".arw")
-
 
 class ImageModality(Modality):
     """RGB pixels 0..255, resized as the backbone's `Preprocessing` says.
@@ -39,9 +40,8 @@ class ImageModality(Modality):
     noun = "image"
     plural = "images"
     size_unit = "px"
-    suffixes: ClassVar[frozenset[str]] = frozenset(
-        (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-    )
+    # Also what is not read: such a photo is told with its reason, and not passed over.
+    suffixes: ClassVar[frozenset[str]] = READ_SUFFIXES | UNREAD_SUFFIXES
     levels = AUGMENT_LEVELS
     view_options: ClassVar[Mapping[str, Any]] = {"flip": True}
 
@@ -49,12 +49,6 @@ class ImageModality(Modality):
         """Returns multiples of 32, which networks halve five times, down to half of the side."""
         least = max(96, size // 2)
         return tuple(range((size - 1) // 32 * 32, least - 1, -32))
-
-    def explain_ignored(self, suffix: str) -> str:
-        """Returns why a file with this suffix is no image that can be read."""
-        if suffix.lower() in _OTHER_PHOTOS:
-            return f"{suffix} is not read: convert it to JPEG"
-        return "not an image"
 
     def check_contract(self, contract: Any) -> None:
         """Refuses what is no `Preprocessing`."""
@@ -73,6 +67,23 @@ class ImageModality(Modality):
         if sample.path is None:
             return Findings(fault=("unreadable", "the cell of a table, not a file"))
         return inspect_image(sample.path)
+
+    def fit_contract(
+        self, contract: Preprocessing, facts: Sequence[Mapping[str, Any]]
+    ) -> tuple[Preprocessing, tuple[str, ...]]:
+        """Settles what is white in files with more than 8 bits a channel, where there are any."""
+        peaks = [fact[PEAK] for fact in facts if PEAK in fact]
+        if contract.white is not None or not peaks:
+            return contract, ()
+        peak = max(peaks)
+        fitted = replace(contract, white=find_white(peak))
+        if fitted.white == FULL_WHITE:
+            return fitted, ()
+        words = (
+            f"{len(peaks):,} images have 16 bits a channel and values up to {peak:,}: white is "
+            f"{fitted.white:,}, for these and for every image that the model will see"
+        )
+        return fitted, (words,)
 
     def find_copies(
         self, sketches: Sequence[np.ndarray], *, progress: Progress | None = None
@@ -121,7 +132,11 @@ class ImageModality(Modality):
         # A resize without antialiasing depends on pixels that a reduced JPEG no longer has.
         needed = size if contract.resize.antialias else None
         return make_views(
-            open_image(sample.path, min_side_px=needed),
+            open_image(
+                sample.path,
+                min_side_px=needed,
+                white=FULL_WHITE if contract.white is None else contract.white,
+            ),
             size_px=size,
             resize=contract.resize,
             level=level,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfxfer.backbone import BACKBONE_END, Backbone, check_size
+from tfxfer.data.labels import read_labels
 from tfxfer.data.record import Source
 from tfxfer.data.sources import read_source
 from tfxfer.errors import RunError, UsageError
@@ -101,6 +102,7 @@ def prepare(
     # Before the weights, which may have to be downloaded.
     if source is None:
         source = stored_source(request.data) or read_source(request.data, modality)
+    read_labels(source, head, modality)
     weights = resolve_weights(backbone, request.weights)
     return Prepared(
         request=replace(

@@ -75,7 +75,7 @@ def describe_start(prepared: Prepared, data: SampleData, device: Device, plan: F
         labels=data.labels,
         modality=prepared.modality.name,
         size=prepared.size,
-        preprocessing=prepared.backbone.preprocessing.to_dict(),
+        preprocessing=data.train.contract.to_dict(),
         seed=prepared.request.seed,
         versions={**collect_versions(), **prepared.plugins},
         device=device.kind,
@@ -92,6 +92,8 @@ def describe_start(prepared: Prepared, data: SampleData, device: Device, plan: F
                 for item in data.audit.problems
                 if item.skipped
             ),
+            unread=data.audit.count_unread(),
+            notes=data.audit.notes,
         ),
         plan=tuple(
             {

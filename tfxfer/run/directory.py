@@ -5,6 +5,7 @@ model.keras   the best model, float32
 labels.txt    one output per line
 split.csv     which image went where
 history.csv   one row per epoch
+skipped.csv   which files of the data were left out, and why
 checkpoints/  what `--resume` goes on from
 export/       what goes to the phone
 """
@@ -61,6 +62,7 @@ _OWN = (
     "labels.txt",
     "split.csv",
     "history.csv",
+    "skipped.csv",
     "checkpoints",
     "data",
     "export",
@@ -168,6 +170,11 @@ class RunDirectory:
         return self.path / "history.csv"
 
     @property
+    def skipped_path(self) -> Path:
+        """`skipped.csv`."""
+        return self.path / "skipped.csv"
+
+    @property
     def checkpoints(self) -> Path:
         """`checkpoints/`."""
         return self.path / "checkpoints"
@@ -222,6 +229,10 @@ class RunDirectory:
     def write_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replaces `history.csv` in one step; one row per epoch."""
         write_table(self.history_path, rows)
+
+    def write_skipped(self, rows: Sequence[Mapping[str, str]]) -> None:
+        """Replaces `skipped.csv` in one step; one row, `path` and `reason`, per file left out."""
+        write_table(self.skipped_path, rows, columns=("path", "reason"))
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

@@ -61,6 +61,8 @@ class DataSummary:
         test: number of images in the test split.
         fingerprint: hash of the images and labels.
         skipped: what was left out, and why.
+        unread: how many files were not read, by their ending; skipped.csv names them.
+        notes: what the data was taken for and what it holds, a line each.
     """
 
     images: int
@@ -69,9 +71,13 @@ class DataSummary:
     test: int
     fingerprint: str
     skipped: tuple[Any, ...] = ()
+    unread: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "skipped", tuple(to_plain(self.skipped)))
+        for name in ("skipped", "notes"):
+            object.__setattr__(self, name, tuple(to_plain(getattr(self, name))))
+        object.__setattr__(self, "unread", to_plain(self.unread))
 
 
 @dataclass(frozen=True)

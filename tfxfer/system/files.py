@@ -10,7 +10,7 @@ import math
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -157,10 +157,19 @@ def to_plain(value: Any) -> Any:
     raise TypeError(f"not JSON data: {type(value).__name__}")
 
 
-def write_table(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Writes a CSV file in one step; the columns are the keys of all rows, in order of arrival."""
+def write_table(
+    path: str | Path, rows: Iterable[Mapping[str, Any]], *, columns: Sequence[str] = ()
+) -> None:
+    """Writes a CSV file in one step.
+
+    Args:
+        path: of the file.
+        rows: cells by column.
+        columns: the first ones, which are there without a row, too; keys of rows that are none of
+            them follow in order of arrival.
+    """
     rows = list(rows)
-    columns = list(dict.fromkeys(key for row in rows for key in row))
+    columns = list(dict.fromkeys((*columns, *(key for row in rows for key in row))))
     with (
         atomic_write(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as file,

@@ -49,6 +49,27 @@ def labels(subject: HeadSubject) -> None:
             received=f"{found} and {shuffled}",
             fix="Sort them.",
         )
+    for raw in set(subject.raw_labels):
+        read = subject.plugin.read_label(raw)
+        if not (
+            isinstance(read, tuple)
+            and all(isinstance(name, str) for name in read)
+            and subject.plugin.read_label(raw) == read
+        ):
+            fail(
+                what,
+                expected=f"read_label to return a tuple of text for {raw!r}, always the same",
+                received=f"read_label={read!r}",
+                fix="Equal tuples are equal labels; leave it to tfxfer.Head where text says all.",
+            )
+    described = subject.plugin.describe_labels(subject.raw_labels)
+    if not isinstance(described, str) or len(described.splitlines()) != 1:
+        fail(
+            what,
+            expected="describe_labels to return one line of text",
+            received=f"describe_labels={described!r}",
+            fix="It is what a user reads of the data before training.",
+        )
     targets = np.asarray(subject.plugin.encode(subject.raw_labels, found))
     shape = (len(subject.raw_labels), len(found))
     if targets.shape != shape or targets.dtype != np.float32 or not np.isfinite(targets).all():

@@ -130,7 +130,8 @@ def faults(subject: ModalitySubject) -> None:
 
 @check("read returns what list_inputs promises, at every size", requires=("inputs",))
 def reads(subject: ModalitySubject) -> None:
-    """Reads every sample, plain and in several views, at two sizes."""
+    """Reads every sample, plain and in several views, at two sizes, by the contract as fitted."""
+    _check_fitted(subject)
     for size in (subject.size, 2 * subject.size):
         promised = subject.plugin.list_inputs(size, subject.contract)
         for sample in subject.samples:
@@ -187,6 +188,30 @@ def copies(subject: ModalitySubject) -> None:
             expected="for each the index of the first one of its group, for that one its own",
             received=f"groups={groups.tolist()}",
             fix="Number groups by their first members.",
+        )
+
+
+def _check_fitted(subject: ModalitySubject) -> None:
+    """Fits the contract to the samples, and once more: what is settled stays."""
+    plugin = subject.plugin
+    what = f"fit_contract of modality {subject.name!r}"
+    facts = [_inspect(subject, sample).facts for sample in subject.samples]
+    fitted, words = plugin.fit_contract(subject.contract, facts)
+    plugin.check_contract(fitted)
+    if not isinstance(words, tuple) or not all(isinstance(line, str) for line in words):
+        fail(
+            what,
+            expected="a contract, and a tuple of lines to say",
+            received=f"{words!r}",
+            fix="Return () where there is nothing to say.",
+        )
+    again, more = plugin.fit_contract(plugin.read_contract(fitted.to_dict()), facts)
+    if again.to_dict() != fitted.to_dict() or more:
+        fail(
+            what,
+            expected="a contract that is settled to stay, without a word",
+            received=f"{again.to_dict()} after {fitted.to_dict()}, words={more!r}",
+            fix="Change what the contract leaves open, and store that it is settled.",
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -17,7 +18,7 @@ from tfxfer.errors import DataError
 from tfxfer.frontier.store import CacheStore
 from tfxfer.head import Head
 from tfxfer.schedule import FitState, Phase, PhaseResult, list_phases
-from tfxfer.stages import get_info
+from tfxfer.stages import attach_info, get_info
 from tfxfer.system.arguments import check_kind, check_word
 from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer.training.activations import Activations
@@ -104,6 +105,10 @@ def fit(
         device, (Device, type(None)), where="fit", name="device", expected="prepare_device's result"
     )
     info = get_info(model)
+    if isinstance(data, SampleData):
+        # As its samples are read in training, so are those that the model is asked about.
+        contract, _ = info.modality.fit_contract(info.preprocessing, data.facts)
+        attach_info(model, replace(info, preprocessing=contract))
     train, val, default_views = _make_sources(model, data, augmentation)
     _check_data(model, train, val)
     views = default_views if augmentation.views is None else augmentation.views

@@ -62,7 +62,9 @@ def load_tflite_predictor(
         head=head,
         modality=ImageModality(),
         size=model.image_size,
-        contract=Preprocessing() if card is None else Preprocessing(resize=card.resize),
+        contract=Preprocessing()
+        if card is None
+        else Preprocessing(resize=card.resize, white=card.white),
         score=lambda pixels: model.score(np.asarray(pixels)),
     )
 

@@ -38,6 +38,7 @@ class Classification(DenseHead):
     metadata_kind: ClassVar[str] = "classifier"
     monitor: ClassVar[Monitor] = Monitor("val_accuracy", "max", share=True)
     complete_strata: ClassVar[bool] = True
+    label_nouns: ClassVar[tuple[str, str]] = ("class", "classes")
 
     def __init__(
         self, *, dropout: float = DROPOUT, label_smoothing: float = LABEL_SMOOTHING

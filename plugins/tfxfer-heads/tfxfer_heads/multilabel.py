@@ -74,12 +74,20 @@ class Multilabel(DenseHead):
             )
         return labels
 
+    def read_label(self, raw: str) -> tuple[str, ...]:
+        """Returns the labels, sorted: their order says nothing, and an image may have none.
+
+        Raises:
+            DataError: an empty part as in `ants||bees`, or a label that labels.txt cannot hold.
+        """
+        return tuple(sorted(self._split(raw)))
+
     def strata(self, raw: Sequence[str]) -> list[str]:
         """Returns each combination of labels; the rare ones are one stratum together."""
         # Here and not above: the package of `split` brings all that reads data.
         from tfxfer.data.split import merge_rare
 
-        return merge_rare(raw)
+        return merge_rare([SEPARATOR.join(self.read_label(text)) for text in raw])
 
     def encode(self, raw: Sequence[str], labels: Sequence[str]) -> np.ndarray:
         """Returns multi-hot targets.

@@ -122,6 +122,20 @@ class Regression(DenseHead):
             return ("value",)
         return tuple(f"value_{i}" for i in range(1, counts[0] + 1))
 
+    def read_label(self, raw: str) -> tuple[str, ...]:
+        """Returns the numbers as Python writes them: `2` and `2.0` are one label.
+
+        Raises:
+            DataError: text that is not a finite number.
+        """
+        return tuple(map(repr, self._parse(raw)))
+
+    def describe_labels(self, raw: Sequence[str]) -> str:
+        """Returns how many numbers there are and what they span, for each output."""
+        columns = zip(*(self._parse(text) for text in raw), strict=False)
+        spans = [f"{_format_value(min(c))} to {_format_value(max(c))}" for c in columns]
+        return f"{len(raw):,} labels: numbers from {' and from '.join(spans)}"
+
     def strata(self, raw: Sequence[str]) -> list[str]:
         """Returns the quantile bin of each first number, so that all parts span the same range.
 

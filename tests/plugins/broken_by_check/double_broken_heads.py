@@ -57,6 +57,18 @@ class OrderOfArrival(Softmax):
         return tuple(dict.fromkeys(raw))
 
 
+@fault("labels")
+class ReadsLists(Softmax):
+    def read_label(self, raw: str) -> tuple[str, ...]:
+        return [raw]  # type: ignore[return-value]
+
+
+@fault("labels")
+class DescribesNothing(Softmax):
+    def describe_labels(self, raw: Sequence[str]) -> str:
+        return ""
+
+
 @fault("label_errors")
 class TakesOneClass(Softmax):
     def fit_labels(self, raw: Sequence[str]) -> tuple[str, ...]:

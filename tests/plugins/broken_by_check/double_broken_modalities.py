@@ -171,6 +171,12 @@ class TakesMissing(Ramp):
 
 
 @fault("reads")
+class FitsAnew(Ramp):
+    def fit_contract(self, contract: Any, facts: Any) -> tuple[Any, tuple[str, ...]]:
+        return Gain(factor=contract.factor + 1), ()
+
+
+@fault("reads")
 class OneLongOnly(Changing):
     def change(self, values: np.ndarray, **_: Any) -> np.ndarray:
         return values[:, :16]

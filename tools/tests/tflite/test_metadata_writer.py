@@ -89,10 +89,11 @@ def test_the_model_itself_is_untouched() -> None:
 
 def test_multilabel_regressor_and_features() -> None:
     content = photos.float_in_graph("sigmoid")
-    card = replace(CARD, metadata_kind="multilabel_classifier", threshold=0.25)
+    card = replace(CARD, metadata_kind="multilabel_classifier", threshold=0.25, white=4095)
     found = read_metadata(write_metadata(content, card))
     assert found is not None
     assert (found.metadata_kind, found.threshold) == ("multilabel_classifier", 0.25)
+    assert found.white == 4095
     content = photos.float_in_graph("linear")
     written = write_metadata(content, replace(CARD, metadata_kind="regressor"))
     found = read_metadata(written)

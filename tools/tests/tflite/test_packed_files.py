@@ -70,6 +70,8 @@ def test_a_contract_is_read_as_it_was_written() -> None:
         ({**GOOD, "metadata_kind": 3}, "a word as metadata_kind"),
         ({**GOOD, "threshold": "high"}, "a threshold from 0 to 1. Received: 'high'"),
         ({**GOOD, "threshold": True}, "a threshold from 0 to 1"),
+        ({**GOOD, "white": 0}, "a whole number above 0 as white. Received: 0"),
+        ({**GOOD, "white": True}, "a whole number above 0 as white"),
         ({**GOOD, "threshold": 7}, "a threshold from 0 to 1"),
         ({**GOOD, "threshold": float("nan")}, "a threshold from 0 to 1"),
         ({**GOOD, "resize": None}, "an object of fit, method and antialias"),

@@ -78,6 +78,7 @@ class Subject:
             metadata_kind=head.metadata_kind,
             preprocessing=converted.normalization,
             resize=self.predictor.contract.resize,
+            white=self.predictor.contract.white,
         )
 
 

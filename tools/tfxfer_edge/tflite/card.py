@@ -37,6 +37,7 @@ class ModelCard:
             for: clients feed bytes.
         resize: how a photo becomes the square.
         threshold: of a multilabel classifier, where it is not its head's default.
+        white: value of white in files with more than 8 bits a channel, as in `Preprocessing`.
     """
 
     name: str
@@ -49,6 +50,7 @@ class ModelCard:
     preprocessing: Preprocessing | None = None
     resize: Resize = field(default_factory=Resize)
     threshold: float | None = None
+    white: int | None = None
 
     def __post_init__(self) -> None:
         labels = check_texts(

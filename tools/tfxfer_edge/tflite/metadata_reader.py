@@ -79,6 +79,7 @@ def _read_card(root: Table, files: dict[str, bytes]) -> ModelCard:
         preprocessing=_read_normalization(source, contract.resize),
         resize=contract.resize,
         threshold=contract.threshold,
+        white=contract.white,
     )
 
 

@@ -36,11 +36,13 @@ class Contract:
         metadata_kind: as in `ModelCard`.
         resize: as in `ModelCard`.
         threshold: as in `ModelCard`.
+        white: as in `ModelCard`.
     """
 
     metadata_kind: str
     resize: Resize
     threshold: float | None = None
+    white: int | None = None
 
 
 def list_files(card: ModelCard) -> dict[str, bytes]:
@@ -51,6 +53,8 @@ def list_files(card: ModelCard) -> dict[str, bytes]:
     }
     if card.threshold is not None:
         contract["threshold"] = card.threshold
+    if card.white is not None:
+        contract["white"] = card.white
     files = {CONTRACT_FILE: (json.dumps(contract, indent=2) + "\n").encode()}
     if card.labels:
         files[LABELS_FILE] = "".join(f"{label}\n" for label in card.labels).encode()
@@ -135,7 +139,10 @@ def read_contract(data: bytes) -> Contract:
     is_share = isinstance(threshold, (int, float)) and not isinstance(threshold, bool)
     if threshold is not None and not (is_share and 0 <= threshold <= 1):
         raise _refuse("a threshold from 0 to 1", repr(threshold))
-    return Contract(kind, _read_resize(document["resize"]), threshold)
+    white = document.get("white")
+    if white is not None and (type(white) is not int or white < 1):
+        raise _refuse("a whole number above 0 as white", repr(white))
+    return Contract(kind, _read_resize(document["resize"]), threshold, white)
 
 
 def _read_resize(data: Any) -> Resize:

@@ -1,0 +1,66 @@
+"""Text from outside, such as names of files, made harmless where people read it."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+
+__all__ = ["escape_controls", "guard_cell", "join_counts"]
+
+# Control and format characters, lone surrogates, and separators of lines and paragraphs.
+_STEERING = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
+# Persian, Hindi and joined emoji are written with these; they move no cursor.
+_JOINERS = frozenset("\u200c\u200d")
+# A spreadsheet takes a cell that begins so for a formula.
+_FORMULA_STARTS = ("=", "+", "-", "@")
+
+_MOST_NAMES = 20
+_FEW_NAMES = 10
+
+
+def escape_controls(text: str) -> str:
+    r"""Returns the text with what steers a terminal, or turns text around, as visible escapes.
+
+    Example:
+        >>> print(escape_controls("\x1b[31mred"), escape_controls("Größe 1"))
+        \x1b[31mred Größe 1
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(char) in _STEERING and char not in _JOINERS
+        else char
+        for char in text
+    )
+
+
+def guard_cell(text: str) -> str:
+    """Returns the text as a cell of a CSV that no spreadsheet takes for a formula.
+
+    For tables that people open: a table that is read back needs its cells as they are.
+
+    Example:
+        >>> guard_cell("=1+1/00.jpg"), guard_cell("a=b")
+        ("'=1+1/00.jpg", 'a=b')
+    """
+    text = escape_controls(text)
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def join_counts(counts: Mapping[str, int]) -> str:
+    """Returns names and counts in one line; of very many, the largest and the smallest.
+
+    Example:
+        >>> join_counts({"glass": 75, "cardboard": 1060})
+        'cardboard 1,060, glass 75'
+    """
+    if len(counts) <= _MOST_NAMES:
+        return ", ".join(f"{escape_controls(name)} {counts[name]:,}" for name in sorted(counts))
+    by_count = sorted(counts, key=lambda name: (-counts[name], name))
+    shown = ", ".join(f"{escape_controls(name)} {counts[name]:,}" for name in by_count[:_FEW_NAMES])
+    last = by_count[-1]
+    return (
+        f"{shown}, and {len(by_count) - _FEW_NAMES:,} more "
+        f"down to {escape_controls(last)} {counts[last]:,}"
+    )
