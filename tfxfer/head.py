@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -13,7 +13,7 @@ from tfxfer.errors import UsageError
 if TYPE_CHECKING:
     import numpy as np
 
-    from tfxfer.evaluation.figures import Figures
+    from tfxfer.evaluation.figures import Baseline, Figures
 
 __all__ = ["Head", "Monitor", "Prediction"]
 
@@ -178,3 +178,14 @@ class Head(ABC):
             outputs).
         """
         return self.figures(targets, scores, labels)
+
+    def baselines(self, metrics: Mapping[str, Any]) -> Sequence[Baseline]:
+        """Returns what answers that look at no sample come to, such as guessing.
+
+        A result that cannot be told from one of them is warned of. The default asks the figures,
+        which know none unless their class says so.
+
+        Args:
+            metrics: what `score_predictions` returned.
+        """
+        return self.figures.baselines(metrics)
