@@ -13,6 +13,7 @@ from tfxfer.data.loading import load_samples
 from tfxfer.data.samples import SampleSplit
 from tfxfer.errors import DataError
 from tfxfer.evaluation.scoring import score_predictions
+from tfxfer.inference.labelling import Labelled, label_samples
 from tfxfer.inference.predictor import BATCH_SAMPLES, Predictor
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
@@ -29,6 +30,8 @@ def score_split(
     """
     parts: list[np.ndarray] = []
     done = 0
+    if progress is not None and len(split):
+        progress(f"scoring {split.modality.plural}", 0, len(split))  # the first batch is traced
     for indices, found in split.iter_views(batch_size=BATCH_SAMPLES):
         parts.append(predictor.score(map_arrays(lambda x: x[:, 0], found)))
         done += len(indices)
@@ -120,23 +123,13 @@ def predict(
     predictor = _wrap(model)
     modality = predictor.modality
     located = modality.parse_samples([str(sample) for sample in samples])
-    documents: list[dict[str, Any]] = []
-    with modality.reading():
-        for start in range(0, len(located), BATCH_SAMPLES):
-            chosen = located[start : start + BATCH_SAMPLES]
-            read: list[Arrays] = [
-                modality.read(sample, size=predictor.size, contract=predictor.contract)
-                for sample in chosen
-            ]
-            inputs = map_arrays(lambda *arrays: np.concatenate(arrays), *read)
-            decoded = predictor.head.decode(predictor.score(inputs), predictor.labels)
-            documents += [
-                {modality.noun: sample.name, "label": x.label, "score": x.score, "scores": x.scores}
-                for sample, x in zip(chosen, decoded, strict=True)
-            ]
-            if progress is not None:
-                progress(f"labelling {modality.plural}", len(documents), len(located))
-    return documents
+    found = label_samples(
+        predictor,
+        [Labelled(sample.name, sample) for sample in located],
+        strict=True,
+        progress=progress,
+    )
+    return [item.to_dict(modality.noun) for item in found]
 
 
 def _wrap(model: Any) -> Predictor:

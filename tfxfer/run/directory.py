@@ -5,6 +5,7 @@ model.keras   the best model, float32
 labels.txt    one output per line
 split.csv     which image went where
 history.csv   one row per epoch
+predictions.csv  what the model says of each validation and test sample
 checkpoints/  what `--resume` goes on from
 export/       what goes to the phone
 """
@@ -60,6 +61,7 @@ _OWN = (
     "labels.txt",
     "split.csv",
     "history.csv",
+    "predictions.csv",
     "checkpoints",
     "data",
     "export",
@@ -165,6 +167,11 @@ class RunDirectory:
     def history_path(self) -> Path:
         """`history.csv`."""
         return self.path / "history.csv"
+
+    @property
+    def predictions_path(self) -> Path:
+        """`predictions.csv`."""
+        return self.path / "predictions.csv"
 
     @property
     def checkpoints(self) -> Path:
