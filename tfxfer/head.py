@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -15,7 +15,7 @@ from tfxfer.system.plain_text import join_counts
 if TYPE_CHECKING:
     import numpy as np
 
-    from tfxfer.evaluation.figures import Figures
+    from tfxfer.evaluation.figures import Baseline, Figures
 
 __all__ = ["Head", "Monitor", "Prediction"]
 
@@ -207,3 +207,14 @@ class Head(ABC):
             outputs).
         """
         return self.figures(targets, scores, labels)
+
+    def baselines(self, metrics: Mapping[str, Any]) -> Sequence[Baseline]:
+        """Returns what answers that look at no sample come to, such as guessing.
+
+        A result that cannot be told from one of them is warned of. The default asks the figures,
+        which know none unless their class says so.
+
+        Args:
+            metrics: what `score_predictions` returned.
+        """
+        return self.figures.baselines(metrics)

@@ -1,10 +1,14 @@
-"""How long work says how far it is, and the one place that draws it."""
+"""How long work says how far it is, and the one place that shows it."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
@@ -14,18 +18,51 @@ if TYPE_CHECKING:
 __all__ = ["ConsoleProgress", "Progress"]
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much is done, and how much there is in all."""
+"""Called with what is being done, how much is done, and how much there is in all, 0 if unknown.
+
+What stands after a colon is a detail that may change from call to call, as in `training: epoch 2`.
+"""
+
+
+@dataclass
+class _Work:
+    """What is being done at the moment."""
+
+    what: str
+    done: int = 0
+    total: int = 0
+    since_s: float = field(default_factory=time.monotonic)
+    said_s: float | None = None
+
+    @property
+    def name(self) -> str:
+        return self.what.partition(":")[0]
+
+    def describe(self) -> str:
+        """Returns one line for a log: what, how far, how long."""
+        took = time.monotonic() - self.since_s
+        if not self.total:
+            return f"{self.what}: {_format_seconds(took)} so far"
+        left = ""
+        if self.done > 0:
+            rest = took / self.done * (self.total - self.done)
+            left = f", about {_format_seconds(rest)} left"
+        return f"{self.what}: {100 * self.done / self.total:.0f} %{left}"
 
 
 class ConsoleProgress:
-    """Draws progress on stderr, once the work has taken longer than a person waits gladly.
+    """Shows on stderr what takes longer than a person waits gladly: a bar, or a line now and then.
 
-    Use it as a context manager, so that the bar is gone when an error is printed.
+    A terminal gets a bar with what is left. Anywhere else, such as in a log, a line says after
+    `delay_s` what is being done, and how far it is every `interval_s`. A thread of its own keeps
+    both going while the work does not call. Use it as a context manager, so that the bar is gone
+    when an error is printed.
 
     Args:
-        enabled: False draws nothing. None draws when stderr is a terminal.
+        enabled: False shows nothing.
         delay_s: work that is over by then leaves no trace.
-        stream: where to draw; stderr unless a test says otherwise.
+        interval_s: between two lines, off a terminal.
+        stream: where to show; stderr unless a test says otherwise.
 
     Example:
         >>> with ConsoleProgress(enabled=False) as progress:
@@ -33,29 +70,47 @@ class ConsoleProgress:
     """
 
     def __init__(
-        self, *, enabled: bool | None = None, delay_s: float = 2.0, stream: TextIO | None = None
+        self,
+        *,
+        enabled: bool = True,
+        delay_s: float = 2.0,
+        interval_s: float = 10.0,
+        stream: TextIO | None = None,
     ) -> None:
-        self.stream = sys.stderr if stream is None else stream
-        self.enabled = self.stream.isatty() if enabled is None else enabled
-        self.delay_s = delay_s
-        self._started_s: float | None = None
+        self.enabled, self.delay_s, self.interval_s = enabled, delay_s, interval_s
+        self._given, self._stream, self._is_copy = stream, stream, False
+        self._work: _Work | None = None
         self._bar: rich.progress.Progress | None = None
-        self._tasks: dict[str, rich.progress.TaskID] = {}
+        self._task: tuple[str, rich.progress.TaskID] | None = None
+        self._lock = threading.RLock()
+        self._ended = threading.Event()
+        self._ticker: threading.Thread | None = None
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Notes how far `what` is, and draws it where it is time to."""
+        """Notes how far `what` is, and shows it where it is time to."""
         if not self.enabled:
             return
-        if self._started_s is None:
-            self._started_s = time.monotonic()
-        if self._bar is None:
-            # Work that ends before the delay must not flash a bar.
-            if time.monotonic() - self._started_s < self.delay_s or done >= total:
-                return
-            self._bar = self._open_bar()
-        if what not in self._tasks:
-            self._tasks[what] = self._bar.add_task(what, total=total)
-        self._bar.update(self._tasks[what], completed=done, total=total)
+        with self._lock:
+            work = self._begin(what)
+            work.what, work.done, work.total = what, done, total
+            if total and done >= total:
+                self._finish()
+            else:
+                self._show()
+
+    @contextlib.contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """Shows that something is being done of which nobody knows how far it is."""
+        if self.enabled:
+            with self._lock:
+                self._begin(what)
+                self._show()
+        try:
+            yield
+        finally:
+            with self._lock:
+                if self._work is not None and self._work.what == what:
+                    self._finish()
 
     def __enter__(self) -> Self:
         return self
@@ -69,31 +124,109 @@ class ConsoleProgress:
         self.close()
 
     def close(self) -> None:
-        """Wipes the bar; a later call may draw a new one."""
+        """Wipes the bar and ends the thread; a later call may begin anew."""
+        self._ended.set()
+        if self._ticker is not None:
+            self._ticker.join()
+        with self._lock:
+            self._stop_bar()
+            self._work = self._ticker = None
+            if self._stream is not None and self._is_copy:
+                self._stream.close()
+            self._stream, self._is_copy = self._given, False
+
+    def _begin(self, what: str) -> _Work:
+        """Returns the work of this name; what was being done before is over."""
+        name = what.partition(":")[0]
+        if self._work is None or self._work.name != name:
+            self._finish()
+            self._work = _Work(what)
+        if self._ticker is None:
+            self._ended.clear()
+            self._ticker = threading.Thread(target=self._tick, daemon=True, name="tfxfer-progress")
+            self._ticker.start()
+        return self._work
+
+    def _finish(self) -> None:
+        work, self._work = self._work, None
+        if work is not None and work.said_s is not None and self._bar is None:
+            took = _format_seconds(time.monotonic() - work.since_s)
+            self._write(f"{work.name}: done after {took}")
+        self._stop_bar()
+
+    def _tick(self) -> None:
+        while not self._ended.wait(min(0.5, self.delay_s or 0.5)):
+            with self._lock:
+                self._show()
+
+    def _show(self) -> None:
+        work = self._work
+        if work is None or time.monotonic() - work.since_s < self.delay_s:
+            return
+        if self._open().isatty():
+            self._draw(work)
+        elif work.said_s is None or time.monotonic() - work.said_s >= self.interval_s:
+            work.said_s = time.monotonic()
+            self._write(work.describe())
+
+    def _draw(self, work: _Work) -> None:
+        if self._bar is None:
+            self._bar = _open_bar(self._open())
+        if self._task is None or self._task[0] != work.name:
+            self._task = work.name, self._bar.add_task(work.what, total=work.total or None)
+        self._bar.update(
+            self._task[1], description=work.what, completed=work.done, total=work.total or None
+        )
+
+    def _stop_bar(self) -> None:
         if self._bar is not None:
             self._bar.stop()
-        self._bar = None
-        self._tasks = {}
-        self._started_s = None
+        self._bar = self._task = None
 
-    def _open_bar(self) -> rich.progress.Progress:
-        # rich costs 0.1 s to import, which `tfxfer --version` must not pay.
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
+    def _write(self, line: str) -> None:
+        stream = self._open()
+        # Whoever read it may be gone, as at the end of a pipe: that must not end the work.
+        with contextlib.suppress(OSError, ValueError):
+            stream.write(f"{line}\n")
+            stream.flush()
 
-        bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=Console(file=self.stream, force_terminal=True),
-            transient=True,
-        )
-        bar.start()
-        return bar
+    def _open(self) -> TextIO:
+        """Returns a stream to where stderr led at first, wherever it is sent while others start."""
+        if self._stream is None:
+            self._stream = sys.stderr
+            with contextlib.suppress(AttributeError, OSError, ValueError):  # it is no file
+                copy = os.dup(sys.stderr.fileno())
+                encoding = sys.stderr.encoding
+                self._stream = os.fdopen(copy, "w", encoding=encoding, errors="backslashreplace")
+                self._is_copy = True
+        return self._stream
+
+
+def _open_bar(stream: TextIO) -> rich.progress.Progress:
+    # rich costs 0.1 s to import, which `tfxfer --version` must not pay.
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(file=stream, force_terminal=True),
+        transient=True,
+    )
+    bar.start()
+    return bar
+
+
+def _format_seconds(seconds: float) -> str:
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

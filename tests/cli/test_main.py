@@ -351,7 +351,18 @@ def test_output_for_people(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90s", 90), ("10m", 600), ("1h", 3600), ("1h30m", 5400), ("0.5h", 1800), (" 2M ", 120)],
+    [
+        ("90s", 90),
+        ("10m", 600),
+        ("1h", 3600),
+        ("1h30m", 5400),
+        ("0.5h", 1800),
+        (" 2M ", 120),
+        ("10mins", 600),
+        ("10 min", 600),
+        ("1 hour 30 minutes", 5400),
+        ("45 secs", 45),
+    ],
 )
 def test_time(text: str, seconds: float) -> None:
     assert parse_time(text) == seconds
@@ -359,7 +370,7 @@ def test_time(text: str, seconds: float) -> None:
     assert TIME.convert(5, None, None) == 5.0
 
 
-@pytest.mark.parametrize("text", ["", "90", "0s", "-5m", "5 m", "1d", "m", "1h!", "s10", "nan"])
+@pytest.mark.parametrize("text", ["", "90", "0s", "-5m", "1d", "m", "1h!", "s10", "10mi", "nan"])
 def test_time_that_is_none(text: str) -> None:
     with pytest.raises(ValueError, match="such as 90s, 10m or 1h"):
         parse_time(text)
@@ -376,3 +387,60 @@ def test_environment_is_set_before_tensorflow(
     assert "TF_CPP_MIN_LOG_LEVEL" not in os.environ
     call("double-hello")
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3"
+
+
+@pytest.mark.parametrize("words", [(), ("train",), ("plugin", "check")])
+def test_help_is_what_the_option_says(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*words, "--help"]) == 0
+    asked = capsys.readouterr().out
+    assert asked.startswith(f"Usage: {' '.join(['tfxfer', *words])} ")
+    assert call("help", *words) == (0, asked)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("trian",), "Did you mean 'train'?"),
+        (("train", "fast"), "'train' has no commands of its own: 'fast'"),
+        (("plugin", "chekc"), "chekc"),
+    ],
+)
+def test_help_of_what_is_no_command(
+    words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("help", *words) == (2, "")
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("args", [(), ("plugin",), ("train", "--no-such"), ("train",)])
+def test_the_usage_is_printed_once(
+    args: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(*args)[0] == 2
+    assert capsys.readouterr().err.count("Usage: ") == 1
+
+
+def test_a_terminal_of_ascii_only_takes_every_label(install_doubles: Install) -> None:
+    install_doubles("commands")
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = tfxfer_process("double-hello", "Zürich 木", env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("hello Z\\xfcrich \\u6728\n")
+    # A document is UTF-8 whatever the terminal takes.
+    done = tfxfer_process("double-hello", "Zürich 木", "--json", env=environment)
+    assert json.loads(done.stdout) == {"hello": "Zürich 木"}
+
+
+def test_a_part_that_failed_is_an_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    @tfxfer_command("half")
+    def command(output: Output) -> int:
+        output.emit([1])
+        output.show("one of two")
+        return 1
+
+    assert command.main([], standalone_mode=False) == 1
+    assert capsys.readouterr().out == "one of two\n"
+    assert command.main(["--json"], standalone_mode=False) == 1
+    assert json.loads(capsys.readouterr().out) == [1]

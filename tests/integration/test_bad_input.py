@@ -242,9 +242,7 @@ def test_requests(
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (("train", "photos", "--backbone", "double_vivid"), "--out"),
         (("train", "--out", "run", "--backbone", "double_vivid"), "expected DATA"),
-        (("train", "photos", "--out", "run"), "expected --backbone NAME"),
         (("predict", "run"), "SAMPLES"),
         (("evaluate", "run"), "DATA"),
     ],

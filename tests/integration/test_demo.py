@@ -59,7 +59,14 @@ def small_demo(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
 
 def test_demo(small_demo: None, tfxfer: Run, tmp_path: Path) -> None:
     out = tmp_path / "demo"
-    done = tfxfer("demo", "--data", "digits", "--out", out)
+    # What so little teaches is no better than chance: all of it is made, and the code says so.
+    refused = tfxfer("demo", "--data", "digits", "--out", out, "--json")
+    assert refused.code == 3
+    assert refused.document["error"]["type"] == "GateError"
+    assert refused.document["warnings"][0]["message"] in refused.error
+    assert Path(refused.document["exports"][0]["path"]).is_file()
+
+    done = tfxfer("demo", "--data", "digits", "--out", out, "--force")
     assert done.code == 0, done.stderr
     assert "scikit-learn (BSD-3-Clause)" in done.stderr
     # The last line is a command that works.
@@ -74,7 +81,7 @@ def test_demo(small_demo: None, tfxfer: Run, tmp_path: Path) -> None:
     assert document["request"]["view_options"] == {"flip": False}
 
     # It replaces its own run, whichever images that had.
-    done = tfxfer("demo", "--out", out, "--json")
+    done = tfxfer("demo", "--out", out, "--force", "--json")
     assert done.code == 0, done.stderr
     assert "CC BY-NC-SA" in done.stderr
     assert done.document["labels"] == ["defective", "functional"]
@@ -126,7 +133,7 @@ def without_exporters(*others: EntryPoint) -> Registry:
 def test_demo_without_the_tools(small_demo: None, tfxfer: Run, tmp_path: Path) -> None:
     out = tmp_path / "demo"
     registry = without_exporters()
-    done = tfxfer("demo", "--data", "digits", "--out", out, "--json", registry=registry)
+    done = tfxfer("demo", "--data", "digits", "--out", out, "--force", "--json", registry=registry)
     assert done.code == 0, done.stderr
     assert done.document["exports"] == []
     assert "pip install tfxfer-edge" in done.stderr
@@ -137,7 +144,7 @@ def test_demo_with_tools_that_cannot_be_imported(
 ) -> None:
     out = tmp_path / "demo"
     registry = without_exporters(EntryPoint("broken", "json.no_such:x", "tfxfer.exporters"))
-    done = tfxfer("demo", "--data", "digits", "--out", out, "--json", registry=registry)
+    done = tfxfer("demo", "--data", "digits", "--out", out, "--force", "--json", registry=registry)
     assert done.code == 0, done.stderr
     assert done.document["exports"] == []
     assert "warning: no export: exporter 'broken' cannot be imported" in done.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -83,11 +85,30 @@ def test_evaluate_takes_the_test_part_where_there_is_one(
 def test_evaluate_for_people(learnt: Learnt, photos: Path, tfxfer: Run, tmp_path: Path) -> None:
     shutil.copytree(photos, tmp_path / "photos")
     (tmp_path / "photos" / "apple" / "99.jpg").write_bytes(b"\xff\xd8\xff")
-    done = tfxfer("evaluate", learnt[0], tmp_path / "photos")
-    assert done.code == 0
-    assert done.stdout.splitlines()[0].split() == ["METRIC", "36", "images"]
-    assert "accuracy" in done.stdout
+    table = tmp_path / "answers.csv"
+    done = tfxfer("evaluate", learnt[0], tmp_path / "photos", "--out", table)
+    assert done.code == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[1].startswith("  accuracy  ")
+    assert lines[3].startswith("  36 images: one image is 2.8 points")
+    assert lines[4] == "  worst first"
+    assert sum(" of 12 right" in line for line in lines) == 3
+    assert "METRIC" not in done.stdout
     assert "apple/99.jpg left out: corrupt" in done.stderr
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 36
+    assert {row["truth"] for row in rows} == {"apple", "mango", "zebra"}
+    wrong = sum(row["right"] == "false" for row in rows)
+
+    again = tfxfer("evaluate", learnt[0], tmp_path / "photos", "--out", table)
+    assert again.code == 1
+    assert "--overwrite" in again.error
+    again = tfxfer("evaluate", learnt[0], tmp_path / "photos", "--out", table, "--overwrite", "-v")
+    assert again.code == 0, again.stderr
+    assert ["METRIC", "36", "images"] in [line.split() for line in again.stdout.splitlines()]
+    document = tfxfer("evaluate", learnt[0], tmp_path / "photos", "--json").document
+    assert document["accuracy"]["value"] == pytest.approx(1 - wrong / 36)
 
 
 def test_evaluate_refuses_labels_the_model_does_not_have(
@@ -185,3 +206,62 @@ def test_labels_may_come_from_another_editor(
     done = tfxfer("predict", copied, image, "--labels", tmp_path / "labels.txt", "--json")
     assert done.code == 0, done.stderr
     assert list(done.document[0]["scores"]) == ["apple", "mango", "zebra"]
+
+
+def test_one_file_that_cannot_be_read_costs_its_own_line(
+    learnt: Learnt, photos: Path, tfxfer: Run, tmp_path: Path
+) -> None:
+    folder = tmp_path / "some"
+    (folder / "deep").mkdir(parents=True)
+    for number, label in enumerate(("apple", "zebra")):
+        shutil.copy(photos / label / "00.jpg", folder / "deep" / f"{number}.jpg")
+    (folder / "broken.png").write_bytes(b"no image")
+    (folder / "notes.txt").write_text("not meant")
+    gone, table = tmp_path / "gone.jpg", tmp_path / "table.csv"
+    words = [folder, tmp_path / "so*" / "deep" / "*.jpg", gone]
+    done = tfxfer("predict", learnt[0], *words, "--csv", table, "--json")
+    assert done.code == 1
+    names = [folder / "broken.png", folder / "deep" / "0.jpg", folder / "deep" / "1.jpg"]
+    assert [item["image"] for item in done.document] == list(map(str, [*names, *names[1:], gone]))
+    failed = [item for item in done.document if "error" in item]
+    assert [Path(item["image"]).name for item in failed] == ["broken.png", "gone.jpg"]
+    assert failed[0]["error"]["type"] == "DecodeError"
+    assert failed[1]["error"]["type"] == "DataError"
+    assert failed[0]["error"]["message"] in done.stderr
+    assert done.error == "error: 2 of 6 images have no label"
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for row, item in zip(rows, done.document, strict=True):
+        assert row["image"] == item["image"]
+        if "error" in item:
+            assert (row["label"], row["error"]) == ("", item["error"]["message"])
+        else:
+            assert row["label"] == item["label"]
+            assert float(row["score"]) == item["score"]
+            assert float(row["score_apple"]) == item["scores"]["apple"]
+    shown = tfxfer("predict", learnt[0], *words)
+    assert shown.code == 1
+    assert sum("not read" in line for line in shown.stdout.splitlines()) == 2
+
+
+def test_the_folder_of_an_export_is_its_chosen_file(
+    learnt: Learnt, photos: Path, tfxfer: Run, tmp_path: Path
+) -> None:
+    image = photos / "apple" / "00.jpg"
+    folder = tmp_path / "edge"
+    folder.mkdir()
+    shutil.copy(learnt[0] / "model.keras", folder / "model_best.keras")
+    candidates = [{"recipe": "best", "path": "elsewhere/model_best.keras"}]
+    options = ("--labels", learnt[0] / "labels.txt", "--json")
+    for document, words in (
+        ({"chosen": "best", "candidates": candidates}, None),
+        ({"chosen": None, "candidates": candidates}, "names the chosen file"),
+        ({}, "names the chosen file"),
+    ):
+        (folder / "export.json").write_text(json.dumps(document))
+        done = tfxfer("predict", folder, image, *options)
+        assert done.code == (1 if words else 0), done.stderr
+        if words:
+            assert words in done.error
+        else:
+            assert done.document[0]["label"] == "apple"

@@ -68,13 +68,15 @@ def test_plugins_of_nobody_train_evaluate_and_predict(
     assert set(told.document[0]["scores"]) == set(done.document["labels"])
 
 
-def test_a_reader_of_nobody_reads(tfxfer: Run, registry: Registry, tmp_path: Path) -> None:
+def test_a_reader_of_nobody_reads(
+    tfxfer: Run, registry: Registry, photos: Path, tmp_path: Path
+) -> None:
     path = tmp_path / "model.double"
     path.write_bytes(b"")
     options = ("--head", "double_softmax")
-    refused = tfxfer("predict", path, "x.png")
+    refused = tfxfer("predict", path, photos)
     assert "expected a run directory or a .keras file" in refused.error
     for command in ("predict", "evaluate"):
-        done = tfxfer(command, path, "x.png", *options, registry=registry)
+        done = tfxfer(command, path, photos, *options, registry=registry)
         assert done.code == 1
         assert done.error == "error: model.double: labels=None, head=double_softmax"

@@ -89,6 +89,7 @@ def test_resume_gives_what_an_uninterrupted_run_gives(
     done = train(photos, "--out", run, *quick, "--json")
     assert done.code == 130
     assert done.error == "error: interrupted"
+    assert f"to go on:  tfxfer train --resume --out {run}\n" in done.stderr
     assert done.document["error"]["type"] == "KeyboardInterrupt"
     assert read_status(run) == "interrupted"
     assert len(json.loads((run / "run.json").read_text())["phases"]) == 1
@@ -107,7 +108,7 @@ def test_resume_gives_what_an_uninterrupted_run_gives(
     assert read_status(run) == "interrupted"
 
     monkeypatch.undo()
-    done = tfxfer("train", photos, "--resume", "--out", run, "--json")
+    done = tfxfer("train", photos, "--resume", "--out", run, "--json", "-v")
     assert done.code == 0, done.stderr
     # Only phase two was left.
     assert "epoch 1/" not in done.stderr
@@ -215,6 +216,7 @@ def test_an_interrupt_that_somebody_swallowed(
     done = train(photos, "--out", tmp_path / "run")
     assert done.code == 130
     assert done.error == "error: interrupted"
+    assert "--resume" not in done.stderr
     assert not (tmp_path / "run").exists()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -229,7 +231,7 @@ class Program:
         self.run, self.temporary = folder / "run", folder / "tmp"
         self.temporary.mkdir(parents=True)
         command = [
-            sys.executable, "-c", PROGRAM, "train", photos, "--out", self.run,
+            sys.executable, "-c", PROGRAM, "train", photos, "--out", self.run, "-v",
             "--backbone", "double_vivid", "--weights", weights,
             "--head-epochs", "2", "--epochs", "2", "--views", "2",
         ]  # fmt: skip

@@ -4,6 +4,9 @@ import contextlib
 import errno
 import logging
 import os
+import signal
+import subprocess
+import sys
 import tempfile
 from typing import Any
 
@@ -58,3 +61,38 @@ def test_what_fails_on_the_way_in_changes_nothing(
     assert count_descriptors() == before
     os.write(1, b"still here")
     assert capfd.readouterr().out == "still here"
+
+
+def test_what_python_prints_still_arrives() -> None:
+    code = (
+        "import os, sys\n"
+        "from tfxfer.system.quiet import quiet_native\n"
+        "print('before')\n"
+        "with quiet_native():\n"
+        "    os.write(1, b'noise'); os.write(2, b'noise')\n"
+        "    print('within'); print('a remark', file=sys.stderr)\n"
+        "print('after')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "before\nwithin\nafter\n"
+    assert done.stderr == "a remark\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_crash_leaves_its_trace() -> None:
+    code = (
+        "import os\n"
+        "from tfxfer.system.quiet import quiet_native\n"
+        "def start():\n"
+        "    os.abort()\n"
+        "with quiet_native():\n"
+        "    start()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == -signal.SIGABRT
+    assert "Fatal Python error: Aborted" in done.stderr
+    assert "in start" in done.stderr

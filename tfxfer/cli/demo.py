@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from tfxfer.cli.output import Output, tfxfer_command
+from tfxfer.cli.results import quote
 from tfxfer.cli.train import run_training, training_options
-from tfxfer.errors import ContractError, PluginConflictError, PluginImportError
+from tfxfer.errors import ContractError, GateError, PluginConflictError, PluginImportError
 
 __all__ = ["command"]
 
@@ -24,8 +25,13 @@ __all__ = ["command"]
     show_default=True,
     help="Photos of solar cells (CC BY-NC-SA), or scikit-learn's digits.",
 )
+@click.option(
+    "--force", is_flag=True, help="Exit with 0, too, where the model is no better than chance."
+)
 @training_options
-def command(output: Output, *, out: str, data: str, overwrite: bool, **options: Any) -> None:
+def command(
+    output: Output, *, out: str, data: str, force: bool, overwrite: bool, **options: Any
+) -> None:
     """Train on real images from pip, and export for a phone: the whole job in one line.
 
     EfficientNet-Lite0 and its weights came with pip, too: it needs no network. The run at --out is
@@ -47,6 +53,7 @@ def command(output: Output, *, out: str, data: str, overwrite: bool, **options: 
         started=started,
         overwrite=overwrite or is_demo_run(out),
         source=source.source,
+        suggest=False,
     )
     model = out
     if export is None:
@@ -59,7 +66,12 @@ def command(output: Output, *, out: str, data: str, overwrite: bool, **options: 
             output.emit(RunDirectory.open(out).read_manifest().to_dict())
         model = next(x["path"] for x in made["candidates"] if x["recipe"] == made["chosen"])
     output.print(f"took {time.monotonic() - started:.0f} s in all")
-    output.show(f"try it:  tfxfer predict {model} {source.example}")
+    output.show(f"try it:  {quote('tfxfer', 'predict', model, source.example)}")
+    if document["warnings"] and not force:
+        raise GateError(
+            f"demo: expected a model that is better than chance. Received: "
+            f"{document['warnings'][0]['message']}. All of it is in {out!r}; --force ends with 0."
+        )
 
 
 def _find_exporter(output: Output) -> Callable[..., dict[str, Any]] | None:

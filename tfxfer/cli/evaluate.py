@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from tfxfer.cli.opening import open_predictor
+from tfxfer.cli.opening import check_table, find_model, open_predictor
 from tfxfer.cli.options import model_options
 from tfxfer.cli.output import Output, tfxfer_command
+from tfxfer.cli.results import show_figures, show_warnings
 
 __all__ = ["command"]
 
@@ -15,18 +16,39 @@ __all__ = ["command"]
 @click.argument("model")
 @click.argument("data")
 @model_options
+@click.option(
+    "--out",
+    metavar="FILE.csv",
+    help="Write what is said of each sample: path,split,truth,label,score,right.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace the file at --out.")
 def command(
-    output: Output, *, model: str, data: str, labels_file: str | None, head: str | None
+    output: Output,
+    *,
+    model: str,
+    data: str,
+    labels_file: str | None,
+    head: str | None,
+    out: str | None,
+    overwrite: bool,
 ) -> None:
     """Measure a run or a model file on labelled samples.
 
-    DATA is what `tfxfer train` takes. Where it has a test part, that part is measured, otherwise
-    the whole.
+    MODEL is a run, a model file, or the folder of an export. DATA is what `tfxfer train` takes.
+    Where it has a test part, that part is measured, otherwise the whole.
     """
+    # Before Keras starts, which takes long: a slip of the finger is told at once.
+    model, modality = find_model(output, model)
+    check_table(out, "--out", overwrite=overwrite, inputs=(data, model))
+    from tfxfer.data.sources import read_source
+
+    source = read_source(data, modality)
     predictor = open_predictor(output, model, labels_file=labels_file, head=head)
     from tfxfer.data.loading import load_split
-    from tfxfer.evaluation import format_metrics
-    from tfxfer.inference.scoring import evaluate, load_own_test
+    from tfxfer.evaluation import find_warnings, score_predictions
+    from tfxfer.inference.answers import list_answers
+    from tfxfer.inference.scoring import load_own_test, score_split
+    from tfxfer.system.files import write_table
 
     with output.progress() as progress:
         own = load_own_test(model, data, predictor, progress=progress)
@@ -35,7 +57,7 @@ def command(
                 f"{data!r} is what this run was trained on: only its test split is measured"
             )
         split = own or load_split(
-            data,
+            source,
             modality=predictor.modality,
             size=predictor.size,
             contract=predictor.contract,
@@ -45,9 +67,14 @@ def command(
         )
         for problem in split.skipped:
             output.warn(f"{problem.path} left out: {problem.kind}, {problem.detail}")
-        metrics = evaluate(predictor, split, progress=progress)
+        scores = score_split(predictor, split, progress=progress)
+        metrics = score_predictions(
+            split.targets, scores, head=predictor.head, labels=predictor.labels
+        )
+    if out is not None:
+        write_table(out, list_answers(predictor, split, scores))
     output.emit(metrics)
-    output.show_table(
-        ("METRIC", f"{len(split)} {predictor.modality.plural}"),
-        format_metrics(metrics, predictor.head),
-    )
+    show_figures(output, f"{model} on {data}", metrics, predictor.head, predictor.modality)
+    show_warnings(output, find_warnings(metrics, predictor.head))
+    if out is not None:
+        output.show(f"each {predictor.modality.noun}: {out}")

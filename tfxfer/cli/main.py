@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import os
 import signal
 import sys
@@ -16,7 +17,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -34,6 +35,7 @@ COMMANDS: Mapping[str, str] = {
     "demo": "Train on real images from pip, and export for a phone: the whole job in one line.",
     "doctor": "Say what is installed, what does not fit together, and the remedy.",
     "evaluate": "Measure a run or a model file on labelled samples.",
+    "help": "Say what a command does and takes.",
     "plugin": "Start a plugin of your own, or check one.",
     "plugins": "List installed plugins of every kind, and where they come from.",
     "predict": "Label samples, such as image files.",
@@ -126,7 +128,8 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         if _wants_json(args) and sys.stdout.fileno() == 1:
             # What C libraries print goes to descriptor 1, and they may flush as late as at exit:
             # the document gets a descriptor of its own, and 1 leads to stderr for good.
-            stdout = os.fdopen(os.dup(1), "w", encoding="utf-8")
+            # What UTF-8 cannot say, half of a pair in a file's name, is an escape of JSON's.
+            stdout = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace")
             os.dup2(2, 1)
             _leave(run(args, stdout=stdout))
     _leave(run(args))
@@ -149,6 +152,8 @@ def run(
         registry: where plugins come from; what is installed where None.
     """
     wants_json = _wants_json(args)
+    for stream in (sys.stdout, sys.stderr):
+        _take_any_text(stream)
     session = Session(stdout or sys.stdout, registry)
     # TensorFlow's banner is not for people who train; -v shows it.
     if not any(arg in ("-v", "-vv", "--verbose") for arg in args):
@@ -165,6 +170,12 @@ def run(
         cause = KeyboardInterrupt() if session.interrupted else raised
         kind, message, code = _explain(cause, args)
         return _report(cause, kind, message, code, session, wants_json)
+
+
+def _take_any_text(stream: Any) -> None:
+    """Has a stream escape what its encoding lacks: no label may end a command that is done."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
 
 
 def _wants_json(args: Sequence[str]) -> bool:
@@ -247,6 +258,9 @@ def _report(
             session.stdout.write(to_json({**beside, **failure}))
             session.stdout.flush()
         if isinstance(error, click.UsageError) and error.ctx is not None:
+            if message.strip() == error.ctx.get_help().strip():
+                click.echo(message, err=True)  # nothing was asked for; it begins with the usage
+                return code
             click.echo(error.ctx.get_usage(), err=True)
         click.echo(f"{click.style('error:', fg='red')} {message}", err=True)
     return code

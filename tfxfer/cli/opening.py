@@ -1,18 +1,112 @@
-"""A model that a command was given, as what scores samples."""
+"""A model and samples that a command was given: checked at once, opened when all is well."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfxfer.backbone import Backbone
 from tfxfer.cli.options import read_labels
 from tfxfer.cli.output import Output
+from tfxfer.errors import DataError, ModelError, RunError, StorageError
+from tfxfer.modality import Modality
 from tfxfer.registry.lookup import get_head
-from tfxfer.system.quiet import quiet_native
+from tfxfer.run.directory import RunDirectory
+from tfxfer.system.records import read_document
 
 if TYPE_CHECKING:
     from tfxfer.inference.predictor import Predictor
 
-__all__ = ["open_predictor"]
+__all__ = ["check_table", "find_model", "open_predictor"]
+
+_NEEDS_KERAS = (".keras", ".h5", ".hdf5")
+
+
+def find_model(output: Output, model: str) -> tuple[str, Modality]:
+    """Returns the model that a word means, and what it reads; imports neither Keras nor TensorFlow.
+
+    Args:
+        output: of the command.
+        model: a run, a model file, or the folder of an export, which means its chosen file.
+
+    Raises:
+        ModelError: nothing there, or a run that is not finished.
+        RunError: a folder that is none of these, or whose files cannot be read.
+    """
+    path, registry = Path(model), output.registry
+    if (path / "export.json").is_file():
+        path = _find_exported(path)
+    run = path.parent if path.name == "model.keras" else path
+    if (run / "run.json").is_file():
+        manifest = RunDirectory.open(run).read_manifest()
+        if manifest.status != "done" and not (run / "model.keras").is_file():
+            raise ModelError(
+                f"run {str(run)!r}: expected a finished training. Received: "
+                f"status={manifest.status!r}. Go on with it: tfxfer train --resume --out {run}"
+            )
+        return str(path), registry.load_modality(manifest.modality)
+    if path.is_dir() and not (path / "saved_model.pb").is_file():
+        RunDirectory.open(path)  # says what is missing
+    if not path.exists():
+        raise ModelError(
+            f"model {str(path)!r}: expected a run directory or a .keras file. "
+            "Received: nothing there."
+        )
+    suffix = path.suffix.lower()
+    readers = {component.name for component in registry.list("reader")}
+    if path.is_file() and suffix not in _NEEDS_KERAS and suffix[1:] not in readers:
+        hint = " Try: pip install tfxfer-edge" if suffix == ".tflite" else ""
+        raise ModelError(
+            f"model {str(path)!r}: expected a run directory or a .keras file. "
+            f"Received: suffix={path.suffix!r}.{hint}"
+        )
+    # A model file says nothing of it: what backbones read that say nothing of it, either.
+    return str(path), registry.load_modality(Backbone.modality)
+
+
+def _find_exported(folder: Path) -> Path:
+    document = read_document(
+        folder / "export.json", expected="the JSON of an export", error=RunError
+    )
+    try:
+        chosen = document["chosen"]
+        name = next(
+            Path(item["path"]).name for item in document["candidates"] if item["recipe"] == chosen
+        )
+    except (KeyError, TypeError, StopIteration) as error:
+        raise RunError(
+            f"export {str(folder)!r}: expected an export.json that names the chosen file. "
+            f"Received: {type(error).__name__}: {error}. Name the file itself."
+        ) from error
+    return folder / name  # a folder that was moved is as good
+
+
+def check_table(path: str | None, option: str, *, overwrite: bool, inputs: tuple[str, ...]) -> None:
+    """Refuses a place where a table cannot be written, before the work that fills it.
+
+    Args:
+        path: where it is to go; None is nowhere.
+        option: that named it, for messages.
+        overwrite: whether a file may be replaced.
+        inputs: what the command reads, which is never replaced.
+
+    Raises:
+        DataError: it is one of the inputs.
+        StorageError: it is there already, or its folder is not.
+    """
+    if path is None:
+        return
+    target = Path(path)
+    if any(target.resolve() == Path(name).resolve() for name in inputs):
+        raise DataError(f"{option} {path!r}: expected another file than what is read.")
+    if target.is_dir() or not target.absolute().parent.is_dir():
+        what = "a folder" if target.is_dir() else "no such folder to put it in"
+        raise StorageError(f"{option} {path!r}: expected a file to write. Received: {what}.")
+    if target.exists() and not overwrite:
+        raise StorageError(
+            f"{option} {path!r}: expected a new file. Received: one that is there. "
+            "To replace it: --overwrite"
+        )
 
 
 def open_predictor(
@@ -21,13 +115,10 @@ def open_predictor(
     """Returns what scores samples, and keeps TensorFlow, where that takes it, from greeting."""
     from tfxfer.inference.loading import load_predictor
 
-    registry = output.registry
-    with quiet_native():
-        predictor = load_predictor(
-            model,
-            labels=read_labels(labels_file),
-            head=None if head is None else get_head(head, registry=registry),
-            registry=registry,
-        )
-    output.check_interrupt()
-    return predictor
+    labels, registry = read_labels(labels_file), output.registry
+    named = None if head is None else get_head(head, registry=registry)
+    what = f"loading {model}"
+    if Path(model).is_dir() or Path(model).suffix in _NEEDS_KERAS:
+        what = f"importing TensorFlow, loading {model}"
+    with output.starting(what):
+        return load_predictor(model, labels=labels, head=named, registry=registry)

@@ -14,22 +14,27 @@ from tfxfer.errors import DataError
 __all__ = ["FRACTION", "TIME", "model_options", "parse_time", "read_labels"]
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = re.compile(
+    r"\s*(\d+(?:\.\d+)?)\s*"
+    r"(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?)(?![a-z])\s*",
+    re.ASCII,
+)
 
 
 def parse_time(text: str) -> float:
-    """Returns the seconds that a time such as `90s`, `10m`, `1h` or `1h30m` stands for.
+    """Returns the seconds that a time such as `90s`, `10m`, `10 mins` or `1h30m` stands for.
 
     Raises:
         ValueError: it is no such time, or nothing at all.
 
     Example:
-        >>> parse_time("90s"), parse_time("10m"), parse_time("1h30m")
+        >>> parse_time("90s"), parse_time("10 mins"), parse_time("1h30m")
         (90.0, 600.0, 5400.0)
     """
     stripped = text.strip().lower()
-    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)([smh])", stripped)
-    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
-    if "".join(number + unit for number, unit in parts) != stripped or seconds <= 0:
+    parts = list(_PART.finditer(stripped))
+    seconds = sum(float(part[1]) * _SECONDS[part[2][0]] for part in parts)
+    if "".join(part[0] for part in parts) != stripped or seconds <= 0:
         hint = f" Did you mean {stripped}s or {stripped}m?" if stripped.isdecimal() else ""
         raise ValueError(
             f"expected a time above zero such as 90s, 10m or 1h. Received: {text!r}.{hint}"
@@ -84,7 +89,7 @@ FRACTION = _Fraction()
 """Option type: `--unfreeze-from 0.5` arrives as a number, `block_8` as text."""
 
 
-def model_options(command: Callable[..., None]) -> Callable[..., None]:
+def model_options(command: Callable[..., int | None]) -> Callable[..., int | None]:
     """Adds what a model file outside of a run does not say of itself."""
     command = click.option(
         "--labels",

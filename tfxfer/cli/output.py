@@ -5,9 +5,10 @@ With `--json` stdout carries exactly one JSON document, whether the command succ
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -112,15 +113,40 @@ class Output:
         """Prints a warning on stderr."""
         click.echo(f"{click.style('warning:', fg='yellow')} {message}", err=True)
 
+    def alarm(self, message: str) -> None:
+        """Prints on stderr, all of it in red, what makes a result worthless."""
+        click.echo(click.style(f"warning: {message}", fg="red"), err=True)
+
     def progress(self) -> ConsoleProgress:
         """Returns a progress callback that draws on stderr; use it as a context manager."""
         from tfxfer.progress import ConsoleProgress
 
         return ConsoleProgress()
 
+    @contextlib.contextmanager
+    def starting(self, what: str) -> Iterator[None]:
+        """Says what is being imported while it takes long, and drops what C++ code says of it.
+
+        With `-v` that is not dropped.
+
+        Args:
+            what: as in `importing TensorFlow`.
+        """
+        from tfxfer.system.quiet import quiet_native
+
+        quiet = contextlib.nullcontext() if self.verbosity else quiet_native()
+        with self.progress() as progress, progress.waiting(what), quiet:
+            yield
+        self.check_interrupt()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C was pressed, whatever became of its exception."""
+        return self._session is not None and self._session.interrupted
+
     def check_interrupt(self) -> None:
         """Raises KeyboardInterrupt where Ctrl-C was pressed and somebody swallowed it."""
-        if self._session is not None and self._session.interrupted:
+        if self.interrupted:
             raise KeyboardInterrupt
 
     def close(self) -> None:
@@ -150,11 +176,12 @@ class Session:
 
 def tfxfer_command(
     name: str | None = None, **attributes: Any
-) -> Callable[[Callable[..., None]], click.Command]:
+) -> Callable[[Callable[..., int | None]], click.Command]:
     """Turns a callback into a command with `--json` and `-v`, whose first argument is an `Output`.
 
-    The callback may raise any `TfxferError`; it never catches one to print it. Plugins use this,
-    too. The module that holds the command must import nothing heavy at its top.
+    The callback may raise any `TfxferError`; it never catches one to print it. Where a part of its
+    work failed and the rest is worth printing, it returns the exit code. Plugins use this, too. The
+    module that holds the command must import nothing heavy at its top.
 
     Args:
         name: of the command; the callback's name where None.
@@ -172,16 +199,17 @@ def tfxfer_command(
         }
     """
 
-    def decorate(callback: Callable[..., None]) -> click.Command:
+    def decorate(callback: Callable[..., int | None]) -> click.Command:
         @functools.wraps(callback)
-        def run(*, as_json: bool, verbosity: int, **options: Any) -> None:
+        def run(*, as_json: bool, verbosity: int, **options: Any) -> int | None:
             root = click.get_current_context().find_root().obj
             session = root if isinstance(root, Session) else None
             output = Output(as_json=as_json, verbosity=verbosity, session=session)
             if session is not None:
                 session.output = output
-            callback(output, **options)
+            code = callback(output, **options)
             output.close()
+            return code
 
         make: Callable[..., click.Command] = click.command(name, **attributes)
         command = make(run)

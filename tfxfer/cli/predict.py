@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import click
 
-from tfxfer.cli.opening import open_predictor
+from tfxfer.cli.opening import check_table, find_model, open_predictor
 from tfxfer.cli.options import model_options
 from tfxfer.cli.output import Output, tfxfer_command
+
+if TYPE_CHECKING:
+    from tfxfer.inference.labelling import Labelled
 
 __all__ = ["command"]
 
@@ -17,6 +23,8 @@ _TOP_LABELS = 3
 @click.argument("model")
 @click.argument("samples", nargs=-1, required=True)
 @model_options
+@click.option("--csv", "table", metavar="FILE.csv", help="Write label, score and all scores.")
+@click.option("--overwrite", is_flag=True, help="Replace the file at --csv.")
 def command(
     output: Output,
     *,
@@ -24,20 +32,62 @@ def command(
     samples: tuple[str, ...],
     labels_file: str | None,
     head: str | None,
-) -> None:
+    table: str | None,
+    overwrite: bool,
+) -> int:
     """Label samples, such as image files.
 
-    MODEL is a run, or a .keras file.
+    MODEL is a run, a model file, or the folder of an export. SAMPLES are files, folders, whose
+    files are taken at any depth, or patterns such as 'photos/*.jpg'. One that cannot be read costs
+    its own line, and the exit code is 1.
     """
-    predictor = open_predictor(output, model, labels_file=labels_file, head=head)
-    from tfxfer.inference.scoring import predict
+    from tfxfer.inference.labelling import find_samples, label_samples
 
+    # Before Keras starts, which takes long: a slip of the finger is told at once.
+    model, modality = find_model(output, model)
+    check_table(table, "--csv", overwrite=overwrite, inputs=(model, *samples))
+    found = find_samples(samples, modality)
+    missing = [item.error for item in found if item.error is not None]
+    if len(missing) == len(found):
+        raise missing[0]
+    predictor = open_predictor(output, model, labels_file=labels_file, head=head)
     with output.progress() as progress:
-        documents = predict(predictor, samples, progress=progress)
-    output.emit(documents)
-    rows, noun = [], predictor.modality.noun
-    for document in documents:
-        ranked = sorted(document["scores"].items(), key=lambda item: -item[1])[:_TOP_LABELS]
-        others = ", ".join(f"{label} {score:.3f}" for label, score in ranked)
-        rows.append((document[noun], document["label"], f"{document['score']:.3f}", others))
-    output.show_table((noun.upper(), "LABEL", "SCORE", "BEST"), rows)
+        found = label_samples(predictor, found, progress=progress)
+    failed = [item.error for item in found if item.error is not None]
+    if len(failed) == len(found):
+        raise failed[0]
+    noun = predictor.modality.noun
+    output.emit([item.to_dict(noun) for item in found])
+    output.show_table((noun.upper(), "LABEL", "SCORE", "BEST"), list(map(_list_cells, found)))
+    if table is not None:
+        _write_scores(table, noun, found, predictor.labels)
+    for error in failed:
+        output.warn(str(error))
+    if failed:
+        plural = predictor.modality.plural
+        output.print(f"error: {len(failed)} of {len(found)} {plural} have no label")
+    return 1 if failed else 0
+
+
+def _list_cells(item: Labelled) -> tuple[str, str, str, str]:
+    if item.prediction is None:
+        return item.name, "", "", "not read, see below"
+    scores = item.prediction.scores.items()
+    ranked = sorted(scores, key=lambda pair: -pair[1])[:_TOP_LABELS]
+    others = ", ".join(f"{label} {score:.3f}" for label, score in ranked)
+    return item.name, item.prediction.label, f"{item.prediction.score:.3f}", others
+
+
+def _write_scores(path: str, noun: str, found: Sequence[Labelled], labels: Sequence[str]) -> None:
+    from tfxfer.system.files import write_table
+
+    rows: list[dict[str, Any]] = []
+    for item in found:
+        row: dict[str, Any] = {noun: item.name, "label": "", "score": "", "error": ""}
+        if item.prediction is None:
+            row["error"] = str(item.error)
+        else:
+            row["label"], row["score"] = item.prediction.label, item.prediction.score
+            row |= {f"score_{label}": item.prediction.scores[label] for label in labels}
+        rows.append(row)
+    write_table(path, rows)

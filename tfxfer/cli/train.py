@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from contextlib import nullcontext
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tfxfer.cli.options import FRACTION, TIME
 from tfxfer.cli.output import Output, tfxfer_command
-from tfxfer.system.quiet import quiet_native
+from tfxfer.cli.results import quote, show_epoch, show_figures, show_warnings
+
+if TYPE_CHECKING:
+    from tfxfer.run.directory import RunDirectory
 
 __all__ = ["command", "run_training", "training_options"]
 
@@ -46,9 +50,15 @@ def training_options(command: Any) -> Any:
 
 @tfxfer_command("train")
 @click.argument("data", required=False)
-@click.option("--backbone", help="Name of a backbone; `tfxfer plugins` lists them.")
+@click.option(
+    "--backbone",
+    help="Name of a backbone; `tfxfer plugins` lists them.  [default: what an installed "
+    "distribution declares]",
+)
 @click.option("--head", help="Name of a head.  [default: what the installed heads declare]")
-@click.option("--out", required=True, help="Folder of the run; made anew.")
+@click.option(
+    "--out", help="Folder of the run; made anew.  [default: runs/N, the next number that is free]"
+)
 @click.option(
     "--weights",
     default="default",
@@ -98,37 +108,42 @@ def training_options(command: Any) -> Any:
 @click.option("--strict", is_flag=True, help="Stop at the first fault in the data.")
 @click.option("--resume", is_flag=True, help="Go on after the last finished phase of --out.")
 @training_options
-def command(output: Output, *, data: str | None, out: str, resume: bool, **options: Any) -> None:
+def command(
+    output: Output, *, data: str | None, out: str | None, resume: bool, **options: Any
+) -> None:
     """Train a model on labelled samples.
 
     DATA is a folder of class folders, a folder with train/, val/ and test/, or a CSV with the
     columns path,label[,split][,group].
     """
     started = time.monotonic()
+    from tfxfer.job.place import choose_place
     from tfxfer.job.request import TrainRequest
     from tfxfer.run.directory import RunDirectory
 
     overwrite = options.pop("overwrite")
     if resume:
         _refuse_options()
+        if out is None:
+            raise click.UsageError("expected the run to go on with: --resume --out RUN")
         run = RunDirectory.open(out)
         manifest = run.read_manifest()
         request = TrainRequest.from_dict(dict(manifest.request))
         _refuse_other_data(data, request.data)
         if manifest.status == "done":
             output.print(f"run {out!r} is done: nothing is left to train")
-            document = run.read_manifest().to_dict()
-            output.emit(document)
-            show_result(output, run, document)
+            output.emit(manifest.to_dict())
+            show_result(output, run)
             return
     else:
-        backbone = options.pop("backbone")
-        if data is None or backbone is None:
-            missing = "DATA" if data is None else "--backbone NAME"
-            raise click.UsageError(f"expected {missing}. To go on with a run: --resume --out RUN")
+        if data is None:
+            raise click.UsageError("expected DATA. To go on with a run: --resume --out RUN")
+        if out is None:
+            out = str(choose_place())
+            output.print(f"run    {out}")
         request = TrainRequest(
             data=data,
-            backbone=backbone,
+            backbone=options.pop("backbone") or output.registry.default("backbone"),
             budget_seconds=options.pop("budget"),
             view_options={"flip": False} if options.pop("no_flip") else {},
             cache=not options.pop("no_cache"),
@@ -163,8 +178,6 @@ def _refuse_options() -> None:
 
 
 def _refuse_other_data(given: str | None, stored: str) -> None:
-    from pathlib import Path
-
     if given is not None and Path(given).resolve() != Path(stored).resolve():
         raise click.UsageError(
             f"--resume goes on with {stored!r}. Received: {given!r}. Leave DATA out."
@@ -180,8 +193,9 @@ def run_training(
     overwrite: bool = False,
     resume: bool = False,
     source: Any = None,
+    suggest: bool = True,
 ) -> dict[str, Any]:
-    """Trains, shows what happens, and returns `run.json`, which the command emits."""
+    """Trains, shows what happens and what to do next, and returns `run.json` to be emitted."""
     from tfxfer.job.prepare import check_place, prepare
 
     # Before Keras starts, which takes seconds: a slip of the finger is told at once.
@@ -189,34 +203,59 @@ def run_training(
         check_place(out, overwrite=overwrite)
     prepared = prepare(request, source=source, registry=output.registry)
     output.print(f"starting Keras and reading the {prepared.modality.plural}")
+    with output.starting("importing TensorFlow"):
+        from tfxfer.device import prepare_device
+        from tfxfer.job.train import train_run
+        from tfxfer.training.epoch_lines import EpochLines
+
+        prepare_device(prepared.request.device)  # looks for CUDA, of which C++ code has much to say
+    if not output.verbosity:
+        # It warns of being traced anew, as every phase must be.
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    before = _read_start(out)
     with output.progress() as progress:
-        with nullcontext() if output.verbosity else quiet_native():
-            from tfxfer.job.train import train_run
-            from tfxfer.training.epoch_lines import EpochLines
-        if not output.verbosity:
-            # It warns of being traced anew, as every phase must be.
-            logging.getLogger("tensorflow").setLevel(logging.ERROR)
-        output.check_interrupt()
 
         def tell(what: str, done: int, total: int) -> None:
             output.check_interrupt()
             progress(what, done, total)
 
-        run = train_run(
-            prepared,
-            out,
-            overwrite=overwrite,
-            resume=resume,
-            started=started,
-            callbacks=[EpochLines(output.print, tell)],
-            progress=tell,
-            on_plan=lambda lines: show_plan(output, lines),
-            on_audit=lambda data: show_audit(output, data),
+        lines = EpochLines(
+            output.print if output.verbosity else None, tell, monitor=prepared.head.monitor.name
         )
+        try:
+            run = train_run(
+                prepared,
+                out,
+                overwrite=overwrite,
+                resume=resume,
+                started=started,
+                callbacks=[lines],
+                progress=tell,
+                on_plan=lambda lines: show_plan(output, lines),
+                on_audit=lambda data: show_audit(output, data),
+            )
+        except BaseException as error:
+            stopped = output.interrupted or not isinstance(error, Exception)
+            if stopped and (resume or _read_start(out) != before):
+                # Whoever read it may be gone: what goes on its way up is the interruption.
+                with contextlib.suppress(BrokenPipeError):
+                    output.print(f"to go on:  {quote('tfxfer', 'train', '--resume', '--out', out)}")
+            raise
+    show_result(output, run, took_s=time.monotonic() - started, suggest=suggest)
     document: dict[str, Any] = run.read_manifest().to_dict()
-    show_result(output, run, document)
-    output.print(f"took {time.monotonic() - started:.0f} s")
     return document
+
+
+def _read_start(out: str) -> str | None:
+    """Returns when the run at a place was begun; None where none is that could be gone on with."""
+    from tfxfer.errors import RunError
+    from tfxfer.run.directory import RunDirectory
+
+    try:
+        manifest = RunDirectory.open(out).read_manifest()
+    except RunError:
+        return None
+    return manifest.created if manifest.plan and manifest.status != "done" else None
 
 
 def show_audit(output: Output, data: Any) -> None:
@@ -236,20 +275,33 @@ def show_plan(output: Output, lines: list[Any]) -> None:
         output.print(f"  {line.what.ljust(width)}  {line.value}")
 
 
-def show_result(output: Output, run: Any, document: dict[str, Any]) -> None:
-    """Prints the test's figures and what happened in the phases."""
-    from tfxfer.evaluation import format_metrics
+def show_result(
+    output: Output, run: RunDirectory, *, took_s: float | None = None, suggest: bool = True
+) -> None:
+    """Prints what came out of a training, and what to do next."""
     from tfxfer.registry.lookup import get_head, get_modality
 
-    phases = document["phases"]
-    best = [phase["name"] for phase in phases if phase["best_epoch"] is not None]
-    if len(phases) > 1 and best == [phases[0]["name"]]:
+    manifest = run.read_manifest()
+    head = get_head(manifest.head, options=dict(manifest.head_options), registry=output.registry)
+    modality = get_modality(manifest.modality, registry=output.registry)
+    phases = manifest.phases
+    best = [phase.name for phase in phases if phase.best_epoch is not None]
+    if len(phases) > 1 and best == [phases[0].name]:
         output.warn(
             f"fine-tuning did not help: the best validation epoch is of phase {best[0]!r}, and "
             "the model is that one"
         )
-    head = get_head(document["head"], options=document["head_options"], registry=output.registry)
-    plural = get_modality(document["modality"], registry=output.registry).plural
-    rows = format_metrics(document["metrics"]["test"], head)
-    output.show_table(("TEST", f"{document['data']['test']} {plural}"), rows)
-    output.show(str(run.model_path))
+    title = f"on {modality.plural} that the training never saw"
+    show_figures(output, title, manifest.metrics["test"], head, modality)
+    show_warnings(output, manifest.warnings)
+    show_epoch(output, manifest)
+    answers = ""
+    if run.predictions_path.is_file():  # earlier versions wrote none
+        answers = f", and {run.predictions_path.name} with each {modality.noun} of val and test"
+    output.show(f"files  {run.path}: {run.model_path.name}, {run.manifest_path.name}{answers}")
+    if took_s is not None:
+        output.print(f"took {took_s:.0f} s")
+    if suggest:
+        can_export = any(each.name == "export" for each in output.registry.list("command"))
+        words = ("export", run.path) if can_export else ("evaluate", run.path, "OTHER_DATA")
+        output.show(f"next   {quote('tfxfer', *words)}")

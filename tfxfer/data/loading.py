@@ -188,7 +188,7 @@ def load_samples(
 
 
 def load_split(
-    path: str | Path,
+    path: str | Path | Source,
     *,
     modality: Modality,
     size: int,
@@ -210,7 +210,7 @@ def load_split(
     """
     _check_numbers(size, seed, modality)
     resolved = _resolve_head(head)
-    source = read_source(path, modality)
+    source = path if isinstance(path, Source) else read_source(path, modality)
     if any(record.split == name for record in source.records):
         chosen = tuple(record for record in source.records if record.split == name)
         source = replace(source, records=chosen)

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 from tfxfer.evaluation.classes import ClassFigures
 from tfxfer.evaluation.display import format_metrics, headline
-from tfxfer.evaluation.figures import Figures, Metric, Sums
+from tfxfer.evaluation.figures import Baseline, Figures, Metric, Sums
 from tfxfer.evaluation.multilabel import MultilabelFigures
 from tfxfer.evaluation.pairs import paired_difference
 from tfxfer.evaluation.scoring import score_predictions
 from tfxfer.evaluation.values import ValueFigures
+from tfxfer.evaluation.verdicts import find_warnings
+from tfxfer.evaluation.words import describe_metrics
 
 __all__ = [
+    "Baseline",
     "ClassFigures",
     "Figures",
     "Metric",
     "MultilabelFigures",
     "Sums",
     "ValueFigures",
+    "describe_metrics",
+    "find_warnings",
     "format_metrics",
     "headline",
     "paired_difference",

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tfxfer.errors import DataError
-from tfxfer.evaluation.figures import Figures, Metric, Sums
+from tfxfer.evaluation.figures import Baseline, Figures, Metric, Sums
 from tfxfer.evaluation.intervals import calibration_interval
 from tfxfer.evaluation.rankings import Ranking, average_ranks
-from tfxfer.evaluation.ratios import describe_class
+from tfxfer.evaluation.ratios import describe_class, list_unpredicted
 
 __all__ = ["ClassFigures"]
 
@@ -29,6 +29,8 @@ TOP = 5
 
 EPSILON = 1e-7
 """Floor of a probability in log loss, as Keras has it: a quantized model does say 0."""
+
+_CONFUSIONS = 2  # others that a class is taken for: more make a line nobody reads
 
 _SUM_TOLERANCE = 1e-4  # of a softmax's sum in float32
 
@@ -53,6 +55,8 @@ class ClassFigures(Figures):
     }
     headlines: ClassVar[tuple[str, ...]] = ("accuracy",)
     ranked: ClassVar[tuple[str, ...]] = ("roc_auc", "average_precision")
+    leading: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1")
+    counted: ClassVar[tuple[str, ...]] = ("accuracy", "top_5_accuracy")
     score_range: ClassVar[str] = "probabilities 0..1 that sum to 1"
 
     def __init__(self, targets: np.ndarray, scores: np.ndarray, labels: Sequence[str]) -> None:
@@ -170,3 +174,38 @@ class ClassFigures(Figures):
         """Returns whether the outputs of each sample are shares of 1."""
         off = np.abs(scores.sum(axis=1) - 1).max()
         return bool(scores.min() >= 0 and scores.max() <= 1 and off <= _SUM_TOLERANCE)
+
+    @classmethod
+    def baselines(cls, document: Mapping[str, Any]) -> list[Baseline]:
+        """Returns the accuracy of guessing, and of always answering the most frequent class."""
+        classes = document["per_class"]
+        sizes = {item["label"]: item["images"] for item in classes if item["images"]}
+        if len(sizes) < 2:
+            return []  # of samples of one class, answering it is right
+        most = max(sizes, key=lambda label: sizes[label])
+        return [
+            Baseline("accuracy", 1 / len(classes), f"guessing among {len(classes)} classes"),
+            Baseline("accuracy", sizes[most] / sum(sizes.values()), f"always answering {most!r}"),
+        ]
+
+    @classmethod
+    def unpredicted(cls, document: Mapping[str, Any]) -> list[str]:
+        """Returns the classes that samples have and that were never the answer."""
+        return list_unpredicted(document)
+
+    @classmethod
+    def label_words(cls, document: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Returns how many samples of each class are right, and what the others were taken for."""
+        labels, ranked = document["labels"], []
+        for number, row in enumerate(document["confusion"]):
+            size = sum(row)
+            if not size:
+                continue
+            words = [f"{row[number]} of {size} right"]
+            others = sorted(
+                ((count, labels[k]) for k, count in enumerate(row) if count and k != number),
+                key=lambda pair: (-pair[0], pair[1]),
+            )
+            words += [f"{count} taken for {label}" for count, label in others[:_CONFUSIONS]]
+            ranked.append((row[number] / size, -size, labels[number], ", ".join(words)))
+        return [(label, words) for _, _, label, words in sorted(ranked)]

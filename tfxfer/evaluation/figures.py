@@ -11,7 +11,7 @@ import numpy as np
 
 from tfxfer.errors import DataError, ModelError
 
-__all__ = ["Figures", "Metric", "Sums"]
+__all__ = ["Baseline", "Figures", "Metric", "Sums"]
 
 Sums = dict[str, np.ndarray]
 """Metrics by name, one value per resample each."""
@@ -51,6 +51,34 @@ class Metric:
         places = ".3f" if self.style == "decimal" else ".4g"
         return f"{value:{places}} [{low:{places}}, {high:{places}}]"
 
+    def read(self, figure: Mapping[str, float]) -> str:
+        """Returns a figure and its interval in words.
+
+        Example:
+            >>> Metric("accuracy").read({"value": 0.941, "low": 0.92, "high": 0.957})
+            '94.1 %, between 92.0 and 95.7 %'
+        """
+        value, low, high = (figure[key] for key in ("value", "low", "high"))
+        if self.style == "percent":
+            return f"{100 * value:.1f} %, between {100 * low:.1f} and {100 * high:.1f} %"
+        places = ".3f" if self.style == "decimal" else ".4g"
+        return f"{value:{places}}, between {low:{places}} and {high:{places}}"
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What a metric comes to for answers that look at no sample.
+
+    Args:
+        metric: its name in the catalogue.
+        value: what it comes to.
+        answer: how such answers are made, in words that follow `than`.
+    """
+
+    metric: str
+    value: float
+    answer: str
+
 
 class Figures(ABC):
     """Every metric of one set of predictions.
@@ -70,6 +98,8 @@ class Figures(ABC):
         catalogue: how each metric is read, by name, in the order in which people read them.
         headlines: the metric that stands for all of them; the first of these that is defined.
         ranked: metrics that `ranks` returns.
+        leading: metrics that a person is told in words; the headline where there are none.
+        counted: metrics that are the share of samples that are right: one more is a step of 1 / n.
         score_range: what a model's outputs must be, in words; see `in_range`.
         targets: as given, float64.
         scores: as given, float64.
@@ -98,6 +128,8 @@ class Figures(ABC):
     catalogue: ClassVar[Mapping[str, Metric]]
     headlines: ClassVar[tuple[str, ...]]
     ranked: ClassVar[tuple[str, ...]] = ()
+    leading: ClassVar[tuple[str, ...]] = ()
+    counted: ClassVar[tuple[str, ...]] = ()
     score_range: ClassVar[str] = "finite numbers"
 
     def __init__(self, targets: np.ndarray, scores: np.ndarray, labels: Sequence[str]) -> None:
@@ -168,6 +200,33 @@ class Figures(ABC):
         Shapes: scores (samples, outputs).
         """
         return bool(np.isfinite(scores).all())
+
+    @classmethod
+    def baselines(cls, document: Mapping[str, Any]) -> list[Baseline]:
+        """Returns what answers that look at no sample come to; none where that is not known.
+
+        Args:
+            document: what `score_predictions` returned.
+        """
+        return []
+
+    @classmethod
+    def unpredicted(cls, document: Mapping[str, Any]) -> list[str]:
+        """Returns the labels that samples have and that were never the answer.
+
+        Args:
+            document: what `score_predictions` returned.
+        """
+        return []
+
+    @classmethod
+    def label_words(cls, document: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Returns how each label fared, in a few words, the worst first.
+
+        Args:
+            document: what `score_predictions` returned.
+        """
+        return []
 
     @classmethod
     def rows(cls, document: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -8,9 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tfxfer.errors import DataError
-from tfxfer.evaluation.figures import Figures, Metric, Sums
+from tfxfer.evaluation.figures import Baseline, Figures, Metric, Sums
 from tfxfer.evaluation.rankings import Ranking, average_ranks
-from tfxfer.evaluation.ratios import describe_class, divide, mean_defined
+from tfxfer.evaluation.ratios import (
+    describe_class,
+    divide,
+    list_unpredicted,
+    mean_defined,
+)
 
 __all__ = ["MultilabelFigures"]
 
@@ -38,6 +43,8 @@ class MultilabelFigures(Figures):
     }
     headlines: ClassVar[tuple[str, ...]] = ("macro_f1", "accuracy")
     ranked: ClassVar[tuple[str, ...]] = ("roc_auc", "average_precision")
+    leading: ClassVar[tuple[str, ...]] = ("macro_f1", "exact_match")
+    counted: ClassVar[tuple[str, ...]] = ("exact_match",)
     score_range: ClassVar[str] = "probabilities 0..1"
 
     def __init__(
@@ -118,3 +125,34 @@ class MultilabelFigures(Figures):
     def in_range(cls, scores: np.ndarray) -> bool:
         """Returns whether every output is a probability."""
         return bool(scores.min() >= 0 and scores.max() <= 1)
+
+    @classmethod
+    def baselines(cls, document: Mapping[str, Any]) -> list[Baseline]:
+        """Returns the macro-F1 of giving every label to every sample."""
+        samples = document["images"]
+        sizes = [item["images"] for item in document["per_class"] if item["images"]]
+        if not sizes or "macro_f1" not in document:
+            return []
+        mean = sum(2 * size / (size + samples) for size in sizes) / len(sizes)
+        return [Baseline("macro_f1", mean, "giving every label to every sample")]
+
+    @classmethod
+    def unpredicted(cls, document: Mapping[str, Any]) -> list[str]:
+        """Returns the labels that samples have and that none was given."""
+        return list_unpredicted(document)
+
+    @classmethod
+    def label_words(cls, document: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Returns how many samples with each label were found, and how many false alarms."""
+        ranked = []
+        for item in document["per_class"]:
+            size = item["images"]
+            if not size:
+                continue
+            hits = round(item["recall"] * size)
+            words = f"{hits} of {size} found"
+            if hits:
+                alarms = round(hits / item["precision"]) - hits
+                words += f", {alarms} false alarms" * (alarms > 0)
+            ranked.append((item["f1"], -size, item["label"], words))
+        return [(label, words) for _, _, label, words in sorted(ranked)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-__all__ = ["describe_class", "divide", "mean_defined"]
+__all__ = ["describe_class", "divide", "list_unpredicted", "mean_defined"]
 
 
 def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
@@ -46,3 +47,18 @@ def describe_class(label: str, hits: float, answers: float, samples: float) -> d
         "f1": float(2 * hits / (answers + samples)) if samples else None,
         "images": int(samples),
     }
+
+
+def list_unpredicted(document: Mapping[str, Any]) -> list[str]:
+    """Returns the classes of a document that have samples and were never given to any.
+
+    Example:
+        >>> found = [describe_class("ant", 3, 5, 3), describe_class("bee", 0, 0, 2)]
+        >>> list_unpredicted({"per_class": found})
+        ['bee']
+    """
+    return [
+        item["label"]
+        for item in document["per_class"]
+        if item["images"] and item["precision"] is None
+    ]

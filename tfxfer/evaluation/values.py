@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from tfxfer.evaluation.figures import Figures, Metric, Sums
+from tfxfer.evaluation.figures import Baseline, Figures, Metric, Sums
 from tfxfer.evaluation.ratios import divide
 
 __all__ = ["ValueFigures"]
@@ -22,6 +22,7 @@ class ValueFigures(Figures):
         "r2": Metric("R²", style="decimal"),
     }
     headlines: ClassVar[tuple[str, ...]] = ("mae",)
+    leading: ClassVar[tuple[str, ...]] = ("mae", "r2")
 
     def __init__(self, targets: np.ndarray, scores: np.ndarray, labels: Sequence[str]) -> None:
         super().__init__(targets, scores, labels)
@@ -59,3 +60,8 @@ class ValueFigures(Figures):
             label: type(self)(self.targets[:, [k]], self.scores[:, [k]], [label])
             for k, label in enumerate(self.labels)
         }
+
+    @classmethod
+    def baselines(cls, document: Mapping[str, Any]) -> list[Baseline]:
+        """Returns the R² of always answering the mean, 0 by its definition."""
+        return [Baseline("r2", 0.0, "always answering the mean")] if "r2" in document else []

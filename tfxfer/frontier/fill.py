@@ -112,11 +112,6 @@ def fill_frontiers(
         dict: `activations`, and those inputs by name, in the order that the suffix takes.
     """
     cuts = [stage for stage in stages if stage is not None]
-    runner = None
-    read_by_prefix: tuple[int, ...] = ()
-    if cuts:
-        runner = (conversion or Conversion()).open_runner(model, cuts, use_litert=use_litert)
-        read_by_prefix = list_prefix_inputs(model, cuts)
     crossing = {stage: list_crossing(model, stage) for stage in stages}
     names = [tensor.name for tensor in model.inputs]
     rooms = {
@@ -128,6 +123,13 @@ def fill_frontiers(
         for name, (source, _) in sources.items()
     } | dict(wanted or {})
     total = sum(int(masks[name].sum()) for name in sources)
+    if progress is not None and total:
+        progress("caching activations", 0, total)  # first comes a conversion, which takes seconds
+    runner = None
+    read_by_prefix: tuple[int, ...] = ()
+    if cuts:
+        runner = (conversion or Conversion()).open_runner(model, cuts, use_litert=use_litert)
+        read_by_prefix = list_prefix_inputs(model, cuts)
     done, block = 0, 1 if runner is None else runner.batch_size
     result = {} if into is None else into
     try:

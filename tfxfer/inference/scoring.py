@@ -36,6 +36,8 @@ def score_split(
     """
     parts: list[np.ndarray] = []
     done = 0
+    if progress is not None and len(split):
+        progress(f"scoring {split.modality.plural}", 0, len(split))  # the first batch is traced
     for indices, found in split.iter_views(batch_size=BATCH_SAMPLES):
         parts.append(predictor.score(map_arrays(lambda x: x[:, 0], found)))
         done += len(indices)

@@ -37,6 +37,11 @@ class RunRecord:
         self._run, self._manifest = run, replace(manifest, status="running")
         run.write_manifest(self._manifest)
 
+    @property
+    def manifest(self) -> Manifest:
+        """What `run.json` says now."""
+        return self._manifest
+
     def update(self, **changes: Any) -> None:
         """Writes some fields of the manifest anew."""
         self._manifest = replace(self._manifest, **changes)

@@ -15,10 +15,13 @@ from tfxfer.data.loading import load_samples
 from tfxfer.data.samples import SampleData
 from tfxfer.device import prepare_device
 from tfxfer.errors import DataError, RunError
+from tfxfer.evaluation import find_warnings, score_predictions
 from tfxfer.frontier.fill import Conversion
 from tfxfer.frontier.store import CacheStore
+from tfxfer.inference.answers import list_answers
 from tfxfer.inference.keras_model import save_model, wrap_model
-from tfxfer.inference.scoring import evaluate
+from tfxfer.inference.scoring import score_split
+from tfxfer.job.causes import find_cause
 from tfxfer.job.checkpoint import load_checkpoint, save_checkpoint
 from tfxfer.job.fitting import Fitting, build
 from tfxfer.job.plan_text import PlanLine, describe_plan
@@ -29,7 +32,7 @@ from tfxfer.run.directory import RunDirectory
 from tfxfer.run.manifest import Manifest
 from tfxfer.schedule import FitState, Phase, resolve_fractions
 from tfxfer.stages import freeze_to, get_info
-from tfxfer.system.files import atomic_write
+from tfxfer.system.files import atomic_write, write_table
 from tfxfer.training.budget import choose_schedule
 from tfxfer.training.cost import Workload, estimate_seconds
 from tfxfer.training.ladder import FRONTIERS
@@ -100,7 +103,9 @@ def train_run(
     if on_audit is not None:
         on_audit(data)
     _check_parts(data)
+    _say(progress, "building the model")
     model = build(prepared, data)
+    _say(progress, "measuring this machine")
     clock = _Clock(request.budget_seconds, started)
     conversion = Conversion()
     if manifest is not None:
@@ -271,13 +276,25 @@ def _finish(
     *,
     seed: int,
 ) -> None:
+    _say(progress, "saving the model")
     freeze_to(model, None, batch_norm=True)
     record.write_phases(state)
     with atomic_write(run.model_path) as temporary:
         save_model(model, temporary)
-    predictor = wrap_model(model)
-    metrics = {
-        name: evaluate(predictor, split, seed=seed, progress=progress)
-        for name, split in (("val", data.val), ("test", data.test))
-    }
-    record.update(metrics=metrics, status="done")
+    predictor, metrics, rows = wrap_model(model), {}, []
+    for split in (data.val, data.test):
+        scores = score_split(predictor, split, progress=progress)
+        metrics[split.name] = score_predictions(
+            split.targets, scores, head=predictor.head, labels=predictor.labels, seed=seed
+        )
+        rows += list_answers(predictor, split, scores)
+    write_table(run.predictions_path, rows)
+    cause = find_cause(record.manifest, data.train.raw_labels, predictor.head)
+    warnings = find_warnings(metrics["test"], predictor.head, cause=cause)
+    record.update(metrics=metrics, warnings=tuple(warnings), status="done")
+
+
+def _say(progress: Progress | None, what: str) -> None:
+    """Names work of which nobody knows how far it is."""
+    if progress is not None:
+        progress(what, 0, 0)

@@ -6,6 +6,7 @@ labels.txt    one output per line
 split.csv     which image went where
 history.csv   one row per epoch
 skipped.csv   which files of the data were left out, and why
+predictions.csv  what the model says of each validation and test sample
 checkpoints/  what `--resume` goes on from
 export/       what goes to the phone
 """
@@ -63,6 +64,7 @@ _OWN = (
     "split.csv",
     "history.csv",
     "skipped.csv",
+    "predictions.csv",
     "checkpoints",
     "data",
     "export",
@@ -173,6 +175,11 @@ class RunDirectory:
     def skipped_path(self) -> Path:
         """`skipped.csv`."""
         return self.path / "skipped.csv"
+
+    @property
+    def predictions_path(self) -> Path:
+        """`predictions.csv`."""
+        return self.path / "predictions.csv"
 
     @property
     def checkpoints(self) -> Path:

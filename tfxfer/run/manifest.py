@@ -151,6 +151,8 @@ class Manifest:
         plan: the resolved schedule, as JSON data.
         phases: the finished ones.
         metrics: by split (`val`, `test`), then by name; sampled ones with their interval.
+        warnings: what must be said of the result: `kind`, `message` and `cause` of each; empty for
+            one that is clearly better than chance.
         exports: what was written to `export/`.
     """
 
@@ -174,6 +176,7 @@ class Manifest:
     plan: tuple[Any, ...] = ()
     phases: tuple[PhaseRecord, ...] = ()
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[Any, ...] = ()
     exports: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
@@ -185,7 +188,7 @@ class Manifest:
         # As it will be read back: what was stored equals what was made.
         for name in ("request", "head_options", "preprocessing", "versions", "metrics"):
             object.__setattr__(self, name, to_plain(getattr(self, name)))
-        for name in ("labels", "plan", "exports"):
+        for name in ("labels", "plan", "warnings", "exports"):
             object.__setattr__(self, name, tuple(to_plain(getattr(self, name))))
         object.__setattr__(self, "phases", tuple(self.phases))
 

@@ -51,6 +51,9 @@ def command(
     program: str | None,
 ) -> None:
     """Measure MODELS, .tflite files, taking turns so that noise hits all alike."""
+    for path in models:
+        if not Path(path).is_file():
+            raise ModelError(f"model {path!r}: expected a .tflite file. Received: nothing there.")
     phone = None
     if device == "adb":
         from tfxfer_edge.timing.adb import find_phone, measure_on_phone
@@ -60,9 +63,6 @@ def command(
         raise click.UsageError("--benchmark-model is for a phone: add --device adb.")
     from tfxfer_edge.timing.latency import measure
 
-    for path in models:
-        if not Path(path).is_file():
-            raise ModelError(f"model {path!r}: expected a .tflite file. Received: nothing there.")
     if phone is None:
         results = measure(models, threads=threads, runs=runs, rounds=rounds)
     else:

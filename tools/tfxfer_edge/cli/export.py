@@ -11,7 +11,7 @@ from tfxfer.cli.options import read_labels
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.errors import GateError, ModelError
 from tfxfer.system.keras_settings import check_keras_settings
-from tfxfer.system.quiet import quiet_native
+from tfxfer_edge.cli.arguments import check_arguments
 
 __all__ = ["command", "parse_preprocessing", "run_export", "show_candidates"]
 
@@ -157,14 +157,13 @@ def run_export(output: Output, model: str, **options: Any) -> dict[str, Any]:
         GateError: nothing passed; the table has been shown.
     """
     check_keras_settings()
-    output.print("starting TensorFlow")
-    with quiet_native():
+    check_arguments(model, registry=output.registry, **options)
+    with output.starting("importing TensorFlow"):
         import tensorflow as tf
 
         tf.config.list_logical_devices()  # speaks of the processor, once
 
         from tfxfer_edge.exports import export
-    output.check_interrupt()
     with output.progress() as progress:
 
         def tell(what: str, done: int, total: int) -> None:

@@ -1,0 +1,129 @@
+"""A slip of the finger is told before anything heavy is imported: nobody waits to learn of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tfxfer.run.directory import Manifest, RunDirectory
+
+Learnt = tuple[Path, Any]
+Run = Callable[..., Any]
+
+# The whole program, where each import of these is a fault that a test sees.
+PROGRAM = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("tensorflow", "keras", "tf_keras", "jax"):
+            raise RuntimeError(f"imports {name} already")
+
+sys.meta_path.insert(0, Refuse())
+from tfxfer.cli.main import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
+    """A folder of what commands take, and of what none does."""
+    root = tmp_path_factory.mktemp("place")
+    (root / "empty").mkdir()
+    (root / "loose").mkdir()
+    (root / "loose" / "1.jpg").write_bytes(b"")
+    (root / "file.txt").write_text("no folder")
+    (root / "model.keras").write_bytes(b"no model")
+    (root / "model.tflite").write_bytes(b"no model")
+    (root / "labels.txt").write_text("a\nb\n")
+    (root / "photos").symlink_to(photos)
+    for name, status in (("done", "done"), ("cut", "interrupted")):
+        run = RunDirectory.create(root / name)
+        manifest = Manifest(backbone="double_vivid", head="classification", status=status)
+        run.write_manifest(manifest)
+    (root / "done" / "model.keras").write_bytes(b"a model")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ("train gone --backbone double_vivid", 1, "nothing at that path"),
+        ("train empty --backbone double_vivid", 1, "expected images in class folders"),
+        ("train file.txt --backbone double_vivid", 1, "file.txt"),
+        ("train photos --backbone double_vivvid", 1, "Did you mean 'double_vivid'?"),
+        ("train photos --backbone double_vivid --head clasification", 1, "Did you mean"),
+        ("train photos --backbone double_vivid --out done", 1, "an earlier run"),
+        ("train photos --backbone double_vivid --out file.txt", 1, "Received: a file"),
+        ("train photos --backbone double_vivid --weights gone.npz", 1, "gone.npz"),
+        ("train photos --backbone double_vivid --unfreeze-from no_stage", 1, "no_stage"),
+        ("train --resume --out gone", 1, "no such folder"),
+        ("train --resume", 2, "expected the run to go on with"),
+        ("train", 2, "expected DATA"),
+        ("evaluate gone photos", 1, "nothing there"),
+        ("evaluate empty photos", 1, "expected a folder with run.json"),
+        ("evaluate cut photos", 1, "status='interrupted'"),
+        ("evaluate file.txt photos", 1, "suffix='.txt'"),
+        ("evaluate done gone", 1, "nothing at that path"),
+        ("evaluate done empty", 1, "expected images in class folders"),
+        ("evaluate done loose", 1, "expected images in class folders"),
+        ("evaluate done photos --out file.txt", 1, "--overwrite"),
+        ("evaluate done photos --out gone/table.csv", 1, "no such folder"),
+        ("evaluate model.keras photos --labels gone.txt", 1, "gone.txt"),
+        ("evaluate model.keras photos --labels labels.txt --head no", 1, "no head named 'no'"),
+        ("evaluate model.tflite gone", 1, "nothing at that path"),
+        ("predict gone photos", 1, "nothing there"),
+        ("predict cut photos", 1, "status='interrupted'"),
+        ("predict done gone.jpg", 1, "gone.jpg"),
+        ("predict done empty", 1, "none that end in"),
+        ("predict done photos --csv file.txt", 1, "--overwrite"),
+        ("predict model.keras photos --labels gone.txt", 1, "gone.txt"),
+        ("export gone", 1, "nothing there"),
+        ("export cut", 1, "status='interrupted'"),
+        ("export empty --out edge", 1, "neither run.json nor saved_model.pb"),
+        ("export done --out loose", 1, "expected a new or empty folder"),
+        ("export model.keras", 2, "--out DIR"),
+        ("export model.keras --out edge", 2, "--calibration DATA"),
+        ("export model.keras --out edge --calibration gone", 1, "nothing at that path"),
+        ("export model.keras --out edge --calibration photos --labels gone.txt", 1, "gone.txt"),
+        ("export model.keras --out edge --calibration photos --head no", 1, "no head named"),
+        ("benchmark gone.tflite", 1, "nothing there"),
+        ("doctor --timeout soon", 2, "such as 90s"),
+    ],
+)
+def test_wrong_arguments(words: str, code: int, message: str, place: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *words.split(), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=place,
+    )
+    error = json.loads(done.stdout)["error"]
+    assert message in error["message"], error
+    assert done.returncode == code, error
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", ["train photos --backbone double_vivid --weights none", "evaluate done photos"]
+)
+def test_right_arguments_get_as_far_as_that(words: str, place: Path) -> None:
+    """The control: the hook does see the import."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *words.split(), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=place,
+    )
+    assert done.returncode == 70
+    assert "imports" in json.loads(done.stdout)["error"]["message"]

@@ -1,0 +1,59 @@
+"""What a command says of a result: what to think of it, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tfxfer.cli.output import Output
+
+if TYPE_CHECKING:
+    from tfxfer.head import Head
+    from tfxfer.modality import Modality
+    from tfxfer.run.manifest import Manifest
+
+__all__ = ["quote", "show_epoch", "show_figures", "show_warnings"]
+
+
+def show_figures(
+    output: Output, title: str, metrics: Mapping[str, Any], head: Head, modality: Modality
+) -> None:
+    """Prints the figures that a person acts on; with `-v` every one, with its interval."""
+    from tfxfer.evaluation import describe_metrics, format_metrics
+
+    output.show(title)
+    for line in describe_metrics(metrics, head, noun=modality.noun, plural=modality.plural):
+        output.show(f"  {line}")
+    for note in metrics["notes"]:
+        output.print(f"note: {note}")
+    if output.verbosity:
+        columns = ("METRIC", f"{metrics['images']} {modality.plural}")
+        output.show_table(columns, format_metrics(metrics, head))
+
+
+def show_warnings(output: Output, warnings: Sequence[Mapping[str, str]]) -> None:
+    """Prints in red what makes a result worthless, and what may be to blame."""
+    for warning in warnings:
+        output.alarm(warning["message"])
+    for cause in dict.fromkeys(warning["cause"] for warning in warnings):
+        if cause:
+            output.alarm(f"likely: {cause}")
+
+
+def show_epoch(output: Output, manifest: Manifest) -> None:
+    """Prints which epoch the model is of."""
+    total = sum(phase.epochs for phase in manifest.phases)
+    for phase in manifest.phases:
+        if phase.best_epoch is not None:
+            output.show(f"kept   epoch {phase.best_epoch + 1} of {total}, phase {phase.name}")
+
+
+def quote(*words: Any) -> str:
+    """Returns a command that a shell reads as these words.
+
+    Example:
+        >>> quote("tfxfer", "predict", "my run", "*.jpg")
+        "tfxfer predict 'my run' '*.jpg'"
+    """
+    return shlex.join(map(str, words))
