@@ -12,6 +12,7 @@ from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.errors import GateError, PluginError, UnknownPluginError, UsageError
 from tfxfer.registry.component import Component, Kind
 from tfxfer.registry.lookup import Registry
+from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer.system.quiet import quiet_native
 from tfxfer.system.spelling import did_you_mean
 
@@ -142,6 +143,7 @@ def check(
     """Run the conformance kit on an installed backbone, head or modality."""
     from tfxfer.registry.isolation import find_fault
 
+    check_keras_settings()
     registry = output.registry
     component = _find(registry, name, kind)
     reasons = dict(_split_waiver(text) for text in waivers)

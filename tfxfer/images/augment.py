@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
-from tfxfer.errors import UsageError
 from tfxfer.images.decode import resize_image, sample_box
 from tfxfer.preprocessing import Resize
+from tfxfer.system.arguments import check_word
 
 __all__ = ["AUGMENT_LEVELS", "make_views"]
 
@@ -108,10 +108,7 @@ def make_views(
 
 def check_level(level: str) -> None:
     """Raises `UsageError` where no such level exists."""
-    if level not in AUGMENT_LEVELS:
-        raise UsageError(
-            f"augment: expected one of {', '.join(AUGMENT_LEVELS)}. Received: level={level!r}."
-        )
+    check_word(level, AUGMENT_LEVELS, where="augment", name="level")
 
 
 def _vary(

@@ -296,3 +296,11 @@ def test_the_distribution_names_the_default_head() -> None:
 def test_scores_that_are_no_answer_are_refused(head: type, scores: np.ndarray) -> None:
     with pytest.raises(ModelError, match=r"expected .*scores.* Received: "):
         head().decode(scores, ["a", "b"])
+
+
+def test_a_slip_in_a_label_is_told_with_what_was_meant() -> None:
+    labels = ("daisy", "tulip")
+    with pytest.raises(DataError, match=r"'tulpi'\. Did you mean 'tulip'\? Rename"):
+        Classification().check_labels(["daisy", "tulpi"], labels)
+    with pytest.raises(DataError, match=r"'tulpi' in 'daisy\|tulpi'\. Did you mean 'tulip'\?"):
+        Multilabel().encode(["daisy|tulpi"], labels)

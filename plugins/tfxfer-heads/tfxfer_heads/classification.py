@@ -81,7 +81,8 @@ class Classification(DenseHead):
             raise DataError(
                 f"head {self.name!r}: expected the labels of the model, "
                 f"{', '.join(map(repr, labels[:10]))}. "
-                f"Received: {', '.join(map(repr, unknown[:10]))}. Rename them, or leave them out."
+                f"Received: {', '.join(map(repr, unknown[:10]))}."
+                f"{did_you_mean(unknown[0], labels)} Rename them, or leave them out."
             )
 
     def strata(self, raw: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from tfxfer.errors import DataError
 from tfxfer.evaluation import Figures, MultilabelFigures
 from tfxfer.head import Monitor, Prediction
+from tfxfer.system.spelling import did_you_mean
 from tfxfer_heads.dense import DROPOUT, DenseHead, check_name, check_scores, check_unit
 
 __all__ = ["SEPARATOR", "THRESHOLD", "Multilabel"]
@@ -104,7 +105,7 @@ class Multilabel(DenseHead):
                 if label not in index:
                     raise DataError(
                         f"head {self.name!r}: expected labels among {list(labels)[:10]!r}. "
-                        f"Received: label={label!r} in {text!r}."
+                        f"Received: label={label!r} in {text!r}.{did_you_mean(label, labels)}"
                     )
                 targets[row, index[label]] = 1
         return targets

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tfxfer.errors import UsageError
+from tfxfer.system.spelling import did_you_mean
 
 __all__ = ["Handle", "parse_handle"]
 
@@ -82,8 +83,9 @@ def _read_option(text: str, key: str, value: str) -> dict[str, Any]:
             return {key: True}
     elif key in {item.name for item in fields(Handle)} - {"location"} and value:
         return {key: value}
+    known = {item.name for item in fields(Handle)} - {"location", key}
     raise UsageError(
         f"backbone 'hub:{text}': expected options among: {_OPTIONS}. "
-        f"Received: {key}={value!r}. Write them after '#', with commas between them: "
-        "hub:HANDLE#pixels=-1..1,size=160"
+        f"Received: {key}={value!r}.{did_you_mean(key, known)} Write them after '#', with commas "
+        "between them: hub:HANDLE#pixels=-1..1,size=160"
     )
