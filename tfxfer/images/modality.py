@@ -8,11 +8,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tfxfer.data.arrays import Arrays
 from tfxfer.errors import ContractError, DataError
 from tfxfer.images.audit import inspect_image
 from tfxfer.images.augment import AUGMENT_LEVELS, make_views
 from tfxfer.images.decode import open_image, quiet_pillow
 from tfxfer.images.duplicates import find_near_duplicates
+from tfxfer.images.pixels import check_pixels
 from tfxfer.modality import Findings, InputSpec, Modality, Sample
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.progress import Progress
@@ -77,6 +79,10 @@ class ImageModality(Modality):
     def list_inputs(self, size: int, contract: Preprocessing) -> dict[str, InputSpec]:
         """Returns the one input, a square of pixels."""
         return {PIXELS: InputSpec((size, size, 3), stored="uint8")}
+
+    def check_inputs(self, inputs: Arrays, *, where: str) -> None:
+        """Refuses pixels that are not 0..255."""
+        check_pixels(inputs[PIXELS] if isinstance(inputs, dict) else inputs, where=where)
 
     def build_inputs(self, size: int, contract: Preprocessing) -> Any:
         """Returns pixels, rescaled as the contract says, by the first layer."""
