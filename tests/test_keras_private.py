@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,14 @@ import pytest
 from packaging.version import Version
 
 from tfxfer import SetupError
-from tfxfer.keras_private import TRIED, find_calls, find_source, flatten_layers
+from tfxfer.keras_private import (
+    TRIED,
+    copy_decay_exclusions,
+    find_calls,
+    find_source,
+    flatten_layers,
+    read_compile_arguments,
+)
 
 pytestmark = pytest.mark.versions
 
@@ -120,6 +128,37 @@ def test_a_name_that_moved_is_named(
         function(graph.first)
 
 
+def test_read_compile_arguments_gives_back_what_was_given() -> None:
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    with pytest.raises(SetupError, match="_compile_config"):
+        read_compile_arguments(model)
+
+    def loss(truth: Any, scores: Any) -> Any:
+        return keras.ops.abs(truth - scores)
+
+    model.compile("sgd", loss, metrics=["mae"], loss_weights=[2.0], run_eagerly=True)
+    found = read_compile_arguments(model)
+    assert found["loss"] is loss
+    assert (found["metrics"], found["loss_weights"], found["run_eagerly"]) == (["mae"], [2.0], True)
+    assert set(found) <= set(inspect.signature(model.compile).parameters)
+
+
+def test_copy_decay_exclusions_says_which_variables_do_not_decay() -> None:
+    kernel, bias = keras.Variable(1.0, name="kernel"), keras.Variable(1.0, name="bias")
+    held = keras.Variable(1.0, name="held")
+    source = keras.optimizers.AdamW()
+    source.exclude_from_weight_decay(var_list=[held], var_names=["bias"])
+    for optimizer, decays in ((source, False), (keras.optimizers.AdamW(), True)):
+        target = keras.optimizers.AdamW(weight_decay=1.0, learning_rate=1.0)
+        copy_decay_exclusions(optimizer, target)
+        target.build([kernel, bias, held])
+        for variable in (kernel, bias, held):
+            variable.assign(1.0)
+        target.apply([keras.ops.zeros(()) for _ in range(3)])
+        assert float(kernel) == 0
+        assert (float(bias) == 0, float(held) == 0) == (decays, decays)
+
+
 def test_the_version_tried_is_the_one_that_is_tested() -> None:
     assert Version(keras.__version__).release[:2] == Version(TRIED).release
 
@@ -165,4 +204,5 @@ def test_the_search_for_private_names_finds_them() -> None:
         "_keras_history",
         "_inbound_nodes",
         "_flatten_layers",
+        "_compile_config",
     }

@@ -147,6 +147,23 @@ class Head(ABC):
         Shapes: float32 (samples, outputs).
         """
 
+    def adapt_targets(self, targets: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+        """Returns the targets of a user's own arrays as `encode` returns those of raw labels.
+
+        The default only makes a column of the numbers of a single output. A head whose `encode`
+        counts classes takes their numbers here, too.
+
+        Shapes: targets (samples, …); returns float32 (samples, outputs), or what cannot be read as
+            that, which the core refuses by its shape.
+
+        Raises:
+            DataError: values that no label stands for.
+        """
+        if targets.dtype.kind not in "biuf":
+            return targets
+        column = targets[:, None] if targets.ndim == 1 and len(labels) == 1 else targets
+        return column.astype("float32")
+
     def membership(self, targets: np.ndarray) -> np.ndarray:
         """Returns which groups each sample belongs to: `--balance` lets all count the same.
 

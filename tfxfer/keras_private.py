@@ -11,7 +11,14 @@ from typing import Any
 
 from tfxfer.errors import SetupError
 
-__all__ = ["TRIED", "find_calls", "find_source", "flatten_layers"]
+__all__ = [
+    "TRIED",
+    "copy_decay_exclusions",
+    "find_calls",
+    "find_source",
+    "flatten_layers",
+    "read_compile_arguments",
+]
 
 TRIED = "3.15"
 """The newest minor version of Keras in which all these names are known to be."""
@@ -69,6 +76,32 @@ def flatten_layers(layer: Any, *, include_self: bool = True, recursive: bool = T
         SetupError: this Keras has moved the name.
     """
     return list(_read(layer, "_flatten_layers")(include_self=include_self, recursive=recursive))
+
+
+def read_compile_arguments(model: Any) -> dict[str, Any]:
+    """Returns what a model was compiled with, by the names of `compile`'s arguments.
+
+    `model.get_compile_config()` is public and gives JSON, which a loss of a user's own that is
+    registered nowhere does not survive.
+
+    Args:
+        model: compiled.
+
+    Raises:
+        SetupError: this Keras has moved the name.
+    """
+    return dict(_read(_read(model, "_compile_config"), "config"))
+
+
+def copy_decay_exclusions(source: Any, target: Any) -> None:
+    """Excludes from the weight decay of one optimizer what another one excludes.
+
+    `exclude_from_weight_decay` is public; what it was called with is not, and no part of an
+    optimizer's `get_config`. An optimizer on which nobody called it has none of these names.
+    """
+    for name in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern"):
+        if hasattr(source, name):
+            setattr(target, name, getattr(source, name))
 
 
 def _read(owner: Any, name: str) -> Any:

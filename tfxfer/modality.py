@@ -199,6 +199,21 @@ class Modality(ABC):
             contract: the backbone's `preprocessing`.
         """
 
+    def check_inputs(  # noqa: B027 - a modality may take any values
+        self, inputs: np.ndarray | dict[str, np.ndarray], *, where: str
+    ) -> None:
+        """Refuses a user's own arrays that are not what a model takes, such as rescaled pixels.
+
+        The default takes everything.
+
+        Args:
+            inputs: of some samples; one array where there is one input, else a dict by name.
+            where: what they were given as, for messages.
+
+        Raises:
+            DataError: what is wrong with them.
+        """
+
     def build_inputs(self, size: int, contract: Any) -> Any:
         """Returns the tensors that `Backbone.build` takes, from fresh `keras.Input`s.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -12,12 +12,14 @@ from tfxfer.backbone import BACKBONE_END, Stage
 from tfxfer.depth import resolve_stage
 from tfxfer.errors import ModelError, ScheduleError
 from tfxfer.head import Head
+from tfxfer.keras_private import find_source
 from tfxfer.modality import Modality
 from tfxfer.surgery import find_inputs
 from tfxfer.system.arguments import describe_value
 from tfxfer.weights import ResolvedWeights
 
 __all__ = [
+    "MADE_FOR_PHASE",
     "ModelInfo",
     "attach_info",
     "count_parameters",
@@ -28,6 +30,9 @@ __all__ = [
     "set_trainable",
     "stage_tensor",
 ]
+
+MADE_FOR_PHASE = "tfxfer_made_for_phase"
+"""Attribute of an optimizer that `fit` made: a model that has it was not compiled by its user."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,9 @@ class ModelInfo:
         stages: the backbone's cuts in order; the last is always `backbone`, after pooling.
         weights: what the backbone started from.
         quantization: what is known to hurt int8.
+        has_own_head: False where somebody put outputs of their own on the backbone: what they are
+            is then said by how the model is compiled, and `labels` are empty unless there is one
+            for each output.
     """
 
     backbone: str
@@ -55,6 +63,7 @@ class ModelInfo:
     stages: tuple[Stage, ...]
     weights: ResolvedWeights = field(default_factory=lambda: ResolvedWeights("unknown"))
     quantization: tuple[str, ...] = ()
+    has_own_head: bool = True
 
 
 def attach_info(model: keras.Model, info: ModelInfo) -> None:
@@ -77,10 +86,14 @@ def attach_info(model: keras.Model, info: ModelInfo) -> None:
             f"Received: stages that end at {missing[:3]}."
         )
     model.tfxfer_info = info
+    # Another `keras.Model` of these layers, with a head of its author's, is found again by them.
+    if info.stages:
+        model.get_layer(info.stages[-1].end).tfxfer_origin = info
+        find_source(model.outputs[0])[0].tfxfer_outputs_of = info
 
 
 def get_info(model: keras.Model) -> ModelInfo:
-    """Returns what `attach_info` stored.
+    """Returns what `attach_info` stored, also of a model of the same layers with another head.
 
     Raises:
         ModelError: the model was not built by `build_model` nor loaded by `load_model`.
@@ -93,10 +106,27 @@ def get_info(model: keras.Model) -> ModelInfo:
             "model: expected a keras.Model from tfxfer.build_model or tfxfer.load_model. "
             f"Received: model={describe_value(model)}."
         )
+    origin = _find_origin(model)
+    if origin is not None:
+        return origin
     raise ModelError(
         f"model {model.name!r}: expected one from tfxfer.build_model or tfxfer.load_model, which "
         "know its stages. For another Keras model call tfxfer.stages.attach_info first."
     )
+
+
+def _find_origin(model: Any) -> ModelInfo | None:
+    """Returns what is known of the backbone that a model's outputs stand on."""
+    layers = getattr(model, "layers", [])
+    found = [x.tfxfer_origin for x in layers if hasattr(x, "tfxfer_origin")]
+    if len(found) != 1 or len(getattr(model, "outputs", [])) != 1:
+        return None
+    info: ModelInfo = found[0]
+    output = model.outputs[0]
+    if getattr(find_source(output)[0], "tfxfer_outputs_of", None) is info:
+        return info
+    fits = output.shape[-1] == len(info.labels)
+    return replace(info, labels=info.labels if fits else (), has_own_head=False)
 
 
 def stage_tensor(model: keras.Model, stage: str | None) -> Any:
@@ -164,7 +194,9 @@ def freeze_to(model: keras.Model, stage: str | float | None, *, batch_norm: bool
     end = resolve_stage(stage, names, where=where, backbone=info.backbone)
     set_trainable(model, end, batch_norm=batch_norm)
     if model.compiled:
+        made = getattr(model.optimizer, MADE_FOR_PHASE, False)
         model.compile_from_config(model.get_compile_config())
+        setattr(model.optimizer, MADE_FOR_PHASE, made)
 
 
 def set_trainable(model: keras.Model, stage: str | None, *, batch_norm: bool = False) -> None:

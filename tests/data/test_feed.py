@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfxfer import DataError
+from tfxfer.data.datasets import DatasetSource
 from tfxfer.data.draw import EpochDraw
-from tfxfer.data.feed import DatasetSource, SplitSource
+from tfxfer.data.feed import SplitSource
 from tfxfer.training.batches import make_batches
 
 NAMES = [f"{number}.png" for number in range(24)]
@@ -144,7 +145,7 @@ def test_a_dataset_is_read_pass_by_pass(arrays: Any) -> None:
     for indices, _, read in seen:
         assert np.array_equal(read[:, 0], pixels[indices])
     assert make_source(make_dataset(pixels, targets)).sample_weights is None
-    with pytest.raises(DataError, match="single samples"):
+    with pytest.raises(DataError, match="single samples of a dataset"):
         source.read(np.array([0]), np.array([0]))
 
 

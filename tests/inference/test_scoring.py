@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from tfxfer import (
     DataError,
     ImageError,
     Preprocessing,
+    UsageError,
 )
 from tfxfer.images.modality import ImageModality
 from tfxfer.inference.keras_model import wrap_model
@@ -119,3 +122,63 @@ def test_what_is_named_must_be_there(predictor: Predictor) -> None:
         predict(predictor, ["gone.png"])
     with pytest.raises(DataError, match="at least one batch"):
         evaluate(predictor, [])
+
+
+def test_a_users_own_samples_are_evaluated_however_they_come(
+    predictor: Predictor, images: Any, blobs: Any
+) -> None:
+    expected = evaluate(predictor, images.test)["confusion"]
+    pixels = images.test.read_views(range(12))[:, 0]
+    targets = images.test.targets
+    numbers = targets.argmax(axis=1)
+    batches = [(pixels[:5], numbers[:5]), (pixels[5:], numbers[5:])]
+    for data in ((pixels, targets), (pixels, numbers), batches, iter(batches)):
+        assert evaluate(predictor, data)["confusion"] == expected
+    assert evaluate(predictor, (pixels, numbers[::-1].copy()))["confusion"] != expected
+    with pytest.raises(DataError, match=r"from 0 to 2.*Received: 3 .*subtract 1"):
+        evaluate(predictor, (pixels, numbers + 1))
+    with pytest.raises(DataError, match=r"targets of shape \(12, 3\).*shape=\(12, 2\)"):
+        evaluate(predictor, (pixels, targets[:, :2]))
+    with pytest.raises(DataError, match=r"as many targets as samples\. Received: 12 and 11"):
+        evaluate(predictor, (pixels, targets[1:]))
+    with pytest.raises(UsageError, match=r"Pass data\.test"):
+        evaluate(predictor, images)
+    with pytest.raises(DataError, match=r"expected batches.*Received: int"):
+        evaluate(predictor, 3)
+
+
+def test_pixels_of_another_range_are_not_scored(predictor: Predictor, images: Any) -> None:
+    pixels = images.test.read_views(range(12))[:, 0].astype(np.float32)
+    for wrong, words in ((pixels / 255, "divided by 255"), (pixels / 127.5 - 1, "values from -1")):
+        for data in (
+            (wrong, images.test.targets),
+            [(wrong[i : i + 1], images.test.targets[i : i + 1]) for i in range(12)],
+        ):
+            with pytest.raises(DataError, match=rf"evaluation data: .*0\.\.255.*{words}"):
+                evaluate(predictor, data)
+    # One black photo has no range: it is looked at with others.
+    dark = [(pixels[:1] * 1e-3, images.test.targets[:1]), (pixels[1:], images.test.targets[1:])]
+    assert evaluate(predictor, dark)["images"] == 12
+
+
+def test_labels_in_another_order_are_not_scored(predictor: Predictor, images: Any) -> None:
+    mixed = replace(images.test, labels=LABELS[::-1])
+    with pytest.raises(DataError, match=r"split 'test': .*in their order.*same in another order"):
+        evaluate(predictor, mixed)
+
+
+def test_samples_without_an_end_are_not_scored_for_ever(
+    predictor: Predictor, images: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(DataError, match=r"for ever.*\.take\(n\)"):
+        evaluate(predictor, images.test.dataset().repeat())
+    monkeypatch.setattr("tfxfer.data.passes.MOST_SAMPLES", 30)
+    batch = images.test.read_views(range(12))[:, 0], images.test.targets
+    told = []
+    with pytest.raises(DataError, match=r"more than 30 samples.*\.take\(n\)"):
+        evaluate(
+            predictor,
+            itertools.repeat(batch),
+            progress=lambda what, done, total: told.append((done, total)),
+        )
+    assert told == [(12, 30), (24, 30)]

@@ -25,7 +25,6 @@ from tfxfer import (
 )
 from tfxfer.data.draw import EpochDraw
 from tfxfer.frontier.fill import fill_frontiers
-from tfxfer.frontier.store import CacheStore
 from tfxfer.schedule import FitState
 from tfxfer.stages import freeze_to, get_info, map_layers_to_stages
 from tfxfer.training.plan import plan_fit
@@ -418,12 +417,16 @@ def test_balance_reaches_the_batches(
         ({"balance": "luck"}, UsageError, "balance"),
         ({"schedule": ()}, ScheduleError, "at least one phase"),
         ({"schedule": [Phase("p", "block_9", 1, 1.0)]}, ScheduleError, "block_9"),
-        ({"cache": False}, DataError, "can only train from its cache"),
-        (
-            {"cache": Cache(store=CacheStore(memory_bytes=0, disk_bytes=0))},
-            DataError,
-            "a store with room",
-        ),
+        ({"cache": False, "balance": "oversample"}, UsageError, "fetched one by one"),
+        ({"augment": "light"}, UsageError, "augmentation in the dataset itself"),
+        ({"epochs": 0}, UsageError, "epochs of at least 1"),
+        ({"epochs": 3}, UsageError, "epochs or a schedule of several phases"),
+        ({"class_weight": {3: 2.0}}, UsageError, "classes 0 to 2 in class_weight"),
+        ({"class_weight": {"class_9": 2.0}}, UsageError, "or their labels, 'class_0'"),
+        ({"class_weight": {0: -1.0}}, UsageError, "finite weights"),
+        ({"class_weight": "balanced"}, UsageError, 'balance="weights"'),
+        ({"class_weight": {0: 2.0}, "balance": "weights"}, UsageError, "Received: both"),
+        ({"callbacks": [print]}, UsageError, "expected Keras callbacks"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_trained(

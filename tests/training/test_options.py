@@ -80,8 +80,8 @@ def test_moved_keywords_join_the_groups_that_are_given() -> None:
 
 
 def test_a_keyword_that_never_was_is_refused(make_tiny: Callable[..., Any]) -> None:
-    with pytest.raises(TypeError, match=r"fit\(\) got an unexpected keyword argument 'epochs'"):
-        fit(make_tiny(), (None, None), epochs=3)
+    with pytest.raises(TypeError, match=r"fit\(\) got an unexpected keyword argument 'steps'"):
+        fit(make_tiny(), (None, None), steps=3)
 
 
 def test_groups_refuse_what_cannot_be() -> None:
@@ -123,4 +123,8 @@ def test_fit_takes_what_it_took_in_0_1(
     # The line that called `fit`, not one of ours.
     assert {warning.filename for warning in warned} == {__file__}
     assert ended == [history.state]
-    assert set(told) == {"caching activations"}
+    assert set(told) == {
+        "reading the training dataset",
+        "reading the validation dataset",
+        "caching activations",
+    }

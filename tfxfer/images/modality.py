@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tfxfer.data.arrays import Arrays
 from tfxfer.errors import ContractError, DataError
 from tfxfer.images.audit import PEAK, inspect_image
 from tfxfer.images.augment import AUGMENT_LEVELS, make_views
@@ -16,6 +17,7 @@ from tfxfer.images.decode import open_image
 from tfxfer.images.depth import FULL_WHITE, find_white
 from tfxfer.images.duplicates import find_near_duplicates
 from tfxfer.images.formats import READ_SUFFIXES, UNREAD_SUFFIXES
+from tfxfer.images.pixels import check_pixels
 from tfxfer.images.quiet import quiet_pillow
 from tfxfer.modality import Findings, InputSpec, Modality, Sample
 from tfxfer.preprocessing import Preprocessing
@@ -94,6 +96,10 @@ class ImageModality(Modality):
     def list_inputs(self, size: int, contract: Preprocessing) -> dict[str, InputSpec]:
         """Returns the one input, a square of pixels."""
         return {PIXELS: InputSpec((size, size, 3), stored="uint8")}
+
+    def check_inputs(self, inputs: Arrays, *, where: str) -> None:
+        """Refuses pixels that are not 0..255."""
+        check_pixels(inputs[PIXELS] if isinstance(inputs, dict) else inputs, where=where)
 
     def build_inputs(self, size: int, contract: Preprocessing) -> Any:
         """Returns pixels, rescaled as the contract says, by the first layer."""

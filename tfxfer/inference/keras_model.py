@@ -33,8 +33,18 @@ _log = logging.getLogger(__name__)
 
 
 def wrap_model(model: keras.Model) -> Predictor:
-    """Returns a predictor over a Keras model from `build_model` or `load_model`."""
+    """Returns a predictor over a Keras model from `build_model` or `load_model`.
+
+    Raises:
+        ModelError: its head is its author's, and nobody knows what its outputs are called.
+    """
     info = get_info(model)
+    if not info.labels:
+        raise ModelError(
+            f"model {model.name!r}: expected labels of its {model.outputs[0].shape[-1]} outputs. "
+            "Received: a head that is not build_model's. Name them: tfxfer.stages.attach_info("
+            "model, dataclasses.replace(tfxfer.stages.get_info(model), labels=…))."
+        )
     return Predictor(
         source=model.name,
         labels=info.labels,

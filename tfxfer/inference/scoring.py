@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfxfer.data.arrays import Arrays, map_arrays
+from tfxfer.data.arrays import Arrays, list_arrays, map_arrays
+from tfxfer.data.datasets import LOOKED_AT, is_array_pair
 from tfxfer.data.loading import load_samples
-from tfxfer.data.samples import SampleSplit
-from tfxfer.errors import DataError
+from tfxfer.data.passes import iter_batches, unpack_batch
+from tfxfer.data.samples import SampleData, SampleSplit
+from tfxfer.data.targets import check_label_order
+from tfxfer.errors import DataError, UsageError
 from tfxfer.evaluation.scoring import score_predictions
 from tfxfer.inference.loading import load_predictor
 from tfxfer.inference.predictor import BATCH_SAMPLES, Predictor
@@ -92,14 +95,20 @@ def evaluate(
     Args:
         model: a Keras model from `build_model` or `load_model`; the path of a run or of a model
             file that says what its outputs are; or a `Predictor`.
-        data: a `SampleSplit`, such as `data.test`, or a batched `tf.data.Dataset` of
-            (inputs, targets); images are pixels 0..255.
+        data: a `SampleSplit`, such as `data.test`; a batched `tf.data.Dataset` or
+            `keras.utils.PyDataset` of (inputs, targets); or arrays (inputs, targets). Images are
+            pixels 0..255. Targets are what the head encodes, or, for one of classes, their numbers.
         seed: of the bootstrap intervals.
         progress: told of samples done.
 
     Returns:
         The figures of the head, each headline with a 95 % interval; see
         `tfxfer.evaluation.score_predictions`.
+
+    Raises:
+        DataError: labels of another order than the model's, pixels of another range, no end of
+            them, or none at all.
+        UsageError: something else.
     """
     predictor = _wrap(model)
     if isinstance(data, (str, bytes, Mapping)) or not isinstance(data, (SampleSplit, Iterable)):
@@ -108,13 +117,16 @@ def evaluate(
             f"tf.data.Dataset of (inputs, targets). Received: data={describe_value(data)}."
         )
     if isinstance(data, SampleSplit):
+        check_label_order(data.labels, predictor.labels, where=f"split {data.name!r}")
         scores, targets = score_split(predictor, data, progress=progress), data.targets
     else:
-        pairs = [(predictor.score(_to_numpy(x[0])), np.asarray(x[1])) for x in map(_pair, data)]
-        if not pairs:
-            raise DataError("evaluate: expected at least one batch of samples. Received: none.")
-        scores = np.concatenate([pair[0] for pair in pairs])
-        targets = np.concatenate([pair[1] for pair in pairs])
+        scores, raw = _score_own(predictor, data, progress)
+        targets = predictor.head.adapt_targets(raw, predictor.labels)
+        if targets.shape != scores.shape:
+            raise DataError(
+                f"evaluate: expected targets of shape {scores.shape}, as the scores; of classes "
+                f"one-hot or their numbers. Received: shape={targets.shape}."
+            )
     return score_predictions(
         targets, scores, head=predictor.head, labels=predictor.labels, seed=seed
     )
@@ -182,15 +194,58 @@ def _wrap(model: Any) -> Predictor:
     return wrap_model(model)
 
 
-def _pair(element: Any) -> tuple[Any, ...]:
-    if not isinstance(element, (tuple, list)) or len(element) < 2:
-        raise DataError(
-            f"evaluate: expected batches of (inputs, targets). Received: {describe_value(element)}."
+def _score_own(
+    predictor: Predictor, data: Any, progress: Progress | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns scores of a user's own samples, and their targets as they are."""
+    if isinstance(data, SampleData):
+        raise UsageError(
+            "evaluate: expected one part of the data. Received: all of it. Pass data.test."
         )
-    return tuple(element)
+    modality, labels = predictor.modality, getattr(data, "class_names", None)
+    if labels is not None:
+        check_label_order(labels, predictor.labels, where="evaluation dataset")
+    specs = modality.list_inputs(predictor.size, predictor.contract)
+    inputs = {name: spec.shape for name, spec in specs.items()}
+    batches = (
+        _cut_arrays(data)
+        if is_array_pair(data)
+        else iter_batches(data, name="evaluation", progress=progress)
+    )
+    scores: list[np.ndarray] = []
+    targets: list[np.ndarray] = []
+    first: list[Arrays] = []
+    looked_at = 0
+    for batch in batches:
+        found, target, _ = unpack_batch(batch, inputs=inputs, name="evaluation")
+        if looked_at < LOOKED_AT:
+            first.append(found)
+            looked_at += len(target)
+            if looked_at >= LOOKED_AT:
+                _check_inputs(predictor, first)
+        scores.append(predictor.score(found))
+        targets.append(target)
+    if not scores:
+        raise DataError("evaluate: expected at least one batch of samples. Received: none.")
+    if looked_at < LOOKED_AT:
+        _check_inputs(predictor, first)
+    return np.concatenate(scores), np.concatenate(targets)
 
 
-def _to_numpy(inputs: Any) -> Arrays:
-    if isinstance(inputs, dict):
-        return {name: np.asarray(values) for name, values in inputs.items()}
-    return np.asarray(inputs)
+def _cut_arrays(arrays: tuple[Any, ...]) -> Iterator[tuple[Any, np.ndarray]]:
+    """Yields batches of arrays that may be too many to be scored at once."""
+    inputs, targets = arrays[0], np.asarray(arrays[1])
+    columns = list_arrays(inputs)
+    if any(len(column) != len(targets) for column in columns):
+        raise DataError(
+            f"evaluate: expected as many targets as samples. Received: {len(columns[0])} and "
+            f"{len(targets)}."
+        )
+    for start in range(0, len(targets), BATCH_SAMPLES):
+        span = slice(start, start + BATCH_SAMPLES)
+        yield map_arrays(lambda x: x[span], inputs), targets[span]  # noqa: B023  called at once
+
+
+def _check_inputs(predictor: Predictor, batches: Sequence[Arrays]) -> None:
+    found = map_arrays(lambda *parts: np.concatenate(parts), *batches)
+    predictor.modality.check_inputs(found, where="evaluation data")

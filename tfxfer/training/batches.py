@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from tfxfer.data.arrays import list_arrays
+from tfxfer.data.datasets import DatasetSource
 from tfxfer.data.draw import EpochDraw
+from tfxfer.errors import TfxferError
 
-__all__ = ["make_batches"]
+__all__ = ["make_batches", "stream_batches"]
+
+
+class _Batches(keras.utils.PyDataset):
+    """Batches that remember why one of them could not be made.
+
+    Keras reads them inside of TensorFlow, which makes an error of its own of every other.
+    """
+
+    failure: TfxferError | None = None
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        try:
+            return self.make(index)
+        except TfxferError as error:
+            self.failure = error
+            raise
+
+    def make(self, index: int) -> tuple[Any, ...]:
+        """Returns a batch by its number."""
+        raise NotImplementedError
+
+    def start_epoch(self, number: int) -> None:
+        """Is told which epoch comes next."""
 
 
 def make_batches(
@@ -34,7 +60,7 @@ def make_batches(
         first_epoch: number of the epoch whose draw it starts with.
     """
 
-    class Batches(keras.utils.PyDataset):
+    class Batches(_Batches):
         def __init__(self) -> None:
             super().__init__(workers=1, max_queue_size=8)
             self.start_epoch(first_epoch)
@@ -42,7 +68,7 @@ def make_batches(
         def __len__(self) -> int:
             return -(-len(self.order) // draw.batch_size)
 
-        def __getitem__(self, index: int) -> tuple[Any, ...]:
+        def make(self, index: int) -> tuple[Any, ...]:
             span = slice(index * draw.batch_size, (index + 1) * draw.batch_size)
             chosen = self.order[span]
             found = read(chosen, self.view[span])
@@ -56,3 +82,56 @@ def make_batches(
             self.order, self.view = draw.epoch(number)
 
     return Batches()
+
+
+def stream_batches(
+    source: DatasetSource,
+    *,
+    dtypes: Sequence[str],
+    encode: Callable[[np.ndarray], np.ndarray],
+    weigh: Callable[[np.ndarray, np.ndarray | None], np.ndarray | None],
+) -> Any:
+    """Returns a user's own batches, in the order that they come in, for `fit`.
+
+    Each epoch is one pass: what the dataset shuffles or augments it does again.
+
+    Args:
+        source: of the batches.
+        dtypes: of the model's inputs.
+        encode: maps targets as the dataset has them to what the loss takes.
+        weigh: maps those targets and the dataset's own weights to what each sample counts.
+
+    Raises:
+        DataError: while it is read, when a pass is longer or shorter than the first one.
+    """
+
+    class Stream(_Batches):
+        def __init__(self) -> None:
+            super().__init__(workers=1)
+            self._pass: Iterator[Any] = iter(())
+            self._place = 0
+
+        def __len__(self) -> int:
+            return source.batches
+
+        def make(self, index: int) -> tuple[Any, ...]:
+            # Keras looks at the first batches before it reads them from the start.
+            if index == 0:
+                self._pass, self._place = source.iter_pass(), 0
+            assert index == self._place, "one worker reads batches in their order"
+            self._place += 1
+            batch = next(self._pass, None)
+            if batch is None:
+                raise source.describe_length(str(index))
+            if self._place == source.batches and next(self._pass, None) is not None:
+                raise source.describe_length("more")
+            found, targets, own = batch
+            inputs = tuple(
+                values.astype(dtype, copy=False)
+                for values, dtype in zip(list_arrays(found), dtypes, strict=True)
+            )
+            weights = weigh(targets, own)
+            made = inputs if isinstance(found, dict) else inputs[0], encode(targets)
+            return made if weights is None else (*made, weights)
+
+    return Stream()

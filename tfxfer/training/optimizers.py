@@ -8,10 +8,14 @@ from typing import Any
 
 import keras
 
+from tfxfer.errors import ModelError
+from tfxfer.keras_private import copy_decay_exclusions
 from tfxfer.schedule import Phase
-from tfxfer.stages import get_info, map_layers_to_stages
+from tfxfer.stages import MADE_FOR_PHASE, get_info, map_layers_to_stages
 
-__all__ = ["make_optimizer", "read_rates", "stage_rates"]
+__all__ = ["copy_optimizer", "is_followed", "make_optimizer", "read_rates", "stage_rates"]
+
+_DEFAULT = "adam"
 
 
 def stage_rates(phase: Phase, stages: list[str]) -> dict[str | None, float]:
@@ -49,8 +53,46 @@ def read_rates(optimizer: Any) -> tuple[float, dict[str, float]]:
     return read(head), {single.name: read(single) for single in rated}
 
 
+def copy_optimizer(optimizer: Any, **changed: Any) -> Any:
+    """Returns a fresh optimizer of the same class and configuration.
+
+    Args:
+        optimizer: to be copied; what it has gathered so far is not.
+        changed: of its configuration, such as `learning_rate`.
+
+    Raises:
+        ModelError: its class does not make one from its own `get_config`.
+    """
+    try:
+        found = type(optimizer).from_config({**optimizer.get_config(), **changed})
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"optimizer {type(optimizer).__name__!r}: expected one that its from_config makes anew "
+            f"from its get_config, for each phase. Received: {error}"
+        ) from error
+    copy_decay_exclusions(optimizer, found)
+    return found
+
+
+def is_followed(pattern: Any, phase: Phase) -> bool:
+    """Returns whether a phase trains with an optimizer like the one that a user compiled.
+
+    One that a phase names wins, and an optimizer of optimizers has no rate for a phase to set.
+    """
+    return (
+        phase.optimizer == _DEFAULT
+        and hasattr(pattern, "get_config")
+        and not isinstance(pattern, keras.optimizers.MultiOptimizer)
+    )
+
+
 def make_optimizer(
-    model: Any, phase: Phase, *, steps_per_epoch: int, constant_rate: bool = False
+    model: Any,
+    phase: Phase,
+    *,
+    steps_per_epoch: int,
+    constant_rate: bool = False,
+    pattern: Any = None,
 ) -> Any:
     """Returns the optimizer of a phase.
 
@@ -63,12 +105,22 @@ def make_optimizer(
         phase: with its `stage` resolved.
         steps_per_epoch: batches an epoch.
         constant_rate: leave the rate alone, since a callback of the user's sets it.
+        pattern: an optimizer of the user's, of whose kind it is; see `is_followed`.
+
+    Raises:
+        ModelError: see `copy_optimizer`.
     """
+    optimizer = _make(model, phase, steps_per_epoch, constant_rate, pattern)
+    setattr(optimizer, MADE_FOR_PHASE, True)
+    return optimizer
+
+
+def _make(model: Any, phase: Phase, steps_per_epoch: int, constant_rate: bool, pattern: Any) -> Any:
     total = phase.epochs * steps_per_epoch
     info = get_info(model)
     rates = stage_rates(phase, [stage.name for stage in info.stages[:-1]])
     if phase.stage_decay == 1 or len(rates) == 1:
-        return _single(phase, phase.learning_rate, total, constant_rate)
+        return _single(phase, phase.learning_rate, total, constant_rate, pattern)
     owner = map_layers_to_stages(model)
     optimizers = {}
     for stage, rate in rates.items():
@@ -81,17 +133,24 @@ def make_optimizer(
             for variable in layer.trainable_variables
         ]
         if paths:
-            optimizers["|".join(paths)] = _single(phase, rate, total, constant_rate, name=stage)
+            optimizers["|".join(paths)] = _single(
+                phase, rate, total, constant_rate, pattern, name=stage
+            )
     # Keras's own callbacks log one rate per optimizer, by its name.
     name = "head"
     while name in rates:
         name += "_"
-    default = _single(phase, phase.learning_rate, total, constant_rate, name=name)
+    default = _single(phase, phase.learning_rate, total, constant_rate, pattern, name=name)
     return keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(default, optimizers))
 
 
 def _single(
-    phase: Phase, rate: float, total_steps: int, constant_rate: bool, name: str | None = None
+    phase: Phase,
+    rate: float,
+    total_steps: int,
+    constant_rate: bool,
+    pattern: Any = None,
+    name: str | None = None,
 ) -> Any:
     schedule: Any = rate
     if phase.decay == "cosine" and not constant_rate:
@@ -103,6 +162,8 @@ def _single(
             warmup_target=rate if warmup else None,
             warmup_steps=warmup,
         )
+    if pattern is not None and is_followed(pattern, phase):
+        return copy_optimizer(pattern, learning_rate=schedule, name=name or pattern.name)
     if phase.optimizer == "sgd":
         optimizer = keras.optimizers.SGD(
             schedule,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from tfxfer.errors import DataError, UsageError
 from tfxfer.progress import Progress
 from tfxfer.schedule import FitState
-from tfxfer.system.arguments import check_kind, check_number, check_word, describe_value
+from tfxfer.system.arguments import check_kind, check_number, check_word
 
 if TYPE_CHECKING:
     from tfxfer.frontier.fill import Conversion
@@ -21,10 +20,8 @@ __all__ = [
     "Augmentation",
     "Cache",
     "Control",
-    "check_data",
     "check_numbers",
     "group_options",
-    "list_callbacks",
 ]
 
 DEFAULT_VIEWS = 8
@@ -156,38 +153,3 @@ def check_numbers(*, batch_size: int, seed: int) -> None:
     """
     check_number(batch_size, where="fit", name="batch_size", least=1)
     check_number(seed, where="fit", name="seed", least=0)
-
-
-def check_data(data: Any) -> None:
-    """Refuses what is neither loaded samples nor a pair of datasets.
-
-    Raises:
-        DataError: something else.
-    """
-    if all(hasattr(data, part) for part in ("train", "val")):
-        return
-    is_pair = isinstance(data, tuple) and len(data) == 2
-    if not is_pair or any(
-        isinstance(part, (str, bytes)) or not isinstance(part, Iterable) for part in data
-    ):
-        raise DataError(
-            "fit: expected what tfxfer.load_images returns, or a pair (training, validation) of "
-            f"batched tf.data.Datasets. Received: data={describe_value(data)}."
-        )
-
-
-def list_callbacks(callbacks: Any) -> tuple[Any, ...]:
-    """Returns Keras callbacks; None stands for none of them, as for Keras.
-
-    Raises:
-        UsageError: something among them is no callback, or one stands without a list.
-    """
-    found = () if callbacks is None else callbacks
-    is_list = isinstance(found, Iterable) and not isinstance(found, (str, bytes))
-    wrong = [x for x in found if not hasattr(x, "on_train_begin")] if is_list else [found]
-    if wrong:
-        raise UsageError(
-            "fit: expected a list of Keras callbacks as callbacks. "
-            f"Received: {describe_value(wrong[0])}."
-        )
-    return tuple(found)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
+from tfxfer.data.datasets import DatasetSource
 from tfxfer.data.draw import EpochDraw
 from tfxfer.data.feed import SampleSource
 from tfxfer.device import Device
@@ -15,32 +17,24 @@ from tfxfer.errors import ModelError
 from tfxfer.frontier.cut import make_suffix
 from tfxfer.stages import get_info, set_trainable
 from tfxfer.training.activations import Activations, Reader
-from tfxfer.training.batches import make_batches
+from tfxfer.training.batches import make_batches, stream_batches
 from tfxfer.training.callbacks import RateLogger
 from tfxfer.training.layer_state import adapted_momentum, training_precision
+from tfxfer.training.objective import Objective, build_metrics
 from tfxfer.training.optimizers import make_optimizer, stage_rates
 from tfxfer.training.plan import FitPlan, PhasePlan
+from tfxfer.training.weighting import Balance
 
-__all__ = ["Balance", "FitContext", "run_phase"]
-
-
-@dataclass(frozen=True, eq=False)
-class Balance:
-    """How much each training sample counts.
-
-    Args:
-        weights: of its loss, (samples,); None where all are equal.
-        oversampled: 0 and 1, (samples, groups): rare groups are drawn more often; None draws each
-            sample once an epoch.
-    """
-
-    weights: np.ndarray | None = None
-    oversampled: np.ndarray | None = None
+__all__ = ["FitContext", "run_phase"]
 
 
 @dataclass(frozen=True, eq=False)
 class FitContext:
-    """Everything the phases of one `fit` share."""
+    """Everything the phases of one `fit` share.
+
+    Args:
+        targets: of the training and the validation samples, as the loss takes them.
+    """
 
     model: Any
     train: SampleSource
@@ -49,6 +43,8 @@ class FitContext:
     activations: Activations
     batch_size: int
     seed: int
+    objective: Objective
+    targets: tuple[np.ndarray, np.ndarray]
     balance: Balance
     device: Device
     verbose: Any
@@ -80,6 +76,7 @@ def run_phase(
 
     Raises:
         ModelError: the loss is not finite.
+        DataError: a sample cannot be read any more.
     """
     item, phase = context.plan.phases[number], context.plan.phases[number].phase
     average, best, bridge, pace = callbacks
@@ -93,22 +90,24 @@ def run_phase(
         )
     suffix = make_suffix(model, stage) if item.cached else model
     train, val = _batches(context, item, stage, first_epoch)
+    objective = context.objective
     optimizer = make_optimizer(
         model,
         phase,
         steps_per_epoch=len(train),
         constant_rate=constant_rate or pace.end is not None,
+        pattern=objective.optimizer,
     )
     _reseed_dropout(model, context.seed, number)
-    head = get_info(model).head
     for network in {id(model): model, id(suffix): suffix}.values():
         network.compile(
             optimizer=optimizer,
-            loss=head.loss(),
-            metrics=head.metrics(),
+            loss=objective.loss(),
+            metrics=objective.metrics(),
             jit_compile=context.device.jit_compile,
+            **objective.options,
         )
-    _build_metrics(model, context.train.targets[:1])
+    build_metrics(model, context.targets[0][:1])
     average.start_phase(len(train) * phase.epochs if phase.average else None)
     pace.start_phase(phase, steps=len(train), first_epoch=first_epoch, sets_rate=not constant_rate)
     best.start_phase(phase.name, phase.patience)
@@ -117,24 +116,31 @@ def run_phase(
         training_precision(model, context.device.precision),
         adapted_momentum(model, steps_per_epoch=len(train)),
     ):
-        result = suffix.fit(
-            train,
-            validation_data=val,
-            initial_epoch=first_epoch,
-            epochs=first_epoch + pace.most_epochs,
-            shuffle=False,
-            verbose=context.verbose,
-            callbacks=[
-                keras.callbacks.LambdaCallback(
-                    on_epoch_begin=lambda epoch, logs: train.start_epoch(epoch)
-                ),
-                average,
-                RateLogger(_rated_stages(context)),
-                bridge,
-                best,
-                pace,
-            ],
-        )
+        try:
+            result = suffix.fit(
+                train,
+                validation_data=val,
+                initial_epoch=first_epoch,
+                epochs=first_epoch + pace.most_epochs,
+                shuffle=False,
+                verbose=context.verbose,
+                callbacks=[
+                    keras.callbacks.LambdaCallback(
+                        on_epoch_begin=lambda epoch, logs: train.start_epoch(epoch)
+                    ),
+                    average,
+                    RateLogger(_rated_stages(context)),
+                    bridge,
+                    best,
+                    pace,
+                ],
+            )
+        except Exception as error:
+            # TensorFlow, in which batches are read, makes an error of its own of every other.
+            for failure in (train.failure, val.failure):
+                if failure is not None and failure is not error:
+                    raise failure from error
+            raise
     logs = {key: [float(x) for x in values] for key, values in result.history.items()}
     if not np.isfinite(logs["loss"][-1]):
         raise ModelError(
@@ -156,15 +162,6 @@ def _rated_stages(context: FitContext) -> list[str]:
     return [stage for stage in stages if stage in rated]
 
 
-def _build_metrics(model: Any, targets: np.ndarray) -> None:
-    """Lets a callback of mode `auto` find the direction of a metric.
-
-    Keras builds metrics at the first step, which only the suffix takes.
-    """
-    model.compute_metrics(None, targets, targets)
-    model.reset_metrics()
-
-
 def _batches(
     context: FitContext, item: PhasePlan, stage: str | None, first_epoch: int
 ) -> tuple[Any, Any]:
@@ -172,17 +169,41 @@ def _batches(
     readers: tuple[Reader, Reader] = context.train.read, context.val.read
     if item.cached:
         readers = context.activations.readers(stage)
-    train = make_batches(
-        readers[0],
-        context.draw(item, first_epoch),
-        context.train.targets,
-        sample_weights=context.balance.weights,
-        first_epoch=first_epoch,
-    )
-    val = make_batches(
-        readers[1], plain, context.val.targets, sample_weights=context.val.sample_weights
-    )
+    if item.cached or not isinstance(context.train, DatasetSource):
+        train = make_batches(
+            readers[0],
+            context.draw(item, first_epoch),
+            context.targets[0],
+            sample_weights=context.balance.weights,
+            first_epoch=first_epoch,
+        )
+    else:
+        train = _stream(context, context.train, context.balance.weigh)
+    if item.cached or not isinstance(context.val, DatasetSource):
+        val = make_batches(
+            readers[1], plain, context.targets[1], sample_weights=context.val.sample_weights
+        )
+    else:
+        val = _stream(context, context.val, lambda targets, own: own)
     return train, val
+
+
+def _stream(
+    context: FitContext,
+    source: DatasetSource,
+    weigh: Callable[[np.ndarray, np.ndarray | None], np.ndarray | None],
+) -> Any:
+    model, objective = context.model, context.objective
+
+    def adapt(targets: np.ndarray) -> np.ndarray:
+        return objective.adapt_targets(model, targets)
+
+    return stream_batches(
+        source,
+        dtypes=[str(tensor.dtype) for tensor in model.inputs],
+        encode=lambda targets: objective.encode_targets(adapt(targets)),
+        weigh=lambda targets, own: weigh(adapt(targets), own),
+    )
 
 
 def _reseed_dropout(model: Any, seed: int, phase: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tfxfer.data.targets import encode_class_numbers, read_class_numbers
 from tfxfer.errors import DataError, UsageError
 from tfxfer.evaluation import ClassFigures, Figures
 from tfxfer.head import Monitor, Prediction
@@ -107,6 +108,20 @@ class Classification(DenseHead):
                 )
             targets[row, index[label]] = 1
         return targets
+
+    def adapt_targets(self, targets: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+        """Returns one-hot targets, also of class numbers 0, 1, ….
+
+        Shapes: targets (images,), (images, 1) or (images, classes); returns float32 (images,
+            classes).
+
+        Raises:
+            DataError: a number that no label stands for.
+        """
+        numbers = read_class_numbers(targets)
+        if numbers is None:
+            return super().adapt_targets(targets, labels)
+        return encode_class_numbers(numbers, len(labels), where=f"head {self.name!r}")
 
     def build(self, features: Any, labels: Sequence[str]) -> Any:
         """Returns class probabilities.

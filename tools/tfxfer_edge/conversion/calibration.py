@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfxfer.errors import DataError, UsageError
+from tfxfer.images.pixels import check_pixels
 
 __all__ = ["MIN_IMAGES", "Calibration", "collect"]
 
@@ -41,16 +42,7 @@ def collect(
     pixels = _as_array(calibration, image_shape)
     if len(pixels) == 0:
         raise DataError("calibration: expected at least one image. Received: none.")
-    if not np.isfinite(pixels).all() or pixels.min() < 0 or pixels.max() > 255:
-        raise DataError(
-            "calibration: expected pixels 0..255, before any preprocessing. "
-            f"Received: values from {pixels.min():.3g} to {pixels.max():.3g}."
-        )
-    if pixels.dtype.kind == "f" and pixels.max() <= 1 and (pixels % 1).any():
-        raise DataError(
-            "calibration: expected pixels 0..255, before any preprocessing. Received: fractions "
-            f"up to {pixels.max():.3g}, which look divided by 255 already."
-        )
+    check_pixels(pixels, where="calibration")
     flat = pixels.reshape(len(pixels), -1)
     constant = int((flat.min(axis=1) == flat.max(axis=1)).sum())
     if constant == len(pixels):
