@@ -9,9 +9,12 @@ from typing import Any, Literal, Self, get_args
 
 from tfxfer.errors import UsageError
 
-__all__ = ["RECIPES", "Kind", "Recipe", "get_recipe"]
+__all__ = ["FLOAT", "RECIPES", "Kind", "Recipe", "get_recipe"]
 
 Kind = Literal["float", "dynamic", "static", "onnx"]
+
+FLOAT = "float32"
+"""The recipe that every other one is compared with."""
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "name": (str,),
@@ -119,7 +122,7 @@ class Recipe:
 RECIPES: Mapping[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe("float32", "float", 32, description="as trained"),
+        Recipe(FLOAT, "float", 32, description="as trained"),
         Recipe("float16", "float", 16, description="weights stored in 16 bits, computed in 32"),
         Recipe("dynamic_w8", "dynamic", 8, description="8-bit weights, ranges found while running"),
         Recipe("int8", "static", 8, 8, description="full integer, per channel, uint8 in and out"),

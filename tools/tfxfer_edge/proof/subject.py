@@ -144,9 +144,14 @@ def open_subject(
     task = head if isinstance(head, Head) else get_head(head)
     if needs_metadata:
         check_kind(task, what=f"model {str(path)!r}")
+    told = progress or (lambda *_: None)
+    told("loading the model", 0, 1)
     source = open_source(path, preprocessing=preprocessing, trust=trust)
     check_square(source, path)
+    told("loading the model", 1, 1)
+    told("tracing the model", 0, 1)
     graph = freeze(source, dynamic_batch=dynamic_batch)
+    told("tracing the model", 1, 1)
     predictor = predict_with(source, graph, path, labels, task)
     data = load_samples(
         calibration,
@@ -199,9 +204,12 @@ def _open_run(
     if needs_metadata:
         head = get_head(manifest.head, options=dict(manifest.head_options))
         check_kind(head, what=f"run {str(path)!r}")
+    told = progress or (lambda *_: None)
+    told("loading the model", 0, 1)
     model = load_model(path)
     source = open_source(model)
     predictor = wrap_model(model)
+    told("loading the model", 1, 1)
     data = load_run_images(run, predictor, progress=progress)
     split = data.train
     if calibration is not None:
@@ -221,7 +229,9 @@ def _open_run(
         f"trained with tfxfer {manifest.tfxfer} from {manifest.backbone}",
         f"pretrained weights: {licence or 'unknown'}",
     )
+    told("tracing the model", 0, 1)
     graph = freeze(source, dynamic_batch=dynamic_batch)
+    told("tracing the model", 1, 1)
     return Subject(
         path,
         run.model_path,
