@@ -9,24 +9,25 @@ from typing import Any
 
 import numpy as np
 
-from tfxfer.errors import GateError, ModelError, UsageError
+from tfxfer.errors import GateError, ModelError
 from tfxfer.head import Head
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
 from tfxfer_edge.conversion.recipes import FLOAT
 from tfxfer_edge.conversion.sources import PreprocessingArgument
-from tfxfer_edge.handover.folder import check_folder, write_folder
+from tfxfer_edge.handover.folder import write_folder
 from tfxfer_edge.proof.choice import choose
 from tfxfer_edge.proof.comparison import Comparison
 from tfxfer_edge.proof.document import describe_export
 from tfxfer_edge.proof.gate import Candidate, ladder
 from tfxfer_edge.proof.made import Made, make_files, time_files
 from tfxfer_edge.proof.parity import Parity, check_parity
-from tfxfer_edge.proof.preference import PREFERENCES, check_preference
+from tfxfer_edge.proof.preference import PREFERENCES
 from tfxfer_edge.proof.run_images import pick_calibration
-from tfxfer_edge.proof.run_record import find_warnings, read_record
+from tfxfer_edge.proof.run_record import read_record
 from tfxfer_edge.proof.scoring import Scorer, open_scorer
 from tfxfer_edge.proof.subject import Subject, open_subject
+from tfxfer_edge.request import check_request
 
 __all__ = ["ExportResult", "export"]
 
@@ -107,12 +108,20 @@ def export(
         ModelError, DataError: see `convert` and `open_subject`.
     """
     tell, told = say or (lambda line: None), progress or (lambda *_: None)
+    folder = check_request(
+        model,
+        out,
+        recipes=recipes,
+        prefer=prefer,
+        allow_float=allow_float,
+        calibration=calibration,
+        labels=labels,
+        head=head,
+        preprocessing=preprocessing,
+        overwrite=overwrite,
+        force=force,
+    )
     names = ladder(recipes, allow_float=allow_float)
-    check_preference(prefer)
-    folder = _resolve_folder(model, out)
-    check_folder(folder, overwrite=overwrite)
-    if not force:
-        _refuse_worthless(model)
     subject = open_subject(
         model,
         calibration=calibration,
@@ -205,31 +214,6 @@ def _refuse(document: dict[str, Any], message: str) -> GateError:
     error = GateError(message)
     error.document = document  # type: ignore[attr-defined]
     return error
-
-
-def _resolve_folder(model: str | Path | RunDirectory, out: str | Path | None) -> Path:
-    if out is not None:
-        return Path(out).resolve()
-    path = model.path if isinstance(model, RunDirectory) else Path(model)
-    if path.is_dir() and not (path / "saved_model.pb").is_file():
-        return RunDirectory.open(path).export
-    raise UsageError(
-        f"export of {str(path)!r}: expected a folder to make, for a model outside of a run: "
-        "--out DIR. Received: none."
-    )
-
-
-def _refuse_worthless(model: str | Path | RunDirectory) -> None:
-    path = model.path if isinstance(model, RunDirectory) else Path(model)
-    if not (path / "run.json").is_file():
-        return
-    warnings = find_warnings(RunDirectory(path))
-    if warnings:
-        raise GateError(
-            f"export of {str(path)!r}: expected a result that is worth exporting. "
-            f"Received: {'; '.join(warnings)}. Train longer or on more samples; to export it all "
-            "the same: --force"
-        )
 
 
 def _make_and_time(

@@ -15,6 +15,18 @@ from tfxfer_edge.proof.preference import PREFERENCES
 
 __all__ = ["command", "parse_preprocessing", "run_export", "show_candidates"]
 
+_CHECKED = (
+    "out",
+    "recipes",
+    "prefer",
+    "allow_float",
+    "calibration",
+    "labels",
+    "head",
+    "preprocessing",
+    "overwrite",
+    "force",
+)  # what `check_request` takes of the options
 _RANGES = {"0..1": (0.0, 255.0), "-1..1": (127.5, 127.5)}
 
 
@@ -160,6 +172,10 @@ def run_export(output: Output, model: str, **options: Any) -> dict[str, Any]:
     Raises:
         GateError: nothing passed; the table has been shown.
     """
+    from tfxfer_edge.request import check_request
+
+    # Starting TensorFlow takes long, and an option that cannot be meant is known at once.
+    check_request(model, **{key: options[key] for key in _CHECKED if key in options})
     output.print("starting TensorFlow")
     with quiet_native():
         import tensorflow as tf

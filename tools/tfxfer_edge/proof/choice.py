@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tfxfer_edge.proof.gate import Candidate
@@ -111,24 +111,18 @@ def choose(candidates: Sequence[Candidate], *, prefer: str = PREFERENCES[0]) -> 
     passed = [item for item in candidates if item.passed and item.path is not None]
     if not passed:
         return None
-    pick: Mapping[str, Callable[[Sequence[Candidate]], Candidate]] = {
-        "balanced": _pick_balanced,
-        "smallest": lambda items: min(items, key=_size),
-        "fastest": lambda items: min(items, key=_time),
-        "accurate": _pick_accurate,
-    }
-    chosen = pick[prefer](passed)
     if len(passed) == 1:
-        return Choice(chosen, "it is the only one that passed")
-    explain = {
-        "balanced": _explain_balanced,
-        "smallest": lambda found, items: f"it is the smallest of the {len(items)} that passed",
-        "fastest": lambda found, items: f"it is the fastest of the {len(items)} that passed",
-        "accurate": lambda found, items: (
-            f"it loses the least of the {len(items)} that passed, on the validation split"
-        ),
-    }
-    return Choice(chosen, explain[prefer](chosen, passed))
+        return Choice(passed[0], "it is the only one that passed")
+    of_all = f"of the {len(passed)} that passed"
+    if prefer == "smallest":
+        return Choice(min(passed, key=_size), f"it is the smallest {of_all}")
+    if prefer == "fastest":
+        return Choice(min(passed, key=_time), f"it is the fastest {of_all}")
+    if prefer == "accurate":
+        because = f"it loses the least {of_all}, on the validation split"
+        return Choice(_pick_accurate(passed), because)
+    chosen = _pick_balanced(passed)
+    return Choice(chosen, _explain_balanced(chosen, passed))
 
 
 def _pick_balanced(passed: Sequence[Candidate]) -> Candidate:

@@ -58,7 +58,7 @@ class Comparison:
         self._named, self._quick = named, quick
         self._pixels = {name: Pixels(getattr(subject.data, name)) for name in _SPLITS}
         self._targets = {name: getattr(subject.data, name).targets for name in _SPLITS}
-        self._score_float = self._predictor.score
+        self._score_float: _Score = self._predictor.score
         if stand_in is not None and self._is_same(stand_in):
             self._score_float = stand_in.score
         self._float = self._score("the float model", self._score_float)
