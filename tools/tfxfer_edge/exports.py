@@ -1,4 +1,4 @@
-"""A model becomes the smallest file that is as good, in a folder that is ready to copy."""
+"""A model becomes a file that is as good, smaller and faster, in a folder that is ready to copy."""
 
 from __future__ import annotations
 
@@ -7,25 +7,34 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tfxfer.errors import GateError, ModelError, UsageError
+import numpy as np
+
+from tfxfer.errors import GateError, ModelError
 from tfxfer.head import Head
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
-from tfxfer.system.arguments import check_path, check_texts
+from tfxfer.system.arguments import check_texts
 from tfxfer.system.keras_settings import check_keras_settings
+from tfxfer_edge.conversion.recipes import FLOAT
 from tfxfer_edge.conversion.sources import PreprocessingArgument
-from tfxfer_edge.handover.folder import check_folder, write_folder
+from tfxfer_edge.handover.folder import write_folder
+from tfxfer_edge.proof.choice import choose
 from tfxfer_edge.proof.comparison import Comparison
-from tfxfer_edge.proof.gate import Candidate, choose, ladder
-from tfxfer_edge.proof.made import make_file, time_files
+from tfxfer_edge.proof.document import describe_export
+from tfxfer_edge.proof.gate import Candidate, ladder
+from tfxfer_edge.proof.made import Made, make_files, time_files
 from tfxfer_edge.proof.parity import Parity, check_parity
+from tfxfer_edge.proof.preference import PREFERENCES
 from tfxfer_edge.proof.run_images import pick_calibration
 from tfxfer_edge.proof.run_record import read_record
+from tfxfer_edge.proof.scoring import Scorer, open_scorer
 from tfxfer_edge.proof.subject import Subject, open_subject
+from tfxfer_edge.request import check_request
 
 __all__ = ["ExportResult", "export"]
 
 _PARITY_IMAGES = 16
+_TIMED_IMAGES = 8
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,7 @@ def export(
     *,
     recipes: Sequence[str] = ("auto",),
     max_drop: float | None = 1.0,
-    prefer: str = "size",
+    prefer: str = PREFERENCES[0],
     allow_float: bool = False,
     quick: bool = False,
     calibration: str | Path | None = None,
@@ -59,6 +68,7 @@ def export(
     trust: bool = False,
     seed: int = 0,
     overwrite: bool = False,
+    force: bool = False,
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
 ) -> ExportResult:
@@ -72,7 +82,8 @@ def export(
         recipes: `auto`, or names of `tfxfer_edge.RECIPES`.
         max_drop: points of the task's metric that may be lost, see `judge`; None accepts
             everything.
-        prefer: `size` or `latency`, among the candidates that pass.
+        prefer: which of the candidates that pass: `balanced`, the fastest, or the smallest of those
+            that are as fast; `smallest`, `fastest` or `accurate`. All that pass are kept.
         allow_float: lets `auto` end with float16.
         quick: does not score a candidate that cannot be chosen any more, since one that is
             smaller and faster has passed.
@@ -86,23 +97,36 @@ def export(
         trust: whether code in a `.keras` file (a Lambda) may run.
         seed: of the choice of calibration images.
         overwrite: replace an earlier export.
-        progress: told of images scored.
+        force: exports a run whose result was warned of: one at chance, or that never answers with
+            some of its labels.
+        progress: told of each step, and of how far it is.
         say: gets remarks, one line each.
 
     Raises:
         SetupError: another project's settings make Keras another one.
-        GateError: no candidate passes; its `document` holds the table.
+        GateError: no candidate passes; its `document` holds the table. Or the run's own result is
+            worth nothing, which `force` ignores.
         RunError: `out` is taken.
         UsageError: what a model outside of a run needs is missing.
         ModelError, DataError: see `convert` and `open_subject`.
     """
     check_keras_settings()
-    tell = say or (lambda line: None)
     recipes = check_texts(recipes, where="export", name="recipes", expected="a list of names")
+    tell, told = say or (lambda line: None), progress or (lambda *_: None)
+    folder = check_request(
+        model,
+        out,
+        recipes=recipes,
+        prefer=prefer,
+        allow_float=allow_float,
+        calibration=calibration,
+        labels=labels,
+        head=head,
+        preprocessing=preprocessing,
+        overwrite=overwrite,
+        force=force,
+    )
     names = ladder(recipes, allow_float=allow_float)
-    choose([], prefer=prefer)  # refuses another word before minutes of work
-    folder = _resolve_folder(model, out)
-    check_folder(folder, overwrite=overwrite)
     subject = open_subject(
         model,
         calibration=calibration,
@@ -116,56 +140,55 @@ def export(
         progress=progress,
     )
     pixels, files = pick_calibration(subject.calibration, images=calibration_images, seed=seed)
-    made = time_files([make_file(subject, name, pixels, tell) for name in names])
-    comparison = Comparison(subject, max_drop=max_drop, progress=progress)
-    for item in made:
-        comparison.add(item, quick=quick)
-    candidates = comparison.candidates
-    chosen = choose(candidates, prefer=prefer)
-    # `auto` leaves one file to copy; who names recipes gets each of them.
-    kept = {item.recipe for item in candidates if "auto" not in recipes}
-    kept = (kept | {chosen.recipe}) if chosen is not None else set()
-    document: dict[str, Any] = {
-        ("model" if subject.run is None else "run"): str(subject.path),
-        "float": {
-            "path": str(subject.file),
-            "bytes": subject.bytes,
-            "metrics": comparison.reference,
-        },
-        "candidates": [
-            {
-                **item.to_dict(),
-                "path": str(folder / item.path) if item.path and item.recipe in kept else None,
-            }
-            for item in candidates
-        ],
-        "chosen": None if chosen is None else chosen.recipe,
-        "max_drop": max_drop,
-        "prefer": prefer,
-        "calibration": {
+    made, baseline = _make_and_time(subject, names, pixels, tell, told)
+    comparison = Comparison(
+        subject,
+        max_drop=max_drop,
+        named="auto" not in recipes or prefer == "accurate",
+        quick=quick and prefer != "accurate",
+        stand_in=_open_stand_in(baseline),
+        progress=progress,
+    )
+    # What takes longest comes last: it may not be needed any more.
+    for item in sorted(made, key=lambda item: item.latency_ms if item.laps_ms else 0.0):
+        comparison.add(item)
+    candidates = sorted(comparison.candidates, key=lambda item: names.index(item.recipe))
+    choice = choose(candidates, prefer=prefer)
+    # Whoever names recipes gets each of them.
+    kept = {item.recipe for item in candidates if item.passed or "auto" not in recipes}
+    document = describe_export(
+        subject,
+        comparison,
+        candidates,
+        choice,
+        baseline=baseline,
+        folder=folder,
+        kept=kept if choice is not None else (),
+        asked={"max_drop": max_drop, "prefer": prefer},
+        calibration={
             "data": str(subject.calibration.root),
             "images": len(files),
             "seed": seed,
             "files": files,
         },
-    }
+    )
     if all(item.path is None for item in candidates):
         failure = ModelError(candidates[0].reason)
         failure.document = document  # type: ignore[attr-defined]
         raise failure
-    if chosen is None:
+    if choice is None:
         raise _refuse(
             document,
             f"export of {str(subject.path)!r}: expected a recipe that loses at most {max_drop} "
             f"points. Received: none of {', '.join(names)}. Try --max-drop, "
             "--allow-float, or a backbone made for int8 such as efficientnet_lite0.",
         )
-    contents = {item.recipe: item.content for item in made}
-    parity = _check_parity(subject, chosen, contents[chosen.recipe])
+    chosen, contents = choice.candidate, {item.recipe: item.content for item in made}
+    parity = _check_parity(subject, chosen, contents[chosen.recipe], progress)
     document["parity"] = None if parity is None else asdict(parity)
     if parity is not None and parity.fault is not None:
         # Nothing is written: the table must not say that something was chosen.
-        document["chosen"] = None
+        document["chosen"] = document["because"] = None
         for entry in document["candidates"]:
             entry["path"] = None
             if entry["recipe"] == chosen.recipe:
@@ -198,26 +221,44 @@ def _refuse(document: dict[str, Any], message: str) -> GateError:
     return error
 
 
-def _resolve_folder(model: str | Path | RunDirectory, out: str | Path | None) -> Path:
-    path = model.path if isinstance(model, RunDirectory) else check_path(model, where="export")
-    if out is not None:
-        return check_path(out, where="export", name="out").resolve()
-    if path.is_dir() and not (path / "saved_model.pb").is_file():
-        return RunDirectory.open(path).export
-    raise UsageError(
-        f"export of {str(path)!r}: expected a folder to make, for a model outside of a run: "
-        "--out DIR. Received: none."
+def _make_and_time(
+    subject: Subject,
+    names: Sequence[str],
+    pixels: np.ndarray,
+    tell: Callable[[str], None],
+    progress: Progress,
+) -> tuple[list[Made], Made | None]:
+    """Returns the files of all recipes, and the float32 file that they are compared with."""
+    wanted = list(names)
+    if FLOAT not in names and any(name != "onnx" for name in names):
+        wanted = [FLOAT, *names]  # every other TFLite file is made from it
+    val = subject.data.val
+    photos = np.asarray(val.read_views(range(min(_TIMED_IMAGES, len(val)))))[:, 0]
+    made = time_files(
+        make_files(subject, wanted, pixels, tell=tell, progress=progress),
+        photos,
+        progress=progress,
     )
+    baseline = next((item for item in made if item.recipe == FLOAT and item.converted), None)
+    return [item for item in made if item.recipe in names], baseline
 
 
-def _check_parity(subject: Subject, chosen: Candidate, content: bytes) -> Parity | None:
+def _open_stand_in(baseline: Made | None) -> Scorer | None:
+    if baseline is None or baseline.converted is None:
+        return None
+    return open_scorer(baseline.converted, baseline.content)
+
+
+def _check_parity(
+    subject: Subject, chosen: Candidate, content: bytes, progress: Progress | None
+) -> Parity | None:
     """Returns how photos fare as files, from the disk to the answer; None for ONNX."""
     if not str(chosen.path).endswith(".tflite"):
         return None
     test = subject.data.test
     step = max(1, len(test) // _PARITY_IMAGES)
     photos = [test.root / path for path in test.paths[::step][:_PARITY_IMAGES]]
-    return check_parity(subject.predictor, content, photos)
+    return check_parity(subject.predictor, content, photos, progress=progress)
 
 
 def _record_in_run(run: RunDirectory, path: Path, chosen: Candidate) -> None:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tfxfer.errors import RunError
+from tfxfer.inference.loading import load_predictor
+from tfxfer.inference.scoring import predict
 from tfxfer.run.directory import RunDirectory
 from tfxfer_edge.exports import export
 
@@ -60,3 +64,42 @@ def test_the_working_directory_cannot_be_replaced(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RunError, match="working directory"):
         export(run, ".", recipes=("float32",))
+
+
+@pytest.mark.parametrize("name", ["model_notes.txt", "run.sh", "model_int8.tflite.bak"])
+def test_what_only_looks_like_ours_is_not_replaced(
+    name: str, run: RunDirectory, tmp_path: Path
+) -> None:
+    out = tmp_path / "edge"
+    export(run, out, recipes=("float32",))
+    (out / name).write_text("mine")
+    with pytest.raises(RunError, match=name.replace(".", r"\.")):
+        export(run, out, recipes=("float32",), overwrite=True)
+    assert (out / name).read_text() == "mine"
+
+
+def test_the_program_in_the_folder_runs_with_litert_alone_from_anywhere(
+    exported: Path, run: RunDirectory, tmp_path: Path
+) -> None:
+    photo = next((Path(run.read_manifest().request["data"]) / "violet").iterdir())
+    # Another working directory; and whatever else is installed may not be imported.
+    code = (
+        "import runpy, sys\n"
+        "for name in ('tfxfer', 'tfxfer_edge', 'keras', 'tensorflow', 'jax'):\n"
+        "    sys.modules[name] = None\n"
+        "sys.argv = sys.argv[1:]\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(exported / "run.py"), str(photo)],
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    score, _, label = done.stdout.splitlines()[0].partition(" ")
+    assert label == "violet"
+    (expected,) = predict(load_predictor(exported / "model_int8.tflite"), [photo])
+    assert float(score) == pytest.approx(expected["score"], abs=1e-3)

@@ -45,8 +45,9 @@ def code_of(readme: str, language: str) -> str:
 
 def run_python(folder: Path, photo: Path) -> list[tuple[float, str]]:
     code = code_of((folder / "README.md").read_text(encoding="utf-8"), "python")
+    assert code == (folder / "run.py").read_text(encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-c", code, str(photo)],
+        [sys.executable, "run.py", str(photo)],
         cwd=folder,
         capture_output=True,
         encoding="utf-8",
@@ -61,7 +62,8 @@ def run_python(folder: Path, photo: Path) -> list[tuple[float, str]]:
 @pytest.mark.parametrize("name", ["uint8", "in_graph", "core", "per_channel", "int8"])
 def test_the_python_program_says_what_we_say(name: str, tmp_path: Path) -> None:
     path = write_file(tmp_path, name)
-    readme, labels = write_handover(path)
+    readme, program, labels = write_handover(path)
+    assert program == tmp_path / "run.py"
     assert readme == tmp_path / "README.md"
     assert labels.read_bytes().decode().split("\n") == [*photos.LABELS, ""]
     number = photos.LABELS.index("flôwer")
@@ -169,7 +171,7 @@ def test_other_fits_are_in_every_language(fit: str, tmp_path: Path) -> None:
 
 def test_a_feature_vector_has_no_labels(tmp_path: Path) -> None:
     path = write_file(tmp_path, "in_graph", metadata_kind="features", labels=())
-    assert write_handover(path) == (tmp_path / "README.md",)
+    assert write_handover(path) == (tmp_path / "README.md", tmp_path / "run.py")
     assert not (tmp_path / "labels.txt").exists()
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "labels" not in code_of(text, "python")

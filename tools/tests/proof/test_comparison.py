@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from tfxfer.evaluation.intervals import matched_interval
-from tfxfer_edge.cli.export import show_candidates
 from tfxfer_edge.proof.comparison import Comparison
 from tfxfer_edge.proof.gate import Candidate, count_views, judge
 from tfxfer_edge.proof.made import Made
@@ -78,7 +77,7 @@ def judge_file(
     monkeypatch.setattr("tfxfer_edge.proof.comparison.open_scorer", lambda *_: file)
     comparison = Comparison(subject, max_drop=max_drop, progress=None)
     converted: Any = SimpleNamespace(suffix=".tflite", engine="quantizer")
-    comparison.add(Made("int8", "", converted, b"model", 1.0), quick=False)
+    comparison.add(Made("int8", "", converted, b"model", (1.0,)))
     return comparison.candidates[0]
 
 
@@ -156,25 +155,6 @@ def in_points(differences: np.ndarray) -> dict[str, float]:
     return {end: 100 * value for end, value in matched_interval(differences).items()}
 
 
-def test_the_table_says_on_how_many_views_a_loss_was_measured(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    shown: list[Any] = []
-    output: Any = SimpleNamespace(show_table=lambda titles, rows: shown.extend([titles, *rows]))
-    near = judge_file(spread(3, range(8)), monkeypatch)
-    clear = judge_file(spread(15, range(1)), monkeypatch)
-    document = {"candidates": [near.to_dict(), clear.to_dict()], "chosen": None}
-    show_candidates(output, document)
-    titles, *rows = shown
-    assert titles[3:6] == ("POINTS LOST (VAL)", "(TEST)", "AGREES")
-    assert near.val_views is not None
-    low, high = (near.val_views["drop_points"][end] for end in ("low", "high"))
-    assert rows[0][3] == f"+1.5 [{low:+.1f}, {high:+.1f}], 4 views"
-    assert rows[0][6] == f"no: {near.reason}"
-    assert rows[1][3] == rows[1][4]  # no views: both splits hold the same images here
-    assert "views" not in rows[1][3]
-
-
 @pytest.mark.parametrize(("more", "passed"), [(0.005, True), (0.02, False)])
 def test_numbers_are_judged_by_their_own_error_on_the_same_views(
     more: float, passed: bool, monkeypatch: pytest.MonkeyPatch
@@ -206,7 +186,7 @@ def test_numbers_are_judged_by_their_own_error_on_the_same_views(
     monkeypatch.setattr("tfxfer_edge.proof.comparison.open_scorer", lambda *_: file)
     comparison = Comparison(subject, max_drop=4.0, progress=None)
     converted: Any = SimpleNamespace(suffix=".tflite", engine="quantizer")
-    comparison.add(Made("int8", "", converted, b"model", 1.0), quick=False)
+    comparison.add(Made("int8", "", converted, b"model", (1.0,)))
     (found,) = comparison.candidates
     assert found.passed == passed
     if passed:

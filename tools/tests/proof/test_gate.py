@@ -1,41 +1,15 @@
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tfxfer.errors import UsageError
 from tfxfer_edge.proof.gate import (
     LADDER,
-    Candidate,
-    choose,
     count_views,
-    find_better,
     judge,
     ladder,
     relative_drop,
 )
-
-
-def candidate(recipe: str = "int8", **changes: Any) -> Candidate:
-    values: dict[str, Any] = {
-        "recipe": recipe,
-        "path": f"model_{recipe}.tflite",
-        "bytes": 100,
-        "engine": "quantizer",
-        "metrics": {},
-        "drop_points": 0.5,
-        "val_drop_points": {"value": 0.5, "low": 0.0, "high": 1.0},
-        "test_drop_points": {"value": 0.5, "low": 0.0, "high": 1.0},
-        "latency_ms": 5.0,
-        "agreement": 0.99,
-        "passed": True,
-        "reason": "",
-    }
-    return Candidate(**{**values, **changes})
 
 
 def test_auto_is_the_ladder_and_float16_only_on_request() -> None:
@@ -86,35 +60,3 @@ def test_errors_of_regression_are_relative() -> None:
     drop = {"value": 2.0, "low": -1.0, "high": 5.0}
     assert relative_drop(drop, reference=200.0)["value"] == 1.0
     assert relative_drop(drop, reference=0.0) == drop  # percent of nothing
-
-
-def test_the_smallest_that_passed_or_the_fastest() -> None:
-    small = candidate("dynamic_w8", bytes=90, latency_ms=20.0)
-    fast = candidate("int8", bytes=100, latency_ms=4.0)
-    smaller = candidate("int16x8", bytes=80, latency_ms=1.0, passed=False)
-    failed = candidate("int8_selective", bytes=None, path=None, latency_ms=None, passed=False)
-    everything = [fast, failed, smaller, small]
-    chosen = choose(everything)
-    assert chosen is small
-    assert choose(everything, prefer="latency") is fast
-    assert choose([smaller, failed]) is None
-    with pytest.raises(UsageError, match="prefer"):
-        choose(everything, prefer="colour")
-
-
-def test_a_file_that_cannot_be_chosen_any_more() -> None:
-    passed = candidate("int8", bytes=10, latency_ms=2.0)
-    assert find_better(11, 3.0, [passed]) is passed
-    assert find_better(9, 3.0, [passed]) is None
-    assert find_better(11, 1.0, [passed]) is None
-    assert find_better(11, 3.0, [replace(passed, passed=False)]) is None
-
-
-@given(st.lists(st.tuples(st.integers(1, 10**7), st.booleans()), max_size=8))
-def test_nothing_smaller_that_passed_is_left(sizes: list[tuple[int, bool]]) -> None:
-    candidates = [candidate(bytes=size, passed=passed) for size, passed in sizes]
-    chosen = choose(candidates)
-    passed = [size for size, ok in sizes if ok]
-    assert (chosen is None) == (not passed)
-    if chosen is not None:
-        assert chosen.bytes == min(passed)

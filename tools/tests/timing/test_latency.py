@@ -4,11 +4,12 @@ import json
 import subprocess
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tfxfer.errors import ModelError
 from tfxfer_edge.timing import latency
-from tfxfer_edge.timing.latency import measure, median_latencies
+from tfxfer_edge.timing.latency import measure, take_turns
 
 MEASURED = {"load_ms": 2.0, "laps_ms": [1.0, 3.0, 2.0], "peak_memory_bytes": 5}
 
@@ -43,8 +44,54 @@ def test_a_process_that_measured_nothing_is_one_line(printed: Any, text: str) ->
         printed(text)
 
 
-def test_a_slow_call_is_repeated_less_often() -> None:
-    calls: list[int] = []
-    (found,) = median_latencies([lambda: calls.append(1)], runs=4)
-    assert len(calls) == 7  # three to warm up
-    assert found < 100
+def test_files_take_turns_and_get_one_image_after_the_other() -> None:
+    fed: list[tuple[str, int]] = []
+    told: list[tuple[str, int, int]] = []
+
+    def open_turn(name: str) -> Any:
+        def turn(number: int) -> Any:
+            fed.append((name, number))
+            return lambda: None
+
+        return turn
+
+    laps = take_turns([open_turn("a"), open_turn("b")], runs=4, progress=lambda *x: told.append(x))
+    assert [len(found) for found in laps] == [4, 4]  # three to warm up
+    assert fed == [(name, number) for number in range(7) for name in "ab"]
+    assert told[-1] == ("timing 2 files", 7, 7)
+
+
+def test_a_slow_file_is_repeated_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(10_000))
+    monkeypatch.setattr(latency.time, "perf_counter", lambda: float(next(clock)))  # 1 s a call
+    (found,) = take_turns([lambda number: lambda: None], runs=30)
+    assert found == (1000.0,) * 5
+
+
+def test_what_is_fed_is_what_the_file_computes(tmp_path: Any) -> None:
+    """The process that measures runs the images that it was given, one after the other."""
+    path = tmp_path / "images.npy"
+    np.save(path, np.stack([np.full((2, 2), number, np.uint8) for number in range(3)]))
+    seen: list[int] = []
+
+    class Interpreter:
+        def __init__(self, **_: Any) -> None:
+            self.held = np.zeros(())
+
+        def allocate_tensors(self) -> None:
+            pass
+
+        def get_input_details(self) -> list[dict[str, Any]]:
+            return [{"index": 0, "shape": (1, 2, 2), "dtype": np.uint8}]
+
+        def set_tensor(self, index: int, values: np.ndarray) -> None:
+            assert values.shape == (1, 2, 2)
+            self.held = values
+
+        def invoke(self) -> None:
+            seen.append(int(self.held[0, 0, 0]))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ai_edge_litert.interpreter.Interpreter", Interpreter)
+        latency._measure_here("model.tflite", 1, 4, str(path))
+    assert seen == [number % 3 for number in range(9)]

@@ -63,16 +63,44 @@ def command(
         raise click.UsageError("--benchmark-model is for a phone: add --device adb.")
     from tfxfer_edge.timing.latency import measure
 
-    if phone is None:
-        results = measure(models, threads=threads, runs=runs, rounds=rounds)
-    else:
-        output.print(f"on {phone.model}")
-        results = measure_on_phone(
-            models, phone=phone, threads=threads, runs=runs, rounds=rounds, program=program
-        )
+    fed = {}
+    with output.progress() as progress:
+
+        def tell(what: str, done: int, total: int) -> None:
+            output.check_interrupt()
+            progress(what, done, total)
+
+        if phone is None:
+            from tfxfer_edge.proof.photos import find_photos
+
+            fed = {path: find_photos(Path(path)) for path in dict.fromkeys(models)}
+            for path, photos in fed.items():
+                output.print(f"{path}: timed on {photos.words}")
+            results = measure(
+                models,
+                threads=threads,
+                runs=runs,
+                rounds=rounds,
+                inputs={
+                    path: found.inputs for path, found in fed.items() if found.inputs is not None
+                },
+                progress=tell,
+            )
+        else:
+            output.print(f"on {phone.model}")
+            results = measure_on_phone(
+                models,
+                phone=phone,
+                threads=threads,
+                runs=runs,
+                rounds=rounds,
+                program=program,
+                progress=tell,
+            )
     output.emit(
         {
             "device": "host" if phone is None else phone.model,
+            "inputs": {path: found.words for path, found in fed.items()},
             "models": [item.to_dict() for item in results],
         }
     )

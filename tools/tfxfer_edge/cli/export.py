@@ -12,9 +12,22 @@ from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.errors import GateError, ModelError
 from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer_edge.cli.arguments import check_arguments
+from tfxfer_edge.proof.preference import PREFERENCES
 
 __all__ = ["command", "parse_preprocessing", "run_export", "show_candidates"]
 
+_CHECKED = (
+    "out",
+    "recipes",
+    "prefer",
+    "allow_float",
+    "calibration",
+    "labels",
+    "head",
+    "preprocessing",
+    "overwrite",
+    "force",
+)  # what `check_request` takes of the options
 _RANGES = {"0..1": (0.0, 255.0), "-1..1": (127.5, 127.5)}
 
 
@@ -89,10 +102,11 @@ def parse_preprocessing(text: str) -> Any:
 )
 @click.option(
     "--prefer",
-    type=click.Choice(["size", "latency"]),
-    default="size",
+    type=click.Choice(PREFERENCES),
+    default=PREFERENCES[0],
     show_default=True,
-    help="Which of the files that pass.",
+    help="Which of the files that pass: balanced is the fastest, or the smallest of those that are "
+    "as fast.",
 )
 @click.option("--allow-float", is_flag=True, help="Let auto end with float16.")
 @click.option("--quick", is_flag=True, help="Score no file that cannot be chosen any more.")
@@ -132,6 +146,9 @@ def parse_preprocessing(text: str) -> Any:
     help="Seed for the choice of calibration images.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
+@click.option(
+    "--force", is_flag=True, help="Export a run whose own result is no better than chance, too."
+)
 def command(output: Output, *, model: str, labels_file: str | None, **options: Any) -> None:
     """Quantize a model, prove on real images that it still works, and pack it.
 
@@ -156,8 +173,12 @@ def run_export(output: Output, model: str, **options: Any) -> dict[str, Any]:
     Raises:
         GateError: nothing passed; the table has been shown.
     """
+    from tfxfer_edge.request import check_request
+
+    # Starting TensorFlow takes long, and an option that cannot be meant is known at once.
     check_keras_settings()
     check_arguments(model, registry=output.registry, **options)
+    check_request(model, **{key: options[key] for key in _CHECKED if key in options})
     with output.starting("importing TensorFlow"):
         import tensorflow as tf
 
@@ -183,39 +204,85 @@ def run_export(output: Output, model: str, **options: Any) -> dict[str, Any]:
 
 
 def show_candidates(output: Output, document: dict[str, Any]) -> None:
-    """Prints the table of recipes."""
-    rows = []
-    for item in document["candidates"]:
-        size = "" if item["bytes"] is None else f"{item['bytes'] / 1e6:.2f}"
-        latency = "" if item["latency_ms"] is None else f"{item['latency_ms']:.1f}"
-        agreement = item["agreement"]
-        verdict = "chosen" if item["recipe"] == document["chosen"] else "passed"
-        rows.append(
-            (
-                item["recipe"],
-                size,
-                latency,
-                _show_val(item),
-                _show_drop(item["test_drop_points"]),
-                "" if agreement is None else f"{100 * agreement:.1f} %",
-                verdict if item["passed"] else f"no: {item['reason']}",
-            )
+    """Prints the table of recipes, float32 first, how to read it, and what was chosen."""
+    metric, reference = document["metric"], document["float"]
+    rows = [_show_candidate(item, document) for item in document["candidates"]]
+    if all(row[0] != "float32" for row in rows):
+        size, latency = reference["tflite_bytes"], reference["latency_ms"]
+        float_row = (
+            "float32",
+            _show_value(reference["metrics"]["test"], metric),
+            "" if size is None else f"{size / 1e6:.2f}",
+            "" if latency is None else f"{latency:.1f}",
+            *[""] * 5,
+            "what the others are compared with",
         )
-    titles = ("RECIPE", "MB", "MS", "POINTS LOST (VAL)", "(TEST)", "AGREES", "")
+        rows.insert(0, float_row)
+    rows.sort(key=lambda row: row[0] != "float32")
+    titles = (
+        "RECIPE",
+        f"{metric['title'].upper()} (TEST)",
+        "MB",
+        "MS",
+        "SPEED",
+        "SAVED",
+        "CHANGE (VAL)",
+        "(TEST)",
+        "AGREES",
+        "",
+    )
     output.show_table(titles, rows)
+    if metric["unit"] == "own":
+        output.show(f"CHANGE: of {metric['title']}, in percent of float32's; -5.0: 5 % worse")
+    else:
+        output.show(f"CHANGE: of {metric['title']}, in points; -0.8: 0.8 points worse than float32")
+    if document["chosen"] is not None:
+        output.show(f"{document['chosen']} chosen because {document['because']}")
+
+
+def _show_candidate(item: dict[str, Any], document: dict[str, Any]) -> tuple[str, ...]:
+    metric, size, latency = document["metric"], item["bytes"], item["latency_ms"]
+    saved, faster = item["bytes_saved"], item["times_faster"]
+    agreement = item["agreement"]
+    verdict = "chosen" if item["recipe"] == document["chosen"] else "passed"
+    words = [verdict if item["passed"] else f"no: {item['reason']}"]
+    if item["slower_than_float"]:
+        words.append("slower than float32 on this CPU")
+    is_float = item["recipe"] == "float32"
+    return (
+        item["recipe"],
+        "" if item["metrics"] is None else _show_value(item["metrics"]["test"], metric),
+        "" if size is None else f"{size / 1e6:.2f}",
+        "" if latency is None else f"{latency:.1f}",
+        "" if faster is None or is_float else f"{faster:.1f}x",
+        "" if saved is None or is_float else f"{100 * saved / (size + saved):.0f} %",
+        _show_val(item),
+        _show_change(item["test_drop_points"]),
+        "" if agreement is None else f"{100 * agreement:.1f} %",
+        "; ".join(words),
+    )
+
+
+def _show_value(metrics: dict[str, Any], metric: dict[str, Any]) -> str:
+    from tfxfer.evaluation import Metric
+
+    about = Metric(**{key: value for key, value in metric.items() if key != "name"})
+    return about.write(metrics[metric["name"]]).partition(" [")[0]
 
 
 def _show_val(item: dict[str, Any]) -> str:
     varied = item["val_views"]
     if varied is None:
-        return _show_drop(item["val_drop_points"])
-    return f"{_show_drop(varied['drop_points'])}, {varied['views']} views"
+        return _show_change(item["val_drop_points"])
+    return f"{_show_change(varied['drop_points'])}, {varied['views']} views"
 
 
-def _show_drop(drop: dict[str, float] | None) -> str:
+def _show_change(drop: dict[str, float] | None) -> str:
     if drop is None:
         return ""
-    return f"{drop['value']:+.1f} [{drop['low']:+.1f}, {drop['high']:+.1f}]"
+    # What was lost is a change for the worse; not -x: nothing lost would read as -0.0.
+    value, low, high = (0.0 - drop[end] for end in ("value", "high", "low"))
+    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 def _show_parity(output: Output, parity: dict[str, Any] | None) -> None:

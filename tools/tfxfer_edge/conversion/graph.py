@@ -7,7 +7,7 @@ without its weights and says nothing. Frozen first, the weights are constants th
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +50,7 @@ class FrozenGraph:
         normalization: what pixels 0..255 must go through before the input.
         preprocessing: what pixels go through in all, where that is known.
         layers: names of the model's layers, where it has some.
+        memory: what engines keep from one recipe to the next, such as ranges.
     """
 
     name: str
@@ -59,6 +60,7 @@ class FrozenGraph:
     normalization: Preprocessing
     preprocessing: Preprocessing | None = None
     layers: tuple[str, ...] = ()
+    memory: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def input_range(self) -> tuple[float, float]:

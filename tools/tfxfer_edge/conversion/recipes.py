@@ -10,9 +10,12 @@ from tfxfer.errors import UsageError
 from tfxfer.system.arguments import check_number, check_word, describe_value
 from tfxfer.system.spelling import did_you_mean
 
-__all__ = ["RECIPES", "Kind", "Recipe", "get_recipe"]
+__all__ = ["FLOAT", "RECIPES", "Kind", "Recipe", "get_recipe"]
 
 Kind = Literal["float", "dynamic", "static", "onnx"]
+
+FLOAT = "float32"
+"""The recipe that every other one is compared with."""
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "name": (str,),
@@ -120,7 +123,7 @@ class Recipe:
 RECIPES: Mapping[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe("float32", "float", 32, description="as trained"),
+        Recipe(FLOAT, "float", 32, description="as trained"),
         Recipe("float16", "float", 16, description="weights stored in 16 bits, computed in 32"),
         Recipe("dynamic_w8", "dynamic", 8, description="8-bit weights, ranges found while running"),
         Recipe("int8", "static", 8, 8, description="full integer, per channel, uint8 in and out"),

@@ -10,13 +10,21 @@ from typing import Any
 
 from tfxfer.errors import RunError, StorageError
 from tfxfer.system.files import atomic_write, describe_storage_error, to_json
-from tfxfer_edge.handover.readme import write_handover
+from tfxfer_edge.conversion.recipes import FLOAT, RECIPES
+from tfxfer_edge.handover.readme import PROGRAM_FILE, README_FILE, write_handover
 from tfxfer_edge.proof.gate import Candidate
 from tfxfer_edge.tflite.card import LABELS_FILE
 
 __all__ = ["check_folder", "write_folder"]
 
 _MANIFEST = "export.json"
+_OURS = {
+    _MANIFEST,
+    README_FILE,
+    PROGRAM_FILE,
+    LABELS_FILE,
+    *(f"model_{name}{suffix}" for name in RECIPES for suffix in (".tflite", ".onnx")),
+}
 
 
 def check_folder(folder: Path, *, overwrite: bool) -> None:
@@ -38,12 +46,7 @@ def check_folder(folder: Path, *, overwrite: bool) -> None:
         return
     if not folder.is_dir():
         raise RunError(f"cannot export to {str(folder)!r}: expected a folder. Received: a file.")
-    known = {_MANIFEST, "README.md", LABELS_FILE}
-    strange = [
-        path.name
-        for path in folder.iterdir()
-        if path.name not in known and not path.name.startswith("model_")
-    ]
+    strange = sorted({path.name for path in folder.iterdir()} - _OURS)
     if strange and (folder / _MANIFEST).is_file():
         raise RunError(
             f"cannot export to {str(folder)!r}: expected nothing but an earlier export. "
@@ -106,7 +109,7 @@ def _write_temporary(
         with atomic_write(beside / LABELS_FILE) as temporary:
             temporary.write_bytes("".join(f"{label}\n" for label in labels).encode())
         if main.endswith(".tflite"):
-            write_handover(beside / main, extra=_table(candidates))
+            write_handover(beside / main, extra=_table(document, candidates))
         with atomic_write(beside / _MANIFEST) as temporary:
             temporary.write_text(to_json(document), encoding="utf-8")
         beside.chmod(0o755)
@@ -122,13 +125,20 @@ def _write_temporary(
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _table(candidates: Sequence[Candidate]) -> str:
+def _table(document: Mapping[str, Any], candidates: Sequence[Candidate]) -> str:
     lines = [
         "## What was tried",
         "",
         "| recipe | size, MB | ms an image here | points lost, validation | test [95 %] | passed |",
         "|---|---|---|---|---|---|",
     ]
+    reference = document["float"]
+    is_tried = any(item.recipe == FLOAT for item in candidates)
+    if reference["tflite_bytes"] is not None and not is_tried:
+        lines.append(
+            f"| {FLOAT} | {reference['tflite_bytes'] / 1e6:.2f} | {reference['latency_ms']:.1f} "
+            "| | | what the others are compared with |"
+        )
     for item in candidates:
         if item.bytes is None or item.test_drop_points is None:
             reason = " ".join(item.reason.split()).replace("|", "\\|")
@@ -144,4 +154,8 @@ def _table(candidates: Sequence[Candidate]) -> str:
             f"{drop['value']:.1f} [{drop['low']:.1f}, {drop['high']:.1f}] | "
             f"{'yes' if item.passed else 'no'} |"
         )
+    lines += [
+        "",
+        f"This page is about `{document['chosen']}`, chosen because {document['because']}.",
+    ]
     return "\n".join(lines)

@@ -19,9 +19,10 @@ from tfxfer.system.files import atomic_write
 from tfxfer_edge.tflite.card import LABELS_FILE, ModelCard
 from tfxfer_edge.tflite.interpreter import TFLiteModel
 
-__all__ = ["README_FILE", "render_python", "render_readme", "write_handover"]
+__all__ = ["PROGRAM_FILE", "README_FILE", "render_python", "render_readme", "write_handover"]
 
 README_FILE = "README.md"
+PROGRAM_FILE = "run.py"
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _CLASSIFIERS = ("classifier", "multilabel_classifier")
@@ -41,10 +42,10 @@ _OUTPUTS = {
 
 
 def write_handover(tflite_path: str | Path, *, extra: str = "") -> tuple[Path, ...]:
-    """Writes `README.md`, and `labels.txt` where there are labels, beside a file with metadata.
+    """Writes `README.md`, `run.py` and, where there are labels, `labels.txt` beside a file.
 
     Args:
-        tflite_path: the file; names and sizes are taken from it.
+        tflite_path: the file, with metadata; names and sizes are taken from it.
         extra: Markdown for the README, such as the table of the recipes that were tried.
 
     Returns:
@@ -56,7 +57,10 @@ def write_handover(tflite_path: str | Path, *, extra: str = "") -> tuple[Path, .
     """
     path = Path(tflite_path)
     model = TFLiteModel(path)
-    texts = {README_FILE: render_readme(model, file=path.name, extra=extra)}
+    texts = {
+        README_FILE: render_readme(model, file=path.name, extra=extra),
+        PROGRAM_FILE: render_python(model, file=path.name),
+    }
     labels = _card_of(model).labels
     if labels:
         texts[LABELS_FILE] = "".join(f"{label}\n" for label in labels)
@@ -90,7 +94,7 @@ def render_readme(model: TFLiteModel, *, file: str, extra: str = "") -> str:
 
 
 def render_python(model: TFLiteModel, *, file: str) -> str:
-    """Returns the README's Python program."""
+    """Returns the Python program, which needs LiteRT, NumPy and Pillow alone."""
     return _render("run.py.j2", _context(model, file))
 
 

@@ -11,14 +11,17 @@ import numpy as np
 from tfxfer.errors import ModelError
 from tfxfer.evaluation import headline, paired_difference, score_predictions
 from tfxfer.progress import Progress
-from tfxfer_edge.proof.gate import Candidate, count_views, find_better, judge, relative_drop
+from tfxfer_edge.proof.choice import find_better
+from tfxfer_edge.proof.effort import Effort, plan_effort
+from tfxfer_edge.proof.gate import Candidate, count_views, judge, relative_drop
 from tfxfer_edge.proof.made import Made
-from tfxfer_edge.proof.scoring import Pixels, open_scorer, score_pixels
+from tfxfer_edge.proof.scoring import Pixels, Scorer, count_workers, open_scorer, score_pixels
 from tfxfer_edge.proof.subject import Subject
 
 __all__ = ["Comparison"]
 
 _SPLITS = ("val", "test")
+_SAME = 1e-3  # of scores 0..1; a good conversion differs by 3e-5
 
 _Score = Callable[[np.ndarray], np.ndarray]
 
@@ -29,6 +32,10 @@ class Comparison:
     Args:
         subject: the float model and the images.
         max_drop: points that may be lost.
+        named: whether recipes were asked for by name, so that each is scored whatever it takes.
+        quick: whether a file is left out that is larger and slower than one that passed.
+        stand_in: a float file, which scores in place of the float model where it gives the same
+            scores: several times faster on a CPU.
         progress: told of images scored.
 
     Attributes:
@@ -37,18 +44,29 @@ class Comparison:
     """
 
     def __init__(
-        self, subject: Subject, *, max_drop: float | None, progress: Progress | None
+        self,
+        subject: Subject,
+        *,
+        max_drop: float | None,
+        named: bool = True,
+        quick: bool = False,
+        stand_in: Scorer | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self._subject, self._predictor = subject, subject.predictor
         self._max_drop, self._progress = max_drop, progress
+        self._named, self._quick = named, quick
         self._pixels = {name: Pixels(getattr(subject.data, name)) for name in _SPLITS}
         self._targets = {name: getattr(subject.data, name).targets for name in _SPLITS}
-        self._float = self._score("the float model", subject.predictor.score)
+        self._score_float: _Score = self._predictor.score
+        if stand_in is not None and self._is_same(stand_in):
+            self._score_float = stand_in.score
+        self._float = self._score("the float model", self._score_float)
         self._varied: tuple[Pixels, np.ndarray] | None = None  # with the float model's scores
-        self.reference = self._measure(self._float)
+        self.reference = self._measure(self._targets, self._float)
         self.candidates: list[Candidate] = []
 
-    def add(self, item: Made, *, quick: bool) -> None:
+    def add(self, item: Made) -> None:
         """Scores a file, or notes why it has no score."""
         if item.converted is None:
             self.candidates.append(Candidate(item.recipe, reason=item.reason))
@@ -59,54 +77,85 @@ class Comparison:
             bytes=len(item.content),
             engine=item.converted.engine,
             latency_ms=item.latency_ms,
+            laps_ms=item.laps_ms,
         )
-        better = find_better(len(item.content), item.latency_ms, self.candidates)
-        if quick and better is not None:
-            reason = f"not scored: {better.recipe} passed, is smaller and faster"
-            self.candidates.append(replace(known, reason=reason))
+        effort = plan_effort(
+            item.latency_ms,
+            images=sum(map(len, self._targets.values())),
+            val_images=len(self._targets["val"]),
+            workers=count_workers(),
+            is_named=self._named,
+        )
+        reason = self._find_needless(item, effort)
+        if reason:
+            self.candidates.append(replace(known, reason=f"not scored: {reason}"))
             return
         try:
-            self.candidates.append(self._judge(known, item))
+            self.candidates.append(self._judge(known, item, effort))
         except ModelError as error:
             # Scores that are no numbers on one photo cost this file, not those before it.
             reason = " ".join(str(error).split())
             self.candidates.append(replace(known, path=None, reason=reason))
 
-    def _judge(self, known: Candidate, item: Made) -> Candidate:
+    def _find_needless(self, item: Made, effort: Effort) -> str:
+        better = find_better(len(item.content), item.latency_ms, self.candidates)
+        if self._quick and better is not None:
+            return f"{better.recipe} passed, is smaller and faster"
+        passed = [known.recipe for known in self.candidates if known.passed]
+        if effort.step > 1 and passed:
+            return f"{passed[0]} passed, and one image takes {item.latency_ms:.0f} ms here"
+        return ""
+
+    def _is_same(self, stand_in: Scorer) -> bool:
+        """Whether a file gives the float model's scores on the first images of both splits."""
+        for pixels in self._pixels.values():
+            first = next(iter(Pixels(pixels.split)))
+            expected = self._predictor.score(first)
+            off = np.abs(stand_in.score(first) - expected).max()
+            # Not `>`: a NaN would pass.
+            if not off <= _SAME * max(1.0, float(np.abs(expected).max())):
+                return False
+        return True
+
+    def _judge(self, known: Candidate, item: Made, effort: Effort) -> Candidate:
         assert item.converted is not None
         score = open_scorer(item.converted, item.content).score
-        scores = self._score(item.recipe, score)
+        scores = self._score(item.recipe, score, step=effort.step)
+        targets = {name: self._targets[name][:: effort.step] for name in _SPLITS}
+        reference = {name: self._float[name][:: effort.step] for name in _SPLITS}
         drops = {
-            name: self._compare(self._targets[name], self._float[name], scores[name])
-            for name in _SPLITS
+            name: self._compare(targets[name], reference[name], scores[name]) for name in _SPLITS
         }
-        decisive, varied = drops["val"], None
-        if self._subject.varies:
+        decisive, varied, note = drops["val"], None, effort.note
+        if self._subject.varies and effort.step == 1:
             images = len(self._targets["val"])
-            views = count_views(decisive, self._max_drop, images=images)
+            wanted = count_views(decisive, self._max_drop, images=images)
+            views = min(wanted, effort.views)
+            if views < wanted:
+                took = f"one image takes {item.latency_ms:.0f} ms"
+                note = f"measured on {views} of {wanted} views, for {took}"
             if views > 1:
                 varied = self._compare_varied(item.recipe, score, views)
                 decisive = varied["drop_points"]
         passed, reason = judge(decisive, self._max_drop)
         return replace(
             known,
-            metrics=self._measure(scores),
+            metrics=self._measure(targets, scores),
             drop_points=drops["val"]["value"],
             val_drop_points=drops["val"],
             val_views=varied,
             test_drop_points=drops["test"],
-            agreement=self._agreement(scores["test"]),
+            agreement=self._agreement(scores["test"], reference["test"]),
             passed=passed,
-            reason="; ".join(filter(None, (reason, item.reason))),
+            reason="; ".join(filter(None, (reason, note, item.reason))),
         )
 
     def _compare_varied(self, recipe: str, score: _Score, views: int) -> dict[str, Any]:
         """Returns what `Candidate.val_views` holds."""
-        if self._varied is None:
+        if self._varied is None or self._varied[0].views != views:
             options = self._subject.view_options
             pixels = Pixels(self._subject.data.val, views=views, level="light", options=options)
-            found = self._score_varied("the float model", self._predictor.score, pixels)
-            self._varied = pixels, found
+            self._varied = pixels, self._score_varied("the float model", self._score_float, pixels)
         pixels, reference = self._varied
         scores = self._score_varied(recipe, score, pixels)
         targets = np.repeat(self._targets["val"], views, axis=0)
@@ -119,13 +168,15 @@ class Comparison:
         }
 
     def _score_varied(self, what: str, score: _Score, pixels: Pixels) -> np.ndarray:
-        name = f"scoring {what} on {pixels.views} views"
+        name = f"scoring {what} on {pixels.views} views of {len(pixels.split):,} images"
         return score_pixels(score, pixels, tell=self._count(name, len(pixels)))
 
-    def _score(self, what: str, score: _Score) -> dict[str, np.ndarray]:
-        tell = self._count(f"scoring {what}", sum(map(len, self._pixels.values())))
+    def _score(self, what: str, score: _Score, *, step: int = 1) -> dict[str, np.ndarray]:
+        total = sum(len(targets[::step]) for targets in self._targets.values())
+        tell = self._count(f"scoring {what} on {total:,} images", total)
         return {
-            name: score_pixels(score, pixels, tell=tell) for name, pixels in self._pixels.items()
+            name: score_pixels(score, pixels, step=step, tell=tell)
+            for name, pixels in self._pixels.items()
         }
 
     def _count(self, what: str, total: int) -> Callable[[int], None]:
@@ -139,8 +190,10 @@ class Comparison:
 
         return tell
 
-    def _measure(self, scores: dict[str, np.ndarray]) -> dict[str, dict[str, Any]]:
-        return {name: self._score_all(self._targets[name], found) for name, found in scores.items()}
+    def _measure(
+        self, targets: dict[str, np.ndarray], scores: dict[str, np.ndarray]
+    ) -> dict[str, dict[str, Any]]:
+        return {name: self._score_all(targets[name], found) for name, found in scores.items()}
 
     def _score_all(self, targets: np.ndarray, scores: np.ndarray, **options: Any) -> dict[str, Any]:
         head, labels = self._predictor.head, self._predictor.labels
@@ -176,11 +229,9 @@ class Comparison:
             return drop
         return relative_drop(drop, reference=self._value(targets, reference))
 
-    def _agreement(self, scores: np.ndarray) -> float | None:
+    def _agreement(self, scores: np.ndarray, reference: np.ndarray) -> float | None:
         head, labels = self._predictor.head, self._predictor.labels
         if self._has_own_unit:
             return None  # two numbers are hardly ever equal
-        pairs = zip(
-            head.decode(scores, labels), head.decode(self._float["test"], labels), strict=True
-        )
+        pairs = zip(head.decode(scores, labels), head.decode(reference, labels), strict=True)
         return float(np.mean([a.label == b.label for a, b in pairs]))

@@ -14,9 +14,7 @@ from tfxfer_edge.conversion.recipes import get_recipe
 __all__ = [
     "LADDER",
     "Candidate",
-    "choose",
     "count_views",
-    "find_better",
     "judge",
     "ladder",
     "relative_drop",
@@ -48,6 +46,7 @@ class Candidate:
             `file`, and `drop_points`.
         test_drop_points: the same on the test split.
         latency_ms: median of one image on one thread of this machine.
+        laps_ms: the times that it is the median of; lap k of all files was taken side by side.
         agreement: share of test images with the float model's answer; None for numbers.
         passed: whether the drop is small enough.
         reason: why it did not pass, or what was noted.
@@ -63,13 +62,16 @@ class Candidate:
     val_views: dict[str, Any] | None = None
     test_drop_points: dict[str, float] | None = None
     latency_ms: float | None = None
+    laps_ms: tuple[float, ...] = ()
     agreement: float | None = None
     passed: bool = False
     reason: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain JSON data."""
-        return asdict(self)
+        """Returns plain JSON data, without the laps."""
+        document = asdict(self)
+        del document["laps_ms"]
+        return document
 
 
 def ladder(recipes: Sequence[str], *, allow_float: bool = False) -> tuple[str, ...]:
@@ -161,41 +163,3 @@ def count_views(drop: dict[str, float], max_drop: float | None, *, images: int) 
     if max_drop is None or not 0 < drop["value"] - max_drop < error:
         return 1
     return min(_MAX_VIEWS, math.ceil(_TARGET_ANSWERS / images))
-
-
-def find_better(
-    size_bytes: int, latency_ms: float, candidates: Sequence[Candidate]
-) -> Candidate | None:
-    """Returns a candidate that passed and is smaller and faster: the file cannot be chosen then.
-
-    Args:
-        size_bytes: of a file that has not been scored.
-        latency_ms: of the same.
-        candidates: those before it.
-    """
-    for item in candidates:
-        if not item.passed or item.bytes is None or item.latency_ms is None:
-            continue
-        if item.bytes <= size_bytes and item.latency_ms <= latency_ms:
-            return item
-    return None
-
-
-def choose(candidates: Sequence[Candidate], *, prefer: str = "size") -> Candidate | None:
-    """Returns the smallest file that passed, or with `prefer="latency"` the fastest; None if none.
-
-    Args:
-        candidates: every file.
-        prefer: `size` or `latency`.
-
-    Raises:
-        UsageError: another preference.
-    """
-    if prefer not in ("size", "latency"):
-        raise UsageError(f"prefer: expected 'size' or 'latency'. Received: prefer={prefer!r}.")
-    passed = [item for item in candidates if item.passed and item.path is not None]
-    if not passed:
-        return None
-    if prefer == "latency":
-        return min(passed, key=lambda item: (item.latency_ms, item.bytes))
-    return min(passed, key=lambda item: (item.bytes, item.latency_ms))

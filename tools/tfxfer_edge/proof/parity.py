@@ -16,6 +16,7 @@ import numpy as np
 from tfxfer.errors import DataError, ModelError, PluginImportError
 from tfxfer.images.decode import resize_image
 from tfxfer.preprocessing import Preprocessing
+from tfxfer.progress import Progress
 from tfxfer_edge.proof.contract import (
     EXPLAINED,
     check_outputs,
@@ -96,6 +97,7 @@ def check_parity(
     *,
     mediapipe: bool | None = None,
     preprocessing: Preprocessing | None = None,
+    progress: Progress | None = None,
 ) -> Parity:
     """Compares a file with the Keras model it was made of, on image files.
 
@@ -105,6 +107,7 @@ def check_parity(
         images: photos, in any format that training reads.
         mediapipe: whether MediaPipe runs, too; None where it is installed and takes the file.
         preprocessing: what pixels go through before a float input without metadata.
+        progress: told of photos.
 
     Raises:
         DataError: no images.
@@ -117,13 +120,15 @@ def check_parity(
         raise DataError("parity: expected at least one image. Received: none.")
     resize = predictor.contract.resize if model.card is None else model.card.resize
     client, note = _open_mediapipe(model, mediapipe)
-    rows: dict[str, list[np.ndarray]] = {"keras": [], "ours": [], "theirs": [], "raw": []}
+    rows: dict[str, list[np.ndarray]] = {"trained": [], "ours": [], "theirs": [], "raw": []}
     named: tuple[str | None, ...] | None = None
     try:
-        for photo in open_photos(images):
+        for number, photo in enumerate(open_photos(images)):
+            if progress is not None:
+                progress("comparing photos with Keras and MediaPipe", number, len(images))
             trained = resize_image(photo, predictor.size, predictor.contract.resize)
             square = resize_image(photo, model.image_size, resize)
-            rows["keras"].append(predictor.score(trained[None])[0])
+            rows["trained"].append(trained)
             rows["ours"].append(model.score(square[None])[0])
             if client is not None:
                 scores, named = client.classify(square)
@@ -132,7 +137,10 @@ def check_parity(
     finally:
         if client is not None:
             client.__exit__(None, None, None)
-    keras = np.stack(rows["keras"])
+    # At once: Keras traces a model again for each number of images.
+    keras = predictor.score(np.stack(rows["trained"]))
+    if progress is not None:
+        progress("comparing photos with Keras and MediaPipe", len(images), len(images))
 
     def compare(name: str) -> Agreement | None:
         return _agreement(predictor, keras, np.stack(rows[name])) if rows[name] else None

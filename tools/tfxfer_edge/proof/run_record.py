@@ -11,12 +11,15 @@ from tfxfer.errors import RunError, UsageError
 from tfxfer.job.request import TrainRequest
 from tfxfer.registry.lookup import get_modality
 from tfxfer.run.directory import RunDirectory
+from tfxfer.system.records import read_document
 
-__all__ = ["RunRecord", "read_record"]
+__all__ = ["RunRecord", "find_warnings", "read_record"]
 
 _T = TypeVar("_T")
+_WORTHLESS = ("chance", "unpredicted_classes")  # kinds of warnings that a run may have of itself
 _WORDS: Mapping[type, str] = {
     dict: "an object",
+    list: "a list",
     str: "a text",
     int: "a number",
     bool: "true or false",
@@ -65,6 +68,27 @@ def read_record(run: RunDirectory) -> RunRecord:
             for number, item in enumerate(manifest.exports)
         ),
     )
+
+
+def find_warnings(run: RunDirectory) -> tuple[str, ...]:
+    """Returns why a run is not worth exporting, one line each: what it was warned of itself.
+
+    Args:
+        run: finished. One that says nothing of warnings has none.
+
+    Raises:
+        RunError: its `run.json` cannot be read.
+    """
+    where = str(run.manifest_path)
+    document = read_document(run.manifest_path, expected="the JSON of a run", error=RunError)
+    entries = _check(_check(document, dict, where).get("warnings", []), list, f"{where}: warnings")
+    lines = []
+    for number, item in enumerate(entries):
+        place = f"{where}: warnings[{number}]"
+        if _take(item, "kind", str, place) in _WORTHLESS:
+            message, cause = (_take(item, key, str, place) for key in ("message", "cause"))
+            lines.append(f"{message}: {cause}" if cause else message)
+    return tuple(lines)
 
 
 def _complete_options(

@@ -12,7 +12,7 @@ from tfxfer.data.samples import SampleSplit
 from tfxfer_edge.conversion.converted import Converted
 from tfxfer_edge.tflite.interpreter import TFLiteModel
 
-__all__ = ["Pixels", "Scorer", "open_scorer", "score_pixels"]
+__all__ = ["Pixels", "Scorer", "count_workers", "open_scorer", "score_pixels"]
 
 _BATCH_IMAGES = 32
 _KEPT_BYTES = 1 << 29  # of each `Pixels`
@@ -80,29 +80,38 @@ def open_scorer(converted: Converted, content: bytes) -> Scorer:
         from tfxfer_edge.conversion.onnx import OnnxModel
 
         return OnnxModel(content, normalization=converted.normalization)
-    workers = min(os.cpu_count() or 1, _MOST_WORKERS)
     # The metadata is not asked: what it says of a float input is checked by the parity.
     stated = converted.normalization if converted.input_dtype == "float32" else None
-    return TFLiteModel(content, workers=workers, preprocessing=stated)
+    return TFLiteModel(content, workers=count_workers(), preprocessing=stated)
+
+
+def count_workers() -> int:
+    """Returns how many images are scored at once."""
+    return min(os.cpu_count() or 1, _MOST_WORKERS)
 
 
 def score_pixels(
     score: Callable[[np.ndarray], np.ndarray],
     pixels: Pixels,
     *,
+    step: int = 1,
     tell: Callable[[int], None] = lambda images: None,
 ) -> np.ndarray:
-    """Returns the scores of every image.
+    """Returns the scores of every image, or of every second one, and so on.
 
     Args:
         score: of the model.
         pixels: of a split.
+        step: from one image to the next that is scored, counted from the first.
         tell: called with the number of images of each batch done.
 
     Shapes: (images · views, outputs).
     """
-    parts = []
+    parts, seen = [], 0
     for batch in pixels:
-        parts.append(score(batch))
-        tell(len(batch))
+        chosen = batch[-seen % step :: step]
+        seen += len(batch)
+        if len(chosen):
+            parts.append(score(chosen))
+            tell(len(chosen))
     return np.concatenate(parts)

@@ -9,7 +9,7 @@ from typing import Any
 
 from tfxfer.data.loading import load_samples, load_split
 from tfxfer.data.samples import SampleData, SampleSplit
-from tfxfer.errors import DataError, ModelError, RunError, UsageError
+from tfxfer.errors import DataError, ModelError
 from tfxfer.head import Head
 from tfxfer.inference.keras_model import load_model, wrap_model
 from tfxfer.inference.predictor import Predictor
@@ -19,6 +19,7 @@ from tfxfer.run.directory import RunDirectory
 from tfxfer_edge.conversion.converted import Converted
 from tfxfer_edge.conversion.graph import FrozenGraph, freeze
 from tfxfer_edge.conversion.sources import PreprocessingArgument, Source, open_source
+from tfxfer_edge.proof.arguments import check_arguments
 from tfxfer_edge.proof.foreign import check_square, predict_with
 from tfxfer_edge.proof.run_images import load_run_images
 from tfxfer_edge.proof.run_record import read_record
@@ -115,14 +116,10 @@ def open_subject(
         ModelError, RunError, DataError: neither, or images that do not fit.
     """
     path = model.path if isinstance(model, RunDirectory) else Path(model)
-    if (path / "run.json").is_file() or isinstance(model, RunDirectory):
-        given = {"labels": labels, "head": head, "preprocessing": preprocessing}
-        needless = [name for name, value in given.items() if value is not None]
-        if needless:
-            raise UsageError(
-                f"run {str(path)!r}: expected nothing that a run knows itself. "
-                f"Received: {', '.join(needless)}. Leave that out."
-            )
+    is_run = check_arguments(
+        model, calibration=calibration, labels=labels, head=head, preprocessing=preprocessing
+    )
+    if is_run:
         return _open_run(
             path,
             calibration,
@@ -130,24 +127,19 @@ def open_subject(
             needs_metadata=needs_metadata,
             progress=progress,
         )
-    if not path.exists():
-        raise RunError(f"model {str(path)!r}: expected a run or a model. Received: nothing there.")
-    if calibration is None:
-        raise UsageError(
-            f"model {str(path)!r}: expected labelled images, which calibrate and judge it: "
-            "--calibration DATA. Received: none. Without a gate: tfxfer_edge.convert"
-        )
-    if not labels:
-        raise UsageError(
-            f"model {str(path)!r}: expected the names of its outputs, one a line, in their order: "
-            "--labels labels.txt. Received: none."
-        )
+    assert calibration is not None
+    assert labels is not None
     task = head if isinstance(head, Head) else get_head(head)
     if needs_metadata:
         check_kind(task, what=f"model {str(path)!r}")
+    told = progress or (lambda *_: None)
+    told("loading the model", 0, 1)
     source = open_source(path, preprocessing=preprocessing, trust=trust)
     check_square(source, path)
+    told("loading the model", 1, 1)
+    told("tracing the model", 0, 1)
     graph = freeze(source, dynamic_batch=dynamic_batch)
+    told("tracing the model", 1, 1)
     predictor = predict_with(source, graph, path, labels, task)
     data = load_samples(
         calibration,
@@ -200,9 +192,12 @@ def _open_run(
     if needs_metadata:
         head = get_head(manifest.head, options=dict(manifest.head_options))
         check_kind(head, what=f"run {str(path)!r}")
+    told = progress or (lambda *_: None)
+    told("loading the model", 0, 1)
     model = load_model(path)
     source = open_source(model)
     predictor = wrap_model(model)
+    told("loading the model", 1, 1)
     data = load_run_images(run, predictor, progress=progress)
     split = data.train
     if calibration is not None:
@@ -222,7 +217,9 @@ def _open_run(
         f"trained with tfxfer {manifest.tfxfer} from {manifest.backbone}",
         f"pretrained weights: {licence or 'unknown'}",
     )
+    told("tracing the model", 0, 1)
     graph = freeze(source, dynamic_batch=dynamic_batch)
+    told("tracing the model", 1, 1)
     return Subject(
         path,
         run.model_path,

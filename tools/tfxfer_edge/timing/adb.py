@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from tfxfer.errors import DeviceError, ModelError
+from tfxfer.progress import Progress
 from tfxfer_edge.timing.latency import Latency
 
 __all__ = ["BENCHMARK_MODEL", "Phone", "find_phone", "measure_on_phone", "read_report"]
@@ -86,6 +87,7 @@ def measure_on_phone(
     runs: int = 50,
     rounds: int = 4,
     program: str | Path | None = None,
+    progress: Progress | None = None,
 ) -> list[Latency]:
     """Measures each file on a phone, taking turns; what was copied there is removed.
 
@@ -96,6 +98,7 @@ def measure_on_phone(
         runs: images a round, after five that do not count.
         rounds: calls of `benchmark_model` per file.
         program: `benchmark_model` for that phone, to be copied; None expects it there.
+        progress: told of calls of `benchmark_model`.
 
     Returns:
         One measurement a file. An older program prints means only: the median is then that of the
@@ -126,8 +129,11 @@ def measure_on_phone(
         for path, place in places.items():
             phone.call("push", path, place)
         reports: dict[str, list[dict[str, float]]] = {path: [] for path in places}
-        for _ in range(rounds):
-            for path, place in places.items():
+        for number in range(rounds):
+            for at, (path, place) in enumerate(places.items()):
+                if progress is not None:
+                    total = rounds * len(places)
+                    progress(f"timing {len(places)} files", number * len(places) + at, total)
                 # Its log goes to stderr; the exit code would be lost in older shells.
                 printed = phone.call(
                     "shell",

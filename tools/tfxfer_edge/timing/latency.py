@@ -6,8 +6,9 @@ import json
 import math
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,14 @@ from typing import Any
 import numpy as np
 
 from tfxfer.errors import ModelError
+from tfxfer.progress import Progress
 
-__all__ = ["Latency", "measure", "median_latencies"]
+__all__ = ["Latency", "Turn", "measure", "take_turns"]
 
+Turn = Callable[[int], Callable[[], object]]
+"""Feeds the image of a lap, by the lap's number, and returns what runs it."""
+
+_WARMUPS = 3
 _SLOW_MS = 2000
 _TIMEOUT_S = 600
 _MEASURED = ("load_ms", "laps_ms", "peak_memory_bytes")  # what `_measure_here` returns
@@ -55,7 +61,13 @@ class Latency:
 
 
 def measure(
-    paths: Sequence[str | Path], *, threads: int = 1, runs: int = 50, rounds: int = 4
+    paths: Sequence[str | Path],
+    *,
+    threads: int = 1,
+    runs: int = 50,
+    rounds: int = 4,
+    inputs: Mapping[str, np.ndarray] | None = None,
+    progress: Progress | None = None,
 ) -> list[Latency]:
     """Measures each file in processes of its own, taking turns.
 
@@ -64,14 +76,25 @@ def measure(
         threads: of each interpreter.
         runs: images a round, after five that do not count.
         rounds: processes per file.
+        inputs: what the only input of a file is fed with, by path: images as its tensor holds them,
+            one after the other. Other files get noise.
+        progress: told of processes that have ended.
 
     Raises:
         ModelError: a file that does not run.
     """
     results: dict[str, list[dict[str, Any]]] = {str(path): [] for path in paths}
-    for _ in range(rounds):
-        for path, found in results.items():
-            found.append(_run_once(path, threads=threads, runs=runs))
+    with tempfile.TemporaryDirectory(prefix="tfxfer-benchmark-") as scratch:
+        stored = {}
+        for number, (path, images) in enumerate((inputs or {}).items()):
+            stored[path] = Path(scratch, f"{number}.npy")
+            np.save(stored[path], images)
+        for number in range(rounds):
+            for at, (path, found) in enumerate(results.items()):
+                found.append(_run_once(path, threads=threads, runs=runs, images=stored.get(path)))
+                if progress is not None:
+                    done = number * len(results) + at + 1
+                    progress(f"timing {len(results)} files", done, rounds * len(results))
     return [
         Latency(
             path=path,
@@ -86,7 +109,7 @@ def measure(
     ]
 
 
-def _run_once(path: str, *, threads: int, runs: int) -> dict[str, Any]:
+def _run_once(path: str, *, threads: int, runs: int, images: Path | None) -> dict[str, Any]:
     command = [
         sys.executable,
         "-P",
@@ -95,6 +118,7 @@ def _run_once(path: str, *, threads: int, runs: int) -> dict[str, Any]:
         path,
         str(threads),
         str(runs),
+        *([] if images is None else [str(images)]),
     ]
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter
@@ -121,19 +145,24 @@ def _run_once(path: str, *, threads: int, runs: int) -> dict[str, Any]:
     )
 
 
-def _measure_here(path: str, threads: int, runs: int) -> dict[str, Any]:
+def _measure_here(path: str, threads: int, runs: int, images: str | None = None) -> dict[str, Any]:
     from ai_edge_litert.interpreter import Interpreter
 
     started = time.perf_counter()
     interpreter = Interpreter(model_path=path, num_threads=threads)
     interpreter.allocate_tensors()
     load_ms = (time.perf_counter() - started) * 1e3
-    for detail in interpreter.get_input_details():
-        shape, dtype = detail["shape"], np.dtype(detail["dtype"])
-        noise = np.random.default_rng(0).uniform(0, 127, shape)
-        interpreter.set_tensor(detail["index"], noise.astype(dtype))
+    rng = np.random.default_rng(0)
+    sources = interpreter.get_input_details()
+    for detail in sources:
+        noise = rng.uniform(0, 127, detail["shape"])
+        interpreter.set_tensor(detail["index"], noise.astype(detail["dtype"]))
+    stored = None if images is None else np.load(images, mmap_mode="r")
     laps = []
     for number in range(runs + 5):
+        if stored is not None:
+            image = np.ascontiguousarray(stored[number % len(stored)][None])
+            interpreter.set_tensor(sources[0]["index"], image)
         started = time.perf_counter()
         interpreter.invoke()
         if number >= 5:
@@ -152,26 +181,32 @@ def _peak_memory_bytes() -> int:
     return int(getattr(info, "peak_wset", info.rss))  # Windows knows the peak, macOS what is now
 
 
-def median_latencies(calls: Sequence[Callable[[], object]], *, runs: int = 30) -> list[float]:
-    """Returns the median milliseconds of some calls, which take turns.
+def take_turns(
+    turns: Sequence[Turn], *, runs: int = 30, progress: Progress | None = None
+) -> list[tuple[float, ...]]:
+    """Returns the milliseconds of some files, lap by lap: lap k of all was taken side by side.
 
     Quicker than `measure`, in this process: for a table of candidates.
 
     Args:
-        calls: each runs one image.
-        runs: of each; fewer, but at least five, of one that is slow.
+        turns: each feeds an image, and then runs it.
+        runs: laps of each; fewer, but at least five, of one that is slow.
+        progress: told of laps.
     """
-    laps: list[list[float]] = [[] for _ in calls]
-    for number in range(runs + 3):
-        for call, found in zip(calls, laps, strict=True):
+    laps: list[list[float]] = [[] for _ in turns]
+    for number in range(runs + _WARMUPS):
+        for turn, found in zip(turns, laps, strict=True):
             if len(found) >= 5 and sum(found) > _SLOW_MS:
                 continue
+            run = turn(number)
             started = time.perf_counter()
-            call()
-            if number >= 3:
+            run()
+            if number >= _WARMUPS:
                 found.append((time.perf_counter() - started) * 1e3)
-    return [float(np.median(found)) for found in laps]
+        if progress is not None:
+            progress(f"timing {len(turns)} files", number + 1, runs + _WARMUPS)
+    return [tuple(found) for found in laps]
 
 
 if __name__ == "__main__":
-    print(json.dumps(_measure_here(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))))
+    print(json.dumps(_measure_here(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])))

@@ -1,0 +1,58 @@
+"""What an export has to be given, told before TensorFlow is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tfxfer.errors import RunError, UsageError
+from tfxfer.run.directory import RunDirectory
+
+__all__ = ["check_arguments"]
+
+
+def check_arguments(
+    model: str | Path | RunDirectory,
+    *,
+    calibration: str | Path | None,
+    labels: Sequence[str] | None,
+    head: Any,
+    preprocessing: Any,
+) -> bool:
+    """Returns whether the model is a run; refuses what it knows itself, or does not and nobody did.
+
+    Args:
+        model: a run or a model file.
+        calibration: labelled images.
+        labels: names of a model file's outputs.
+        head: what they mean.
+        preprocessing: what pixels go through before a model file.
+
+    Raises:
+        UsageError: something is missing, or given in vain.
+        RunError: there is no such file or folder.
+    """
+    path = model.path if isinstance(model, RunDirectory) else Path(model)
+    if (path / "run.json").is_file() or isinstance(model, RunDirectory):
+        given = {"labels": labels, "head": head, "preprocessing": preprocessing}
+        needless = [name for name, value in given.items() if value is not None]
+        if needless:
+            raise UsageError(
+                f"run {str(path)!r}: expected nothing that a run knows itself. "
+                f"Received: {', '.join(needless)}. Leave that out."
+            )
+        return True
+    if not path.exists():
+        raise RunError(f"model {str(path)!r}: expected a run or a model. Received: nothing there.")
+    if calibration is None:
+        raise UsageError(
+            f"model {str(path)!r}: expected labelled images, which calibrate and judge it: "
+            "--calibration DATA. Received: none. Without a gate: tfxfer_edge.convert"
+        )
+    if not labels:
+        raise UsageError(
+            f"model {str(path)!r}: expected the names of its outputs, one a line, in their order: "
+            "--labels labels.txt. Received: none."
+        )
+    return False

@@ -1,0 +1,97 @@
+"""What a file is timed on: photos of its own export where they are at hand, else noise like photos.
+
+What a kernel costs depends on what it is fed with: zeros and small numbers are cheaper than photos.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tfxfer.errors import ImageError, ModelError
+from tfxfer.images.decode import open_image, resize_image
+from tfxfer_edge.tflite.interpreter import TFLiteModel
+
+__all__ = ["Photos", "find_photos", "paint_noise"]
+
+_IMAGES = 8
+
+
+@dataclass(frozen=True)
+class Photos:
+    """What one file is fed with.
+
+    Args:
+        words: what it is, for people.
+        inputs: images as the input tensor holds them; None for a model that takes none.
+    """
+
+    words: str
+    inputs: np.ndarray | None
+
+
+def find_photos(path: Path) -> Photos:
+    """Returns what a `.tflite` file is timed on.
+
+    Args:
+        path: the file; an `export.json` beside it names the images that it was calibrated with.
+
+    Raises:
+        ModelError: the file cannot be read.
+    """
+    try:
+        model = TFLiteModel(path)
+        size = model.image_size
+        model.encode(np.zeros((1, size, size, 3), np.uint8))
+    except ModelError:
+        # No model of one image, or nothing says what pixels go through: the runtime judges it.
+        return Photos("random numbers: it is no image model whose preprocessing is known", None)
+    resize = None if model.card is None else model.card.resize
+    files = _list_images(path.parent / "export.json")
+    try:
+        pixels = [resize_image(open_image(file), size, resize) for file in files]
+    except (ImageError, OSError):
+        pixels = []
+    if pixels:
+        words = f"{len(pixels)} of the images that it was calibrated with"
+        return Photos(words, model.encode(np.stack(pixels)))
+    return Photos(
+        "noise like that of photos (seed 0), for no export.json beside it leads to its images",
+        model.encode(paint_noise(_IMAGES, size)),
+    )
+
+
+def _list_images(manifest: Path) -> list[Path]:
+    """Returns some of the images that an `export.json` names, from all over its list."""
+    try:
+        calibration = json.loads(manifest.read_text(encoding="utf-8"))["calibration"]
+        root, names = Path(calibration["data"]), list(calibration["files"])
+        return [root / name for name in names[:: max(1, len(names) // _IMAGES)][:_IMAGES]]
+    except (OSError, ValueError, LookupError, TypeError):
+        return []  # of no export, or of one that was edited: the noise is said
+
+
+def paint_noise(images: int, size: int, *, seed: int = 0) -> np.ndarray:
+    """Returns noise whose power falls with the square of the frequency, as that of photos does.
+
+    Args:
+        images: how many.
+        size: of their sides, in pixels.
+        seed: of the noise.
+
+    Shapes: uint8 (images, size, size, 3).
+
+    Source:
+        Field 1987, https://doi.org/10.1364/JOSAA.4.002379: amplitude spectra of natural images.
+    """
+    rng = np.random.default_rng(seed)
+    frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.fftfreq(size)[None])
+    frequency[0, 0] = np.inf  # the mean is set below
+    shape = (images, size, size, 3)
+    spectrum = np.fft.fft2(rng.normal(size=shape), axes=(1, 2)) / frequency[None, :, :, None]
+    waves = np.fft.ifft2(spectrum, axes=(1, 2)).real
+    waves /= np.maximum(waves.std(axis=(1, 2, 3), keepdims=True), 1e-9)
+    return np.clip(128 + 50 * waves, 0, 255).astype(np.uint8)
