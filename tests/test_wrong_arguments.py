@@ -76,6 +76,14 @@ ARGUMENTS: dict[str, tuple[Call, set[str]]] = {
     "evaluate(data)": (lambda x, ours: tfxfer.evaluate(ours.model, x), set()),
     "predict(model)": (lambda x, ours: tfxfer.predict(x, ours.data.test), set()),
     "predict(samples)": (lambda x, ours: tfxfer.predict(ours.model, x), set()),
+    "predict(labels)": (
+        lambda x, ours: tfxfer.predict(ours.file, ours.data.test, labels=x),
+        set(),
+    ),
+    "predict(head)": (
+        lambda x, ours: tfxfer.predict(ours.file, ours.data.test, labels=ours.labels, head=x),
+        {"None"},
+    ),
     "embed(model)": (lambda x, ours: tfxfer.embed(x, ours.data.test), set()),
     "embed(data)": (lambda x, ours: tfxfer.embed(ours.model, x), set()),
     "embed(stage)": (
@@ -132,8 +140,15 @@ STORE = {
 
 
 @pytest.fixture(scope="module")
-def ours(make_tiny: Callable[..., Any], images: Any, tiny_backbone: Any) -> SimpleNamespace:
+def ours(
+    make_tiny: Callable[..., Any],
+    images: Any,
+    tiny_backbone: Any,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> SimpleNamespace:
     model, root = make_tiny(), images.test.root
+    file = tmp_path_factory.mktemp("models") / "somewhere.keras"
+    model.save(file)
     head = tfxfer.get_head("classification")
     build = {"labels": ["a", "b"], "weights": None, "head": head}
     samples = {
@@ -145,6 +160,8 @@ def ours(make_tiny: Callable[..., Any], images: Any, tiny_backbone: Any) -> Simp
     }
     return SimpleNamespace(
         model=model,
+        file=file,
+        labels=images.labels,
         data=images,
         build=lambda **other: tfxfer.build_model(tiny_backbone(), **(build | other)),
         fit=lambda **other: tfxfer.fit(model, images, **({"verbose": 0} | other)),

@@ -12,7 +12,9 @@ import pytest
 from tfxfer import (
     DataError,
     ImageError,
+    ModelError,
     Preprocessing,
+    UnknownHeadError,
     UsageError,
 )
 from tfxfer.images.modality import ImageModality
@@ -98,7 +100,7 @@ def test_a_model_is_named_by_its_run_too(
     expected = predict(model, images.test)
     asked = []
 
-    def load(path: Any) -> Predictor:
+    def load(path: Any, **_: Any) -> Predictor:
         asked.append(Path(path))
         return wrap_model(model)
 
@@ -107,6 +109,22 @@ def test_a_model_is_named_by_its_run_too(
         assert predict(named, images.test) == expected
         assert evaluate(named, images.test) == evaluate(model, images.test)
     assert set(asked) == {tmp_path}
+
+
+def test_a_file_outside_of_a_run_needs_its_labels(
+    saved: Path, images: Any, make_tiny: Callable[..., Any], predictor: Predictor
+) -> None:
+    expected = predict(make_tiny(), images.test)
+    found = predict(saved, images.test, labels=LABELS, head="classification")
+    assert [x["label"] for x in found] == [x["label"] for x in expected]
+    with pytest.raises(ModelError, match="expected 3 labels"):
+        predict(saved, images.test)
+    with pytest.raises(UsageError, match="several names"):
+        predict(saved, images.test, labels="abc")
+    with pytest.raises(UnknownHeadError, match="Did you mean 'classification'"):
+        predict(saved, images.test, labels=LABELS, head="clasification")
+    with pytest.raises(UsageError, match="a model in memory knows itself"):
+        predict(predictor, images.test, labels=LABELS)
 
 
 @pytest.mark.parametrize("data", [None, 3, "photos", b"x", {"a": 1}, object()])

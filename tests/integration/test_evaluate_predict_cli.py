@@ -141,6 +141,19 @@ def test_predict(learnt: Learnt, copied: Path, photos: Path, tfxfer: Run) -> Non
     assert [line.split()[0] for line in lines[1:]] == list(map(str, images))
 
 
+def test_python_says_the_same(learnt: Learnt, copied: Path, photos: Path, tfxfer: Run) -> None:
+    from tfxfer import load_model, load_run, predict
+
+    run = learnt[0]
+    images = sorted((photos / "mango").iterdir())[:3]
+    document = tfxfer("predict", run, *images, "--json").document
+    for model in (run, str(run / "model.keras"), load_run(run), load_model(run)):
+        assert predict(model, images) == document
+    assert predict(copied, images, labels=load_run(run).read_labels()) == document
+    assert predict(run, photos / "mango")[:3] == document
+    assert predict(run, photos / "zebra")[:3] != document
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -22,6 +22,7 @@ from tfxfer import (
     UsageError,
     fit,
     from_scratch,
+    two_phase,
 )
 from tfxfer.data.draw import EpochDraw
 from tfxfer.frontier.fill import fill_frontiers
@@ -410,12 +411,25 @@ def test_balance_reaches_the_batches(
         train(make_tiny(), images, balance=balance)
 
 
+def test_a_schedule_is_named_as_on_the_command_line(
+    make_tiny: Callable[..., Any], pair: Callable[..., Any]
+) -> None:
+    options = {"batch_size": 8, "verbose": 0, "callbacks": None}
+    named = fit(make_tiny(), pair(), schedule="head", **options).state
+    listed = fit(make_tiny(), pair(), schedule=two_phase(epochs=0), **options).state
+    assert [record.name for record in named.records] == ["head"]
+    assert named.records[0].history == listed.records[0].history
+    other = fit(make_tiny(), pair(), schedule=[Phase("x", None, 1, 1e-3)], **options).state
+    assert other.records[0].history != named.records[0].history
+
+
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
         ({"batch_size": 0}, UsageError, "batch_size"),
         ({"balance": "luck"}, UsageError, "balance"),
         ({"schedule": ()}, ScheduleError, "at least one phase"),
+        ({"schedule": "two_phases"}, ScheduleError, "Did you mean 'two_phase'"),
         ({"schedule": [Phase("p", "block_9", 1, 1.0)]}, ScheduleError, "block_9"),
         ({"cache": False, "balance": "oversample"}, UsageError, "fetched one by one"),
         ({"augment": "light"}, UsageError, "augmentation in the dataset itself"),

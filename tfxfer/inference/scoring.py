@@ -16,12 +16,14 @@ from tfxfer.data.samples import SampleData, SampleSplit
 from tfxfer.data.targets import check_label_order
 from tfxfer.errors import DataError, UsageError
 from tfxfer.evaluation.scoring import score_predictions
+from tfxfer.head import Head
 from tfxfer.inference.loading import load_predictor
 from tfxfer.inference.predictor import BATCH_SAMPLES, Predictor
 from tfxfer.inference.reading import Samples, open_stream
 from tfxfer.progress import Progress
+from tfxfer.registry.lookup import get_head
 from tfxfer.run.directory import RunDirectory
-from tfxfer.system.arguments import describe_value
+from tfxfer.system.arguments import check_kind, check_texts, describe_value
 from tfxfer.system.keras_settings import check_keras_settings
 
 if TYPE_CHECKING:
@@ -136,6 +138,8 @@ def predict(
     model: keras.Model | Predictor | str | Path | RunDirectory,
     samples: Samples,
     *,
+    labels: Sequence[str] | None = None,
+    head: str | Head | None = None,
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
     """Returns one document per sample, as `tfxfer predict --json` prints them.
@@ -146,6 +150,8 @@ def predict(
         samples: a folder, whose samples may lie at any depth; a file, a pattern such as
             `photos/*.jpg`, or a list of them; what `load_images` returns, or one part of it; an
             array (samples, …), of images pixels 0..255; or a batched `tf.data.Dataset` of inputs.
+        labels: of a model file outside of a run: names of its outputs, in order.
+        head: of the same: what they mean; None is the default head.
         progress: told of samples done.
 
     Returns:
@@ -155,8 +161,9 @@ def predict(
     Raises:
         DataError: nothing there, or a sample that cannot be read; for images an ImageError.
         ModelError: no model, or a file that does not say what its outputs are.
+        UsageError: labels or a head for a model that knows its own.
     """
-    predictor = _wrap(model)
+    predictor = _wrap(model, labels=labels, head=head)
     modality = predictor.modality
     stream = open_stream(
         samples, modality=modality, size=predictor.size, contract=predictor.contract
@@ -181,13 +188,31 @@ def predict(
     return documents
 
 
-def _wrap(model: Any) -> Predictor:
-    if isinstance(model, Predictor):
-        return model
+def _wrap(
+    model: Any, *, labels: Sequence[str] | None = None, head: str | Head | None = None
+) -> Predictor:
     if isinstance(model, RunDirectory):
         model = model.path
     if isinstance(model, (str, Path)):
-        return load_predictor(model)
+        if labels is not None:
+            labels = check_texts(labels, where="model", name="labels", expected="several names")
+        if isinstance(head, str):
+            head = get_head(head)
+        check_kind(
+            head,
+            (Head, type(None)),
+            where="model",
+            name="head",
+            expected="None, the name of one, or a tfxfer.Head",
+        )
+        return load_predictor(model, labels=labels, head=head)
+    if labels is not None or head is not None:
+        raise UsageError(
+            "model: expected no labels and no head, which a model in memory knows itself. "
+            "Leave them out, or give the path of a file."
+        )
+    if isinstance(model, Predictor):
+        return model
     check_keras_settings()
     from tfxfer.inference.keras_model import wrap_model  # a reader's file needs no Keras
 
