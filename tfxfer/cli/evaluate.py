@@ -45,6 +45,8 @@ def command(
         )
         for problem in split.skipped:
             output.warn(f"{problem.path} left out: {problem.kind}, {problem.detail}")
+        for note in split.notes:
+            output.warn(note)
         metrics = evaluate(predictor, split, progress=progress)
     output.emit(metrics)
     output.show_table(
