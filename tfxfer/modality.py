@@ -182,7 +182,7 @@ class Modality(ABC):
 
         The core calls it once before training. What it returns is stored in the run, and everything
         that reads samples for the model gets it; a contract that is settled already comes back
-        unchanged. The default settles nothing.
+        unchanged, with a line only where these samples do not fit it. The default settles nothing.
 
         Args:
             contract: the backbone's `preprocessing`.

@@ -340,8 +340,22 @@ def test_the_range_of_deep_files_is_settled_once(
     means = [data.train.read_views([i]).mean() for i in range(len(data.train))]
     assert max(means) - min(means) > 150
     # A model that has settled it keeps it.
-    wide = Preprocessing(white=65535)
-    assert load(tmp_path / "d", head, contract=wide).train.contract == wide
+    for white, told in ((65535, False), (4095, False), (1023, True)):
+        settled = Preprocessing(white=white)
+        kept = load(tmp_path / "d", head, contract=settled)
+        assert kept.train.contract == settled
+        assert any("what is brighter becomes white" in line for line in kept.audit.notes) is told
+        options = {**IMAGES, "contract": settled}
+        part = load_split(tmp_path / "d", head=head, labels=("bright", "dark"), **options)
+        assert part.contract == settled
+        assert [note for note in part.notes if "becomes white" in note] == list(part.notes)
+        assert bool(part.notes) is told
+    # One that was trained on 8 bits reads these as it would read any.
+    part = load_part(tmp_path / "d", head, ("bright", "dark"))
+    assert part.contract == Preprocessing()
+    assert part.notes == (
+        "the model reads images as those it was trained on, though these ask for white=4095",
+    )
 
 
 def test_tags_in_any_order_and_none(folders: Folders) -> None:

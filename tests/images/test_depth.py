@@ -141,8 +141,10 @@ def test_the_audit_learns_the_range_and_the_contract_keeps_it(tmp_path: Path) ->
     # Without it everything is nearly black.
     assert IMAGES.read(samples[2], size=16, contract=Preprocessing()).max() < 16
     # Settled once: other files do not change it.
-    again = IMAGES.fit_contract(fitted, [{PEAK: 65535}])
-    assert again == (fitted, ())
+    assert IMAGES.fit_contract(fitted, [f.facts for f in found]) == (fitted, ())
+    again, (words,) = IMAGES.fit_contract(fitted, [{PEAK: 65535}])
+    assert again == fitted
+    assert "what is brighter becomes white" in words
 
 
 def test_a_full_range_and_8_bits_need_no_word(tmp_path: Path) -> None:

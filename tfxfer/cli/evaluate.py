@@ -67,6 +67,8 @@ def command(
         )
         for problem in split.skipped:
             output.warn(f"{problem.path} left out: {problem.kind}, {problem.detail}")
+        for note in split.notes:
+            output.warn(note)
         scores = score_split(predictor, split, progress=progress)
         metrics = score_predictions(
             split.targets, scores, head=predictor.head, labels=predictor.labels

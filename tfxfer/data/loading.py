@@ -16,6 +16,7 @@ from tfxfer.data.audit import (
     inspect_source,
     refuse_problems,
 )
+from tfxfer.data.contract import compare_contract
 from tfxfer.data.labels import read_labels
 from tfxfer.data.record import Source
 from tfxfer.data.samples import SampleData, SampleSplit, hash_records
@@ -238,6 +239,7 @@ def load_split(
         contract=contract,
         seed=seed,
         skipped=inspection.to_audit().skipped,
+        notes=(*source.notes, *compare_contract(contract, inspection, modality)),
     )
 
 

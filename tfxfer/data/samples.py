@@ -40,6 +40,7 @@ class SampleSplit:
         contract: what the backbone's weights expect of raw values.
         seed: of the augmented views.
         skipped: what was left out of this part alone, by `load_split`.
+        notes: what is to be known of this part alone, a line each, by `load_split`.
     """
 
     name: str
@@ -52,6 +53,7 @@ class SampleSplit:
     contract: Any
     seed: int = 0
     skipped: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.records)

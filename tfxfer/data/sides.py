@@ -23,9 +23,11 @@ def note_one_sided(
     Near copies stay on one side, so a class that is all one scene lies in train alone.
     """
     everywhere = set(parts.tolist())
+    members: dict[str, list[int]] = {}
+    for index, name in enumerate(strata):
+        members.setdefault(name, []).append(index)
     problems = []
-    for name in sorted(set(strata)):
-        chosen = np.array([stratum == name for stratum in strata], bool)
+    for name, chosen in sorted(members.items()):
         found = set(parts[chosen].tolist())
         missing = [part for part in PARTS if part in everywhere - found]
         if missing:
@@ -33,7 +35,7 @@ def note_one_sided(
             sides = len(set(inspection.duplicates[chosen].tolist()))
             why = "are copies of one another and " if sides == 1 else ""
             words = (
-                f"its {int(chosen.sum()):,} {modality.plural} {why}lie in {where} alone: no figure "
+                f"its {len(chosen):,} {modality.plural} {why}lie in {where} alone: no figure "
                 f"of {' or '.join(missing)} says how well it is told"
             )
             problems.append(Problem(name, "one_sided_class", words, False))

@@ -93,6 +93,7 @@ def read_grey(image: Image.Image, name: str) -> np.ndarray:
             name,
             "unsupported",
             expected="8 or 16 bits per channel",
-            received=f"mode {image.mode!r}, values {values.min():g} to {values.max():g}",
+            received=f"mode {image.mode!r}, values {values.min():g} to {values.max():g}, which are "
+            "not read: convert it to 8 or 16 bits",
         )
     return values.astype(np.uint16)

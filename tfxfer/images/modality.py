@@ -75,9 +75,15 @@ class ImageModality(Modality):
     ) -> tuple[Preprocessing, tuple[str, ...]]:
         """Settles what is white in files with more than 8 bits a channel, where there are any."""
         peaks = [fact[PEAK] for fact in facts if PEAK in fact]
-        if contract.white is not None or not peaks:
+        if not peaks:
             return contract, ()
         peak = max(peaks)
+        if contract.white is not None:
+            # A pixel or two may be hot; a whole number of bits more is another sensor.
+            if find_white(peak) <= contract.white:
+                return contract, ()
+            words = f"images have values up to {peak:,}; white is {contract.white:,}, as the model "
+            return contract, (f"{words}was trained with, and what is brighter becomes white",)
         fitted = replace(contract, white=find_white(peak))
         if fitted.white == FULL_WHITE:
             return fitted, ()
