@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tfxfer import ModelError
-from tfxfer.data.feed import DatasetSource, SplitSource
+from tfxfer.data.datasets import DatasetSource
+from tfxfer.data.feed import SplitSource
 from tfxfer.frontier import litert
 from tfxfer.frontier.cut import stage_shape
 from tfxfer.frontier.fill import Conversion, fill_frontiers

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from tfxfer import Phase
+from tfxfer.data.datasets import DatasetSource
 from tfxfer.data.draw import EpochDraw
-from tfxfer.data.feed import DatasetSource, SampleSource, SplitSource
+from tfxfer.data.feed import SampleSource, SplitSource
 from tfxfer.errors import TfxferError
 from tfxfer.frontier.store import CacheStore
 from tfxfer.training.activations import Activations

@@ -89,6 +89,23 @@ def test_what_a_phase_names_wins_and_is_said(
     assert isinstance(spy.seen[0][0], keras.optimizers.SGD)
 
 
+def test_an_optimizer_of_several_is_replaced_and_put_back(
+    make_tiny: Callable[..., Any], pair: Callable[..., Any]
+) -> None:
+    model, spy = make_tiny(), Spy()
+    several = keras.optimizers.MultiOptimizer(
+        keras.optimizers.OptimizerMap(
+            keras.optimizers.SGD(1e-2), {"head_dense/": keras.optimizers.RMSprop(1e-3)}
+        )
+    )
+    model.compile(several, "categorical_crossentropy", metrics=["accuracy"], run_eagerly=True)
+    with pytest.warns(UserWarning, match="adam in head .* MultiOptimizer, since"):
+        train(model, pair(), schedule=SCHEDULE[:1], callbacks=[spy])
+    assert isinstance(spy.seen[0][0], keras.optimizers.Adam)
+    assert model.run_eagerly
+    assert [type(x).__name__ for x in model.optimizer.optimizers] == ["RMSprop", "SGD"]
+
+
 def test_a_sparse_loss_gets_numbers_of_classes(
     make_tiny: Callable[..., Any], pair: Callable[..., Any], images: Any
 ) -> None:

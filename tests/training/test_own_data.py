@@ -98,6 +98,8 @@ def test_arrays_that_cannot_be_meant_are_refused(
         train(model, (pixels, targets))
     with pytest.raises(DataError, match=r"as many targets as samples\. Received: 24, 23"):
         train(model, ((pixels, targets[1:]), val))
+    with pytest.raises(UsageError, match=r"one view of arrays.*views=2"):
+        train(model, ((pixels, targets), val), augment=Augmentation(views=2))
     for wrong in ("photos/", None, (val,)):
         with pytest.raises(UsageError, match=r"expected data from tfxfer\.load_images"):
             train(model, wrong)
@@ -268,6 +270,8 @@ def test_a_random_dataset_that_is_cached_is_warned_of(
     train(make_tiny(), (noisy, second), cache=False)
     train(make_tiny(), (noisy, second), augment=Augmentation(views=2))
     assert not recwarn.list
+    with pytest.warns(UserWarning, match=r"not cached, so that views=2 mean nothing"):
+        train(make_tiny(), (noisy, second), cache=False, augment=Augmentation(views=2))
 
 
 @pytest.mark.parametrize(

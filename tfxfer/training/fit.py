@@ -25,7 +25,7 @@ from tfxfer.training.activations import Activations
 from tfxfer.training.averaging import WeightAverage
 from tfxfer.training.callback_list import list_callbacks
 from tfxfer.training.callbacks import BestWeights, Bridge, sets_learning_rate
-from tfxfer.training.material import check_data, describe_random, make_sources
+from tfxfer.training.material import check_data, describe_passes, make_sources
 from tfxfer.training.objective import find_objective
 from tfxfer.training.options import Augmentation, Cache, Control, check_numbers, group_options
 from tfxfer.training.pace import Pace
@@ -125,7 +125,7 @@ def fit(
     check_data(model, train, val)
     views = default_views if augmentation.views is None else augmentation.views
     if device is None:
-        device = Device("cpu", "unchanged", jit_compile=keras.backend.backend() == "jax")
+        device = Device("cpu", "unchanged", jit_compile=objective.jit_compile)
     store = CacheStore() if caching.store is None else caching.store
     if isinstance(phases, FitPlan):
         plan = phases
@@ -148,7 +148,7 @@ def fit(
     targets = (objective.encode_targets(train.targets), objective.encode_targets(val.targets))
     monitor = objective.find_monitor(model, targets[0][:1])
     changes = objective.describe_changes([item.phase for item in plan.phases], monitor)
-    for line in [*([] if changes is None else [changes]), *describe_random(plan, train, val)]:
+    for line in [*([] if changes is None else [changes]), *describe_passes(plan, train, val)]:
         warnings.warn(line, stacklevel=2)
     activations = Activations(
         model, plan, train=train, val=val, store=store, dtype=caching.dtype,

@@ -15,7 +15,7 @@ from tfxfer.training.objective import Objective
 from tfxfer.training.options import DEFAULT_VIEWS, Augmentation
 from tfxfer.training.plan import FitPlan
 
-__all__ = ["check_data", "describe_random", "make_sources"]
+__all__ = ["check_data", "describe_passes", "make_sources"]
 
 
 def make_sources(
@@ -63,6 +63,11 @@ def make_sources(
             f"augment={augmentation.level!r}, options={dict(augmentation.options)}. Only images "
             "from tfxfer.load_images are augmented here; Augmentation(views=8) takes 8 passes over "
             "a dataset."
+        )
+    if is_array_pair(data[0]) and augmentation.views not in (None, 1):
+        raise UsageError(
+            "fit: expected one view of arrays, which are the same on each pass. "
+            f"Received: views={augmentation.views}. Images from tfxfer.load_images have several."
         )
     names = ("training", "validation")
     train_source, val_source = (
@@ -121,8 +126,10 @@ def check_data(model: Any, train: SampleSource, val: SampleSource) -> None:
             )
 
 
-def describe_random(plan: FitPlan, train: SampleSource, val: SampleSource) -> list[str]:
-    """Returns one line for each dataset that differs from pass to pass although it is cached.
+def describe_passes(plan: FitPlan, train: SampleSource, val: SampleSource) -> list[str]:
+    """Returns one line for each dataset of which the passes are not what they seem to be.
+
+    One that is cached is random, or views are asked for of one that is not cached.
 
     Args:
         plan: of the training.
@@ -133,6 +140,11 @@ def describe_random(plan: FitPlan, train: SampleSource, val: SampleSource) -> li
         DataError: one comes in another order on each pass.
     """
     lines = []
+    if plan.views > 1 and not train.can_seek and not any(item.cached for item in plan.phases):
+        lines.append(
+            f"training dataset: it is not cached, so that views={plan.views} mean nothing; each "
+            "epoch is a pass of its own"
+        )
     if any(item.cached for item in plan.phases):
         if isinstance(train, DatasetSource) and train.is_random() and plan.views == 1:
             lines.append(

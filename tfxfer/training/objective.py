@@ -111,10 +111,21 @@ class Objective:
         """
         if self.compiled is None:
             return
-        fresh = copy_optimizer(self.compiled["optimizer"])
+        given = self.compiled["optimizer"]
+        fresh = None if given is None else copy_optimizer(given)
         model.compile(**{**self.compiled, "optimizer": fresh})
 
+    @property
+    def jit_compile(self) -> bool:
+        """Whether steps are compiled where no device says: as the user did, or as Keras would."""
+        if self.compiled is None:
+            return bool(keras.backend.backend() == "jax")
+        return bool(self.compiled["jit_compile"])
+
     def _name_loss(self) -> str:
+        """Returns what a user's loss is called; a head's own takes what the head encodes."""
+        if self.compiled is None or self.is_stand_in:
+            return ""
         loss = self.loss()
         return str(getattr(loss, "name", None) or getattr(loss, "__name__", loss)).lower() + (
             type(loss).__name__.lower()
@@ -122,6 +133,8 @@ class Objective:
 
     def _describe_optimizers(self, phases: Sequence[Phase]) -> list[str]:
         pattern = self.optimizer
+        if pattern is None:
+            return []
         kind = type(pattern).__name__
         followed = [phase for phase in phases if is_followed(pattern, phase)]
         notes = []

@@ -39,6 +39,28 @@ def test_entry_point_names_the_class(head: type) -> None:
     assert point.load() is head
 
 
+@pytest.mark.parametrize("head", HEADS)
+def test_what_a_head_encodes_it_adapts_to_itself(head: type) -> None:
+    made = head()
+    labels = made.fit_labels(made.example_labels)
+    targets = made.encode(made.example_labels, labels)
+    for same in (targets, targets.astype(np.float64)):
+        found = made.adapt_targets(same, labels)
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, targets)
+
+
+def test_only_classes_have_numbers() -> None:
+    labels, numbers = ("ant", "bee", "cat"), np.array([2, 0])
+    found = Classification().adapt_targets(numbers, labels)
+    assert found.tolist() == [[0, 0, 1], [1, 0, 0]]
+    with pytest.raises(DataError, match=r"head 'classification': .* from 0 to 2.*Received: 3"):
+        Classification().adapt_targets(numbers + 1, labels)
+    # A whole number is a value like any other, of one output a column of them.
+    assert Regression().adapt_targets(numbers, ("value",)).tolist() == [[2], [0]]
+    assert Multilabel().adapt_targets(numbers, labels).shape == (2,)
+
+
 @pytest.mark.parametrize(
     "head",
     [
