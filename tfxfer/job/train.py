@@ -114,6 +114,7 @@ def train_run(
     _say(progress, "measuring this machine")
     clock = _Clock(request.budget_seconds, started)
     choice = _recall(manifest) if manifest is not None else _choose(prepared, data, model, clock)
+    _say(progress, "measuring this machine", is_done=True)
     if run is None:
         # From here on nothing that was asked for can be at fault: an earlier run may go.
         run = RunDirectory.create(out, overwrite=overwrite)
@@ -313,7 +314,7 @@ def _finish(
     record.update(metrics=metrics, warnings=tuple(warnings), status="done")
 
 
-def _say(progress: Progress | None, what: str) -> None:
-    """Names work of which nobody knows how far it is."""
+def _say(progress: Progress | None, what: str, *, is_done: bool = False) -> None:
+    """Names work of which nobody knows how far it is, or its end."""
     if progress is not None:
-        progress(what, 0, 0)
+        progress(what, int(is_done), int(is_done))
