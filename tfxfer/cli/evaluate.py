@@ -50,7 +50,7 @@ def command(
     from tfxfer.inference.scoring import load_own_test, score_split
     from tfxfer.system.files import write_table
 
-    with output.progress() as progress:
+    with output.quietly(), output.progress() as progress:
         own = load_own_test(model, data, predictor, progress=progress)
         if own is not None:
             output.print(

@@ -127,17 +127,21 @@ class Output:
     def starting(self, what: str) -> Iterator[None]:
         """Says what is being imported while it takes long, and drops what C++ code says of it.
 
-        With `-v` that is not dropped.
-
         Args:
             what: as in `importing TensorFlow`.
         """
-        from tfxfer.system.quiet import quiet_native
-
-        quiet = contextlib.nullcontext() if self.verbosity else quiet_native()
-        with self.progress() as progress, progress.waiting(what), quiet:
+        with self.progress() as progress, progress.waiting(what), self.quietly():
             yield
         self.check_interrupt()
+
+    def quietly(self) -> contextlib.AbstractContextManager[None]:
+        """Returns what drops all that C++ code says: CUDA, XLA, MLIR; with `-v` nothing is dropped.
+
+        What Python prints still arrives; see `quiet_native`.
+        """
+        from tfxfer.system.quiet import quiet_native
+
+        return contextlib.nullcontext() if self.verbosity else quiet_native()
 
     @property
     def interrupted(self) -> bool:

@@ -51,7 +51,7 @@ def command(
     if len(missing) == len(found):
         raise missing[0]
     predictor = open_predictor(output, model, labels_file=labels_file, head=head)
-    with output.progress() as progress:
+    with output.quietly(), output.progress() as progress:
         found = label_samples(predictor, found, progress=progress)
     failed = [item.error for item in found if item.error is not None]
     if len(failed) == len(found):

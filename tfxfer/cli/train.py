@@ -213,7 +213,7 @@ def run_training(
         # It warns of being traced anew, as every phase must be.
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
     before = _read_start(out)
-    with output.progress() as progress:
+    with output.quietly(), output.progress() as progress:
 
         def tell(what: str, done: int, total: int) -> None:
             output.check_interrupt()
@@ -293,6 +293,9 @@ def show_result(
         )
     title = f"on {modality.plural} that the training never saw"
     show_figures(output, title, manifest.metrics["test"], head, modality)
+    for note in manifest.metrics["val"]["notes"]:
+        if note not in manifest.metrics["test"]["notes"]:
+            output.print(f"note, validation: {note}")
     show_warnings(output, manifest.warnings)
     show_epoch(output, manifest)
     answers = ""

@@ -112,6 +112,7 @@ def train_run(
         choice = _recall(manifest)
     else:
         choice = _choose(prepared, data, model, clock, conversion)
+    _say(progress, "measuring this machine", is_done=True)
     if run is None:
         # From here on nothing that was asked for can be at fault: an earlier run may go.
         run = RunDirectory.create(out, overwrite=overwrite)
@@ -294,7 +295,7 @@ def _finish(
     record.update(metrics=metrics, warnings=tuple(warnings), status="done")
 
 
-def _say(progress: Progress | None, what: str) -> None:
-    """Names work of which nobody knows how far it is."""
+def _say(progress: Progress | None, what: str, *, is_done: bool = False) -> None:
+    """Names work of which nobody knows how far it is, or its end."""
     if progress is not None:
-        progress(what, 0, 0)
+        progress(what, int(is_done), int(is_done))

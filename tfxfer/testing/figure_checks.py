@@ -6,8 +6,16 @@ import json
 
 import numpy as np
 
-from tfxfer.errors import ModelError
-from tfxfer.evaluation import Figures, Metric, format_metrics, paired_difference, score_predictions
+from tfxfer.errors import ContractError, ModelError
+from tfxfer.evaluation import (
+    Figures,
+    Metric,
+    describe_metrics,
+    find_warnings,
+    format_metrics,
+    paired_difference,
+    score_predictions,
+)
 from tfxfer.testing.check import check, describe_error, fail
 from tfxfer.testing.head_subject import HeadSubject
 
@@ -97,6 +105,16 @@ def figures(subject: HeadSubject) -> None:
                 received=f"{name}={figure}",
                 fix="Look at `interval`.",
             )
+    try:
+        find_warnings(document, plugin)
+        describe_metrics(document, plugin)
+    except ContractError as error:
+        fail(
+            what,
+            expected="baselines and words of the document that they measure",
+            received=str(error),
+            fix="Look at `baselines`, `unpredicted` and `label_words`; the defaults know nothing.",
+        )
     first = document["headline"]
     rows = dict(format_metrics(document, plugin))
     if catalogue[first].title not in rows:

@@ -9,7 +9,7 @@ import numpy as np
 from double_good_head import Softmax
 
 from tfxfer import DataError, Monitor, Prediction
-from tfxfer.evaluation import ClassFigures, Metric, Sums
+from tfxfer.evaluation import Baseline, ClassFigures, Metric, Sums
 
 FAULTS: dict[str, list[type[Softmax]]] = {}
 
@@ -170,6 +170,16 @@ class SaysNothing(Softmax):
         @classmethod
         def rows(cls, document: Mapping[str, Any]) -> list[tuple[str, str]]:
             return []
+
+    figures = Figures
+
+
+@fault("figures")
+class BaselineOfNoMetric(Softmax):
+    class Figures(ClassFigures):
+        @classmethod
+        def baselines(cls, document: Mapping[str, Any]) -> list[Baseline]:
+            return [Baseline("acuracy", 0.5, "guessing")]
 
     figures = Figures
 

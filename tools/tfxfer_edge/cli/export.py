@@ -185,7 +185,7 @@ def run_export(output: Output, model: str, **options: Any) -> dict[str, Any]:
         tf.config.list_logical_devices()  # speaks of the processor, once
 
         from tfxfer_edge.exports import export
-    with output.progress() as progress:
+    with output.quietly(), output.progress() as progress:
 
         def tell(what: str, done: int, total: int) -> None:
             output.check_interrupt()
