@@ -107,6 +107,10 @@ def test_an_export_that_cannot_be_meant_is_told_before_they_are_loaded(
         done = refuse_heavy("export", *args)
         assert (done.returncode, told in done.stderr) == (code, True), (args, done.stderr)
         assert "imported" not in done.stderr
+    # The control: with --force the work begins.
+    done = refuse_heavy("export", str(warned), *new, "--force")
+    assert done.returncode not in (0, 3)
+    assert "imported" in done.stderr or "fault in tfxfer" in done.stderr
 
 
 def refuse_heavy(*args: str) -> subprocess.CompletedProcess[str]:

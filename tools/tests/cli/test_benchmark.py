@@ -25,3 +25,16 @@ def test_benchmark_of_what_is_no_model(tmp_path: Path, capfd: pytest.CaptureFixt
     assert run_cli(["benchmark", str(broken)]) == 1
     assert run_cli(["benchmark", str(tmp_path / "none.tflite")]) == 1
     assert capfd.readouterr().err.count("error:") == 2
+
+
+def test_what_may_end_the_process_is_not_opened_in_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def find_photos(path: Path) -> None:
+        raise AssertionError(f"opened {path}")
+
+    monkeypatch.setattr("tfxfer_edge.proof.photos.find_photos", find_photos)
+    broken = tmp_path / "broken.tflite"
+    broken.write_bytes(b"TFL3" * 10)
+    assert run_cli(["benchmark", str(broken)]) == 1
+    assert "expected a .tflite file that runs" in capfd.readouterr().err

@@ -73,6 +73,8 @@ def command(
         if phone is None:
             from tfxfer_edge.proof.photos import find_photos
 
+            # In a process of its own first: what makes the runtime abort must not end this one.
+            measure(models, runs=1, rounds=1)
             fed = {path: find_photos(Path(path)) for path in dict.fromkeys(models)}
             for path, photos in fed.items():
                 output.print(f"{path}: timed on {photos.words}")

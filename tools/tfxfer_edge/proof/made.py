@@ -12,7 +12,6 @@ from tfxfer.progress import Progress
 from tfxfer_edge.conversion.attempts import convert
 from tfxfer_edge.conversion.converted import Converted
 from tfxfer_edge.proof.subject import Subject
-from tfxfer_edge.tflite.interpreter import TFLiteModel
 from tfxfer_edge.tflite.metadata_writer import write_metadata
 from tfxfer_edge.tflite.runtime import load_interpreter
 from tfxfer_edge.timing.latency import Turn, take_turns
@@ -114,7 +113,7 @@ def _open_turn(item: Made, pixels: np.ndarray) -> Turn:
         session = OnnxModel(item.content, threads=1)
         prepared = item.converted.normalization.apply(pixels)
         return lambda number: lambda: session.run(prepared[number % len(prepared)][None])
-    inputs = _encode(item.converted, item.content, pixels)
+    inputs = _encode(item.converted, pixels)
     interpreter = load_interpreter(item.content)
     source = interpreter.get_input_details()[0]["index"]
 
@@ -126,7 +125,8 @@ def _open_turn(item: Made, pixels: np.ndarray) -> Turn:
     return turn
 
 
-def _encode(converted: Converted, content: bytes, pixels: np.ndarray) -> np.ndarray:
+def _encode(converted: Converted, pixels: np.ndarray) -> np.ndarray:
     """Returns pixels as the only input of a file holds them."""
-    stated = converted.normalization if converted.input_dtype == "float32" else None
-    return TFLiteModel(content, preprocessing=stated).encode(pixels)
+    if converted.input_dtype == "uint8":
+        return np.asarray(pixels, np.uint8)
+    return converted.normalization.apply(pixels).astype(converted.input_dtype)
