@@ -26,18 +26,16 @@ FULL = 224
 MIDDLE = {"size": 160, "frontier": 0.7, "views": 4, "epochs": 6}
 VARIANTS: tuple[dict[str, Any], ...] = (
     {},
-    {"epochs": 12},
-    {"epochs": 3},
-    {"views": 8},
-    {"views": 2},
-    {"frontier": 0.8},
-    {"frontier": 0.6},
-    {"size": 128},
-    {"size": 192},
     {"size": 224},
-    {"epochs": 20},
-    {"frontier": 0.5},
+    {"frontier": 0.8},
+    {"views": 2},
+    {"size": 128},
     {"frontier": 0.9},
+    {"size": 192},
+    {"epochs": 3},
+    {"epochs": 12},
+    {"views": 8},
+    {"frontier": 0.5},
     {"epochs": 0, "size": 224, "views": 1},
 )
 

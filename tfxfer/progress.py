@@ -123,6 +123,11 @@ class ConsoleProgress:
     ) -> None:
         self.close()
 
+    def wipe(self) -> None:
+        """Takes the bar off the terminal; it waits for no thread."""
+        with self._lock:
+            self._stop_bar()
+
     def close(self) -> None:
         """Wipes the bar and ends the thread; a later call may begin anew."""
         self._ended.set()

@@ -286,11 +286,13 @@ class Program:
 @pytest.mark.parametrize(
     ("line", "seconds"),
     [
+        # Where an exception met C++ code, the process was aborted instead.
+        ("starting Keras", 0.6),
         ("starting Keras", 1.0),
         ("  expected time", 0.5),
         pytest.param("epoch 4/4", 0.0, marks=pytest.mark.slow),
     ],
-    ids=["importing", "caching", "saving"],
+    ids=["importing soon", "importing", "caching", "saving"],
 )
 def test_sigint_while(
     line: str, seconds: float, photos: Path, weights: Path, tmp_path: Path

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import io
 import os
@@ -14,7 +15,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TextIO
@@ -131,8 +132,8 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
             # What UTF-8 cannot say, half of a pair in a file's name, is an escape of JSON's.
             stdout = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace")
             os.dup2(2, 1)
-            _leave(run(args, stdout=stdout))
-    _leave(run(args))
+            _leave(run(args, stdout=stdout, owns_process=True))
+    _leave(run(args, owns_process=True))
 
 
 def _leave(code: int) -> NoReturn:
@@ -142,7 +143,11 @@ def _leave(code: int) -> NoReturn:
 
 
 def run(
-    args: Sequence[str], *, stdout: TextIO | None = None, registry: Registry | None = None
+    args: Sequence[str],
+    *,
+    stdout: TextIO | None = None,
+    registry: Registry | None = None,
+    owns_process: bool = False,
 ) -> int:
     """Runs one command line and returns the exit code.
 
@@ -150,6 +155,7 @@ def run(
         args: without the program's name.
         stdout: where results go; `sys.stdout` where None.
         registry: where plugins come from; what is installed where None.
+        owns_process: whether a signal may end the process at once while something is imported.
     """
     wants_json = _wants_json(args)
     for stream in (sys.stdout, sys.stderr):
@@ -160,7 +166,8 @@ def run(
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     redirect = contextlib.redirect_stdout(sys.stderr) if wants_json else contextlib.nullcontext()
     try:
-        with redirect, _terminable(), _interruptible(session):
+        end = functools.partial(_end_start, session, wants_json) if owns_process else None
+        with redirect, _terminable(session, end), _interruptible(session, end):
             # click itself turns a broken pipe into SystemExit, and Ctrl-C into Abort.
             code = cli.main(list(args), "tfxfer", standalone_mode=False, obj=session)
             return code if isinstance(code, int) else 0
@@ -183,11 +190,24 @@ def _wants_json(args: Sequence[str]) -> bool:
     return "--json" in options and not {"-h", "--help"} & set(options)
 
 
+def _end_start(session: Session, wants_json: bool, error: BaseException) -> NoReturn:
+    """Ends the process while something is imported, when nothing has been written yet.
+
+    An exception out of a signal's handler would meet C++ code there, and that aborts.
+    """
+    if session.wipe is not None:
+        session.wipe()
+    kind, message, code = _explain(error, ())
+    os._exit(_report(error, kind, message, code, session, wants_json))
+
+
 @contextlib.contextmanager
-def _terminable() -> Iterator[None]:
+def _terminable(session: Session, end: Callable[[BaseException], Any] | None) -> Iterator[None]:
     """Makes SIGTERM an exception inside the block, so that nothing stays half-written."""
 
     def terminate(_: int, __: FrameType | None) -> NoReturn:
+        if session.wipe is not None and end is not None:
+            end(_Terminated())
         raise _Terminated
 
     is_main = threading.current_thread() is threading.main_thread()
@@ -202,11 +222,13 @@ def _terminable() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _interruptible(session: Session) -> Iterator[None]:
+def _interruptible(session: Session, end: Callable[[BaseException], Any] | None) -> Iterator[None]:
     """Notes SIGINT, beside raising it: what TensorFlow imports swallows it, or raises another."""
 
     def interrupt(_: int, __: FrameType | None) -> NoReturn:
         session.interrupted = True
+        if session.wipe is not None and end is not None:
+            end(KeyboardInterrupt())
         raise KeyboardInterrupt
 
     is_main = threading.current_thread() is threading.main_thread()

@@ -131,7 +131,14 @@ class Output:
             what: as in `importing TensorFlow`.
         """
         with self.progress() as progress, progress.waiting(what), self.quietly():
-            yield
+            if self._session is None:
+                yield
+                return
+            self._session.wipe = progress.wipe
+            try:
+                yield
+            finally:
+                self._session.wipe = None
         self.check_interrupt()
 
     def quietly(self) -> contextlib.AbstractContextManager[None]:
@@ -176,6 +183,8 @@ class Session:
         self.registry = registry or default_registry()
         self.output: Output | None = None
         self.interrupted = False
+        # While something is imported, what takes off the terminal what is drawn there.
+        self.wipe: Callable[[], None] | None = None
 
 
 def tfxfer_command(
