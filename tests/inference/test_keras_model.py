@@ -128,3 +128,21 @@ def test_a_model_of_another_shape_is_refused(tmp_path: Path, kind: str) -> None:
         model.save(tmp_path / "odd.keras")
     with pytest.raises(ModelError, match=r"odd\.keras.*expected (one input|a square input)"):
         load_predictor(tmp_path / "odd.keras", labels=LABELS)
+
+
+def test_a_layer_of_ones_own_is_named(tmp_path: Path) -> None:
+    import keras
+
+    @keras.saving.register_keras_serializable(package="somebodys")
+    class Halve(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return x / 2
+
+    pixels = keras.Input((32, 32, 3))
+    features = keras.layers.GlobalAveragePooling2D()(Halve(name="first_half")(pixels))
+    path = tmp_path / "theirs.keras"
+    keras.Model(pixels, features).save(path)
+    read_keras_file(path)  # where it is registered
+    del keras.saving.get_custom_objects()["somebodys>Halve"]
+    with pytest.raises(ModelError, match=r"'first_half' of class 'Halve' from 'somebodys'.*export"):
+        read_keras_file(path)

@@ -15,6 +15,7 @@ from tfxfer.data.arrays import Arrays
 from tfxfer.errors import DataError, ModelError, PluginError, RunError, TfxferError
 from tfxfer.head import Head
 from tfxfer.images.modality import ImageModality
+from tfxfer.inference.model_config import check_config, read_keras_config
 from tfxfer.inference.predictor import BATCH_SAMPLES, Predictor
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.registry.lookup import get_backbone, get_head, get_modality
@@ -107,10 +108,12 @@ def read_keras_file(path: Path) -> keras.Model:
     """Returns the model in a `.keras` file; code inside it is never run.
 
     Raises:
-        ModelError: missing, truncated, not Keras's, or with a Lambda layer.
+        ModelError: missing, truncated, not Keras's, with code of its own, or with a layer that
+            nothing installed has.
     """
     if not path.is_file():
         raise ModelError(f"model: expected a .keras file. Received: path={str(path)!r}.")
+    check_config(read_keras_config(path), path=path, keras=keras)
     try:
         return keras.models.load_model(path, compile=False)
     # A damaged file fails in zipfile, zlib, json, h5py or Keras, each with errors of its own.

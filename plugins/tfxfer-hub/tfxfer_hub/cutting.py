@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfxfer.errors import ModelError
+from tfxfer.saved_model import check_saved_model
 from tfxfer.system.quiet import quiet_native
 from tfxfer_hub.handle import Handle
 from tfxfer_hub.pure_graph import PureGraph, WeightSpec, find_impure
@@ -29,9 +31,11 @@ def load_module(path: str, *, handle: Handle) -> Any:
     """Returns what `tf.saved_model.load` makes of a folder.
 
     Raises:
-        ModelError: it cannot be loaded.
+        ModelError: it cannot be loaded, or would do more than compute.
     """
     import tensorflow as tf
+
+    check_saved_model(Path(path), remedy="Export the module without them.")
 
     try:
         return tf.saved_model.load(path)

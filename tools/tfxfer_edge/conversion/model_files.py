@@ -7,8 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from tfxfer.errors import ModelError
+from tfxfer.inference.hdf5_file import (
+    HDF5_ENDINGS,
+    WEIGHTS_ENDINGS,
+    read_hdf5_model,
+    refuse_weights,
+)
+from tfxfer.inference.model_config import check_config
+from tfxfer.saved_model import check_saved_model
 
 __all__ = ["read_model_file"]
+
+_TRUST = "If you trust who made it: --trust (in Python: trust=True)."
 
 
 def read_model_file(path: Path, *, trust: bool) -> Any:
@@ -16,7 +26,8 @@ def read_model_file(path: Path, *, trust: bool) -> Any:
 
     Args:
         path: of a run, a file or a folder.
-        trust: whether code in a `.keras` file (a Lambda) may run.
+        trust: whether code that comes with the model may run: a Lambda, or operations of a
+            SavedModel that do more than compute.
 
     Raises:
         ModelError: there is none, or it cannot be read.
@@ -27,13 +38,17 @@ def read_model_file(path: Path, *, trust: bool) -> Any:
         if (path / "run.json").is_file():
             return load_model(path)
         if (path / "saved_model.pb").is_file():
+            if not trust:
+                check_saved_model(path, remedy=_TRUST)
             return _read_saved_model(path)
         raise ModelError(
             f"model {str(path)!r}: expected a run directory or a SavedModel folder. "
             "Received: a folder with neither run.json nor saved_model.pb."
         )
-    if path.suffix in (".h5", ".hdf5"):
-        return _read_legacy(path)
+    if path.is_file() and path.name.endswith(WEIGHTS_ENDINGS):
+        refuse_weights(path)
+    if path.suffix in HDF5_ENDINGS:
+        return _read_hdf5(path, trust=trust)
     if path.suffix == ".keras":
         if path.name == "model.keras" and (path.parent / "run.json").is_file():
             return load_model(path)
@@ -42,6 +57,36 @@ def read_model_file(path: Path, *, trust: bool) -> Any:
         f"model {str(path)!r}: expected a run directory, a .keras file, an .h5 file or a "
         f"SavedModel folder. Received: {'a file' if path.exists() else 'nothing there'}."
     )
+
+
+def _read_hdf5(path: Path, *, trust: bool) -> Any:
+    # By content: Keras 2 and Keras 3 give their files one ending, and cannot read each other's.
+    found = read_hdf5_model(path)
+    package: Any
+    if found.is_legacy:
+        package = _import_tf_keras(path)
+    else:
+        import keras
+
+        package = keras
+    if not trust:
+        check_config(found.config, path=path, keras=package)
+    if not found.is_legacy:
+        return _read_trusted(path) if trust else _read_checked(path)
+    return _read_legacy(path, package)
+
+
+def _read_checked(path: Path) -> Any:
+    import keras
+
+    try:
+        return keras.models.load_model(path, compile=False)
+    # A damaged file fails in h5py, json or Keras, each with errors of its own.
+    except Exception as error:
+        raise ModelError(
+            f"model {str(path)!r}: expected an .h5 file that Keras reads. "
+            f"Received: {_first_line(error)}"
+        ) from error
 
 
 def _read_trusted(path: Path) -> Any:
@@ -68,9 +113,7 @@ def _read_saved_model(path: Path) -> Any:
     return loaded
 
 
-def _read_legacy(path: Path) -> Any:
-    if not path.is_file():
-        raise ModelError(f"model {str(path)!r}: expected an .h5 file. Received: nothing there.")
+def _import_tf_keras(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of TensorFlow's own deprecated modules
@@ -80,6 +123,10 @@ def _read_legacy(path: Path) -> Any:
             f"model {str(path)!r}: expected tf-keras, which reads legacy .h5 files. "
             "Received: it is not installed. Install it: pip install 'tfxfer-edge[legacy]'"
         ) from error
+    return tf_keras
+
+
+def _read_legacy(path: Path, tf_keras: Any) -> Any:
     try:
         return tf_keras.models.load_model(path, compile=False)
     # A damaged file fails in h5py, json or tf_keras, each with errors of its own.
