@@ -21,32 +21,23 @@ def command(
     """Measure a run or a model file on labelled samples.
 
     DATA is what `tfxfer train` takes. Where it has a test part, that part is measured, otherwise
-    the whole.
+    the whole. What the model was trained on is left out, wherever it lies.
     """
     predictor = open_predictor(output, model, labels_file=labels_file, head=head)
-    from tfxfer.data.loading import load_split
     from tfxfer.evaluation import format_metrics
-    from tfxfer.inference.scoring import evaluate, load_own_test
+    from tfxfer.inference.scoring import evaluate
+    from tfxfer.inference.unseen import load_unseen
 
     with output.progress() as progress:
-        own = load_own_test(model, data, predictor, progress=progress)
-        if own is not None:
-            output.print(
-                f"{data!r} is what this run was trained on: only its test split is measured"
-            )
-        split = own or load_split(
-            data,
-            modality=predictor.modality,
-            size=predictor.size,
-            contract=predictor.contract,
-            head=predictor.head,
-            labels=predictor.labels,
-            progress=progress,
-        )
+        unseen = load_unseen(model, data, predictor, progress=progress)
+        for remark in unseen.remarks:
+            output.print(remark)
+        split = unseen.split
         for problem in split.skipped:
             output.warn(f"{problem.path} left out: {problem.kind}, {problem.detail}")
         metrics = evaluate(predictor, split, progress=progress)
-    output.emit(metrics)
+    seen = {"known": unseen.is_known, "left_out": unseen.left_out}
+    output.emit({**metrics, "trained_on": seen})
     output.show_table(
         ("METRIC", f"{len(split)} {predictor.modality.plural}"),
         format_metrics(metrics, predictor.head),

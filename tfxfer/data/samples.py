@@ -6,7 +6,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class SampleSplit:
         contract: what the backbone's weights expect of raw values.
         seed: of the augmented views.
         skipped: what was left out of this part alone, by `load_split`.
+        fingerprints: of each sample's content, as `split.csv` has them; none where nobody read it.
     """
 
     name: str
@@ -52,6 +53,7 @@ class SampleSplit:
     contract: Any
     seed: int = 0
     skipped: tuple[Problem, ...] = ()
+    fingerprints: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.records)
@@ -70,6 +72,19 @@ class SampleSplit:
     def inputs(self) -> dict[str, InputSpec]:
         """The model's inputs that these samples are read for, by name."""
         return self.modality.list_inputs(self.size, self.contract)
+
+    def select(self, chosen: np.ndarray) -> SampleSplit:
+        """Returns some of the samples, in their order.
+
+        Shapes: bool (samples,).
+        """
+        indices = np.flatnonzero(chosen).tolist()
+        return replace(
+            self,
+            records=tuple(self.records[i] for i in indices),
+            targets=self.targets[indices],
+            fingerprints=tuple(self.fingerprints[i] for i in indices if self.fingerprints),
+        )
 
     def read_views(
         self,
@@ -265,6 +280,8 @@ class SampleData:
         audit: what was found in the samples.
         fingerprint: sha256 over every used path, file and label: other data, other fingerprint.
         rows: which sample is in which part, and with which others it has to stay.
+        split_words: how many have the part of an earlier run, in a line; empty where none was
+            asked.
     """
 
     train: SampleSplit
@@ -274,9 +291,10 @@ class SampleData:
     audit: Audit
     fingerprint: str
     rows: tuple[SplitRow, ...]
+    split_words: str = ""
 
     def write_split(self, path: str | Path) -> None:
-        """Writes `path,label,split,group`; `load_samples(split_file=…)` reads it back."""
+        """Writes `path,label,split,group,fingerprint`; `load_samples(split_file=…)` reads it."""
         write_split_table(path, self.rows)
 
 

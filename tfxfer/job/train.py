@@ -12,15 +12,17 @@ import numpy as np
 
 from tfxfer.data.feed import SplitSource
 from tfxfer.data.loading import load_samples
+from tfxfer.data.provenance import Provenance
 from tfxfer.data.samples import SampleData
 from tfxfer.device import Device, prepare_device
 from tfxfer.errors import DataError, RunError
 from tfxfer.frontier.store import CacheStore
 from tfxfer.inference.keras_model import save_model, wrap_model
+from tfxfer.inference.provenance import add_to_keras_file
 from tfxfer.inference.scoring import evaluate
 from tfxfer.job.checkpoint import load_checkpoint, save_checkpoint
 from tfxfer.job.plan_text import PlanLine, describe_plan
-from tfxfer.job.prepare import Prepared, check_place
+from tfxfer.job.prepare import Prepared, check_place, find_earlier_split
 from tfxfer.job.record import RunRecord, describe_start
 from tfxfer.model import build_model
 from tfxfer.progress import Progress
@@ -79,6 +81,8 @@ def train_run(
         if manifest.status == "done":
             return run
     request = prepared.request
+    # Interrupted before it was written: the same seed and earlier run give the same split again.
+    split_file = run.split_path if run is not None and run.split_path.is_file() else None
     device = prepare_device(request.device)
     data = load_samples(
         prepared.source,
@@ -88,8 +92,8 @@ def train_run(
         contract=prepared.backbone.preprocessing,
         seed=request.seed,
         strict=request.strict,
-        # Interrupted before it was written: the seed gives the same split again.
-        split_file=run.split_path if run is not None and run.split_path.is_file() else None,
+        split_file=split_file,
+        split_from=find_earlier_split(request.split_from) if split_file is None else None,
         progress=progress,
     )
     if manifest is not None:
@@ -292,8 +296,11 @@ def _finish(
 ) -> None:
     freeze_to(model, None, batch_norm=True)
     record.write_phases(state)
+    provenance = Provenance.of_rows(data.rows)
     with atomic_write(run.model_path) as temporary:
         save_model(model, temporary)
+        if provenance is not None:
+            add_to_keras_file(temporary, provenance)
     predictor = wrap_model(model)
     metrics = {
         name: evaluate(predictor, split, seed=seed, progress=progress)

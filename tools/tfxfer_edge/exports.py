@@ -143,6 +143,9 @@ def export(
             "seed": seed,
             "files": files,
         },
+        # Of train and val: `evaluate` of a file leaves them out, as of the run.
+        "trained_on": None if subject.provenance is None else subject.provenance.to_text(),
+        "remarks": list(subject.remarks),
     }
     if all(item.path is None for item in candidates):
         failure = ModelError(candidates[0].reason)

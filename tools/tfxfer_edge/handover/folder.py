@@ -12,11 +12,11 @@ from tfxfer.errors import RunError, StorageError
 from tfxfer.system.files import atomic_write, describe_storage_error, to_json
 from tfxfer_edge.handover.readme import write_handover
 from tfxfer_edge.proof.gate import Candidate
-from tfxfer_edge.tflite.card import LABELS_FILE
+from tfxfer_edge.tflite.card import EXPORT_MANIFEST, LABELS_FILE
 
 __all__ = ["check_folder", "write_folder"]
 
-_MANIFEST = "export.json"
+_MANIFEST = EXPORT_MANIFEST
 
 
 def check_folder(folder: Path, *, overwrite: bool) -> None:

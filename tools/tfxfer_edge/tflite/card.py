@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tfxfer.data.provenance import Provenance
 from tfxfer.errors import ModelError
 from tfxfer.preprocessing import Preprocessing, Resize
 
-__all__ = ["CONTRACT_FILE", "KINDS", "LABELS_FILE", "ModelCard"]
+__all__ = ["CONTRACT_FILE", "EXPORT_MANIFEST", "KINDS", "LABELS_FILE", "ModelCard"]
 
 KINDS = ("classifier", "multilabel_classifier", "regressor", "features")
 LABELS_FILE = "labels.txt"
+EXPORT_MANIFEST = "export.json"
 CONTRACT_FILE = "tfxfer.json"
 """Packed beside the labels: the kind of task and the resize, for which the schema has no field.
 
@@ -36,6 +38,7 @@ class ModelCard:
             for: clients feed bytes.
         resize: how a photo becomes the square.
         threshold: of a multilabel classifier, where it is not its head's default.
+        provenance: which samples it has learnt from, where that is known.
     """
 
     name: str
@@ -48,6 +51,7 @@ class ModelCard:
     preprocessing: Preprocessing | None = None
     resize: Resize = field(default_factory=Resize)
     threshold: float | None = None
+    provenance: Provenance | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", tuple(self.labels))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tfxfer.data.provenance import PROVENANCE_FILE, Provenance
 from tfxfer.errors import ModelError, TfxferError
 from tfxfer.preprocessing import Preprocessing, Resize
 from tfxfer_edge.tflite import metadata_schema as schema
@@ -59,6 +60,7 @@ def _read_card(root: Table, files: dict[str, bytes]) -> ModelCard:
     contract = Contract("classifier" if labels else "features", Resize())
     if CONTRACT_FILE in files:
         contract = read_contract(files[CONTRACT_FILE])
+    learnt = files.get(PROVENANCE_FILE)
     return ModelCard(
         name=root.string(schema.Model.NAME),
         description=root.string(schema.Model.DESCRIPTION),
@@ -70,6 +72,7 @@ def _read_card(root: Table, files: dict[str, bytes]) -> ModelCard:
         preprocessing=_read_normalization(source, contract.resize),
         resize=contract.resize,
         threshold=contract.threshold,
+        provenance=Provenance.from_bytes(learnt) if learnt is not None else None,
     )
 
 
