@@ -160,9 +160,9 @@ def test_dataset_is_plain_samples_and_targets(split: SampleSplit, tf: Any) -> No
     assert (pixels_spec.dtype, targets_spec.dtype) == (tf.float32, tf.float32)
     for _ in range(2):
         batches = list(dataset.as_numpy_iterator())
-        assert [len(pixels) for pixels, _ in batches] == [8, 8, 5]
+        assert [len(pixels) for pixels, _ in batches] == [8, 8, len(split) - 16]
         pixels = np.concatenate([pixels for pixels, _ in batches])
-        assert np.array_equal(pixels, split.read_views(range(21))[:, 0].astype(np.float32))
+        assert np.array_equal(pixels, split.read_views(range(len(split)))[:, 0].astype(np.float32))
         assert np.array_equal(np.concatenate([t for _, t in batches]), split.targets)
 
 
@@ -182,11 +182,14 @@ def test_each_epoch_has_its_own_order_and_views(split: SampleSplit, tf: Any) -> 
     varied = split.dataset(augment="light")
     first, second = read(varied), read(varied)
     assert np.abs(first - second).mean() > 3
-    assert np.array_equal(first, split.read_views(range(21), views=(1,), level="light")[:, 0])
+    assert np.array_equal(
+        first, split.read_views(range(len(split)), views=(1,), level="light")[:, 0]
+    )
 
 
 def test_balance(split: SampleSplit, tf: Any) -> None:
-    assert split.targets.sum(axis=0).tolist() == [14, 7]
+    common, rare = split.targets.sum(axis=0)
+    assert common > 1.5 * rare
     weighted = list(split.dataset(balance="weights").as_numpy_iterator())
     targets = np.concatenate([batch[1] for batch in weighted])
     weights = np.concatenate([batch[2] for batch in weighted])

@@ -29,23 +29,29 @@ def copied(learnt: Learnt, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_evaluate_says_the_same_of_a_run_and_its_model(
     learnt: Learnt, copied: Path, photos: Path, tfxfer: Run, tmp_path: Path
 ) -> None:
-    run = learnt[0]
+    run, trained = learnt
+    # Moved, and each photo renamed: it is known by its content.
     elsewhere = Path(shutil.copytree(photos, tmp_path / "photos"))
+    for photo in sorted(elsewhere.rglob("*.*")):
+        photo.rename(photo.with_stem(f"moved {photo.stem}"))
     ways = [(run,), (run / "model.keras",), (copied, "--labels", run / "labels.txt")]
     documents = []
     for model, *options in ways:
         done = tfxfer("evaluate", model, elsewhere, *options, "--json")
         assert done.code == 0, done.stderr
+        assert "this model was trained on them" in done.stderr
         documents.append(done.document)
     assert documents[0] == documents[1] == documents[2]
     document = documents[0]
     assert set(document) >= DOCUMENT
-    assert document["images"] == 36
+    count = trained.document["data"]["test"]
+    assert document["images"] == count < 36
+    assert document["trained_on"] == {"known": True, "left_out": 36 - count}
     assert [set(item) >= PER_CLASS for item in document["per_class"]] == [True] * 3
     assert [item["label"] for item in document["per_class"]] == ["apple", "mango", "zebra"]
     confusion = np.array(document["confusion"])
-    assert confusion.sum() == 36
-    right = confusion.trace() / 36
+    assert confusion.sum() == count
+    right = confusion.trace() / count
     assert document["accuracy"]["value"] == pytest.approx(right)
     assert right > 0.8
 
@@ -60,6 +66,33 @@ def test_evaluate_never_measures_what_the_run_was_trained_on(
         assert done.document["images"] == trained.document["data"]["test"] < 36
         assert done.document["confusion"] == trained.document["metrics"]["test"]["confusion"]
         assert "only its test split" in done.stderr
+
+
+def test_a_file_that_says_nothing_of_its_training(
+    copied: Path, learnt: Learnt, photos: Path, tfxfer: Run, tmp_path: Path
+) -> None:
+    import keras
+
+    keras.models.load_model(copied).save(tmp_path / "resaved.keras")
+    labels = ("--labels", learnt[0] / "labels.txt")
+    done = tfxfer("evaluate", tmp_path / "resaved.keras", photos, *labels, "--json")
+    assert done.code == 0, done.stderr
+    assert done.document["images"] == 36
+    assert done.document["trained_on"] == {"known": False, "left_out": 0}
+    assert done.stderr.count("nothing is known of what this model was trained on") == 1
+
+
+def test_photos_of_all_of_which_a_model_was_trained(
+    copied: Path, learnt: Learnt, photos: Path, tfxfer: Run, tmp_path: Path
+) -> None:
+    for line in (learnt[0] / "split.csv").read_text().splitlines()[1:]:
+        name, _, part = line.split(",")[:3]
+        if part == "train":
+            (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(photos / name, tmp_path / "data" / name)
+    done = tfxfer("evaluate", copied, tmp_path / "data", "--labels", learnt[0] / "labels.txt")
+    assert done.code == 1
+    assert "expected images that the model was not trained on" in done.error
 
 
 def test_options_that_a_run_knows_itself(learnt: Learnt, photos: Path, tfxfer: Run) -> None:

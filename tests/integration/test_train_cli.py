@@ -424,3 +424,20 @@ def test_a_budget_is_kept(photos: Path, train: Run, tmp_path: Path, seconds: int
     assert took < 1.15 * seconds
     assert done.document["request"]["budget_seconds"] == seconds
     assert done.document["metrics"]["test"]["images"] == done.document["data"]["test"]
+
+
+def test_a_run_follows_the_split_of_another(
+    learnt: tuple[Path, Any], photos: Path, weights: Path, tfxfer: Any, tmp_path: Path
+) -> None:
+    options = ["--backbone", "double_vivid", "--weights", weights, "--seed", 11]
+    options += ["--schedule", "head", "--head-epochs", 1, "--augment", "none"]
+    out = tmp_path / "second"
+    done = tfxfer("train", photos, "--out", out, "--split-from", learnt[0], *options, "--json")
+    assert done.code == 0, done.stderr
+    assert "36 of 36 images are where" in done.stderr
+    assert (out / "split.csv").read_text() == (learnt[0] / "split.csv").read_text()
+    assert done.document["request"]["split_from"] == str(learnt[0].absolute())
+    refused = tfxfer("train", photos, "--out", tmp_path / "x", "--split-from", photos, *options)
+    assert refused.code == 1
+    assert "expected a folder with run.json" in refused.error
+    assert not (tmp_path / "x").exists()

@@ -12,9 +12,11 @@ import pytest
 
 from tfxfer import ModelError, RunError, ScheduleError, UsageError, WeightsError
 from tfxfer.data.record import Record, Source
+from tfxfer.data.table import SplitRow, write_split_table
 from tfxfer.errors import DataError, UnknownBackboneError, UnknownHeadError
-from tfxfer.job.prepare import check_place, prepare
+from tfxfer.job.prepare import check_place, find_earlier_split, prepare
 from tfxfer.job.request import TrainRequest
+from tfxfer.run.directory import Manifest, RunDirectory
 
 REQUEST = TrainRequest(data="photos", backbone="double_tiny", weights="none")
 
@@ -127,3 +129,19 @@ def test_check_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RunError, match="may not write to"):
         check_place("relative")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_earlier_run_is_looked_at_before_the_work(tmp_path: Path) -> None:
+    assert find_earlier_split(None) is None
+    with pytest.raises(RunError, match="no run at"):
+        find_earlier_split(tmp_path / "none")
+    run = RunDirectory.create(tmp_path / "run")
+    run.write_manifest(Manifest(backbone="tiny", head="classification"))
+    with pytest.raises(RunError, match=r"--split-from .*expected a run with its split\.csv"):
+        find_earlier_split(run.path)
+    row = SplitRow("a/1.png", "a", "train", "a/1.png", "0" * 16)
+    write_split_table(run.split_path, [row])
+    assert find_earlier_split(run.path) == run.split_path
+    run.split_path.write_text("path,label,split,group,fingerprint\na,a,train,a,nothex\n")
+    with pytest.raises(DataError, match="16 hexadecimal digits"):
+        find_earlier_split(run.path)

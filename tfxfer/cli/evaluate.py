@@ -35,7 +35,8 @@ def command(
     """Measure a run or a model file on labelled samples.
 
     MODEL is a run, a model file, or the folder of an export. DATA is what `tfxfer train` takes.
-    Where it has a test part, that part is measured, otherwise the whole.
+    Where it has a test part, that part is measured, otherwise the whole. What the model was
+    trained on is left out, wherever it lies.
     """
     # Before Keras starts, which takes long: a slip of the finger is told at once.
     model, modality = find_model(output, model)
@@ -44,27 +45,17 @@ def command(
 
     source = read_source(data, modality)
     predictor = open_predictor(output, model, labels_file=labels_file, head=head)
-    from tfxfer.data.loading import load_split
     from tfxfer.evaluation import find_warnings, score_predictions
     from tfxfer.inference.answers import list_answers
-    from tfxfer.inference.scoring import load_own_test, score_split
+    from tfxfer.inference.scoring import score_split
+    from tfxfer.inference.unseen import load_unseen
     from tfxfer.system.files import write_table
 
     with output.quietly(), output.progress() as progress:
-        own = load_own_test(model, data, predictor, progress=progress)
-        if own is not None:
-            output.print(
-                f"{data!r} is what this run was trained on: only its test split is measured"
-            )
-        split = own or load_split(
-            source,
-            modality=predictor.modality,
-            size=predictor.size,
-            contract=predictor.contract,
-            head=predictor.head,
-            labels=predictor.labels,
-            progress=progress,
-        )
+        unseen = load_unseen(model, data, predictor, source=source, progress=progress)
+        for remark in unseen.remarks:
+            output.print(remark)
+        split = unseen.split
         for problem in split.skipped:
             output.warn(f"{problem.path} left out: {problem.kind}, {problem.detail}")
         for note in split.notes:
@@ -75,7 +66,8 @@ def command(
         )
     if out is not None:
         write_table(out, list_answers(predictor, split, scores))
-    output.emit(metrics)
+    seen = {"known": unseen.is_known, "left_out": unseen.left_out}
+    output.emit({**metrics, "trained_on": seen})
     show_figures(output, f"{model} on {data}", metrics, predictor.head, predictor.modality)
     show_warnings(output, find_warnings(metrics, predictor.head))
     if out is not None:

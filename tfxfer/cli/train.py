@@ -106,6 +106,11 @@ def training_options(command: Any) -> Any:
     "--no-cache", is_flag=True, help="Train every phase through the whole network; much slower."
 )
 @click.option("--strict", is_flag=True, help="Stop at the first fault in the data.")
+@click.option(
+    "--split-from",
+    metavar="RUN",
+    help="Leave the samples that an earlier run knows in its train, val and test.",
+)
 @click.option("--resume", is_flag=True, help="Go on after the last finished phase of --out.")
 @training_options
 def command(
@@ -196,11 +201,12 @@ def run_training(
     suggest: bool = True,
 ) -> dict[str, Any]:
     """Trains, shows what happens and what to do next, and returns `run.json` to be emitted."""
-    from tfxfer.job.prepare import check_place, prepare
+    from tfxfer.job.prepare import check_place, find_earlier_split, prepare
 
     # Before Keras starts, which takes seconds: a slip of the finger is told at once.
     if not resume:
         check_place(out, overwrite=overwrite)
+        find_earlier_split(request.split_from)
     prepared = prepare(request, source=source, registry=output.registry)
     output.print(f"starting Keras and reading the {prepared.modality.plural}")
     with output.starting("importing TensorFlow"):
@@ -266,6 +272,8 @@ def show_audit(output: Output, data: Any) -> None:
         f"split: {len(data.train):,} train, {len(data.val):,} val, {len(data.test):,} test; "
         f"{len(data.labels)} labels"
     )
+    if data.split_words:
+        output.print(data.split_words)
 
 
 def show_plan(output: Output, lines: list[Any]) -> None:

@@ -17,6 +17,8 @@ from tfxfer.data.audit import (
     refuse_problems,
 )
 from tfxfer.data.contract import compare_contract
+from tfxfer.data.earlier import follow_split
+from tfxfer.data.identity import make_keys, shorten_sha256
 from tfxfer.data.labels import read_labels
 from tfxfer.data.record import Source
 from tfxfer.data.samples import SampleData, SampleSplit, hash_records
@@ -51,6 +53,7 @@ def load_samples(
     labels: Sequence[str] | None = None,
     strict: bool = False,
     split_file: str | Path | None = None,
+    split_from: str | Path | None = None,
     near_duplicates: bool = True,
     progress: Progress | None = None,
     workers: int | None = None,
@@ -71,6 +74,8 @@ def load_samples(
             from DATA.
         strict: refuse data of which anything would have to be left out.
         split_file: the split.csv of an earlier run, to be repeated.
+        split_from: the split.csv of an earlier run, whose samples keep their parts, known by their
+            content or else by their path; the others are split as ever. Not with `split_file`.
         near_duplicates: whether to keep near copies on one side of the split.
         progress: called while samples are read and compared.
         workers: threads; one per core by default.
@@ -120,10 +125,13 @@ def load_samples(
     inspection = replace(inspection, problems=inspection.problems + tuple(problems))
     if not inspection.records:
         _refuse_empty(inspection, modality)
+    split_words = ""
     if rows:
         groups = join_groups([rows[r.path].group for r in inspection.records])
         parts = np.array([rows[r.path].split for r in inspection.records])
     else:
+        if split_from is not None:
+            inspection, split_words = follow_split(inspection, split_from, modality)
         inspection = _clean_parts(inspection)
         if resolved.complete_strata:
             strata = resolved.strata([record.label for record in inspection.records])
@@ -138,6 +146,7 @@ def load_samples(
         parts = split_records(
             resolved.strata([r.label for r in inspection.records]),
             groups.tolist(),
+            keys=make_keys(inspection.records, inspection.sha256s, groups.tolist()),
             fractions=fractions,
             seed=seed,
             stratify=True,
@@ -155,6 +164,7 @@ def load_samples(
         refuse_problems(audit)
     labels = tuple(resolved.fit_labels(raw) if labels is None else labels)
     targets = np.asarray(resolved.encode(raw, labels), np.float32)
+    fingerprints = [shorten_sha256(sha256) for sha256 in inspection.sha256s]
     splits = {}
     for name in PARTS:
         chosen = np.flatnonzero(parts == name)
@@ -168,6 +178,7 @@ def load_samples(
             size=size,
             contract=contract,
             seed=seed,
+            fingerprints=tuple(fingerprints[i] for i in chosen),
         )
     if not len(splits["train"]):
         raise DataError(
@@ -175,8 +186,10 @@ def load_samples(
             f"in train, {len(splits['val'])} in val, {len(splits['test'])} in test."
         )
     table = [
-        SplitRow(record.path, record.label, str(part), records[group].path)
-        for record, part, group in zip(records, parts, groups.tolist(), strict=True)
+        SplitRow(record.path, record.label, str(part), records[group].path, fingerprint)
+        for record, part, group, fingerprint in zip(
+            records, parts, groups.tolist(), fingerprints, strict=True
+        )
     ]
     return SampleData(
         **splits,
@@ -185,6 +198,7 @@ def load_samples(
         fingerprint=hash_records([r.path for r in records], inspection.sha256s, raw),
         rows=tuple(table),
         facts=inspection.facts,
+        split_words=split_words,
     )
 
 
@@ -240,6 +254,7 @@ def load_split(
         seed=seed,
         skipped=inspection.to_audit().skipped,
         notes=(*source.notes, *compare_contract(contract, inspection, modality)),
+        fingerprints=tuple(shorten_sha256(sha256) for sha256 in inspection.sha256s),
     )
 
 

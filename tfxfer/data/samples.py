@@ -41,6 +41,7 @@ class SampleSplit:
         seed: of the augmented views.
         skipped: what was left out of this part alone, by `load_split`.
         notes: what is to be known of this part alone, a line each, by `load_split`.
+        fingerprints: of each sample's content, as `split.csv` has them; none where nobody read it.
     """
 
     name: str
@@ -54,6 +55,7 @@ class SampleSplit:
     seed: int = 0
     skipped: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    fingerprints: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.records)
@@ -72,6 +74,19 @@ class SampleSplit:
     def inputs(self) -> dict[str, InputSpec]:
         """The model's inputs that these samples are read for, by name."""
         return self.modality.list_inputs(self.size, self.contract)
+
+    def select(self, chosen: np.ndarray) -> SampleSplit:
+        """Returns some of the samples, in their order.
+
+        Shapes: bool (samples,).
+        """
+        indices = np.flatnonzero(chosen).tolist()
+        return replace(
+            self,
+            records=tuple(self.records[i] for i in indices),
+            targets=self.targets[indices],
+            fingerprints=tuple(self.fingerprints[i] for i in indices if self.fingerprints),
+        )
 
     def read_views(
         self,
@@ -268,6 +283,8 @@ class SampleData:
         fingerprint: sha256 over every used path, file and label: other data, other fingerprint.
         rows: which sample is in which part, and with which others it has to stay.
         facts: of each used sample, for the modality's `fit_contract`.
+        split_words: how many have the part of an earlier run, in a line; empty where none was
+            asked.
     """
 
     train: SampleSplit
@@ -278,6 +295,7 @@ class SampleData:
     fingerprint: str
     rows: tuple[SplitRow, ...]
     facts: tuple[Mapping[str, Any], ...] = ()
+    split_words: str = ""
 
     def resized(self, size: int) -> Self:
         """Returns the same samples, read at another size."""
@@ -286,7 +304,7 @@ class SampleData:
         return replace(self, train=train, val=val, test=test)
 
     def write_split(self, path: str | Path) -> None:
-        """Writes `path,label,split,group`; `load_samples(split_file=…)` reads it back."""
+        """Writes `path,label,split,group,fingerprint`; `load_samples(split_file=…)` reads it."""
         write_split_table(path, self.rows)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Sequence
 
 import numpy as np
@@ -13,8 +14,8 @@ __all__ = ["DEFAULT_FRACTIONS", "PARTS", "join_groups", "split_records", "strati
 PARTS = ("train", "val", "test")
 DEFAULT_FRACTIONS = (0.7, 0.15, 0.15)
 
-# A scarce class serves training first, then the test that is reported, then the choice of epoch.
-_SCARCE_ORDER = (0, 2, 1)
+# So many groups of a label widen the limits of its shares by one standard deviation.
+_GROUPS_PER_DEVIATION = 12
 
 # A combination of labels rarer than this cannot be in all parts in proportion.
 _MIN_STRATUM = 7
@@ -53,6 +54,7 @@ def split_records(
     labels: Sequence[Hashable],
     groups: Sequence[Hashable],
     *,
+    keys: Sequence[str],
     fractions: tuple[float, float, float] = DEFAULT_FRACTIONS,
     seed: int,
     stratify: bool,
@@ -60,17 +62,26 @@ def split_records(
 ) -> np.ndarray:
     """Returns `train`, `val` or `test` for each sample.
 
-    A group is never on two sides. With `stratify`, each label keeps its share in every part, and is
-    in every part if it has at least three groups of its own; with two it is in train and test.
+    A group's place follows from a hash of its key and the seed, not from what else there is: the
+    lowest hashes are test, the highest val. So samples that are added leave the others where they
+    were, and the parts have their shares on average, within what chance does to a draw. Two rules
+    may move a group all the same: with `stratify`, each label is in every part if it has at least
+    three groups of its own (with two it is in train and test); and in a label of fewer than about
+    40 groups a part's share is held near its fraction, see `_find_limits`. Both take and give
+    groups at the edge of a part, one for each that is added.
+
+    A group is never on two sides. A group whose smallest key changes, as by a copy that was added,
+    is drawn anew.
 
     Parts that are given stay as they are. Where DATA has given parts, those that it lacks are taken
     from its train samples, in the proportion of `fractions`: with train and val alone, test is
-    0.15 / (0.7 + 0.15) of train. Images without a part, beside others with one, are split as if
-    they were alone; one whose group has a part follows its group.
+    0.15 / (0.7 + 0.15) of train. Images without a part, beside others with one, are drawn as ever;
+    one whose group has a part follows its group.
 
     Args:
         labels: one per sample.
         groups: one per sample; samples with the same value stay together.
+        keys: one per sample, what its place follows from, such as a hash of its content.
         fractions: shares of train, val and test.
         seed: the same seed gives the same split on every machine.
         stratify: whether labels are classes.
@@ -81,11 +92,9 @@ def split_records(
         DataError: a group whose samples are given different parts.
     """
     shares = _check_fractions(fractions)
-    _, label_ids = np.unique(np.array([str(label) for label in labels]), return_inverse=True)
-    if not stratify:
-        label_ids = np.zeros(len(labels), np.int64)
+    names = np.array([str(label) if stratify else "" for label in labels])
+    label_ids: np.ndarray = np.unique(names, return_inverse=True)[1]
     group_ids = join_groups(list(groups))
-    rng = np.random.default_rng(seed)
     parts = _given_parts(group_ids, given)
     free = parts < 0
     if not free.all():
@@ -97,7 +106,10 @@ def split_records(
             shares = np.where(missing | (np.arange(3) == 0), shares, 0.0)
             shares = shares / shares.sum()
     if free.any():
-        parts[free] = _split_free(label_ids[free], group_ids[free], shares, rng)
+        held: np.ndarray = np.zeros((int(label_ids.max()) + 1, 3), np.bool_)
+        held[label_ids[~free], parts[~free]] = True
+        draws = _draw_keys([key for key, wanted in zip(keys, free, strict=True) if wanted], seed)
+        parts[free] = _split_free(label_ids[free], group_ids[free], draws, shares, held)
     return np.array(PARTS)[parts]
 
 
@@ -152,46 +164,82 @@ def _given_parts(group_ids: np.ndarray, given: Sequence[str | None] | None) -> n
     return np.array([of_group.get(group, -1) for group in group_ids.tolist()], np.int64)
 
 
+def _draw_keys(keys: Sequence[str], seed: int) -> np.ndarray:
+    """Returns a number 0..1 for each key, evenly spread: float64 (keys,)."""
+    digests = b"".join(
+        hashlib.blake2b(f"{seed}:{key}".encode(), digest_size=8).digest() for key in keys
+    )
+    # The upper 53 bits are what a float64 holds.
+    return (np.frombuffer(digests, ">u8") >> np.uint64(11)).astype(np.float64) / 2**53
+
+
 def _split_free(
-    labels: np.ndarray, groups: np.ndarray, shares: np.ndarray, rng: np.random.Generator
+    labels: np.ndarray,
+    groups: np.ndarray,
+    draws: np.ndarray,
+    shares: np.ndarray,
+    held: np.ndarray,
 ) -> np.ndarray:
-    """Returns the part of each sample: first large groups, then single ones fill what is left."""
-    label_count = int(labels.max()) + 1
+    """Returns the part of each sample; `held` says which parts a label is in already."""
     starts, sizes, members = _members(groups)
-    order = rng.permutation(len(starts))
-    wanted = np.bincount(labels, minlength=label_count)[:, None] * shares
-    have = np.zeros_like(wanted)
+    lowest = np.minimum.reduceat(draws[members], starts)
     main = np.array(
         [
             np.argmax(np.bincount(labels[members[s : s + n]]))
             for s, n in zip(starts, sizes, strict=True)
         ]
     )
-    # Large groups first, while there is room everywhere; then one label after the other.
-    order = order[np.lexsort((main[order], -sizes[order]))]
-    left = np.bincount(main, minlength=label_count)
-    # What rounding cost the parts in labels that are done: otherwise a hundred classes of ten
-    # samples would all round in favour of the same part.
-    carry = np.zeros(3)
-    # In this order also where two parts lack as much.
-    usable = np.array([part for part in _SCARCE_ORDER if shares[part] > 0])
+    order = np.lexsort((lowest, main))
+    ends = np.flatnonzero(np.diff(main[order], append=-1)) + 1
+    part_of = np.empty(len(starts), np.int64)
+    for chosen in np.split(order, ends[:-1]):
+        part_of[chosen] = _place_label(lowest[chosen], sizes[chosen], shares, held[main[chosen[0]]])
     parts = np.empty(len(labels), np.int64)
-    for group in order.tolist():
-        rows = members[starts[group] : starts[group] + sizes[group]]
-        label = main[group]
-        counts = np.bincount(labels[rows], minlength=label_count)
-        empty = [part for part in usable.tolist() if have[label, part] == 0]
-        if len(empty) >= left[label]:
-            part = empty[0]
-        else:
-            need = counts @ (wanted - have) + carry.clip(-0.49, 0.49)
-            part = int(usable[np.argmax(need[usable])])
-        parts[rows] = part
-        have[:, part] += counts
-        left[label] -= 1
-        if left[label] == 0:
-            carry += wanted[label] - have[label]
+    parts[members] = np.repeat(part_of, sizes)
     return parts
+
+
+def _place_label(
+    draws: np.ndarray, sizes: np.ndarray, shares: np.ndarray, held: np.ndarray
+) -> np.ndarray:
+    """Returns the part of each group of one label, sorted by its draw."""
+    parts = np.zeros(len(draws), np.int64)
+    # A group that would fill a part alone is learnt from, wherever its hash falls.
+    least = shares[1:][shares[1:] > 0].min(initial=1.0)
+    is_large = (sizes > 2 * sizes.mean()) & (sizes > least * sizes.sum())
+    movable = np.flatnonzero(~is_large)
+    count = len(movable)
+    # Train keeps a group, unless it has one already.
+    room = count - int(not held[0] and not is_large.any())
+    test = int((draws[movable] < shares[2]).sum())
+    val = int((draws[movable] >= 1 - shares[1]).sum())
+    test = int(np.clip(test, *_find_limits(count, shares[2], is_held=bool(held[2]))))
+    val = int(np.clip(val, *_find_limits(count, shares[1], is_held=bool(held[1]))))
+    while test + val > room:
+        # A scarce label serves the test that is reported before the choice of epoch.
+        if val >= test:
+            val -= 1
+        else:
+            test -= 1
+    parts[movable[:test]] = 2
+    parts[movable[count - val :]] = 1
+    return parts
+
+
+def _find_limits(count: int, share: float, *, is_held: bool) -> tuple[int, int]:
+    """Returns how few and how many groups of a label a part may get, of `count`.
+
+    Half a standard deviation about the share at 6 groups, and so on by the number of groups: small
+    labels come close to their shares, and from 40 groups on, at 3.3 standard deviations, a limit is
+    met by one label in a few hundred.
+    """
+    if share == 0:
+        return 0, 0
+    slack = count / _GROUPS_PER_DEVIATION * float(np.sqrt(count * share * (1 - share)))
+    most = max(1, int(count * share + slack))
+    if is_held:
+        return 0, most
+    return min(most, max(1, int(np.ceil(count * share - slack)))), most
 
 
 def _members(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""`split.csv`: which image went where, so that a later run can do the same."""
+"""`split.csv`: which sample went where, so that a later run can do the same."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
+from tfxfer.data.identity import is_fingerprint
 from tfxfer.errors import DataError, StorageError
 from tfxfer.system.arguments import check_path
 from tfxfer.system.files import atomic_write
 
 __all__ = ["SplitRow", "read_split_table", "write_split_table"]
 
-_COLUMNS = ("path", "label", "split", "group")
+_COLUMNS = ("path", "label", "split", "group", "fingerprint")
+_EARLIER_COLUMNS = _COLUMNS[:4]  # of tfxfer 0.1
 _PARTS = ("train", "val", "test")
 
 
@@ -26,12 +28,14 @@ class SplitRow:
         label: as DATA has it.
         split: `train`, `val` or `test`.
         group: images with the same group are on one side; the path of its first image.
+        fingerprint: of its content, 16 hexadecimal digits; empty where that is not known.
     """
 
     path: str
     label: str
     split: str
     group: str
+    fingerprint: str = ""
 
 
 def write_split_table(path: str | Path, rows: Iterable[SplitRow]) -> None:
@@ -72,17 +76,20 @@ def read_split_table(path: str | Path) -> tuple[SplitRow, ...]:
         raise DataError(
             f"{name}: expected the split.csv of an earlier run. Received: {error}."
         ) from error
-    if not lines or tuple(lines[0]) != _COLUMNS:
+    columns = tuple(lines[0]) if lines else ()
+    if columns not in (_COLUMNS, _EARLIER_COLUMNS):
         raise DataError(
             f"{name}: expected the columns {','.join(_COLUMNS)}. "
             f"Received: {','.join(lines[0])[:80] if lines else 'nothing'}."
         )
     rows: dict[str, SplitRow] = {}
     for number, cells in enumerate(lines[1:], start=2):
-        if len(cells) != len(_COLUMNS) or cells[2] not in _PARTS or cells[0] in rows:
+        is_row = len(cells) == len(columns) and cells[2] in _PARTS and cells[0] not in rows
+        if not is_row or any(cell and not is_fingerprint(cell) for cell in cells[4:]):
             raise DataError(
                 f"{name}, line {number}: expected a new path, a label, one of "
-                f"{', '.join(_PARTS)}, and a group. Received: {','.join(cells)[:80]!r}."
+                f"{', '.join(_PARTS)}, a group, and 16 hexadecimal digits or nothing. "
+                f"Received: {','.join(cells)[:80]!r}."
             )
         rows[cells[0]] = SplitRow(*cells)
     if not rows:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfxfer.errors import ModelError, UnknownPluginError, UsageError
 from tfxfer.head import Head
 from tfxfer.inference.predictor import Predictor
+from tfxfer.inference.provenance import read_keras_provenance, read_run_provenance
 from tfxfer.registry.lookup import get_reader
+from tfxfer.run.directory import RunDirectory
 from tfxfer.system.arguments import check_path
 from tfxfer.system.keras_settings import check_keras_settings
 
@@ -72,5 +75,8 @@ def load_predictor(
     from tfxfer.inference.keras_model import load_keras_predictor, load_model, wrap_model
 
     if of_run:
-        return wrap_model(load_model(path, registry=registry))
-    return load_keras_predictor(path, labels=labels, head=head, registry=registry)
+        predictor = wrap_model(load_model(path, registry=registry))
+        run = RunDirectory.open(path if path.is_dir() else path.parent)
+        return replace(predictor, provenance=read_run_provenance(run))
+    predictor = load_keras_predictor(path, labels=labels, head=head, registry=registry)
+    return replace(predictor, provenance=read_keras_provenance(path))

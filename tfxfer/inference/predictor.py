@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfxfer.data.arrays import Arrays
+from tfxfer.data.provenance import Provenance
 from tfxfer.head import Head
 from tfxfer.modality import Modality
 
@@ -30,6 +31,7 @@ class Predictor:
         size: of an input, in the modality's unit.
         contract: what the network expects of raw values.
         score: maps inputs, of images pixels 0..255 (images, size, size, 3), to scores.
+        provenance: what it was trained on; None where nothing is known.
 
     Shapes: scores (samples, outputs).
     """
@@ -41,3 +43,4 @@ class Predictor:
     size: int
     contract: Any
     score: Callable[[Arrays], np.ndarray]
+    provenance: Provenance | None = None

@@ -11,6 +11,7 @@ from tfxfer.backbone import BACKBONE_END, Backbone, check_size
 from tfxfer.data.labels import read_labels
 from tfxfer.data.record import Source
 from tfxfer.data.sources import read_source
+from tfxfer.data.table import read_split_table
 from tfxfer.errors import RunError, UsageError
 from tfxfer.head import Head
 from tfxfer.job.demo import stored_source
@@ -26,7 +27,7 @@ from tfxfer.weights import ResolvedWeights, resolve_weights
 if TYPE_CHECKING:
     from tfxfer.registry.lookup import Registry
 
-__all__ = ["Prepared", "check_place", "prepare"]
+__all__ = ["Prepared", "check_place", "find_earlier_split", "prepare"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +122,28 @@ def prepare(
         ),
         registry=registry,
     )
+
+
+def find_earlier_split(run: str | Path | None) -> Path | None:
+    """Returns the table of the split that a new run is to follow; None where it follows none.
+
+    Args:
+        run: what `--split-from` names.
+
+    Raises:
+        RunError: no run there, or one without a split.
+        DataError: its table cannot be read.
+    """
+    if run is None:
+        return None
+    earlier = RunDirectory.open(run)
+    if not earlier.split_path.is_file():
+        raise RunError(
+            f"--split-from {str(run)!r}: expected a run with its split.csv. Received: a run "
+            "without one. Leave --split-from out."
+        )
+    read_split_table(earlier.split_path)
+    return earlier.split_path
 
 
 def check_place(out: str | Path, *, overwrite: bool = False) -> None:

@@ -49,6 +49,7 @@ class TrainRequest:
         cache: False trains every phase through the whole network.
         cache_dir: where large caches go; None is the system's place for temporary files.
         strict: stop at data of which anything would have to be left out.
+        split_from: an earlier run, whose samples keep their parts; None draws all of them.
     """
 
     data: str
@@ -72,6 +73,7 @@ class TrainRequest:
     cache: bool = True
     cache_dir: str | None = None
     strict: bool = False
+    split_from: str | None = None
 
     def __post_init__(self) -> None:
         checks = {
@@ -108,6 +110,7 @@ class TrainRequest:
             data=absolute(self.data),
             weights=absolute(self.weights, ("default", "none", *sources)),
             cache_dir=None if self.cache_dir is None else absolute(self.cache_dir),
+            split_from=None if self.split_from is None else absolute(self.split_from),
         )
 
     @classmethod

@@ -12,6 +12,7 @@ import numpy as np
 
 from tfxfer.data.feed import SplitSource
 from tfxfer.data.loading import load_samples
+from tfxfer.data.provenance import Provenance
 from tfxfer.data.samples import SampleData
 from tfxfer.device import prepare_device
 from tfxfer.errors import DataError, RunError
@@ -20,12 +21,13 @@ from tfxfer.frontier.fill import Conversion
 from tfxfer.frontier.store import CacheStore
 from tfxfer.inference.answers import list_answers
 from tfxfer.inference.keras_model import save_model, wrap_model
+from tfxfer.inference.provenance import add_to_keras_file
 from tfxfer.inference.scoring import score_split
 from tfxfer.job.causes import find_cause
 from tfxfer.job.checkpoint import load_checkpoint, save_checkpoint
 from tfxfer.job.fitting import Fitting, build
 from tfxfer.job.plan_text import PlanLine, describe_plan
-from tfxfer.job.prepare import Prepared, check_place
+from tfxfer.job.prepare import Prepared, check_place, find_earlier_split
 from tfxfer.job.record import RunRecord, describe_start
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
@@ -85,6 +87,8 @@ def train_run(
         if manifest.status == "done":
             return run
     request = prepared.request
+    # Interrupted before it was written: the same seed and earlier run give the same split again.
+    split_file = run.split_path if run is not None and run.split_path.is_file() else None
     device = prepare_device(request.device)
     data = load_samples(
         prepared.source,
@@ -94,8 +98,8 @@ def train_run(
         contract=prepared.backbone.preprocessing,
         seed=request.seed,
         strict=request.strict,
-        # Interrupted before it was written: the seed gives the same split again.
-        split_file=run.split_path if run is not None and run.split_path.is_file() else None,
+        split_file=split_file,
+        split_from=find_earlier_split(request.split_from) if split_file is None else None,
         progress=progress,
     )
     if manifest is not None:
@@ -280,8 +284,11 @@ def _finish(
     _say(progress, "saving the model")
     freeze_to(model, None, batch_norm=True)
     record.write_phases(state)
+    provenance = Provenance.of_rows(data.rows)
     with atomic_write(run.model_path) as temporary:
         save_model(model, temporary)
+        if provenance is not None:
+            add_to_keras_file(temporary, provenance)
     predictor, metrics, rows = wrap_model(model), {}, []
     for split in (data.val, data.test):
         scores = score_split(predictor, split, progress=progress)

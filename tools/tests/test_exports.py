@@ -11,9 +11,11 @@ import pytest
 from PIL import Image
 
 from tfxfer import Preprocessing
+from tfxfer.data.provenance import Provenance
 from tfxfer.errors import DataError, GateError, ModelError
 from tfxfer.inference.loading import load_predictor
 from tfxfer.inference.scoring import predict
+from tfxfer.inference.unseen import load_unseen
 from tfxfer.run.directory import RunDirectory
 from tfxfer_edge import exports
 from tfxfer_edge.exports import export
@@ -375,3 +377,20 @@ def test_files_are_timed_on_validation_photos(
     val = open_subject(run).data.val
     expected = np.asarray(val.read_views(range(8)))[:, 0]
     np.testing.assert_array_equal(fed[0], expected)
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["alone", "in its folder"])
+def test_a_file_leaves_out_what_it_was_trained_on(
+    exported: Path, run: RunDirectory, tmp_path: Path, alone: bool
+) -> None:
+    file = exported / "model_int8.tflite"
+    if alone:
+        file = Path(shutil.copy(file, tmp_path / "app.tflite"))
+    unseen = load_unseen(file, run.read_manifest().request["data"], load_predictor(file))
+    summary = run.read_manifest().data
+    assert summary is not None
+    assert (len(unseen.split), unseen.left_out) == (summary.test, summary.train + summary.val)
+    rows = [line.split(",") for line in run.split_path.read_text().splitlines()[1:]]
+    assert set(unseen.split.paths) == {row[0] for row in rows if row[2] == "test"}
+    document = json.loads((exported / "export.json").read_text())
+    assert load_predictor(file).provenance == Provenance.from_text(document["trained_on"])

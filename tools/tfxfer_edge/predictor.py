@@ -9,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
+from tfxfer.data.provenance import Provenance
 from tfxfer.errors import ModelError, PluginError
 from tfxfer.head import Head
 from tfxfer.images.modality import ImageModality
 from tfxfer.inference.predictor import Predictor
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.registry.lookup import default_registry, get_head
+from tfxfer.system.records import read_document
+from tfxfer_edge.tflite.card import EXPORT_MANIFEST, ModelCard
 from tfxfer_edge.tflite.interpreter import TFLiteModel
 
 __all__ = ["load_tflite_predictor"]
@@ -66,7 +69,24 @@ def load_tflite_predictor(
         if card is None
         else Preprocessing(resize=card.resize, white=card.white),
         score=lambda pixels: model.score(np.asarray(pixels)),
+        provenance=_find_provenance(Path(path), card),
     )
+
+
+def _find_provenance(path: Path, card: ModelCard | None) -> Provenance | None:
+    """Returns what the file says, else the export that it lies in; None where neither does."""
+    if card is not None and card.provenance is not None:
+        return card.provenance
+    beside = path.parent / EXPORT_MANIFEST
+    if not beside.is_file():
+        return None
+    document = read_document(beside, expected="the JSON of an export", error=ModelError)
+    text, made = document.get("trained_on"), document.get("candidates")
+    # Exports of tfxfer 0.1 say nothing, and another folder's file may have been put here.
+    if not isinstance(text, str) or not isinstance(made, list):
+        return None
+    names = {Path(str(item.get("path"))).name for item in made if isinstance(item, dict)}
+    return Provenance.from_text(text) if path.name in names else None
 
 
 def _head_of(model: TFLiteModel, kind: str, threshold: float | None) -> Head:

@@ -197,6 +197,8 @@ def run_export(output: Output, model: str, **options: Any) -> dict[str, Any]:
             if hasattr(error, "document"):
                 show_candidates(output, error.document)
             raise
+    for remark in result.document["remarks"]:
+        output.warn(remark)
     show_candidates(output, result.document)
     _show_parity(output, result.document["parity"])
     output.show(str(result.path))

@@ -13,11 +13,11 @@ from tfxfer.system.files import atomic_write, describe_storage_error, to_json
 from tfxfer_edge.conversion.recipes import FLOAT, RECIPES
 from tfxfer_edge.handover.readme import PROGRAM_FILE, README_FILE, write_handover
 from tfxfer_edge.proof.gate import Candidate
-from tfxfer_edge.tflite.card import LABELS_FILE
+from tfxfer_edge.tflite.card import EXPORT_MANIFEST, LABELS_FILE
 
 __all__ = ["check_folder", "write_folder"]
 
-_MANIFEST = "export.json"
+_MANIFEST = EXPORT_MANIFEST
 _OURS = {
     _MANIFEST,
     README_FILE,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tfxfer.data.loading import load_samples, load_split
+from tfxfer.data.provenance import Provenance
 from tfxfer.data.samples import SampleData, SampleSplit
 from tfxfer.errors import DataError, ModelError
 from tfxfer.head import Head
 from tfxfer.inference.keras_model import load_model, wrap_model
 from tfxfer.inference.predictor import Predictor
+from tfxfer.inference.provenance import read_keras_provenance
+from tfxfer.inference.unseen import leave_out_known
 from tfxfer.progress import Progress
 from tfxfer.registry.lookup import get_head
 from tfxfer.run.directory import RunDirectory
@@ -26,6 +29,9 @@ from tfxfer_edge.proof.run_record import read_record
 from tfxfer_edge.tflite.card import KINDS, ModelCard
 
 __all__ = ["Subject", "check_kind", "open_subject"]
+
+# 200 kB in a file that goes to a phone; above that only export.json names what was learnt from.
+_MAX_PACKED_SAMPLES = 25_000
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,8 @@ class Subject:
         varies: whether it was trained on varied views of its images, so that they may be judged on
             such; another model does not say.
         view_options: of that, such as whether they may be mirrored.
+        provenance: what the model was trained on; None where nothing is known.
+        remarks: what a person must be told of the images that report, a line each.
     """
 
     path: Path
@@ -58,6 +66,8 @@ class Subject:
     run: RunDirectory | None = None
     varies: bool = False
     view_options: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Provenance | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -80,7 +90,12 @@ class Subject:
             preprocessing=converted.normalization,
             resize=self.predictor.contract.resize,
             white=self.predictor.contract.white,
+            provenance=self._choose_packed(),
         )
+
+    def _choose_packed(self) -> Provenance | None:
+        known = self.provenance
+        return known if known is not None and len(known) <= _MAX_PACKED_SAMPLES else None
 
 
 def open_subject(
@@ -157,8 +172,21 @@ def open_subject(
                 f"data {str(calibration)!r}: expected images to choose by and to report on. "
                 f"Received: none in {split.name}."
             )
+    provenance = read_keras_provenance(path) if path.suffix == ".keras" else None
+    unseen = leave_out_known(data.test, provenance)
     words = (path.stem, f"made from {path.name}", "")
-    return Subject(path, path, source, graph, predictor, data, data.train, words)
+    return Subject(
+        path,
+        path,
+        source,
+        graph,
+        predictor,
+        replace(data, test=unseen.split),
+        data.train,
+        words,
+        provenance=provenance,
+        remarks=unseen.remarks,
+    )
 
 
 def check_kind(head: Head, *, what: str) -> None:
@@ -232,4 +260,5 @@ def _open_run(
         run,
         varies=record.varies,
         view_options=record.view_options,
+        provenance=Provenance.of_rows(data.rows),
     )

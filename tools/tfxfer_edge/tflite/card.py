@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tfxfer.data.provenance import Provenance
 from tfxfer.errors import ModelError
 from tfxfer.preprocessing import Preprocessing, Resize
 from tfxfer.system.arguments import check_kind, check_texts, check_word
 
-__all__ = ["CONTRACT_FILE", "KINDS", "LABELS_FILE", "ModelCard"]
+__all__ = ["CONTRACT_FILE", "EXPORT_MANIFEST", "KINDS", "LABELS_FILE", "ModelCard"]
 
 KINDS = ("classifier", "multilabel_classifier", "regressor", "features")
 LABELS_FILE = "labels.txt"
+EXPORT_MANIFEST = "export.json"
 CONTRACT_FILE = "tfxfer.json"
 """Packed beside the labels: the kind of task and the resize, for which the schema has no field.
 
@@ -38,6 +40,7 @@ class ModelCard:
         resize: how a photo becomes the square.
         threshold: of a multilabel classifier, where it is not its head's default.
         white: value of white in files with more than 8 bits a channel, as in `Preprocessing`.
+        provenance: which samples it has learnt from, where that is known.
     """
 
     name: str
@@ -51,6 +54,7 @@ class ModelCard:
     resize: Resize = field(default_factory=Resize)
     threshold: float | None = None
     white: int | None = None
+    provenance: Provenance | None = None
 
     def __post_init__(self) -> None:
         labels = check_texts(

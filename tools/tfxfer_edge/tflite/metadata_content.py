@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tfxfer.data.provenance import PROVENANCE_FILE
 from tfxfer.preprocessing import Preprocessing, Resize
 from tfxfer_edge.tflite import metadata_schema as schema
 from tfxfer_edge.tflite.card import CONTRACT_FILE, LABELS_FILE, ModelCard
@@ -46,11 +47,18 @@ def pack_card(card: ModelCard, probe: Probe) -> bytes:
             schema.Model.SUBGRAPHS: [graph],
             schema.Model.AUTHOR: card.author or None,
             schema.Model.LICENSE: card.licence or None,
-            schema.Model.FILES: [contract],
+            schema.Model.FILES: [contract, *_draft_provenance(card)],
             schema.Model.PARSER_VERSION: schema.PARSER_VERSION,
         }
     )
     return pack_table(model, identifier=schema.SCHEMA_IDENTIFIER)
+
+
+def _draft_provenance(card: ModelCard) -> list[Draft]:
+    if card.provenance is None:
+        return []
+    words = "Hashes of the photos that it was trained on, 8 bytes each."
+    return [_draft_file(PROVENANCE_FILE, schema.FileKind.UNKNOWN, words)]
 
 
 def _draft_input(card: ModelCard, probe: Probe) -> Draft:

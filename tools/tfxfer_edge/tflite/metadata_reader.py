@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tfxfer.data.provenance import PROVENANCE_FILE, Provenance
 from tfxfer.errors import ModelError, TfxferError
 from tfxfer.preprocessing import Preprocessing, Resize
 from tfxfer.system.arguments import check_kind
@@ -68,6 +69,7 @@ def _read_card(root: Table, files: dict[str, bytes]) -> ModelCard:
     contract = Contract("classifier" if labels else "features", Resize())
     if CONTRACT_FILE in files:
         contract = read_contract(files[CONTRACT_FILE])
+    learnt = files.get(PROVENANCE_FILE)
     return ModelCard(
         name=root.string(schema.Model.NAME),
         description=root.string(schema.Model.DESCRIPTION),
@@ -80,6 +82,7 @@ def _read_card(root: Table, files: dict[str, bytes]) -> ModelCard:
         resize=contract.resize,
         threshold=contract.threshold,
         white=contract.white,
+        provenance=Provenance.from_bytes(learnt) if learnt is not None else None,
     )
 
 

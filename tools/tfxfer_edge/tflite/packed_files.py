@@ -12,6 +12,7 @@ import zlib
 from dataclasses import dataclass, fields
 from typing import Any
 
+from tfxfer.data.provenance import PROVENANCE_FILE
 from tfxfer.errors import ContractError, ModelError
 from tfxfer.preprocessing import Resize
 from tfxfer_edge.tflite.card import CONTRACT_FILE, LABELS_FILE, ModelCard
@@ -58,6 +59,8 @@ def list_files(card: ModelCard) -> dict[str, bytes]:
     files = {CONTRACT_FILE: (json.dumps(contract, indent=2) + "\n").encode()}
     if card.labels:
         files[LABELS_FILE] = "".join(f"{label}\n" for label in card.labels).encode()
+    if card.provenance is not None:
+        files[PROVENANCE_FILE] = card.provenance.to_bytes()
     return files
 
 

@@ -1,0 +1,103 @@
+"""Samples that a model has not learnt from: a figure on any other flatters it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfxfer.data.loading import load_split
+from tfxfer.data.provenance import Provenance
+from tfxfer.data.record import Source
+from tfxfer.data.samples import SampleSplit
+from tfxfer.errors import DataError
+from tfxfer.inference.predictor import Predictor
+from tfxfer.inference.scoring import load_own_test
+from tfxfer.progress import Progress
+
+__all__ = ["UNKNOWN", "Unseen", "leave_out_known", "load_unseen"]
+
+UNKNOWN = "nothing is known of what this model was trained on: some of these may be among it"
+
+
+@dataclass(frozen=True, eq=False)
+class Unseen:
+    """Samples to measure a model on.
+
+    Args:
+        split: the samples.
+        is_known: whether it is known what the model was trained on.
+        left_out: how many were left out because it was trained or chosen on them.
+        remarks: what a person must be told of this, a line each.
+    """
+
+    split: SampleSplit
+    is_known: bool
+    left_out: int
+    remarks: tuple[str, ...]
+
+
+def load_unseen(
+    model: str | Path,
+    data: str | Path,
+    predictor: Predictor,
+    *,
+    source: Source | None = None,
+    progress: Progress | None = None,
+) -> Unseen:
+    """Returns the samples of DATA that a model has not learnt from.
+
+    Of the folder that a run was trained on that is its test split, as it was. Of any other data it
+    is what differs in content from all that the model's file names.
+
+    Args:
+        model: a run, or a model file.
+        data: a folder or a CSV.
+        predictor: of the model.
+        source: the samples of DATA, listed already.
+        progress: told of files read.
+
+    Raises:
+        DataError: data without a usable sample, or none but those it was trained on.
+    """
+    own = load_own_test(model, data, predictor, progress=progress)
+    if own is not None:
+        words = f"{str(data)!r} is what this run was trained on: only its test split is measured"
+        return Unseen(own, is_known=True, left_out=0, remarks=(words,))
+    split = load_split(
+        source or data,
+        modality=predictor.modality,
+        size=predictor.size,
+        contract=predictor.contract,
+        head=predictor.head,
+        labels=predictor.labels,
+        progress=progress,
+    )
+    return leave_out_known(split, predictor.provenance)
+
+
+def leave_out_known(split: SampleSplit, provenance: Provenance | None) -> Unseen:
+    """Returns a split without what a model has learnt from.
+
+    Args:
+        split: samples with their fingerprints.
+        provenance: of the model; None where nothing is known.
+
+    Raises:
+        DataError: it has learnt from all of them.
+    """
+    if provenance is None:
+        return Unseen(split, is_known=False, left_out=0, remarks=(UNKNOWN,))
+    known = provenance.find_known(split.fingerprints)
+    count, plural = int(known.sum()), split.modality.plural
+    if not count:
+        return Unseen(split, is_known=True, left_out=0, remarks=())
+    if known.all():
+        raise DataError(
+            f"data {str(split.root)!r}: expected {plural} that the model was not trained on. "
+            f"Received: {count:,}, of all of which its file says that it was. Give others."
+        )
+    words = (
+        f"{count:,} of {len(split):,} {plural} are left out: this model was trained on them, or "
+        "its best epoch was chosen by them"
+    )
+    return Unseen(split.select(~known), is_known=True, left_out=count, remarks=(words,))
