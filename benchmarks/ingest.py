@@ -126,6 +126,19 @@ def _summarize(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return {key: {"rounds": [row.get(key, 0.0) for row in rows]} for key in keys}
 
 
+def _read_ladder(document: Document) -> dict[str, Rows]:
+    kept = ("set", "size", "frontier", "views", "epochs")
+    rows = []
+    for run in document["runs"]:
+        row = {key: run[key] for key in kept}
+        if not run["epochs"]:
+            row |= {"frontier": "head alone", "views": ""}
+        for when, scores in run["scores"].items():
+            row |= {f"{when}_{key}": value for key, value in scores.items()}
+        rows.append(row)
+    return {"budget_ladder": rows}
+
+
 def _read_steps(document: Document) -> dict[str, Rows]:
     return {"steps": document["steps"]}
 
@@ -141,6 +154,7 @@ def _compare(cached: list[float], whole: list[float]) -> dict[str, Any]:
 
 READERS: Mapping[str, Callable[[Document], dict[str, Rows]]] = {
     "breakdown": _read_breakdown,
+    "budget_ladder": _read_ladder,
     "claims": _read_claims,
     "convert_speed": _read_rows("convert_speed"),
     "decode_speed": _read_rows("decode_speed"),

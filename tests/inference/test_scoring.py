@@ -161,7 +161,7 @@ def test_a_users_own_samples_are_evaluated_however_they_come(
         evaluate(predictor, (pixels, targets[1:]))
     with pytest.raises(UsageError, match=r"Pass data\.test"):
         evaluate(predictor, images)
-    with pytest.raises(DataError, match=r"expected batches.*Received: int"):
+    with pytest.raises(DataError, match=r"expected samples with labels.*Received: data=3"):
         evaluate(predictor, 3)
 
 

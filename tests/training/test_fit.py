@@ -433,7 +433,7 @@ def test_a_schedule_is_named_as_on_the_command_line(
         ({"schedule": [Phase("p", "block_9", 1, 1.0)]}, ScheduleError, "block_9"),
         ({"cache": False, "balance": "oversample"}, UsageError, "fetched one by one"),
         ({"augment": "light"}, UsageError, "augmentation in the dataset itself"),
-        ({"epochs": 0}, UsageError, "epochs of at least 1"),
+        ({"epochs": 0}, UsageError, "at least 1 as epochs"),
         ({"epochs": 3}, UsageError, "epochs or a schedule of several phases"),
         ({"class_weight": {3: 2.0}}, UsageError, "classes 0 to 2 in class_weight"),
         ({"class_weight": {"class_9": 2.0}}, UsageError, "or their labels, 'class_0'"),

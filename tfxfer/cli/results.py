@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tfxfer.modality import Modality
     from tfxfer.run.manifest import Manifest
 
-__all__ = ["quote", "show_epoch", "show_figures", "show_warnings"]
+__all__ = ["describe_course", "quote", "show_epoch", "show_figures", "show_warnings"]
 
 
 def show_figures(
@@ -39,6 +39,37 @@ def show_warnings(output: Output, warnings: Sequence[Mapping[str, str]]) -> None
     for cause in dict.fromkeys(warning["cause"] for warning in warnings):
         if cause:
             output.alarm(f"likely: {cause}")
+
+
+def describe_course(manifest: Manifest) -> list[str]:
+    """Returns what a person must know of the phases, a line each.
+
+    What a budget cut short may still have helped: nobody knows.
+
+    Args:
+        manifest: of a run whose phases are over.
+    """
+    phases = manifest.phases
+    lines = [
+        f"phase {phase.name!r} was stopped by --budget after {phase.epochs} of "
+        f"{phase.planned_epochs} epochs"
+        for phase in phases
+        if phase.stopped == "budget" and phase.planned_epochs is not None
+    ]
+    begun = {phase.name for phase in phases}
+    left_out = [item.phase.name for item in manifest.planned_phases()]
+    lines += [
+        f"phase {name!r} was not begun: --budget left no time for it"
+        for name in left_out
+        if lines and name not in begun
+    ]
+    best = [phase.name for phase in phases if phase.best_epoch is not None]
+    if not lines and len(phases) > 1 and best == [phases[0].name]:
+        lines.append(
+            f"fine-tuning did not help: the best validation epoch is of phase {best[0]!r}, and "
+            "the model is that one"
+        )
+    return lines
 
 
 def show_epoch(output: Output, manifest: Manifest) -> None:

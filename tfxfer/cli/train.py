@@ -12,7 +12,13 @@ import click
 
 from tfxfer.cli.options import FRACTION, TIME
 from tfxfer.cli.output import Output, tfxfer_command
-from tfxfer.cli.results import quote, show_epoch, show_figures, show_warnings
+from tfxfer.cli.results import (
+    describe_course,
+    quote,
+    show_epoch,
+    show_figures,
+    show_warnings,
+)
 
 if TYPE_CHECKING:
     from tfxfer.run.directory import RunDirectory
@@ -292,13 +298,8 @@ def show_result(
     manifest = run.read_manifest()
     head = get_head(manifest.head, options=dict(manifest.head_options), registry=output.registry)
     modality = get_modality(manifest.modality, registry=output.registry)
-    phases = manifest.phases
-    best = [phase.name for phase in phases if phase.best_epoch is not None]
-    if len(phases) > 1 and best == [phases[0].name]:
-        output.warn(
-            f"fine-tuning did not help: the best validation epoch is of phase {best[0]!r}, and "
-            "the model is that one"
-        )
+    for line in describe_course(manifest):
+        output.warn(line)
     title = f"on {modality.plural} that the training never saw"
     show_figures(output, title, manifest.metrics["test"], head, modality)
     for note in manifest.metrics["val"]["notes"]:
@@ -311,7 +312,8 @@ def show_result(
         answers = f", and {run.predictions_path.name} with each {modality.noun} of val and test"
     output.show(f"files  {run.path}: {run.model_path.name}, {run.manifest_path.name}{answers}")
     if took_s is not None:
-        output.print(f"took {took_s:.0f} s")
+        budget = manifest.request.get("budget_seconds")
+        output.print(f"took {took_s:.0f} s" + (f" of --budget {budget:g} s" if budget else ""))
     if suggest:
         can_export = any(each.name == "export" for each in output.registry.list("command"))
         words = ("export", run.path) if can_export else ("evaluate", run.path, "OTHER_DATA")

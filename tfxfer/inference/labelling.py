@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import glob
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +11,7 @@ import numpy as np
 from tfxfer.data.arrays import Arrays, map_arrays
 from tfxfer.errors import DataError
 from tfxfer.head import Prediction
+from tfxfer.inference.listing import expand_name
 from tfxfer.inference.predictor import BATCH_SAMPLES, Predictor
 from tfxfer.modality import Modality, Sample
 from tfxfer.progress import Progress
@@ -63,7 +61,11 @@ def find_samples(arguments: Sequence[str], modality: Modality) -> list[Labelled]
     """
     found = []
     for argument in arguments:
-        names = _expand(argument, modality) if modality.column == "path" else [argument]
+        try:
+            names = expand_name(argument, modality) if modality.column == "path" else [argument]
+        except DataError as error:
+            found.append(Labelled(argument, error=error))
+            continue
         for name in names:
             try:
                 (sample,) = modality.parse_samples([name])
@@ -71,29 +73,7 @@ def find_samples(arguments: Sequence[str], modality: Modality) -> list[Labelled]
                 found.append(Labelled(name, error=error))
             else:
                 found.append(Labelled(name, sample))
-        if not names:
-            nothing = DataError(
-                f"folder {argument!r}: expected {modality.plural} in it. Received: none that end "
-                f"in {', '.join(sorted(modality.suffixes))}."
-            )
-            found.append(Labelled(argument, error=nothing))
     return found
-
-
-def _expand(argument: str, modality: Modality) -> list[str]:
-    if os.path.isdir(argument):  # noqa: PTH112 - a Path would change what was typed
-        return list(_walk(argument, modality))
-    if not Path(argument).exists() and glob.has_magic(argument):
-        return sorted(glob.glob(argument, recursive=True)) or [argument]  # noqa: PTH207 - the same
-    return [argument]
-
-
-def _walk(folder: str, modality: Modality) -> Iterator[str]:
-    for where, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith(".") and name.lower().endswith(tuple(modality.suffixes)):
-                yield os.path.join(where, name)  # noqa: PTH118 - the same
 
 
 def label_samples(

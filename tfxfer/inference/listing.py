@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tfxfer.errors import DataError
 from tfxfer.modality import Modality, Sample
 from tfxfer.system.arguments import describe_value
 
-__all__ = ["list_samples"]
+__all__ = ["expand_name", "list_samples"]
 
 
 def list_samples(
@@ -37,28 +38,36 @@ def list_samples(
             raise DataError(
                 f"{modality.plural}: expected paths. Received: {describe_value(item)} among them."
             )
-        names += [str(item)] if modality.column != "path" else _expand(str(item), modality)
+        names += [str(item)] if modality.column != "path" else expand_name(str(item), modality)
     return tuple(modality.parse_samples(names))
 
 
-def _expand(name: str, modality: Modality) -> list[str]:
-    path = Path(name)
+def expand_name(name: str, modality: Modality) -> list[str]:
+    """Returns the files that a word means: itself, those of a folder, or those that match.
+
+    Paths begin as they were typed; a folder's files are those of the modality at any depth, sorted.
+    What is not there is returned as it is: the modality says what is wrong with it.
+
+    Args:
+        name: a path, or a pattern with `*`, `?` or `[]`, which not every shell resolves.
+        modality: whose samples are files.
+
+    Raises:
+        DataError: a folder or a pattern without samples, or a name that no disk takes.
+    """
     try:
-        is_folder, exists = path.is_dir(), path.exists()
+        is_folder, exists = Path(name).is_dir(), Path(name).exists()
     except OSError as error:  # a name that is too long for the disk
         raise DataError(
             f"{modality.noun} {name[:80]!r}: expected a file. Received: {error.strerror}."
         ) from error
     if is_folder:
-        found = [str(file) for file in sorted(path.rglob("*")) if _is_sample(file, path, modality)]
+        found = list(_walk(name, modality))
         if not found:
-            raise DataError(
-                f"folder {name!r}: expected {modality.plural}, files that end in "
-                f"{', '.join(sorted(modality.suffixes))}. Received: none."
-            )
+            raise DataError(f"folder {name!r}: expected {modality.plural} in it. Received: none.")
         return found
     if exists or not glob.has_magic(name):
-        return [name]  # the modality says what is wrong with it, if something is
+        return [name]
     # Not `Path.glob`, which takes no absolute pattern.
     matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207
     files = [match for match in matches if Path(match).is_file()]
@@ -67,7 +76,15 @@ def _expand(name: str, modality: Modality) -> list[str]:
     return files
 
 
-def _is_sample(file: Path, root: Path, modality: Modality) -> bool:
+def _walk(folder: str, modality: Modality) -> Iterator[str]:
+    suffixes = tuple(modality.suffixes)
+    for where, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not _is_hidden(name))
+        for name in sorted(files):
+            if not _is_hidden(name) and name.lower().endswith(suffixes):
+                yield os.path.join(where, name)  # noqa: PTH118 - a Path would change what was typed
+
+
+def _is_hidden(name: str) -> bool:
     # What starts with a dot or two underscores is a system's own, such as macOS's `__MACOSX`.
-    hidden = any(part.startswith((".", "__")) for part in file.relative_to(root).parts)
-    return not hidden and file.name.lower().endswith(tuple(modality.suffixes)) and file.is_file()
+    return name.startswith((".", "__"))

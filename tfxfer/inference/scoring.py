@@ -113,7 +113,8 @@ def evaluate(
         UsageError: something else.
     """
     predictor = _wrap(model)
-    if isinstance(data, (str, bytes, Mapping)) or not isinstance(data, (SampleSplit, Iterable)):
+    is_given = isinstance(data, (SampleSplit, SampleData)) or hasattr(data, "__getitem__")
+    if isinstance(data, (str, bytes, Mapping)) or not (is_given or isinstance(data, Iterable)):
         raise DataError(
             "evaluate: expected samples with labels, such as load_images(…).test, or a batched "
             f"tf.data.Dataset of (inputs, targets). Received: data={describe_value(data)}."

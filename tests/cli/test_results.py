@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from tfxfer import Phase
+from tfxfer.cli.results import describe_course
+from tfxfer.run.manifest import Manifest, PhaseRecord
+
+HEAD = PhaseRecord("head", "backbone", 5, 1e-3, 10, True, 1.0, best_epoch=4, planned_epochs=30)
+TUNING = PhaseRecord("fine_tune", "stem", 8, 1e-3, 10, True, 1.0, planned_epochs=8)
+
+
+def course(*phases: PhaseRecord) -> list[str]:
+    plan: list[dict[str, Any]] = [
+        {
+            "phase": asdict(Phase(name, "stem", 8, 1e-3)),
+            "views": 1,
+            "trainable_parameters": 10,
+            "cached": True,
+        }
+        for name in ("head", "fine_tune")
+    ]
+    return describe_course(Manifest(backbone="b", head="h", phases=phases, plan=tuple(plan)))
+
+
+def test_what_did_not_help_is_told_from_what_was_cut() -> None:
+    assert course(HEAD, TUNING) == [
+        "fine-tuning did not help: the best validation epoch is of phase 'head', and the model is "
+        "that one"
+    ]
+    assert course(HEAD, replace(TUNING, epochs=1, stopped="budget")) == [
+        "phase 'fine_tune' was stopped by --budget after 1 of 8 epochs"
+    ]
+    assert course(replace(HEAD, stopped="budget")) == [
+        "phase 'head' was stopped by --budget after 5 of 30 epochs",
+        "phase 'fine_tune' was not begun: --budget left no time for it",
+    ]
+    # Patience is no budget, and what helped is not spoken of.
+    helped = replace(TUNING, best_epoch=9)
+    assert course(replace(HEAD, best_epoch=None, stopped="patience"), helped) == []
+    assert course(HEAD) == []
