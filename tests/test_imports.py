@@ -46,7 +46,12 @@ KERAS_WHEN_CALLED = (
 )
 
 # `tf.data`, devices, and the float conversion: all else goes through Keras, under any backend.
-TENSORFLOW_WHEN_CALLED = ("data/samples.py", "device.py", "frontier/litert.py")
+TENSORFLOW_WHEN_CALLED = (
+    "data/samples.py",
+    "device.py",
+    "frontier/litert.py",
+    "saved_model.py",
+)
 JAX_WHEN_CALLED = ("device.py",)
 
 # `import tfxfer` offers `load_images` by its stub; beside that the core knows the door alone.

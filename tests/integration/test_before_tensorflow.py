@@ -81,7 +81,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
         ("predict gone photos", 1, "nothing there"),
         ("predict cut photos", 1, "status='interrupted'"),
         ("predict done gone.jpg", 1, "gone.jpg"),
-        ("predict done empty", 1, "none that end in"),
+        ("predict done empty", 1, "expected images in it"),
         ("predict done photos --csv file.txt", 1, "--overwrite"),
         ("predict model.keras photos --labels gone.txt", 1, "gone.txt"),
         ("export gone", 1, "nothing there"),

@@ -51,11 +51,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory, _surroundings: None) -> 
 
 @pytest.fixture(scope="module")
 def windows(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three rhythms, 16 windows each, of which one file is broken and one a copy of another."""
+    """Three rhythms, 40 windows each, of which one file is broken and one a copy of another."""
     root, rng = tmp_path_factory.mktemp("windows"), np.random.default_rng(0)
     for label, (cycles, lean) in RHYTHMS.items():
         (root / label).mkdir()
-        for number in range(16):
+        for number in range(40):
             phase = rng.uniform(0, 2 * np.pi)
             wave = np.sin(np.linspace(0, 2 * np.pi * cycles, 80) + phase)
             noise = rng.normal(0, 0.1, (80, 3))
@@ -101,8 +101,8 @@ def test_windows_train_in_two_phases_from_cached_activations(
     assert document["preprocessing"] == {"zero": [0.0, 0.0, 1.0], "range": [0.1, 0.1, 0.1]}
     assert document["versions"]["tfxfer-double-sensor"] == "1.0"
     assert [item["path"] for item in document["data"]["skipped"]] == ["walk/broken.npy"]
-    # 49 usable windows; the copy stays with its original.
-    assert document["data"]["images"] == 49
+    # 121 usable windows; the copy stays with its original.
+    assert document["data"]["images"] == 121
     rows = (out / "split.csv").read_text().splitlines()
     parts = {line.split(",")[0]: line.split(",")[2] for line in rows[1:]}
     assert parts["walk/copy.npy"] == parts["walk/03.npy"]

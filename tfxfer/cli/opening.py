@@ -12,6 +12,7 @@ from tfxfer.errors import DataError, ModelError, RunError, StorageError
 from tfxfer.modality import Modality
 from tfxfer.registry.lookup import get_head
 from tfxfer.run.directory import RunDirectory
+from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer.system.records import read_document
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def find_model(output: Output, model: str) -> tuple[str, Modality]:
     path, registry = Path(model), output.registry
     if (path / "export.json").is_file():
         path = _find_exported(path)
+    if path.is_dir() or path.suffix in _NEEDS_KERAS:
+        check_keras_settings()
     run = path.parent if path.name == "model.keras" else path
     if (run / "run.json").is_file():
         manifest = RunDirectory.open(run).read_manifest()

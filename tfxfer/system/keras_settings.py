@@ -175,7 +175,10 @@ def check_keras_settings() -> None:
     config = getattr(sys.modules.get("keras"), "config", None)
     if config is not None:
         settings = _observe(config, settings)
-    for misfit in find_misfits(settings, has_jax=find_spec("jax") is not None):
+    # Whether JAX is there costs a look at every folder of the path: only who wants it asks.
+    wants_jax = any(x.name == "backend" and x.value == "jax" for x in settings)
+    has_jax = not wants_jax or find_spec("jax") is not None
+    for misfit in find_misfits(settings, has_jax=has_jax):
         spare = f" Or leave the file to its project: {set_variable('KERAS_HOME', 'FOLDER')}"
         raise SetupError(
             f"{misfit.what} {misfit.remedy}{spare if misfit.is_file else ''}",
