@@ -62,7 +62,7 @@ def expand_name(name: str, modality: Modality) -> list[str]:
             f"{modality.noun} {name[:80]!r}: expected a file. Received: {error.strerror}."
         ) from error
     if is_folder:
-        found = list(_walk(name, modality))
+        found = sorted(_walk(name, modality))
         if not found:
             raise DataError(f"folder {name!r}: expected {modality.plural} in it. Received: none.")
         return found

@@ -16,15 +16,15 @@ __all__ = ["FRONTIERS", "HEAD_ONLY_LOSS", "LONGEST_EPOCHS", "Rung", "list_rungs"
 
 # Points of accuracy below the largest training, measured one at a time around it; they are added
 # up. `benchmarks/budget_ladder.py` measures them, docs/benchmarks/defaults.md has the table.
-_BY_SIZE = {1.0: 0.0, 0.86: 0.3, 0.71: 1.0, 0.57: 2.5}
+_BY_SIZE = {1.0: 0.0, 0.86: 0.3, 0.71: 0.6, 0.57: 1.8}
 """By the side of an image, in that of the full size."""
-_BY_FRONTIER = {0.5: 0.0, 0.6: 0.1, 0.7: 0.3, 0.8: 1.0, 0.9: 2.5}
+_BY_FRONTIER = {0.5: 0.0, 0.6: 0.05, 0.7: 0.1, 0.8: 0.3, 0.9: 1.5}
 FRONTIERS = tuple(_BY_FRONTIER)
-_BY_VIEWS = {8: 0.0, 4: 0.4, 3: 0.7, 2: 1.2, 1: 2.5}
-_BY_EPOCHS = {20: 0.0, 16: 0.1, 12: 0.2, 8: 0.5, 6: 0.9, 4: 1.5, 3: 2.0, 2: 2.8}
+_BY_VIEWS = {8: 0.0, 4: 0.1, 3: 0.4, 2: 0.9, 1: 2.0}
+_BY_EPOCHS = {20: 0.0, 16: 0.1, 12: 0.2, 8: 0.5, 6: 0.8, 4: 1.6, 3: 2.5, 2: 3.5}
 HEAD_ONLY_LOSS = 6.0
 _SHORT_HEAD_LOSS = 1.0
-_NO_LAST_LOSS = 1.0
+_NO_LAST_LOSS = 2.8
 
 _FULL_SIZE_FRONTIER = 0.8
 _FULL_SIZE_RATE = 3e-4

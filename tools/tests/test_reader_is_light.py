@@ -89,7 +89,9 @@ def test_an_export_that_cannot_be_meant_is_told_before_they_are_loaded(
     warned = tmp_path / "warned"
     warned.mkdir()
     warning = {"kind": "chance", "message": "no better than a guess", "cause": ""}
-    (warned / "run.json").write_text(json.dumps({"warnings": [warning]}))
+    document = json.loads((colour_run.path / "run.json").read_text())
+    (warned / "run.json").write_text(json.dumps({**document, "warnings": [warning]}))
+    (warned / "model.keras").write_bytes(b"")
     model = tmp_path / "model.keras"
     model.write_bytes(b"")
     new = ["--out", str(tmp_path / "new")]
@@ -97,7 +99,7 @@ def test_an_export_that_cannot_be_meant_is_told_before_they_are_loaded(
         (run, "--out", str(exported)): (1, "--overwrite"),
         (run, *new, "--recipe", "int7"): (2, "int7"),
         (run, *new, "--labels", str(exported / "labels.txt")): (2, "that a run knows itself"),
-        (run, *new, "--calibration", str(tmp_path / "no")): (1, "nothing there"),
+        (run, *new, "--calibration", str(tmp_path / "no")): (1, "nothing at that path"),
         (str(tmp_path / "no"), *new): (1, "nothing there"),
         (str(model), *new): (2, "--calibration DATA"),
         (str(model), *new, "--calibration", photos): (2, "--labels labels.txt"),
