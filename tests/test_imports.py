@@ -45,8 +45,9 @@ KERAS_WHEN_CALLED = (
     "testing/",  # a plugin's tests import it at their top, and pytest collects them all
 )
 
-# `tf.data`, devices, and the float conversion: all else goes through Keras, under any backend.
-TENSORFLOW_WHEN_CALLED = ("data/samples.py", "device.py", "frontier/litert.py")
+# `tf.data`, devices, the float conversion, and what a SavedModel is described by: all else goes
+# through Keras, under any backend.
+TENSORFLOW_WHEN_CALLED = ("data/samples.py", "device.py", "frontier/litert.py", "saved_model.py")
 JAX_WHEN_CALLED = ("device.py",)
 
 # `import tfxfer` offers `load_images` by its stub; beside that the core knows the door alone.

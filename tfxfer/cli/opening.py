@@ -121,4 +121,7 @@ def open_predictor(
     if Path(model).is_dir() or Path(model).suffix in _NEEDS_KERAS:
         what = f"importing TensorFlow, loading {model}"
     with output.starting(what):
-        return load_predictor(model, labels=labels, head=named, registry=registry)
+        predictor = load_predictor(model, labels=labels, head=named, registry=registry)
+    for remark in predictor.remarks:
+        output.warn(remark)
+    return predictor

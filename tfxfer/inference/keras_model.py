@@ -16,7 +16,9 @@ from tfxfer.errors import DataError, ModelError, PluginError, RunError, TfxferEr
 from tfxfer.head import Head
 from tfxfer.images.modality import ImageModality
 from tfxfer.inference.model_config import check_config, read_keras_config
+from tfxfer.inference.outputs import adapt_outputs, apply_steps, find_activation, paint_probe
 from tfxfer.inference.predictor import BATCH_SAMPLES, Predictor
+from tfxfer.outputs import Outputs
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.registry.lookup import get_backbone, get_head, get_modality
 from tfxfer.run.directory import RunDirectory
@@ -203,23 +205,28 @@ def load_keras_predictor(
             f"model {str(path)!r}: expected one input and one output. "
             f"Received: {counts[0]} and {counts[1]}."
         )
-    shape, outputs = tuple(model.inputs[0].shape), int(model.outputs[0].shape[-1])
+    shape = tuple(model.inputs[0].shape)
     if len(shape) != 4 or shape[1] is None or shape[1] != shape[2] or shape[3] != 3:
         raise ModelError(
             f"model {str(path)!r}: expected a square input (batch, size, size, 3). "
             f"Received: shape={shape}."
         )
-    if labels is None or len(labels) != outputs:
-        raise ModelError(
-            f"model {str(path)!r}: expected {outputs} labels, one a line, in the outputs' order: "
-            f"--labels labels.txt. Received: {'none' if labels is None else len(labels)}."
-        )
+    size, task = int(shape[1]), get_head(registry=registry) if head is None else head
+    outputs = Outputs(
+        source=str(path),
+        count=int(model.outputs[0].shape[-1]),
+        activation=find_activation(model),
+        probe=lambda: _score(model, paint_probe(size)),
+    )
+    change = adapt_outputs(outputs, labels, task)
+    assert labels is not None
     return Predictor(
         source=str(path),
         labels=tuple(labels),
-        head=get_head(registry=registry) if head is None else head,
+        head=task,
         modality=ImageModality(),
-        size=int(shape[1]),
+        size=size,
         contract=Preprocessing(),
-        score=lambda inputs: _score(model, inputs),
+        score=lambda inputs: apply_steps(_score(model, inputs), change.steps),
+        remarks=(change.remark,) if change.remark else (),
     )

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tfxfer.errors import ModelError, UsageError
+from tfxfer.inference.outputs import find_activation
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.system.arguments import describe_value
 from tfxfer.system.keras_settings import check_keras_settings
@@ -43,6 +44,7 @@ class Source:
         layers: names of the model's layers, where it has some.
         keras_model: the whole Keras 3 model in float32, where it is one.
         takes_pixels: whether that whole model takes pixels 0..255.
+        activation: what the scores went through, as `find_activation` has it.
         keep: what must live as long as `call` does.
     """
 
@@ -55,6 +57,7 @@ class Source:
     layers: tuple[str, ...] = ()
     keras_model: Any = None
     takes_pixels: bool = False
+    activation: str | None = None
     keep: Any = None
 
 
@@ -194,6 +197,7 @@ def _from_keras(model: Any, preprocessing: PreprocessingArgument) -> Source:
         layers=tuple(layer.name for layer in model.layers),
         keras_model=model,
         takes_pixels=first is not None or preprocessing == IN_GRAPH,
+        activation=find_activation(model),
         keep=core,
     )
 
@@ -240,6 +244,7 @@ def _from_legacy(model: Any, preprocessing: PreprocessingArgument) -> Source:
         preprocessing=given,
         weights=lambda: ((v.name, v.numpy()) for v in model.weights),
         layers=tuple(layer.name for layer in model.layers),
+        activation=find_activation(model),
         keep=model,
     )
 
