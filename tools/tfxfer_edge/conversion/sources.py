@@ -19,8 +19,15 @@ from tfxfer.inference.outputs import find_activation
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.system.arguments import describe_value
 from tfxfer.system.keras_settings import check_keras_settings
+from tfxfer_edge.conversion.copies import as_float32
 from tfxfer_edge.conversion.model_files import read_model_file
-from tfxfer_edge.conversion.rescaling import can_fold, find_rescaling, is_same, preprocessing_of
+from tfxfer_edge.conversion.rescaling import (
+    can_fold,
+    find_rescaling,
+    is_same,
+    preprocessing_of,
+    take_out_rescaling,
+)
 
 __all__ = ["IN_GRAPH", "PreprocessingArgument", "Source", "open_source"]
 
@@ -182,11 +189,12 @@ def _from_keras(model: Any, preprocessing: PreprocessingArgument) -> Source:
     normalization = Preprocessing()
     if preprocessing != IN_GRAPH and first is None and isinstance(preprocessing, Preprocessing):
         normalization = preprocessing
-    model = _as_float32(model)
+    model = as_float32(model)
     core = model
     if first is not None and known is not None and can_fold(known):
-        core = keras.Model(model.get_layer(first.name).output, model.output, name=model.name)
-        normalization = known
+        shorter = take_out_rescaling(model)
+        if shorter is not None:
+            core, normalization = shorter, known
     return Source(
         name=model.name,
         call=lambda image: _trace_with_constants(core, image),
@@ -215,21 +223,6 @@ def _trace_with_constants(model: Any, image: Any) -> Any:
         fixed = [np.asarray(variable) for variable in model.non_trainable_variables]
     states = [[tf.constant(value) for value in values] for values in (trained, fixed)]
     return model.stateless_call(*states, image, training=False)[0]
-
-
-def _as_float32(model: Any) -> Any:
-    """Returns the model itself, or a float32 copy: one of bfloat16 does not convert."""
-    import keras
-
-    if all(getattr(layer, "compute_dtype", "float32") == "float32" for layer in model.layers):
-        return model
-
-    def copy(layer: Any) -> Any:
-        return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
-
-    clone = keras.models.clone_model(model, clone_function=copy)
-    clone.set_weights(model.get_weights())
-    return clone
 
 
 def _from_legacy(model: Any, preprocessing: PreprocessingArgument) -> Source:
