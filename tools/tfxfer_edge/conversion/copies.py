@@ -12,6 +12,8 @@ __all__ = ["as_float32", "copy_model"]
 _POLICIES = frozenset({"DTypePolicy", "FloatDTypePolicy"})
 _ROUGH = frozenset({"bfloat16", "float16", "mixed_bfloat16", "mixed_float16"})
 
+_BYTES = frozenset({"uint8"})  # pixels, which are the same numbers in float32
+
 
 def copy_model(model: Any, copy_layer: Callable[[Any], Any]) -> Any:
     """Returns a model with the same weights, whose layers are others.
@@ -54,14 +56,16 @@ def _copy_input(tensor: Any) -> Any:
     import keras
 
     # A sequential model that was built by its first call takes what its policy computes in.
-    dtype = "float32" if tensor.dtype in _ROUGH else tensor.dtype
+    dtype = "float32" if tensor.dtype in _ROUGH | _BYTES else tensor.dtype
     return keras.Input(batch_shape=tensor.shape, dtype=dtype, name=tensor.name)
 
 
 def as_float32(model: Any) -> Any:
-    """Returns the model itself, or a float32 copy: half precision does not convert."""
+    """Returns the model itself, or a float32 copy: half precision and bytes do not convert."""
     layers = flatten_layers(model, include_self=False)
-    if all(getattr(layer, "compute_dtype", "float32") == "float32" for layer in layers):
+    if model.inputs[0].dtype == "float32" and all(
+        getattr(layer, "compute_dtype", "float32") == "float32" for layer in layers
+    ):
         return model
     return copy_model(
         model, lambda layer: type(layer).from_config(_set_float32(layer.get_config()))
