@@ -42,6 +42,7 @@ KERAS_WHEN_CALLED = (
     # These must answer before Keras starts, or without it.
     "device.py",  # JAX, too, is asked; and what it says of a device is read without Keras
     "cli/plugin.py",  # `tfxfer plugin --help`
+    "inference/hdf5_model.py",  # one of two, as the file says
     "testing/",  # a plugin's tests import it at their top, and pytest collects them all
 )
 

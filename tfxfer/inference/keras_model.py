@@ -15,6 +15,8 @@ from tfxfer.data.arrays import Arrays
 from tfxfer.errors import DataError, ModelError, PluginError, RunError, TfxferError
 from tfxfer.head import Head
 from tfxfer.images.modality import ImageModality
+from tfxfer.inference.hdf5_file import HDF5_ENDINGS
+from tfxfer.inference.hdf5_model import load_hdf5_model
 from tfxfer.inference.model_config import check_config, read_keras_config
 from tfxfer.inference.outputs import adapt_outputs, apply_steps, find_activation, paint_probe
 from tfxfer.inference.predictor import BATCH_SAMPLES, Predictor
@@ -63,12 +65,16 @@ def _score(model: Any, inputs: Arrays) -> np.ndarray:
     arrays, scores = _order_inputs(model, inputs), []
     for start in range(0, len(arrays[0]), BATCH_SAMPLES):
         batch = [
-            np.asarray(values[start : start + BATCH_SAMPLES], tensor.dtype)
+            np.asarray(values[start : start + BATCH_SAMPLES], _numpy_dtype(tensor))
             for values, tensor in zip(arrays, model.inputs, strict=True)
         ]
         # Not `predict`: it builds a tf.data pipeline at every call.
         scores.append(np.asarray(model.predict_on_batch(batch if len(batch) > 1 else batch[0])))
     return np.concatenate(scores)
+
+
+def _numpy_dtype(tensor: Any) -> Any:
+    return getattr(tensor.dtype, "as_numpy_dtype", tensor.dtype)  # `tf_keras` has TensorFlow's own
 
 
 def _order_inputs(model: Any, inputs: Arrays) -> list[np.ndarray]:
@@ -186,7 +192,7 @@ def load_keras_predictor(
     head: Head | None = None,
     registry: Registry | None = None,
 ) -> Predictor:
-    """Returns what scores images, from a `.keras` file outside of a run.
+    """Returns what scores images, from a `.keras` or `.h5` file outside of a run.
 
     Args:
         path: the file, which takes one square of RGB pixels.
@@ -197,7 +203,8 @@ def load_keras_predictor(
     Raises:
         ModelError: another input, or labels that do not match the outputs.
     """
-    model = read_keras_file(path)
+    is_hdf5 = path.suffix in HDF5_ENDINGS
+    model: Any = load_hdf5_model(path) if is_hdf5 else read_keras_file(path)
     # A model without a known input, such as a Sequential nobody called, has no such attributes.
     counts = [len(getattr(model, name, None) or []) for name in ("inputs", "outputs")]
     if counts != [1, 1]:
