@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -110,6 +111,21 @@ def test_a_nested_rescaling_leaves_the_graph(
     for layer in model.layers:
         assert layer.output is not None
     assert freeze(model, preprocessing=said).preprocessing == MINUS_ONE_TO_ONE
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+def test_the_same_of_a_file(
+    build: Callable[..., Any], photos: Callable[..., np.ndarray], tmp_path: Path
+) -> None:
+    # Read back, a sequential model has called its first layers once for each that follows.
+    keras.utils.set_random_seed(0)
+    model, pixels = build(layers.Rescaling(1 / 127.5, -1)), photos(4)
+    expected = np.asarray(model(pixels.astype(np.float32), training=False))
+    model.save(tmp_path / "guest.keras")
+    read = keras.models.load_model(tmp_path / "guest.keras", custom_objects={"Tail": Tail})
+    graph = freeze(read, preprocessing=MINUS_ONE_TO_ONE)
+    assert graph.input_quantization == pytest.approx((1 / 127.5, 127.5))
+    np.testing.assert_allclose(graph.run(pixels), expected, atol=1e-5)
 
 
 def test_what_reads_the_pixels_twice_stays(photos: Callable[..., np.ndarray]) -> None:

@@ -31,14 +31,15 @@ def find_rescaling(model: Any) -> Any:
     operations = getattr(model, "operations", None) or model.layers
     first = next((x for x in operations if not isinstance(x, keras.layers.InputLayer)), None)
     pixels = model.inputs[0]
-    # The only reader of the pixels: otherwise what is left has two inputs.
+    # The only reader of the pixels: otherwise what is left has two inputs. A sequential model calls
+    # its layers anew for each that it is given, so one reader may have several calls.
     readers = [
         layer
         for layer in operations
         for node in find_calls(layer)
         if any(tensor is pixels for tensor in node.input_tensors)
     ]
-    if first is None or readers != [first] or _is_called_again(first, operations):
+    if first is None or set(readers) != {first} or _is_called_again(first, operations):
         return None
     if isinstance(first, keras.layers.Rescaling):
         return first
@@ -62,12 +63,12 @@ def _is_called_again(first: Any, operations: Any) -> bool:
 def take_out_rescaling(model: Any) -> Any:
     """Returns the model behind what `find_rescaling` finds, with the same weights.
 
-    None where that is inside of a model with a layer which cannot be copied.
+    None where that takes a copy, and a layer cannot be copied.
     """
     import keras
 
     first = find_rescaling(model)
-    if any(layer is first for layer in model.layers):
+    if any(layer is first for layer in model.layers) and len(find_calls(first)) == 1:
         return keras.Model(first.output, model.outputs[0], name=model.name)
 
     def copy(layer: Any) -> Any:
