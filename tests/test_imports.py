@@ -42,16 +42,13 @@ KERAS_WHEN_CALLED = (
     # These must answer before Keras starts, or without it.
     "device.py",  # JAX, too, is asked; and what it says of a device is read without Keras
     "cli/plugin.py",  # `tfxfer plugin --help`
+    "inference/hdf5_model.py",  # one of two, as the file says
     "testing/",  # a plugin's tests import it at their top, and pytest collects them all
 )
 
-# `tf.data`, devices, and the float conversion: all else goes through Keras, under any backend.
-TENSORFLOW_WHEN_CALLED = (
-    "data/samples.py",
-    "device.py",
-    "frontier/litert.py",
-    "saved_model.py",
-)
+# `tf.data`, devices, the float conversion, and what a SavedModel is described by: all else goes
+# through Keras, under any backend.
+TENSORFLOW_WHEN_CALLED = ("data/samples.py", "device.py", "frontier/litert.py", "saved_model.py")
 JAX_WHEN_CALLED = ("device.py",)
 
 # `import tfxfer` offers `load_images` by its stub; beside that the core knows the door alone.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tfxfer.backbone import CONTRACT_VERSION
 from tfxfer.errors import DataError, UsageError
+from tfxfer.outputs import OutputChange, Outputs
 from tfxfer.system.plain_text import join_counts
 
 if TYPE_CHECKING:
@@ -207,6 +208,18 @@ class Head(ABC):
     @abstractmethod
     def metrics(self) -> list[Any]:
         """Returns fresh Keras metrics; their names appear in logs and in `monitor`."""
+
+    def adapt_outputs(self, outputs: Outputs, labels: Sequence[str]) -> OutputChange:
+        """Returns what must follow the outputs of a model that the head did not build.
+
+        The core calls it for a model file from elsewhere, before it scores a sample. Afterwards
+        there must be as many outputs as labels, which the core checks. The default takes the
+        outputs as they are.
+
+        Raises:
+            ModelError: outputs that `decode` cannot take, and how to mend them.
+        """
+        return OutputChange()
 
     @abstractmethod
     def decode(self, scores: np.ndarray, labels: Sequence[str]) -> list[Prediction]:

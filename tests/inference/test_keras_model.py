@@ -146,3 +146,59 @@ def test_a_layer_of_ones_own_is_named(tmp_path: Path) -> None:
     del keras.saving.get_custom_objects()["somebodys>Halve"]
     with pytest.raises(ModelError, match=r"'first_half' of class 'Halve' from 'somebodys'.*export"):
         read_keras_file(path)
+
+
+def build_two_labels(package: Any) -> Any:
+    pixels = package.Input((24, 24, 3))
+    x = package.layers.GlobalAveragePooling2D()(package.layers.Rescaling(1 / 255)(pixels))
+    normal = package.initializers.RandomNormal(stddev=3.0, seed=2)
+    x = package.layers.Dense(2, activation="softmax", kernel_initializer=normal)(x)
+    return package.Model(pixels, x)
+
+
+@pytest.mark.parametrize("package", ["keras", "tf_keras"])
+def test_an_h5_file_scores_as_its_own_keras_does(package: str, tmp_path: Path) -> None:
+    model, path = build_two_labels(pytest.importorskip(package)), tmp_path / "old.h5"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the format is a legacy is the point
+        model.save(path)
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 1, 1, 3)).astype(np.uint8)
+    pixels = np.broadcast_to(pixels, (40, 24, 24, 3))
+    predictor = load_predictor(path, labels=("ash", "yew"))
+    expected = np.asarray(model(pixels.astype(np.float32), training=False))
+    np.testing.assert_allclose(predictor.score(pixels), expected, atol=1e-6)
+    assert np.abs(predictor.score(pixels[::-1]) - expected).max() > 0.1
+    with pytest.raises(ModelError, match=r"expected 2 labels.*Received: 3"):
+        load_predictor(path, labels=LABELS)
+
+
+def test_a_lambda_in_a_legacy_file_never_runs(tmp_path: Path) -> None:
+    tf_keras = pytest.importorskip("tf_keras")
+    trap, path = tmp_path / "trap", tmp_path / "old.h5"
+    pixels = tf_keras.Input((24, 24, 3))
+    x = tf_keras.layers.Lambda(lambda x, at=str(trap): (Path(at).touch(), x)[1])(pixels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tf_keras.Model(pixels, tf_keras.layers.GlobalAveragePooling2D()(x)).save(path)
+    trap.unlink()
+    with pytest.raises(ModelError, match="safe mode"):
+        load_predictor(path, labels=LABELS)
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize("name", ["a.weights.h5", "b.h5", "c.pth", "d.safetensors"])
+def test_weights_alone_are_named(name: str, tmp_path: Path) -> None:
+    import keras
+
+    build_two_labels(keras).save_weights(tmp_path / "a.weights.h5")
+    (tmp_path / "b.h5").write_bytes((tmp_path / "a.weights.h5").read_bytes())
+    for other in ("c.pth", "d.safetensors"):
+        (tmp_path / other).write_bytes(b"x")
+    with pytest.raises(ModelError, match=r"Received: weights alone.*load_weights"):
+        load_predictor(tmp_path / name, labels=LABELS)
+
+
+def test_a_saved_model_is_sent_to_export(tmp_path: Path) -> None:
+    (tmp_path / "saved_model.pb").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"SavedModel folder.*tfxfer export"):
+        load_predictor(tmp_path, labels=LABELS)

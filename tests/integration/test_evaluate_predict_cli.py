@@ -224,13 +224,16 @@ def test_models_that_are_none(
     damaged[200:400] = bytes(200)
     (tmp_path / "damaged.keras").write_bytes(damaged)
     (tmp_path / "text.keras").write_text("no model")
-    (tmp_path / "model.h5").write_text("no model")
+    for name in ("model.h5", "model.onnx", "a.weights.h5"):
+        (tmp_path / name).write_text("no model")
     (tmp_path / "two.txt").write_text("a\nb\n")
     labels = ("--labels", learnt[0] / "labels.txt")
     for model, options, words in (
         (tmp_path / "nothing", (), "nothing there"),
         (tmp_path, (), "expected a folder with run.json"),
-        (tmp_path / "model.h5", (), "suffix='.h5'"),
+        (tmp_path / "model.h5", (), "expected an .h5 file that Keras saved"),
+        (tmp_path / "model.onnx", (), "suffix='.onnx'"),
+        (tmp_path / "a.weights.h5", (), "weights alone"),
         (copied, (), "expected 3 labels"),
         (copied, ("--labels", tmp_path / "two.txt"), "Received: 2"),
         (copied, ("--labels", tmp_path / "no.txt"), "no.txt"),

@@ -9,6 +9,7 @@ from tfxfer.backbone import Backbone
 from tfxfer.cli.options import read_labels
 from tfxfer.cli.output import Output
 from tfxfer.errors import DataError, ModelError, RunError, StorageError
+from tfxfer.inference.hdf5_file import check_holds_model
 from tfxfer.modality import Modality
 from tfxfer.registry.lookup import get_head
 from tfxfer.run.directory import RunDirectory
@@ -55,6 +56,8 @@ def find_model(output: Output, model: str) -> tuple[str, Modality]:
             f"model {str(path)!r}: expected a run directory or a .keras file. "
             "Received: nothing there."
         )
+    if path.is_file():
+        check_holds_model(path)
     suffix = path.suffix.lower()
     readers = {component.name for component in registry.list("reader")}
     if path.is_file() and suffix not in _NEEDS_KERAS and suffix[1:] not in readers:
@@ -124,4 +127,7 @@ def open_predictor(
     if Path(model).is_dir() or Path(model).suffix in _NEEDS_KERAS:
         what = f"importing TensorFlow, loading {model}"
     with output.starting(what):
-        return load_predictor(model, labels=labels, head=named, registry=registry)
+        predictor = load_predictor(model, labels=labels, head=named, registry=registry)
+    for remark in predictor.remarks:
+        output.warn(remark)
+    return predictor

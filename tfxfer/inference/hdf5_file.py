@@ -9,11 +9,11 @@ from typing import Any
 
 from tfxfer.errors import ModelError
 
-__all__ = ["HDF5_ENDINGS", "WEIGHTS_ENDINGS", "HDF5Model", "read_hdf5_model", "refuse_weights"]
+__all__ = ["HDF5_ENDINGS", "HDF5Model", "check_holds_model", "read_hdf5_model"]
 
 HDF5_ENDINGS = (".h5", ".hdf5")
-WEIGHTS_ENDINGS = (".weights.h5", ".npz", ".safetensors", ".pth", ".pt", ".ckpt")
-"""Of files that hold arrays and no layers."""
+# Of files that hold arrays and no layers.
+_WEIGHTS_ENDINGS = (".weights.h5", ".npz", ".safetensors", ".pth", ".pt", ".ckpt")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def read_hdf5_model(path: Path) -> HDF5Model:
             config, version = file.attrs.get("model_config"), file.attrs.get("keras_version", "")
             # Weights files say it of their groups, if at all.
             if config is None:
-                refuse_weights(path)
+                _refuse_weights(path)
         parsed = json.loads(_to_text(config))
     except ModelError:
         raise
@@ -67,7 +67,17 @@ def read_hdf5_model(path: Path) -> HDF5Model:
     return HDF5Model(parsed, _to_text(version))
 
 
-def refuse_weights(path: Path) -> None:
+def check_holds_model(path: Path) -> None:
+    """Refuses a file whose name says that it holds weights alone.
+
+    Raises:
+        ModelError: says what is missing, and how to get a model.
+    """
+    if path.name.endswith(_WEIGHTS_ENDINGS):
+        _refuse_weights(path)
+
+
+def _refuse_weights(path: Path) -> None:
     """Refuses a file of weights where a model is needed.
 
     Raises:

@@ -15,8 +15,12 @@ from tfxfer.data.arrays import Arrays
 from tfxfer.errors import DataError, ModelError, PluginError, RunError, TfxferError
 from tfxfer.head import Head
 from tfxfer.images.modality import ImageModality
+from tfxfer.inference.hdf5_file import HDF5_ENDINGS
+from tfxfer.inference.hdf5_model import load_hdf5_model
 from tfxfer.inference.model_config import check_config, read_keras_config
+from tfxfer.inference.outputs import adapt_outputs, apply_steps, find_activation, paint_probe
 from tfxfer.inference.predictor import BATCH_SAMPLES, Predictor
+from tfxfer.outputs import Outputs
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.registry.lookup import get_backbone, get_head, get_modality
 from tfxfer.run.directory import RunDirectory
@@ -61,12 +65,16 @@ def _score(model: Any, inputs: Arrays) -> np.ndarray:
     arrays, scores = _order_inputs(model, inputs), []
     for start in range(0, len(arrays[0]), BATCH_SAMPLES):
         batch = [
-            np.asarray(values[start : start + BATCH_SAMPLES], tensor.dtype)
+            np.asarray(values[start : start + BATCH_SAMPLES], _numpy_dtype(tensor))
             for values, tensor in zip(arrays, model.inputs, strict=True)
         ]
         # Not `predict`: it builds a tf.data pipeline at every call.
         scores.append(np.asarray(model.predict_on_batch(batch if len(batch) > 1 else batch[0])))
     return np.concatenate(scores)
+
+
+def _numpy_dtype(tensor: Any) -> Any:
+    return getattr(tensor.dtype, "as_numpy_dtype", tensor.dtype)  # `tf_keras` has TensorFlow's own
 
 
 def _order_inputs(model: Any, inputs: Arrays) -> list[np.ndarray]:
@@ -184,7 +192,7 @@ def load_keras_predictor(
     head: Head | None = None,
     registry: Registry | None = None,
 ) -> Predictor:
-    """Returns what scores images, from a `.keras` file outside of a run.
+    """Returns what scores images, from a `.keras` or `.h5` file outside of a run.
 
     Args:
         path: the file, which takes one square of RGB pixels.
@@ -195,7 +203,8 @@ def load_keras_predictor(
     Raises:
         ModelError: another input, or labels that do not match the outputs.
     """
-    model = read_keras_file(path)
+    is_hdf5 = path.suffix in HDF5_ENDINGS
+    model: Any = load_hdf5_model(path) if is_hdf5 else read_keras_file(path)
     # A model without a known input, such as a Sequential nobody called, has no such attributes.
     counts = [len(getattr(model, name, None) or []) for name in ("inputs", "outputs")]
     if counts != [1, 1]:
@@ -203,23 +212,28 @@ def load_keras_predictor(
             f"model {str(path)!r}: expected one input and one output. "
             f"Received: {counts[0]} and {counts[1]}."
         )
-    shape, outputs = tuple(model.inputs[0].shape), int(model.outputs[0].shape[-1])
+    shape = tuple(model.inputs[0].shape)
     if len(shape) != 4 or shape[1] is None or shape[1] != shape[2] or shape[3] != 3:
         raise ModelError(
             f"model {str(path)!r}: expected a square input (batch, size, size, 3). "
             f"Received: shape={shape}."
         )
-    if labels is None or len(labels) != outputs:
-        raise ModelError(
-            f"model {str(path)!r}: expected {outputs} labels, one a line, in the outputs' order: "
-            f"--labels labels.txt. Received: {'none' if labels is None else len(labels)}."
-        )
+    size, task = int(shape[1]), get_head(registry=registry) if head is None else head
+    outputs = Outputs(
+        source=str(path),
+        count=int(model.outputs[0].shape[-1]),
+        activation=find_activation(model),
+        probe=lambda: _score(model, paint_probe(size)),
+    )
+    change = adapt_outputs(outputs, labels, task)
+    assert labels is not None
     return Predictor(
         source=str(path),
         labels=tuple(labels),
-        head=get_head(registry=registry) if head is None else head,
+        head=task,
         modality=ImageModality(),
-        size=int(shape[1]),
+        size=size,
         contract=Preprocessing(),
-        score=lambda inputs: _score(model, inputs),
+        score=lambda inputs: apply_steps(_score(model, inputs), change.steps),
+        remarks=(change.remark,) if change.remark else (),
     )

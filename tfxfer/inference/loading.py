@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tfxfer.errors import ModelError, UnknownPluginError, UsageError
 from tfxfer.head import Head
+from tfxfer.inference.hdf5_file import HDF5_ENDINGS, check_holds_model
 from tfxfer.inference.predictor import Predictor
 from tfxfer.inference.provenance import read_keras_provenance, read_run_provenance
 from tfxfer.registry.lookup import get_reader
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["load_predictor"]
 
+_OF_KERAS = (".keras", *HDF5_ENDINGS)
+
 
 def load_predictor(
     path: str | Path,
@@ -31,11 +34,11 @@ def load_predictor(
 ) -> Predictor:
     """Returns what scores samples, from a run directory or a model file.
 
-    Keras is loaded where it is needed: for a run and a `.keras` file.
+    Keras is loaded where it is needed: for a run, a `.keras` and an `.h5` file.
 
     Args:
-        path: a run, a `.keras` file, or one that an installed reader takes: `.tflite` with
-            tfxfer-edge.
+        path: a run, a `.keras` file, an `.h5` file of Keras 2 or 3, or one that an installed reader
+            takes: `.tflite` with tfxfer-edge.
         labels: for a file outside a run: names of its outputs, in order.
         head: for a file outside a run; None is the default head.
         registry: where plugins are looked up; None is what is installed.
@@ -47,6 +50,13 @@ def load_predictor(
         SetupError: another project's settings make Keras another one.
     """
     path = check_path(path, where="model")
+    if path.is_file():
+        check_holds_model(path)
+    elif (path / "saved_model.pb").is_file() and not (path / "run.json").is_file():
+        raise ModelError(
+            f"model {str(path)!r}: expected a run directory or a .keras file. Received: a "
+            "SavedModel folder. Export it, and give the .tflite file of that: tfxfer export"
+        )
     of_run = path.is_dir() or (
         path.name == "model.keras" and (path.parent / "run.json").is_file() and labels is None
     )
@@ -60,7 +70,7 @@ def load_predictor(
             f"model {str(path)!r}: expected a run directory or a .keras file. "
             "Received: nothing there."
         )
-    if not of_run and path.suffix != ".keras":
+    if not of_run and path.suffix not in _OF_KERAS:
         try:
             read = get_reader(path.suffix[1:].lower(), registry=registry)
         except UnknownPluginError as error:
@@ -79,4 +89,6 @@ def load_predictor(
         run = RunDirectory.open(path if path.is_dir() else path.parent)
         return replace(predictor, provenance=read_run_provenance(run))
     predictor = load_keras_predictor(path, labels=labels, head=head, registry=registry)
+    if path.suffix in HDF5_ENDINGS:
+        return predictor  # only a `.keras` file has room for what it was trained on
     return replace(predictor, provenance=read_keras_provenance(path))

@@ -32,6 +32,7 @@ class Predictor:
         contract: what the network expects of raw values.
         score: maps inputs, of images pixels 0..255 (images, size, size, 3), to scores.
         provenance: what it was trained on; None where nothing is known.
+        remarks: what a person must be told of its outputs, a line each.
 
     Shapes: scores (samples, outputs).
     """
@@ -44,3 +45,4 @@ class Predictor:
     contract: Any
     score: Callable[[Arrays], np.ndarray]
     provenance: Provenance | None = None
+    remarks: tuple[str, ...] = ()

@@ -11,8 +11,10 @@ from tfxfer.data.targets import encode_class_numbers, read_class_numbers
 from tfxfer.errors import DataError, UsageError
 from tfxfer.evaluation import ClassFigures, Figures
 from tfxfer.head import Monitor, Prediction
+from tfxfer.outputs import OutputChange, Outputs
 from tfxfer.system.spelling import did_you_mean
 from tfxfer_heads.dense import DROPOUT, DenseHead, check_name, check_scores
+from tfxfer_heads.foreign import check_probabilities, widen_single
 
 __all__ = ["LABEL_SMOOTHING", "Classification"]
 
@@ -144,6 +146,25 @@ class Classification(DenseHead):
         import keras
 
         return [keras.metrics.CategoricalAccuracy(name="accuracy")]
+
+    def adapt_outputs(self, outputs: Outputs, labels: Sequence[str]) -> OutputChange:
+        """Returns what makes probabilities of logits, and two of one.
+
+        Raises:
+            ModelError: outputs that are neither.
+        """
+        if (outputs.count, len(labels)) == (1, 2):
+            return widen_single(outputs, labels, head=self.name)
+        if outputs.count != len(labels) or outputs.activation == "softmax":
+            return OutputChange()
+        if outputs.activation == "linear":
+            return OutputChange(
+                ("softmax",),
+                f"model {outputs.source!r} ends without an activation: a softmax was added, so "
+                "that its outputs are probabilities",
+            )
+        check_probabilities(outputs, head=self.name, add="Softmax()", share=True)
+        return OutputChange()
 
     def decode(self, scores: np.ndarray, labels: Sequence[str]) -> list[Prediction]:
         """Returns the class with the highest score of each row; the first of equals.

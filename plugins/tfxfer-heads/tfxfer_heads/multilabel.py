@@ -10,8 +10,10 @@ import numpy as np
 from tfxfer.errors import DataError
 from tfxfer.evaluation import Figures, MultilabelFigures
 from tfxfer.head import Monitor, Prediction
+from tfxfer.outputs import OutputChange, Outputs
 from tfxfer.system.spelling import did_you_mean
 from tfxfer_heads.dense import DROPOUT, DenseHead, check_name, check_scores, check_unit
+from tfxfer_heads.foreign import check_probabilities
 
 __all__ = ["SEPARATOR", "THRESHOLD", "Multilabel"]
 
@@ -134,6 +136,23 @@ class Multilabel(DenseHead):
             keras.metrics.BinaryAccuracy(threshold=self.threshold, name="accuracy"),
             keras.metrics.AUC(multi_label=True, name="auc"),
         ]
+
+    def adapt_outputs(self, outputs: Outputs, labels: Sequence[str]) -> OutputChange:
+        """Returns what makes probabilities of logits.
+
+        Raises:
+            ModelError: outputs that are neither.
+        """
+        if outputs.count != len(labels) or outputs.activation == "sigmoid":
+            return OutputChange()
+        if outputs.activation == "linear":
+            return OutputChange(
+                ("sigmoid",),
+                f"model {outputs.source!r} ends without an activation: a sigmoid was added, so "
+                "that its outputs are probabilities",
+            )
+        check_probabilities(outputs, head=self.name, add="Activation('sigmoid')")
+        return OutputChange()
 
     def decode(self, scores: np.ndarray, labels: Sequence[str]) -> list[Prediction]:
         """Returns all labels above the threshold, joined by `|`; an empty label is none.

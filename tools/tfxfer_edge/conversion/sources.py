@@ -15,17 +15,26 @@ from typing import Any, Literal
 import numpy as np
 
 from tfxfer.errors import ModelError, UsageError
+from tfxfer.inference.outputs import find_activation
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.system.arguments import describe_value
 from tfxfer.system.keras_settings import check_keras_settings
+from tfxfer_edge.conversion.byte_input import take_floats
+from tfxfer_edge.conversion.copies import as_float32
+from tfxfer_edge.conversion.ends import BYTES, IMAGE, check_dtype, check_ends
 from tfxfer_edge.conversion.model_files import read_model_file
-from tfxfer_edge.conversion.rescaling import can_fold, find_rescaling, is_same, preprocessing_of
+from tfxfer_edge.conversion.rescaling import (
+    can_fold,
+    find_rescaling,
+    is_same,
+    preprocessing_of,
+    take_out_rescaling,
+)
 
 __all__ = ["IN_GRAPH", "PreprocessingArgument", "Source", "open_source"]
 
 IN_GRAPH = "in_graph"
 PreprocessingArgument = Preprocessing | Literal["in_graph"] | None
-_IMAGE = "image"  # the one modality whose files are made here
 _RESCALE = "rescale_pixels"  # what `tfxfer.build_model` calls its first layer
 
 
@@ -43,6 +52,7 @@ class Source:
         layers: names of the model's layers, where it has some.
         keras_model: the whole Keras 3 model in float32, where it is one.
         takes_pixels: whether that whole model takes pixels 0..255.
+        activation: what the scores went through, as `find_activation` has it.
         keep: what must live as long as `call` does.
     """
 
@@ -55,6 +65,7 @@ class Source:
     layers: tuple[str, ...] = ()
     keras_model: Any = None
     takes_pixels: bool = False
+    activation: str | None = None
     keep: Any = None
 
 
@@ -67,7 +78,8 @@ def open_source(
         model: a Keras 3 or `tf_keras` model, or the path of a run directory, a `.keras` file, a
             legacy `.h5` file or a SavedModel folder.
         preprocessing: what pixels 0..255 go through before the model; `in_graph` where the model
-            takes pixels and rescales them itself. A model of ours knows it.
+            takes pixels and rescales them itself. A model of ours knows it, and one whose input
+            is uint8 takes pixels.
         trust: whether code in a `.keras` file (a Lambda) may run.
 
     Raises:
@@ -115,29 +127,15 @@ def _require_preprocessing(name: str, preprocessing: PreprocessingArgument) -> N
         )
 
 
-def _check_ends(
-    name: str, inputs: Any, outputs: Any, *, modality: str = _IMAGE
-) -> tuple[int, int, int]:
-    shapes = [tuple(item.shape) for item in inputs or []]
-    if modality != _IMAGE or len(shapes) != 1 or len(shapes[0]) != 4:
-        kind = "" if modality == _IMAGE else f"modality {modality!r}, "
-        shown = " and ".join(map(str, shapes)) or "none"
-        raise ModelError(
-            f"model {name!r}: expected one input, an image (batch, height, width, channels). "
-            f"Received: {kind}{len(shapes)} inputs, of shape {shown}. "
-            "tfxfer-edge converts models of one image only."
+def _in_graph_for_bytes(name: str, preprocessing: PreprocessingArgument) -> PreprocessingArgument:
+    """Returns what pixels go through before a model that takes bytes: nothing."""
+    if isinstance(preprocessing, Preprocessing) and preprocessing != Preprocessing():
+        raise UsageError(
+            f"model {name!r}: expected preprocessing={IN_GRAPH!r}, since its input is uint8, "
+            f"pixels 0..255 themselves. Received: scale={preprocessing.scale}, "
+            f"offset={preprocessing.offset}."
         )
-    if len(outputs or []) != 1:
-        raise ModelError(
-            f"model {name!r}: expected one output. Received: {len(outputs or [])} outputs."
-        )
-    (shape,) = shapes
-    if None in shape[1:]:
-        raise ModelError(
-            f"model {name!r}: expected an input (batch, height, width, channels) of known size. "
-            f"Received: shape={shape}. Rebuild the model with a fixed image size."
-        )
-    return (int(shape[1]), int(shape[2]), int(shape[3]))
+    return "in_graph"
 
 
 def _from_keras(model: Any, preprocessing: PreprocessingArgument) -> Source:
@@ -151,12 +149,16 @@ def _from_keras(model: Any, preprocessing: PreprocessingArgument) -> Source:
             f"Received: backend={keras.backend.backend()!r}. Set KERAS_BACKEND=tensorflow."
         )
     info = getattr(model, "tfxfer_info", None)
-    shape = _check_ends(
+    shape = check_ends(
         model.name,
         getattr(model, "inputs", None),
         getattr(model, "outputs", None),
-        modality=info.modality.name if isinstance(info, ModelInfo) else _IMAGE,
+        modality=info.modality.name if isinstance(info, ModelInfo) else IMAGE,
     )
+    dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)
+    check_dtype(model.name, dtype)
+    if dtype == BYTES:
+        preprocessing = _in_graph_for_bytes(model.name, preprocessing)
     first = find_rescaling(model)
     if preprocessing is None and isinstance(info, ModelInfo):
         preprocessing = "in_graph"
@@ -179,11 +181,12 @@ def _from_keras(model: Any, preprocessing: PreprocessingArgument) -> Source:
     normalization = Preprocessing()
     if preprocessing != IN_GRAPH and first is None and isinstance(preprocessing, Preprocessing):
         normalization = preprocessing
-    model = _as_float32(model)
+    model = as_float32(model)
     core = model
     if first is not None and known is not None and can_fold(known):
-        core = keras.Model(model.get_layer(first.name).output, model.output, name=model.name)
-        normalization = known
+        shorter = take_out_rescaling(model)
+        if shorter is not None:
+            core, normalization = shorter, known
     return Source(
         name=model.name,
         call=lambda image: _trace_with_constants(core, image),
@@ -194,6 +197,7 @@ def _from_keras(model: Any, preprocessing: PreprocessingArgument) -> Source:
         layers=tuple(layer.name for layer in model.layers),
         keras_model=model,
         takes_pixels=first is not None or preprocessing == IN_GRAPH,
+        activation=find_activation(model),
         keep=core,
     )
 
@@ -213,33 +217,29 @@ def _trace_with_constants(model: Any, image: Any) -> Any:
     return model.stateless_call(*states, image, training=False)[0]
 
 
-def _as_float32(model: Any) -> Any:
-    """Returns the model itself, or a float32 copy: one of bfloat16 does not convert."""
-    import keras
-
-    if all(getattr(layer, "compute_dtype", "float32") == "float32" for layer in model.layers):
-        return model
-
-    def copy(layer: Any) -> Any:
-        return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
-
-    clone = keras.models.clone_model(model, clone_function=copy)
-    clone.set_weights(model.get_weights())
-    return clone
-
-
 def _from_legacy(model: Any, preprocessing: PreprocessingArgument) -> Source:
-    shape = _check_ends(model.name, getattr(model, "inputs", None), getattr(model, "outputs", None))
+    shape = check_ends(model.name, getattr(model, "inputs", None), getattr(model, "outputs", None))
+    dtype = str(getattr(model.inputs[0].dtype, "name", model.inputs[0].dtype))
+    check_dtype(model.name, dtype)
+    call = lambda image: model(image, training=False)  # noqa: E731
+    if dtype == BYTES:
+        import tensorflow as tf
+
+        preprocessing = _in_graph_for_bytes(model.name, preprocessing)
+        spec = tf.TensorSpec((None, *shape), tf.uint8)
+        traced = tf.function(call, autograph=False).get_concrete_function(spec)
+        call = take_floats(traced, name=model.name)
     _require_preprocessing(model.name, preprocessing)
     given = preprocessing if isinstance(preprocessing, Preprocessing) else None
     return Source(
         name=model.name,
-        call=lambda image: model(image, training=False),
+        call=call,
         image_shape=shape,
         normalization=given or Preprocessing(),
         preprocessing=given,
         weights=lambda: ((v.name, v.numpy()) for v in model.weights),
         layers=tuple(layer.name for layer in model.layers),
+        activation=find_activation(model),
         keep=model,
     )
 
@@ -255,13 +255,19 @@ def _from_saved_model(loaded: Any, preprocessing: PreprocessingArgument) -> Sour
         )
     function = signatures[key]
     arguments = function.structured_input_signature[1]
-    shape = _check_ends(name, list(arguments.values()), list(function.structured_outputs.values()))
+    shape = check_ends(name, list(arguments.values()), list(function.structured_outputs.values()))
+    ((argument, spec),) = arguments.items()
+    check_dtype(name, spec.dtype.name)
+    if spec.dtype.name == BYTES:
+        preprocessing = _in_graph_for_bytes(name, preprocessing)
+        call = take_floats(function, name=name)
+    else:
+        call = lambda image: next(iter(function(**{argument: image}).values()))  # noqa: E731
     _require_preprocessing(name, preprocessing)
-    (argument,) = arguments
     given = preprocessing if isinstance(preprocessing, Preprocessing) else None
     return Source(
         name=name,
-        call=lambda image: next(iter(function(**{argument: image}).values())),
+        call=call,
         image_shape=shape,
         normalization=given or Preprocessing(),
         preprocessing=given,

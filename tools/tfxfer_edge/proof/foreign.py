@@ -11,12 +11,15 @@ import numpy as np
 from tfxfer.errors import ModelError
 from tfxfer.head import Head
 from tfxfer.images.modality import ImageModality
+from tfxfer.inference.outputs import adapt_outputs, paint_probe
 from tfxfer.inference.predictor import Predictor
+from tfxfer.outputs import Outputs
 from tfxfer.preprocessing import Preprocessing
+from tfxfer_edge.conversion.endings import add_steps
 from tfxfer_edge.conversion.graph import FrozenGraph
 from tfxfer_edge.conversion.sources import Source
 
-__all__ = ["check_square", "predict_with"]
+__all__ = ["adapt_source", "check_square", "predict_with"]
 
 
 def check_square(source: Source, path: Path) -> None:
@@ -33,10 +36,10 @@ def check_square(source: Source, path: Path) -> None:
         )
 
 
-def predict_with(
+def adapt_source(
     source: Source, graph: FrozenGraph, path: Path, labels: Sequence[str], head: Head
-) -> Predictor:
-    """Returns what scores images with a model that says nothing of itself.
+) -> tuple[Source, str]:
+    """Returns a model whose outputs are a head's answers, and what a person must be told of it.
 
     Args:
         source: the model.
@@ -46,23 +49,30 @@ def predict_with(
         head: what they mean.
 
     Raises:
-        ModelError: labels that do not match the outputs.
+        ModelError: labels that do not match the outputs, or outputs that are no answers.
     """
-    if len(labels) != graph.outputs:
-        raise ModelError(
-            f"model {str(path)!r}: expected {graph.outputs} labels, one for each output, in their "
-            f"order. Received: {len(labels)}."
-        )
+    outputs = Outputs(
+        source=str(path),
+        count=graph.outputs,
+        activation=source.activation,
+        probe=lambda: _score(source, graph, paint_probe(source.image_shape[0])),
+    )
+    change = adapt_outputs(outputs, labels, head)
+    return add_steps(source, change.steps), change.remark
 
-    def score(pixels: np.ndarray) -> np.ndarray:
-        keras_model: Any = source.keras_model
-        if keras_model is None:
-            return graph.run(pixels)
-        inputs = np.asarray(pixels, np.float32)
-        if not source.takes_pixels:
-            inputs = graph.normalize(pixels)
-        return np.asarray(keras_model.predict_on_batch(inputs))
 
+def predict_with(
+    source: Source, graph: FrozenGraph, path: Path, labels: Sequence[str], head: Head
+) -> Predictor:
+    """Returns what scores images with a model that says nothing of itself.
+
+    Args:
+        source: the model, as `adapt_source` returns it.
+        graph: the same, frozen; it scores what is no Keras 3 model.
+        path: for messages.
+        labels: names of its outputs, in order.
+        head: what they mean.
+    """
     return Predictor(
         source=str(path),
         labels=tuple(labels),
@@ -70,5 +80,15 @@ def predict_with(
         modality=ImageModality(),
         size=source.image_shape[0],
         contract=Preprocessing(),
-        score=lambda pixels: score(np.asarray(pixels)),
+        score=lambda pixels: _score(source, graph, np.asarray(pixels)),
     )
+
+
+def _score(source: Source, graph: FrozenGraph, pixels: np.ndarray) -> np.ndarray:
+    keras_model: Any = source.keras_model
+    if keras_model is None:
+        return graph.run(pixels)
+    inputs = np.asarray(pixels, np.float32)
+    if not source.takes_pixels:
+        inputs = graph.normalize(pixels)
+    return np.asarray(keras_model.predict_on_batch(inputs))

@@ -23,7 +23,7 @@ from tfxfer_edge.conversion.converted import Converted
 from tfxfer_edge.conversion.graph import FrozenGraph, freeze
 from tfxfer_edge.conversion.sources import PreprocessingArgument, Source, open_source
 from tfxfer_edge.proof.arguments import check_arguments
-from tfxfer_edge.proof.foreign import check_square, predict_with
+from tfxfer_edge.proof.foreign import adapt_source, check_square, predict_with
 from tfxfer_edge.proof.run_images import load_run_images
 from tfxfer_edge.proof.run_record import read_record
 from tfxfer_edge.tflite.card import KINDS, ModelCard
@@ -52,7 +52,7 @@ class Subject:
             such; another model does not say.
         view_options: of that, such as whether they may be mirrored.
         provenance: what the model was trained on; None where nothing is known.
-        remarks: what a person must be told of the images that report, a line each.
+        remarks: what a person must be told of the outputs and the images, a line each.
     """
 
     path: Path
@@ -154,6 +154,9 @@ def open_subject(
     told("loading the model", 1, 1)
     told("tracing the model", 0, 1)
     graph = freeze(source, dynamic_batch=dynamic_batch)
+    adapted, remark = adapt_source(source, graph, path, labels, task)
+    if adapted is not source:
+        source, graph = adapted, freeze(adapted, dynamic_batch=dynamic_batch)
     told("tracing the model", 1, 1)
     predictor = predict_with(source, graph, path, labels, task)
     data = load_samples(
@@ -185,7 +188,7 @@ def open_subject(
         data.train,
         words,
         provenance=provenance,
-        remarks=unseen.remarks,
+        remarks=(*((remark,) if remark else ()), *unseen.remarks),
     )
 
 
