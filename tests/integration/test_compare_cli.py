@@ -1,0 +1,113 @@
+"""Two runs, of which nothing but their tables is there, compared on the samples of both."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tfxfer.data.table import SplitRow, write_split_table
+from tfxfer.run.directory import Manifest, RunDirectory
+from tfxfer.system.files import write_table
+
+# Importing any of these is a fault that a test sees.
+PROGRAM = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("tensorflow", "keras", "tf_keras"):
+            raise RuntimeError(f"imports {name}")
+
+sys.meta_path.insert(0, Refuse())
+from tfxfer.cli.main import main
+main(sys.argv[1:])
+"""
+
+
+def make_run(
+    path: Path,
+    *,
+    parts: str = "trvt" + "e" * 10,
+    wrong: Sequence[int] = (),
+    labels: tuple[str, ...] = ("a", "b"),
+    right: str = "",
+    **changes: Any,
+) -> Path:
+    """Writes a finished run; `parts` has a letter a sample: t(r)ain, v(al), (t)e(st)."""
+    run = RunDirectory.create(path)
+    options = {"backbone": "b", "head": "classification", "labels": labels, "status": "done"}
+    run.write_manifest(Manifest(**{**options, **changes}))
+    names = {"t": "train", "r": "train", "v": "val", "e": "test"}
+    rows = [
+        SplitRow(f"{n}.png", "a", names[part], f"{n}.png", f"{n:016x}")
+        for n, part in enumerate(parts)
+    ]
+    write_split_table(run.split_path, rows)
+    answers = [
+        {
+            "path": row.path,
+            "split": row.split,
+            "truth": "a",
+            "label": "b" if number in wrong else "a",
+            "score": 0.9,
+            "right": right or ("false" if number in wrong else "true"),
+        }
+        for number, row in enumerate(rows)
+        if row.split != "train"
+    ]
+    write_table(run.predictions_path, answers)
+    return run.path
+
+
+def compare(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, "compare", *map(str, words)], capture_output=True, text=True
+    )
+
+
+def test_two_runs_are_compared_on_the_tests_of_both(tmp_path: Path) -> None:
+    first = make_run(tmp_path / "one", wrong=(5, 6, 7))
+    # Sample 4 is in its training, and sample 13 in nobody's else.
+    second = make_run(tmp_path / "two", parts="trvtt" + "e" * 9, wrong=(5, 8))
+    done = compare(first, second, "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert (document["samples"], document["left_out"]) == (9, 1)
+    keys = ("both", "only_a", "only_b", "neither")
+    assert [document[key] for key in keys] == [5, 1, 2, 1]
+    assert document["difference"]["value"] == pytest.approx(1 / 9)
+    assert [item["path"] for item in document["differing"]] == ["6.png", "7.png", "8.png"]
+    said = compare(first, second, "-v")
+    assert "two is right on 2 samples where" in said.stdout
+    assert "no difference can be seen with 9 samples" in said.stdout
+    assert "left out, since the other was trained on them: 1 and 0" in said.stderr
+    assert "6.png" in said.stdout
+    assert "6.png" not in compare(first, second).stdout
+
+
+def test_what_cannot_be_compared_is_told_at_once(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    old = make_run(tmp_path / "old")
+    (old / "predictions.csv").unlink()
+    cut = make_run(tmp_path / "cut", status="interrupted")
+    edited = make_run(tmp_path / "edited")
+    (edited / "predictions.csv").write_text("path,label\n")
+    for other, told in (
+        (tmp_path / "gone", "no run at"),
+        (make_run(tmp_path / "labels", labels=("a", "c")), "with the same labels"),
+        (make_run(tmp_path / "number", right=" "), "nearer or farther"),
+        (make_run(tmp_path / "apart", parts="v" * 14), "none in common"),
+        (old, "--data DATA"),
+        (cut, "status='interrupted'"),
+        (edited, "expected the columns"),
+    ):
+        done = compare(run, other)
+        assert done.returncode == 1, done.stderr
+        assert told in done.stderr
+        assert done.stderr.count("\n") == 1

@@ -1,0 +1,132 @@
+"""What a model answered: read from a run, or asked of a model now."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfxfer.data.table import read_split_table
+from tfxfer.errors import DataError, RunError
+from tfxfer.evaluation.comparison import ModelAnswer
+from tfxfer.inference.answers import list_answers
+from tfxfer.inference.predictor import Predictor
+from tfxfer.inference.scoring import score_split
+from tfxfer.inference.unseen import load_unseen
+from tfxfer.progress import Progress
+from tfxfer.run.directory import RunDirectory
+
+__all__ = ["Answers", "ask_model", "read_answers"]
+
+_COLUMNS = ("path", "split", "truth", "label", "score", "right")
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """The answers of one model.
+
+    Args:
+        labels: its outputs.
+        found: answers to samples that it has not learnt from, by the fingerprint of their content.
+        learnt: fingerprints of samples that it was trained on or chosen by, as far as is known.
+        remarks: what a person must be told, a line each.
+    """
+
+    labels: tuple[str, ...]
+    found: Mapping[str, ModelAnswer]
+    learnt: Collection[str] = frozenset()
+    remarks: tuple[str, ...] = ()
+
+    def without(self, learnt: Collection[str]) -> tuple[dict[str, ModelAnswer], int]:
+        """Returns the answers to what another model has not learnt from, and how many are out."""
+        kept = {key: value for key, value in self.found.items() if key not in learnt}
+        return kept, len(self.found) - len(kept)
+
+
+def read_answers(path: str | Path) -> Answers:
+    """Returns what a run answered in its own test; imports neither Keras nor TensorFlow.
+
+    Raises:
+        RunError: no run, one that is not finished, or one of before answers were kept.
+        DataError: a table that cannot be read, or answers that are never simply right.
+    """
+    run = RunDirectory.open(path)
+    manifest = run.read_manifest()
+    if manifest.status != "done":
+        raise RunError(
+            f"run {str(path)!r}: expected a finished training. Received: "
+            f"status={manifest.status!r}. Go on with it: tfxfer train --resume --out {path}"
+        )
+    rows = read_split_table(run.split_path)
+    fingerprints = {row.path: row.fingerprint for row in rows if row.fingerprint}
+    if not run.predictions_path.is_file() or not fingerprints:
+        raise RunError(
+            f"run {str(path)!r}: expected predictions.csv, and fingerprints in split.csv. "
+            "Received: a run of before they were kept. Score it anew: --data DATA"
+        )
+    answers = _list_rows(_read_table(run.predictions_path), where=f"run {str(path)!r}")
+    return Answers(
+        manifest.labels,
+        {fingerprints[x.path]: x for x in answers if x.path in fingerprints},
+        frozenset(row.fingerprint for row in rows if row.split != "test" and row.fingerprint),
+    )
+
+
+def ask_model(
+    model: str | Path,
+    data: str | Path,
+    predictor: Predictor,
+    *,
+    progress: Progress | None = None,
+) -> Answers:
+    """Returns what a model answers to those of DATA that it has not learnt from.
+
+    Args:
+        model: a run, or a model file.
+        data: labelled samples.
+        predictor: of the model.
+        progress: told of samples done.
+
+    Raises:
+        DataError: data that cannot be used, or answers that are never simply right.
+    """
+    unseen = load_unseen(model, data, predictor, progress=progress)
+    split = unseen.split
+    rows = list_answers(predictor, split, score_split(predictor, split, progress=progress))
+    answers = _list_rows(rows, where=f"model {str(model)!r}", part=None)
+    remarks = tuple(f"{model}: {remark}" for remark in unseen.remarks)
+    found = dict(zip(split.fingerprints, answers, strict=True))
+    return Answers(predictor.labels, found, remarks=remarks)
+
+
+def _read_table(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            rows, columns = list(reader), tuple(reader.fieldnames or ())
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"table {str(path)!r}: expected the answers of a run. Received: {error}."
+        ) from error
+    if columns != _COLUMNS:
+        raise DataError(
+            f"table {str(path)!r}: expected the columns {','.join(_COLUMNS)}. "
+            f"Received: {','.join(columns)[:80] or 'nothing'}."
+        )
+    return rows
+
+
+def _list_rows(
+    rows: Iterable[Mapping[str, str]], *, where: str, part: str | None = "test"
+) -> list[ModelAnswer]:
+    chosen = [row for row in rows if part is None or row["split"] == part]
+    if any(row["right"] not in ("true", "false") for row in chosen):
+        raise DataError(
+            f"{where}: expected answers that are right or wrong. Received: a task whose answers "
+            "are nearer or farther. Compare the figures of `tfxfer evaluate`."
+        )
+    return [
+        ModelAnswer(row["path"], row["truth"], row["label"], row["right"] == "true")
+        for row in chosen
+    ]
