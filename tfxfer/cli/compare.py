@@ -26,7 +26,7 @@ __all__ = ["command"]
     "are runs, and their own tests are compared.",
 )
 def command(output: Output, *, first: str, second: str, data: str | None) -> None:
-    """Say which of two models is better, on samples that both have answered.
+    """Say which of two models is better, on the same samples.
 
     A and B are runs, or with --data also model files or folders of an export. -v lists the samples
     that they disagree on.
