@@ -7,6 +7,7 @@ import pytest
 
 from tfxfer.errors import DataError
 from tfxfer.images.modality import ImageModality
+from tfxfer.inference import reading
 from tfxfer.inference.reading import SampleStream, open_stream
 from tfxfer.preprocessing import Preprocessing
 
@@ -65,3 +66,32 @@ def test_what_is_no_sample_is_told(samples: Any, words: str) -> None:
 def test_a_dataset_must_end(images: Any) -> None:
     with pytest.raises(DataError, match=r"repeats for ever. Take \.repeat\(\) out"):
         open_pixels(images.test.dataset().repeat())
+
+
+def test_a_dataset_that_does_not_say_its_length_may_not_go_on_for_ever(
+    images: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tensorflow as tf
+
+    pixels = read(open_pixels(images.test)).astype(np.float32)
+
+    def forever() -> Any:
+        while True:
+            yield pixels
+
+    spec = tf.TensorSpec((12, 32, 32, 3), tf.float32)
+    endless = tf.data.Dataset.from_generator(forever, output_signature=spec)
+    monkeypatch.setattr(reading, "MOST_SAMPLES", 30)
+    with pytest.raises(DataError, match=r"more than 30 samples.*\.take\(n\)"):
+        read(open_pixels(endless))
+    assert len(read(open_pixels(endless.take(2)))) == 24
+    # One that says how long it is may be longer.
+    known = endless.take(4).apply(tf.data.experimental.assert_cardinality(4))
+    assert len(read(open_pixels(known))) == 48
+
+
+def test_pixels_of_another_range_are_told(images: Any) -> None:
+    pixels = read(open_pixels(images.test)).astype(np.float32)
+    for samples in (pixels / 255, {"pixels": pixels / 127.5 - 1}):
+        with pytest.raises(DataError, match=r"images: expected pixels 0\.\.255"):
+            read(open_pixels(samples))

@@ -13,6 +13,7 @@ import numpy as np
 
 from tfxfer.data.arrays import Arrays, count_rows, list_arrays, map_arrays
 from tfxfer.data.audit import count_workers
+from tfxfer.data.passes import MOST_SAMPLES
 from tfxfer.data.samples import SampleData, SampleSplit
 from tfxfer.errors import DataError
 from tfxfer.inference.listing import list_samples
@@ -98,6 +99,7 @@ def open_stream(samples: Samples, *, modality: Modality, size: int, contract: An
     def check_batches(rows: int) -> Iterator[Arrays]:
         for batch in stream.iter_batches(rows):
             _check_shapes(batch, shapes, modality)
+            modality.check_inputs(batch, where=modality.plural)
             yield batch
 
     return SampleStream(stream.names, stream.count, check_batches)
@@ -145,12 +147,20 @@ def _open_dataset(dataset: Any) -> SampleStream:
         )
 
     def read(_: int) -> Iterator[Arrays]:
+        samples = 0
         for element in dataset:
             found = element[0] if isinstance(element, tuple) else element
             if isinstance(found, Mapping):
-                yield {name: np.asarray(values) for name, values in found.items()}
+                batch: Arrays = {name: np.asarray(values) for name, values in found.items()}
             else:
-                yield np.asarray(found)
+                batch = np.asarray(found)
+            yield batch
+            samples += count_rows(batch)
+            if batches < 0 and samples > MOST_SAMPLES:
+                raise DataError(
+                    f"dataset: expected an end, or a number of batches where there are more than "
+                    f"{MOST_SAMPLES:,} samples. Received: neither. Add .take(n) to it."
+                )
 
     return SampleStream((), None, read)
 
