@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -101,6 +102,7 @@ def test_what_cannot_be_compared_is_told_at_once(tmp_path: Path) -> None:
     for other, told in (
         (tmp_path / "gone", "no run at"),
         (make_run(tmp_path / "labels", labels=("a", "c")), "with the same labels"),
+        (make_run(tmp_path / "head", head="multilabel"), "heads 'classification' and 'multilabel'"),
         (make_run(tmp_path / "number", right=" "), "nearer or farther"),
         (make_run(tmp_path / "apart", parts="v" * 14), "none in common"),
         (old, "--data DATA"),
@@ -112,3 +114,39 @@ def test_what_cannot_be_compared_is_told_at_once(tmp_path: Path) -> None:
         assert told in done.stderr
         assert done.stderr.splitlines()[-1].startswith("error: ")
         assert "Traceback" not in done.stderr
+
+
+def test_copies_count_once_and_other_truths_not_at_all(tmp_path: Path) -> None:
+    first, second = make_run(tmp_path / "one"), make_run(tmp_path / "two", wrong=(9,))
+    for run in (first, second):
+        text = (run / "split.csv").read_text()
+        (run / "split.csv").write_text(text.replace(f"{5:016x}", f"{4:016x}"))
+    table = second / "predictions.csv"
+    table.write_text(table.read_text().replace("6.png,test,a", "6.png,test,b"))
+    done = compare(first, second, "--json")
+    document = json.loads(done.stdout)
+    assert (document["samples"], document["only_a"], document["left_out"]) == (8, 1, 1)
+    assert "one: 1 copies of other samples count once" in done.stderr
+    assert "call them different things: 1" in done.stderr
+
+
+def test_models_are_scored_anew_on_other_samples(
+    tmp_path: Path, photos: Path, train: Any, tfxfer: Any
+) -> None:
+    options = ("--schedule", "head", "--head-epochs", 2)
+    for name, seed in (("one", 0), ("two", 1)):
+        done = train(photos, "--out", tmp_path / name, "--seed", seed, *options)
+        assert done.code == 0, done.stderr
+    other = shutil.copytree(photos, tmp_path / "other")
+    both = (tmp_path / "one", tmp_path / "two")
+    done = tfxfer("compare", *both, "--data", other, "--json")
+    assert done.code == 0, done.stderr
+    document = done.document
+    assert document["samples"] >= 1
+    # Each has learnt from most of them.
+    assert document["left_out"] > document["samples"]
+    same = tfxfer("compare", both[0], both[0], "--data", other, "--json").document
+    assert (same["only_a"], same["only_b"]) == (0, 0)
+    gone = tfxfer("compare", tmp_path / "one", tmp_path / "gone", "--data", photos)
+    assert gone.code == 1
+    assert "nothing there" in gone.error or "no run" in gone.error

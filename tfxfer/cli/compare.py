@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,27 +32,24 @@ def command(output: Output, *, first: str, second: str, data: str | None) -> Non
     A and B are runs, or with --data also model files or folders of an export. -v lists the samples
     that they disagree on.
     """
-    answers = [
-        _read(first) if data is None else _ask(output, first, data),
-        _read(second) if data is None else _ask(output, second, data),
-    ]
-    a, b = answers
-    if set(a.labels) != set(b.labels):
-        only = sorted(set(a.labels) ^ set(b.labels))
-        raise DataError(
-            f"compare: expected two models with the same labels. Received: {only[0]!r}"
-            f"{' and others' * (len(only) > 1)} in one of them alone."
-        )
+    a, b = (_read(first), _read(second)) if data is None else _ask(output, (first, second), data)
     from tfxfer.evaluation.comparison import compare_answers
 
+    _check_alike(a.head, b.head, a.labels, b.labels)
     ours, left_a = a.without(b.learnt)
     theirs, left_b = b.without(a.learnt)
     for remark in (*a.remarks, *b.remarks):
         output.print(remark)
     if left_a or left_b:
         output.print(f"left out, since the other was trained on them: {left_a} and {left_b}")
+    relabelled = [key for key in ours if key in theirs and ours[key].truth != theirs[key].truth]
+    for key in relabelled:
+        del ours[key]
+    if relabelled:
+        output.print(f"left out, since A and B call them different things: {len(relabelled)}")
     found = compare_answers(ours, theirs)
-    document = {"a": first, "b": second, "samples": found.samples, "left_out": left_a + left_b}
+    left_out = left_a + left_b + a.left_out + b.left_out + len(relabelled)
+    document = {"a": first, "b": second, "samples": found.samples, "left_out": left_out}
     output.emit({**document, **found.to_dict()})
     names = ("A", "B") if Path(first).name == Path(second).name else (first, second)
     output.show(found.describe(*names, plural="samples"))
@@ -75,13 +73,37 @@ def _read(path: str) -> Answers:
     return read_answers(path)
 
 
-def _ask(output: Output, name: str, data: str) -> Answers:
+def _ask(output: Output, names: Sequence[str], data: str) -> list[Answers]:
     from tfxfer.data.sources import read_source
 
-    model, modality = find_model(output, name)
-    read_source(data, modality)  # a slip of the finger is told before Keras starts
-    predictor = open_predictor(output, model, labels_file=None, head=None)
+    # A slip of the finger is told before Keras starts, and before the first model has scored.
+    found = [find_model(output, name) for name in names]
+    for _, modality in found:
+        read_source(data, modality)
+    models = [model for model, _ in found]
+    predictors = [open_predictor(output, model, labels_file=None, head=None) for model in models]
     from tfxfer.inference.stored_answers import ask_model
 
+    one, other = predictors
+    _check_alike(one.head.name, other.head.name, one.labels, other.labels)
     with output.quietly(), output.progress() as progress:
-        return ask_model(model, data, predictor, progress=progress)
+        return [
+            ask_model(model, data, predictor, progress=progress)
+            for model, predictor in zip(models, predictors, strict=True)
+        ]
+
+
+def _check_alike(
+    head: str, other_head: str, labels: Sequence[str], other_labels: Sequence[str]
+) -> None:
+    if head != other_head:
+        raise DataError(
+            "compare: expected two models of one task. "
+            f"Received: heads {head!r} and {other_head!r}."
+        )
+    only = sorted(set(labels) ^ set(other_labels))
+    if only:
+        raise DataError(
+            f"compare: expected two models with the same labels. Received: {only[0]!r}"
+            f"{' and others' * (len(only) > 1)} in one of them alone."
+        )

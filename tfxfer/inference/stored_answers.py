@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,15 +27,19 @@ class Answers:
     """The answers of one model.
 
     Args:
+        head: name of its task.
         labels: its outputs.
         found: answers to samples that it has not learnt from, by the fingerprint of their content.
         learnt: fingerprints of samples that it was trained on or chosen by, as far as is known.
+        left_out: how many of them were not asked about.
         remarks: what a person must be told, a line each.
     """
 
+    head: str
     labels: tuple[str, ...]
     found: Mapping[str, ModelAnswer]
     learnt: Collection[str] = frozenset()
+    left_out: int = 0
     remarks: tuple[str, ...] = ()
 
     def without(self, learnt: Collection[str]) -> tuple[dict[str, ModelAnswer], int]:
@@ -66,11 +70,10 @@ def read_answers(path: str | Path) -> Answers:
             "Received: a run of before they were kept. Score it anew: --data DATA"
         )
     answers = _list_rows(_read_table(run.predictions_path), where=f"run {str(path)!r}")
-    return Answers(
-        manifest.labels,
-        {fingerprints[x.path]: x for x in answers if x.path in fingerprints},
-        frozenset(row.fingerprint for row in rows if row.split != "test" and row.fingerprint),
-    )
+    known = [x for x in answers if x.path in fingerprints]
+    found, remarks = _index([fingerprints[x.path] for x in known], known, name=str(path))
+    learnt = frozenset(row.fingerprint for row in rows if row.split != "test" and row.fingerprint)
+    return Answers(manifest.head, manifest.labels, found, learnt, remarks=remarks)
 
 
 def ask_model(
@@ -95,9 +98,23 @@ def ask_model(
     split = unseen.split
     rows = list_answers(predictor, split, score_split(predictor, split, progress=progress))
     answers = _list_rows(rows, where=f"model {str(model)!r}", part=None)
-    remarks = tuple(f"{model}: {remark}" for remark in unseen.remarks)
-    found = dict(zip(split.fingerprints, answers, strict=True))
-    return Answers(predictor.labels, found, remarks=remarks)
+    found, remarks = _index(split.fingerprints, answers, name=str(model))
+    return Answers(
+        predictor.head.name,
+        predictor.labels,
+        found,
+        left_out=unseen.left_out,
+        remarks=(*(f"{model}: {remark}" for remark in unseen.remarks), *remarks),
+    )
+
+
+def _index(
+    fingerprints: Sequence[str], answers: Sequence[ModelAnswer], *, name: str
+) -> tuple[dict[str, ModelAnswer], tuple[str, ...]]:
+    found = dict(zip(fingerprints, answers, strict=True))
+    copies = len(answers) - len(found)
+    words = f"{name}: {copies} copies of other samples count once"
+    return found, (words,) if copies else ()
 
 
 def _read_table(path: Path) -> list[dict[str, str]]:
