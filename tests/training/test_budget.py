@@ -42,7 +42,7 @@ def estimate(phases: list[Phase], speed: Speeds = SPEEDS, views: int = 4, **chan
     return estimate_seconds(speed, SHARES, phases, views=views, work=replace(WORK, **changes))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None)
 @given(speeds, works, st.floats(1, 1e5), st.floats(1, 1e5), st.booleans())
 def test_more_time_never_buys_a_worse_training(
     speed: Speeds, work: Workload, first: float, second: float, augment: bool
@@ -132,7 +132,7 @@ def test_rungs_are_ordered_by_what_they_lose() -> None:
     assert {x.views for x in list_rungs(augment=False)} == {1}
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None)
 @given(speeds, works, st.floats(1, 1e5), st.booleans())
 def test_what_fits_does_not_exceed_the_budget(
     speed: Speeds, work: Workload, seconds: float, augment: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -73,7 +74,7 @@ def choose_schedule(
             "budget: expected time for training after reading the samples. "
             "Received: none left. Give a longer --budget."
         )
-    rungs = list_rungs(sizes=[size / sizes[0] for size in sizes], augment=augment)
+    plans = _list_plans(tuple(sizes), augment, tuple(stages))
 
     def count_seconds(phases: Sequence[Phase], views: int) -> float:
         return _SAFETY * estimate_seconds(
@@ -92,10 +93,7 @@ def choose_schedule(
 
     better: float | None = None  # what the cheapest of those takes that do not fit
     cheapest: tuple[float, Rung, tuple[Phase, ...]] | None = None
-    for rung in rungs:
-        phases = make_phases(rung, stages, size=sizes[0])
-        if any(phase.stage == BACKBONE_END for phase in phases[1:]):
-            continue  # few stages: at this fraction nothing of the backbone would train
+    for rung, phases in plans:
         needed = count_seconds(phases, rung.views)
         if needed <= seconds:
             return settle(rung, phases, needed)
@@ -105,3 +103,17 @@ def choose_schedule(
     assert cheapest is not None
     needed, rung, phases = cheapest
     return settle(rung, phases, needed)
+
+
+@functools.lru_cache(maxsize=8)
+def _list_plans(
+    sizes: tuple[int, ...], augment: bool, stages: tuple[str, ...]
+) -> tuple[tuple[Rung, tuple[Phase, ...]], ...]:
+    rungs = list_rungs(sizes=[size / sizes[0] for size in sizes], augment=augment)
+    plans = ((rung, make_phases(rung, stages, size=sizes[0])) for rung in rungs)
+    # Few stages: at some fractions nothing of the backbone would train.
+    return tuple(
+        (rung, phases)
+        for rung, phases in plans
+        if all(phase.stage != BACKBONE_END for phase in phases[1:])
+    )

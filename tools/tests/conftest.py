@@ -103,7 +103,7 @@ def colour_run(tmp_path_factory: pytest.TempPathFactory) -> Any:
     side = 48
     for label, colour in COLOURS.items():
         (root / "photos" / label).mkdir(parents=True)
-        for number in range(24):
+        for number in range(40):
             noise = rng.normal(0, 25, (side, side, 3))
             pixels = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(root / "photos" / label / f"{number}.png")
