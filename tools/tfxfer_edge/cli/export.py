@@ -256,7 +256,7 @@ def _show_candidate(item: dict[str, Any], document: dict[str, Any]) -> tuple[str
         "" if item["metrics"] is None else _show_value(item["metrics"]["test"], metric),
         "" if size is None else f"{size / 1e6:.2f}",
         "" if latency is None else f"{latency:.1f}",
-        "" if faster is None or is_float else f"{faster:.2g}x" if faster < 1 else f"{faster:.1f}x",
+        "" if faster is None or is_float else f"{faster:.1f}x" if faster >= 0.1 else f"{faster:.2g}x",
         "" if saved is None or is_float else f"{100 * saved / (size + saved):.0f} %",
         _show_val(item),
         _show_change(item["test_drop_points"]),
