@@ -256,7 +256,7 @@ def _show_candidate(item: dict[str, Any], document: dict[str, Any]) -> tuple[str
         "" if item["metrics"] is None else _show_value(item["metrics"]["test"], metric),
         "" if size is None else f"{size / 1e6:.2f}",
         "" if latency is None else f"{latency:.1f}",
-        "" if faster is None or is_float else f"{faster:.1f}x" if faster >= 0.1 else f"{faster:.2g}x",
+        "" if faster is None or is_float else _show_speed(faster),
         "" if saved is None or is_float else f"{100 * saved / (size + saved):.0f} %",
         _show_val(item),
         _show_change(item["test_drop_points"]),
@@ -270,6 +270,11 @@ def _show_value(metrics: dict[str, Any], metric: dict[str, Any]) -> str:
 
     about = Metric(**{key: value for key, value in metric.items() if key != "name"})
     return about.write(metrics[metric["name"]]).partition(" [")[0]
+
+
+def _show_speed(faster: float) -> str:
+    # A twentieth of float32's speed is not none.
+    return f"{faster:.1f}x" if faster >= 0.1 else f"{faster:.2g}x"
 
 
 def _show_val(item: dict[str, Any]) -> str:
