@@ -69,6 +69,10 @@ def test_near_copies_are_none_by_default() -> None:
     assert Sounds().find_copies(sketches).tolist() == [0, 1, 2]
 
 
+def test_no_smaller_size_is_known_by_default() -> None:
+    assert Sounds().list_smaller_sizes(1000) == ()
+
+
 def test_files_are_named_on_a_command_line(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.touch()

@@ -161,3 +161,10 @@ def test_a_command_line_names_files(sample: Sample) -> None:
     assert (found.name, found.path) == (str(sample.path), sample.path)
     with pytest.raises(DataError, match=r"image '.*gone\.jpg': expected a file"):
         IMAGES.parse_samples([str(sample.path), "gone.jpg"])
+
+
+def test_a_hurried_training_may_take_smaller_images() -> None:
+    assert IMAGES.list_smaller_sizes(224) == (192, 160, 128)
+    assert IMAGES.list_smaller_sizes(240) == (224, 192, 160, 128)
+    assert IMAGES.list_smaller_sizes(97) == (96,)
+    assert IMAGES.list_smaller_sizes(96) == ()

@@ -93,6 +93,8 @@ def test_what_is_slower_than_float_is_marked() -> None:
     _, rows, _ = show(slow, make_candidate("int8"), chosen="int8")
     assert rows["dynamic_w8"][""] == "passed; slower than float32 on this CPU"
     assert rows["dynamic_w8"]["SPEED"] == "0.6x"
+    slowest = make_candidate("int16x8", times_faster=0.047, slower_than_float=True)
+    assert show(slowest, chosen="int16x8")[1]["int16x8"]["SPEED"] == "0.047x"
     assert "slower" not in rows["int8"][""]
 
 
