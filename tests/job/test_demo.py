@@ -72,13 +72,8 @@ def test_digits_are_whole_or_absent(
     assert len(demo_source("digits").source.records) == 1797
 
 
-def test_digits_without_scikit_learn(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        patch.setitem(sys.modules, "sklearn.datasets", None)
-        with pytest.raises(DataError, match=r'pip install "tfxfer\[digits\]"`, or `tfxfer demo`'):
-            demo_source("digits")
+def test_digits_are_drawn_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = demo_source("digits")
-    # Drawn once, they need it no more.
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     assert demo_source("digits") == drawn
 

@@ -150,8 +150,9 @@ def _digits() -> DemoSource:
 def _draw_digits(root: Path) -> None:
     """Draws all digits and then moves them to `root`, so that an interruption leaves nothing."""
     from PIL import Image
+    from sklearn.datasets import load_digits
 
-    digits = _load_digits()
+    digits = load_digits()
     with tempfile.TemporaryDirectory(prefix=".digits-", dir=root.parent) as scratch:
         folder = Path(scratch, "digits")
         for number, (image, target) in enumerate(zip(digits.images, digits.target, strict=True)):
@@ -164,16 +165,3 @@ def _draw_digits(root: Path) -> None:
         except OSError:
             if not root.is_dir():  # else another process was faster
                 raise
-
-
-def _load_digits() -> Any:
-    try:
-        from sklearn.datasets import load_digits
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != "sklearn":
-            raise  # it is there, and something that it needs is not
-        raise DataError(
-            "demo: expected scikit-learn, which carries the digits. Received: not installed. Run "
-            '`pip install "tfxfer[digits]"`, or `tfxfer demo`, which does without.'
-        ) from None
-    return load_digits()

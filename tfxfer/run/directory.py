@@ -8,6 +8,7 @@ history.csv   one row per epoch
 skipped.csv   which files of the data were left out, and why
 predictions.csv  what the model says of each validation and test sample
 checkpoints/  what `--resume` goes on from
+trust/        what was found out about the result, one record per question
 export/       what goes to the phone
 """
 
@@ -68,6 +69,7 @@ _OWN = (
     "checkpoints",
     "data",
     "export",
+    "trust",
     "report.html",
 )
 
@@ -190,6 +192,16 @@ class RunDirectory:
     def export(self) -> Path:
         """`export/`."""
         return self.path / "export"
+
+    @property
+    def trust(self) -> Path:
+        """`trust/`, which the first record in it makes."""
+        return self.path / "trust"
+
+    @property
+    def report_path(self) -> Path:
+        """`report.html`."""
+        return self.path / "report.html"
 
     def read_manifest(self) -> Manifest:
         """Returns what `run.json` says.
