@@ -25,6 +25,7 @@ class Outputs:
         activation: what they went through, such as `softmax`; `linear` where they are what a dense
             layer adds up; None where the model's end does not tell.
         probe: scores a few made-up samples, which takes a moment.
+        step: between two values that an output may have, in a quantized file; 0 in floats.
 
     Shapes: `probe` returns (samples, count).
     """
@@ -33,6 +34,7 @@ class Outputs:
     count: int
     activation: str | None
     probe: Callable[[], np.ndarray]
+    step: float = 0.0
 
 
 @dataclass(frozen=True)

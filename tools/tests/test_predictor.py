@@ -6,16 +6,18 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from tfxfer.errors import ModelError, PluginImportError
 from tfxfer.inference.loading import load_predictor
 from tfxfer.inference.scoring import predict
-from tfxfer.preprocessing import Resize
-from tfxfer.registry.lookup import Registry
+from tfxfer.preprocessing import Preprocessing, Resize
+from tfxfer.registry.lookup import Registry, get_head
 from tfxfer_edge.predictor import load_tflite_predictor
 from tfxfer_edge.tflite.card import ModelCard
+from tfxfer_edge.tflite.interpreter import TFLiteModel
 from tfxfer_edge.tflite.metadata_writer import write_metadata
 
 from . import photo_classifier as photos
@@ -131,3 +133,77 @@ def test_the_core_says_what_is_missing(tmp_path: Path) -> None:
         load_predictor(path, registry=registry_of("no_such_module:read"))
     with pytest.raises(ModelError, match=r"expected"):
         load_predictor(path, registry=registry_of(READER))
+
+
+def write_bare(folder: Path, activation: str, *, kind: str = "float", outputs: int = 6) -> Path:
+    """Writes a file as others make it: pixels in, whatever the last layer says out, no metadata."""
+    path, model = folder / "bare.tflite", photos.build(activation=activation, outputs=outputs)
+    if kind == "float":
+        path.write_bytes(photos.convert(model))
+    else:
+        calibration = Preprocessing()
+        path.write_bytes(photos.convert(model, calibration=calibration, io="uint8"))
+    return path
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits)
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(("kind", "tolerance"), [("float", 1e-5), ("integer", 0.03)])
+def test_logits_get_a_softmax(tmp_path: Path, kind: str, tolerance: float) -> None:
+    path = write_bare(tmp_path, "linear", kind=kind)
+    found = load_tflite_predictor(path, labels=photos.LABELS, preprocessing=Preprocessing())
+    pixels = photos.squares()
+    logits = np.asarray(photos.build(activation="linear")(pixels.astype(np.float32)))
+    assert np.abs(logits.sum(axis=1) - 1).max() > 0.5  # the control: these are no probabilities
+    np.testing.assert_allclose(found.score(pixels), softmax(logits), atol=tolerance)
+    (remark,) = found.remarks
+    assert "bare.tflite" in remark
+    assert "a softmax was added" in remark
+
+
+@pytest.mark.parametrize("kind", ["float", "integer"])
+def test_probabilities_stay_as_they_are(tmp_path: Path, kind: str) -> None:
+    path = write_bare(tmp_path, "softmax", kind=kind)
+    found = load_tflite_predictor(path, labels=photos.LABELS, preprocessing=Preprocessing())
+    assert found.remarks == ()
+    model = TFLiteModel(path, preprocessing=Preprocessing())
+    np.testing.assert_array_equal(found.score(photos.squares()), model.score(photos.squares()))
+
+
+@pytest.mark.parametrize(("activation", "added"), [("sigmoid", ""), ("linear", "a sigmoid was")])
+def test_one_output_is_two_labels(tmp_path: Path, activation: str, added: str) -> None:
+    path = write_bare(tmp_path, activation, outputs=1)
+    options: Any = {"preprocessing": Preprocessing()}
+    found = load_tflite_predictor(path, labels=("other", "rocket"), **options)
+    pixels = photos.squares()
+    second = np.asarray(photos.build(activation="sigmoid", outputs=1)(pixels.astype(np.float32)))
+    np.testing.assert_allclose(found.score(pixels), np.hstack([1 - second, second]), atol=1e-5)
+    assert [x["label"] for x in predict(found, FOUND)] == ["rocket"] + ["other"] * 5
+    assert added in found.remarks[0]
+    assert "probability of 'rocket', the second label" in found.remarks[0]
+    with pytest.raises(ModelError, match=r"expected 1 labels.*Received: 3"):
+        load_tflite_predictor(path, labels=("a", "b", "c"), **options)
+
+
+def test_outputs_that_are_no_probabilities_are_refused(tmp_path: Path) -> None:
+    path = write_bare(tmp_path, "sigmoid")
+    options: Any = {"labels": photos.LABELS, "preprocessing": Preprocessing()}
+    with pytest.raises(ModelError, match=r"sum to 1.*sums of.*ending in sigmoid.*multilabel"):
+        load_tflite_predictor(path, **options)
+    # The way out that it names.
+    tags = load_tflite_predictor(path, head=get_head("multilabel"), **options)
+    assert tags.score(photos.squares()).sum(axis=1).max() > 1.05
+    relu = write_bare(tmp_path, "relu")
+    with pytest.raises(ModelError, match=r"probabilities.*Received.*relu.*Softmax"):
+        load_tflite_predictor(relu, **options)
+
+
+def test_metadata_that_calls_logits_a_classifier_is_not_believed(tmp_path: Path) -> None:
+    path = write_bare(tmp_path, "linear")
+    card = ModelCard(name="guest", labels=photos.LABELS, preprocessing=Preprocessing())
+    path.write_bytes(write_metadata(path.read_bytes(), card))
+    scores = load_tflite_predictor(path).score(photos.squares())
+    np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)

@@ -13,11 +13,14 @@ from tfxfer.data.provenance import Provenance
 from tfxfer.errors import ModelError, PluginError
 from tfxfer.head import Head
 from tfxfer.images.modality import ImageModality
+from tfxfer.inference.outputs import adapt_outputs, apply_steps, paint_probe
 from tfxfer.inference.predictor import Predictor
+from tfxfer.outputs import Outputs
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.registry.lookup import default_registry, get_head
 from tfxfer.system.records import read_document
 from tfxfer_edge.tflite.card import EXPORT_MANIFEST, ModelCard
+from tfxfer_edge.tflite.ending import find_file_activation
 from tfxfer_edge.tflite.interpreter import TFLiteModel
 
 __all__ = ["load_tflite_predictor"]
@@ -39,8 +42,8 @@ def load_tflite_predictor(
         preprocessing: what pixels go through before a float input; None takes the metadata's.
 
     Raises:
-        ModelError: no such file, labels that do not match the outputs or the metadata, or nothing
-            that says what the outputs are.
+        ModelError: no such file, labels that do not match the outputs or the metadata, nothing
+            that says what the outputs are, or outputs that are no answers of the task.
     """
     model = TFLiteModel(path, threads=os.cpu_count() or 1, preprocessing=preprocessing)
     card = model.card
@@ -51,14 +54,19 @@ def load_tflite_predictor(
             f"Received: {_shorten(labels)}. Leave out --labels."
         )
     named = found if labels is None else tuple(labels)
-    if len(named) != model.outputs:
-        raise ModelError(
-            f"model {model.source!r}: expected {model.outputs} labels, one a line, in the outputs' "
-            f"order: --labels labels.txt. Received: {len(named) or 'none'}."
-        )
     if head is None:
-        head = get_head() if card is None else _head_of(model, card.metadata_kind, card.threshold)
-    model.preprocessing  # noqa: B018  raises now, not at the first image, where it is unknown
+        told = card if named else None  # without labels the next lines refuse it anyway
+        head = get_head() if told is None else _head_of(model, told.metadata_kind, told.threshold)
+    if named:
+        model.preprocessing  # noqa: B018  raises now, not at the first image, where it is unknown
+    outputs = Outputs(
+        source=model.source,
+        count=model.outputs,
+        activation=find_file_activation(model.content),
+        probe=lambda: model.score(paint_probe(model.image_size)),
+        step=model.output.scale,
+    )
+    change = adapt_outputs(outputs, named or None, head)
     return Predictor(
         source=model.source,
         labels=named,
@@ -68,8 +76,9 @@ def load_tflite_predictor(
         contract=Preprocessing()
         if card is None
         else Preprocessing(resize=card.resize, white=card.white),
-        score=lambda pixels: model.score(np.asarray(pixels)),
+        score=lambda pixels: apply_steps(model.score(np.asarray(pixels)), change.steps),
         provenance=_find_provenance(Path(path), card),
+        remarks=(change.remark,) if change.remark else (),
     )
 
 

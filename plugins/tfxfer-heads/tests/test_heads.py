@@ -326,3 +326,20 @@ def test_a_slip_in_a_label_is_told_with_what_was_meant() -> None:
         Classification().check_labels(["daisy", "tulpi"], labels)
     with pytest.raises(DataError, match=r"'tulpi' in 'daisy\|tulpi'\. Did you mean 'tulip'\?"):
         Multilabel().encode(["daisy|tulpi"], labels)
+
+
+def test_a_quantized_files_steps_are_allowed_for() -> None:
+    from tfxfer.errors import ModelError
+    from tfxfer.outputs import Outputs
+
+    step = 1 / 256
+    exact = np.full((1, 100), 0.01)
+    rounded = np.round(exact / step) * step  # 3 / 256 each: the sum is 1.17
+    for probe, size, passes in ((rounded, step, True), (rounded, 0.0, False), (exact * 2, step, 0)):
+        outputs = Outputs("guest", 100, None, lambda probe=probe: probe, size)
+        labels = [f"class {number}" for number in range(100)]
+        if passes:
+            assert Classification().adapt_outputs(outputs, labels).steps == ()
+        else:
+            with pytest.raises(ModelError, match="sums of"):
+                Classification().adapt_outputs(outputs, labels)

@@ -59,11 +59,13 @@ def check_probabilities(outputs: Outputs, *, head: str, add: str, share: bool = 
     """
     scores = np.asarray(outputs.probe(), np.float64)
     low, high = scores.min(), scores.max()
+    # Each output of a quantized file is off by up to half a step.
+    allowed = _ROUNDING + 0.5 * outputs.step * scores.shape[1]
     # Not `<` and `>`: a NaN would pass.
     if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
         received = f"{low:.3g} to {high:.3g}"
         remedy = "If they are logits, add the layer that makes probabilities of them"
-    elif share and not (np.abs(scores.sum(axis=1) - 1) <= _ROUNDING).all():
+    elif share and not (np.abs(scores.sum(axis=1) - 1) <= allowed).all():
         sums = scores.sum(axis=1)
         received = f"sums of {sums.min():.3g} to {sums.max():.3g}"
         remedy = "If each label stands alone: --head multilabel. Otherwise end the model in it"

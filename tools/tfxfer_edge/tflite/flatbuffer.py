@@ -21,6 +21,7 @@ __all__ = [
     "builtin_of",
     "find_forbidden",
     "list_operators",
+    "operator_names",
     "read_model",
     "refuse_forbidden",
     "tensor_table",
@@ -150,8 +151,13 @@ def list_operators(content: bytes | bytearray) -> list[str]:
     A custom operator is `CUSTOM:` and its own name.
     """
     model = read_model(content)
-    names = [_operator_name(code) for code in model.operatorCodes]
+    names = operator_names(model)
     return [names[operator.opcodeIndex] for operator in model.subgraphs[0].operators or []]
+
+
+def operator_names(model: Any) -> list[str]:
+    """Returns the name of every kind of operator of a `ModelT`, by its `opcodeIndex`."""
+    return [_operator_name(code) for code in model.operatorCodes]
 
 
 def tensor_table(content: bytes | bytearray) -> tuple[TensorInfo, ...]:
