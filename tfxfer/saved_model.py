@@ -12,9 +12,18 @@ from typing import Any
 
 from tfxfer.errors import ModelError
 
-__all__ = ["DESCRIPTION", "check_saved_model", "find_effects", "read_description"]
+__all__ = [
+    "DESCRIPTION",
+    "READER",
+    "check_saved_model",
+    "find_effects",
+    "is_saved_model",
+    "read_description",
+]
 
 DESCRIPTION = "saved_model.pb"
+READER = "saved_model"
+"""Name of the reader, an entry point of `tfxfer.readers`, that takes such a folder."""
 
 # What these do is in functions of the graph's library, which are all looked at.
 _WRAPPERS = frozenset(
@@ -65,6 +74,11 @@ _WORDS = frozenset(
     }
 )  # fmt: skip
 _INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
+
+
+def is_saved_model(path: Path) -> bool:
+    """Whether a folder is a SavedModel, and no run that one was put into."""
+    return (path / DESCRIPTION).is_file() and not (path / "run.json").is_file()
 
 
 def read_description(folder: Path) -> Any:

@@ -13,6 +13,7 @@ from tfxfer.inference.hdf5_file import check_holds_model
 from tfxfer.modality import Modality
 from tfxfer.registry.lookup import get_head
 from tfxfer.run.directory import RunDirectory
+from tfxfer.saved_model import DESCRIPTION, READER, is_saved_model
 from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer.system.records import read_document
 
@@ -38,6 +39,8 @@ def find_model(output: Output, model: str) -> tuple[str, Modality]:
     path, registry = Path(model), output.registry
     if (path / "export.json").is_file():
         path = _find_exported(path)
+    if path.name == DESCRIPTION and path.is_file():
+        path = path.parent
     if path.is_dir() or path.suffix in _NEEDS_KERAS:
         check_keras_settings()
     run = path.parent if path.name == "model.keras" else path
@@ -49,7 +52,7 @@ def find_model(output: Output, model: str) -> tuple[str, Modality]:
                 f"status={manifest.status!r}. Go on with it: tfxfer train --resume --out {run}"
             )
         return str(path), registry.load_modality(manifest.modality)
-    if path.is_dir() and not (path / "saved_model.pb").is_file():
+    if path.is_dir() and not is_saved_model(path):
         RunDirectory.open(path)  # says what is missing
     if not path.exists():
         raise ModelError(
@@ -58,14 +61,12 @@ def find_model(output: Output, model: str) -> tuple[str, Modality]:
         )
     if path.is_file():
         check_holds_model(path)
-    suffix = path.suffix.lower()
+    name = READER if path.is_dir() else path.suffix.lower()[1:]
     readers = {component.name for component in registry.list("reader")}
-    if path.is_file() and suffix not in _NEEDS_KERAS and suffix[1:] not in readers:
-        hint = " Try: pip install tfxfer-edge" if suffix == ".tflite" else ""
-        raise ModelError(
-            f"model {str(path)!r}: expected a run directory or a .keras file. "
-            f"Received: suffix={path.suffix!r}.{hint}"
-        )
+    if path.suffix.lower() not in _NEEDS_KERAS and name not in readers:
+        from tfxfer.inference.loading import describe_unreadable
+
+        raise ModelError(describe_unreadable(path, name))
     # A model file says nothing of it: what backbones read that say nothing of it, either.
     return str(path), registry.load_modality(Backbone.modality)
 

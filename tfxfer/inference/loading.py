@@ -13,14 +13,16 @@ from tfxfer.inference.hdf5_file import HDF5_ENDINGS, check_holds_model
 from tfxfer.inference.predictor import Predictor
 from tfxfer.inference.provenance import read_keras_provenance, read_run_provenance
 from tfxfer.registry.lookup import get_reader
+from tfxfer.registry.suggestion import suggest_distribution
 from tfxfer.run.directory import RunDirectory
+from tfxfer.saved_model import DESCRIPTION, READER, is_saved_model
 from tfxfer.system.arguments import check_path
 from tfxfer.system.keras_settings import check_keras_settings
 
 if TYPE_CHECKING:
     from tfxfer.registry.lookup import Registry
 
-__all__ = ["load_predictor"]
+__all__ = ["describe_unreadable", "load_predictor"]
 
 _OF_KERAS = (".keras", *HDF5_ENDINGS)
 
@@ -37,8 +39,8 @@ def load_predictor(
     Keras is loaded where it is needed: for a run, a `.keras` and an `.h5` file.
 
     Args:
-        path: a run, a `.keras` file, an `.h5` file of Keras 2 or 3, or one that an installed reader
-            takes: `.tflite` with tfxfer-edge.
+        path: a run, a `.keras` file, an `.h5` file of Keras 2 or 3, or what an installed reader
+            takes: with tfxfer-edge a `.tflite` file, or the folder of a SavedModel.
         labels: for a file outside a run: names of its outputs, in order.
         head: for a file outside a run; None is the default head.
         registry: where plugins are looked up; None is what is installed.
@@ -50,13 +52,12 @@ def load_predictor(
         SetupError: another project's settings make Keras another one.
     """
     path = check_path(path, where="model")
+    if path.name == DESCRIPTION and path.is_file():
+        path = path.parent  # whoever names the description means what it describes
     if path.is_file():
         check_holds_model(path)
-    elif (path / "saved_model.pb").is_file() and not (path / "run.json").is_file():
-        raise ModelError(
-            f"model {str(path)!r}: expected a run directory or a .keras file. Received: a "
-            "SavedModel folder. Export it, and give the .tflite file of that: tfxfer export"
-        )
+    if is_saved_model(path):
+        return _read(READER, path, labels=labels, head=head, registry=registry)
     of_run = path.is_dir() or (
         path.name == "model.keras" and (path.parent / "run.json").is_file() and labels is None
     )
@@ -71,16 +72,7 @@ def load_predictor(
             "Received: nothing there."
         )
     if not of_run and path.suffix not in _OF_KERAS:
-        try:
-            read = get_reader(path.suffix[1:].lower(), registry=registry)
-        except UnknownPluginError as error:
-            hint = " Try: pip install tfxfer-edge" if path.suffix == ".tflite" else ""
-            raise ModelError(
-                f"model {str(path)!r}: expected a run directory or a .keras file. "
-                f"Received: suffix={path.suffix!r}.{hint}"
-            ) from error
-        found: Predictor = read(path, labels=labels, head=head)
-        return found
+        return _read(path.suffix[1:], path, labels=labels, head=head, registry=registry)
     check_keras_settings()
     from tfxfer.inference.keras_model import load_keras_predictor, load_model, wrap_model
 
@@ -92,3 +84,41 @@ def load_predictor(
     if path.suffix in HDF5_ENDINGS:
         return predictor  # only a `.keras` file has room for what it was trained on
     return replace(predictor, provenance=read_keras_provenance(path))
+
+
+def _read(
+    reader: str,
+    path: Path,
+    *,
+    labels: Sequence[str] | None,
+    head: Head | None,
+    registry: Registry | None,
+) -> Predictor:
+    """Returns what a plugin's reader makes of a file or a folder.
+
+    Raises:
+        ModelError: nothing installed reads it.
+    """
+    try:
+        read = get_reader(reader, registry=registry)
+    except UnknownPluginError as error:
+        raise ModelError(describe_unreadable(path, reader)) from error
+    found: Predictor = read(path, labels=labels, head=head)
+    return found
+
+
+def describe_unreadable(path: Path, reader: str) -> str:
+    """Returns the message about a model that nothing installed reads, and what would.
+
+    Args:
+        path: of the model.
+        reader: the name that a reader of it would have: its ending without the dot, of a
+            SavedModel `saved_model`.
+    """
+    brings = suggest_distribution("reader", reader)
+    received = "a SavedModel folder" if reader == READER else f"suffix={path.suffix!r}"
+    hint = f" Try: pip install {brings}" if brings else ""
+    return (
+        f"model {str(path)!r}: expected a run directory or a .keras file. Received: "
+        f"{received}.{hint}"
+    )

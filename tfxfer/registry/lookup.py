@@ -201,7 +201,8 @@ class Registry:
         """Returns what makes a predictor of a model file, `reader(path, *, labels, head)`.
 
         Args:
-            ending: of the file's name, `tflite` or `.tflite`, in any case.
+            ending: of the file's name, `tflite` or `.tflite`, in any case; `saved_model` for the
+                folder of one.
 
         Raises:
             PluginError: as for a modality; a ContractError where it is no such function.

@@ -28,7 +28,7 @@ _KNOWN: Mapping[Kind, Mapping[str, str]] = {
     },
     "head": {"": "tfxfer-heads"},
     "command": {"benchmark": "tfxfer-edge", "export": "tfxfer-edge"},
-    "reader": {"tflite": "tfxfer-edge"},
+    "reader": {"saved_model": "tfxfer-edge", "tflite": "tfxfer-edge"},
     "exporter": {"": "tfxfer-edge"},
 }
 

@@ -103,6 +103,26 @@ def test_a_legacy_model_of_logits_gets_a_softmax_too(tmp_path: Path) -> None:
     assert scores.sum() == pytest.approx(1)
 
 
+def test_a_saved_model_of_logits_is_exported_with_a_softmax(tmp_path: Path) -> None:
+    labels = tuple(sorted(COLOURS))
+    photos, path = paint(tmp_path / "photos", labels), tmp_path / "guest"
+    build(THREE, None).export(path, verbose=False)
+    document = export(
+        path,
+        tmp_path / "edge",
+        recipes=("float32",),
+        max_drop=None,
+        calibration=photos,
+        labels=labels,
+        preprocessing="in_graph",
+    ).document
+    assert "a softmax was added" in document["remarks"][0]
+    pixels = np.stack([np.full((SIDE, SIDE, 3), COLOURS[label], np.uint8) for label in labels])
+    expected = np.asarray(build(THREE, "softmax")(pixels.astype(np.float32)))
+    found = load_predictor(tmp_path / "edge" / "model_float32.tflite")
+    np.testing.assert_allclose(found.score(pixels), expected, atol=1e-5)
+
+
 def test_outputs_that_are_none_are_refused(tmp_path: Path) -> None:
     photos, path = paint(tmp_path / "photos", tuple(COLOURS)), tmp_path / "guest.keras"
     build(THREE, "relu").save(path)

@@ -1,4 +1,4 @@
-"""What is added to the end of a model from elsewhere, in builtin operations."""
+"""How a model from elsewhere ends, and what is added to that, in builtin operations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,55 @@ from typing import Any
 from tfxfer.outputs import OutputStep
 from tfxfer_edge.conversion.sources import Source
 
-__all__ = ["add_steps"]
+__all__ = ["add_steps", "find_graph_activation"]
+
+_PASSES_ON = frozenset({"Cast", "Identity", "StopGradient"})
+_RESHAPES = frozenset({"Reshape", "Squeeze"})
+_ACTIVATIONS = {
+    "LogSoftmax": "log_softmax",
+    "Relu": "relu",
+    "Relu6": "relu6",
+    "Sigmoid": "sigmoid",
+    "Softmax": "softmax",
+    "Tanh": "tanh",
+}
+_SUMS = frozenset({"Conv2D", "MatMul"})
+_ADDITIONS = frozenset({"Add", "AddV2", "BiasAdd"})
+
+
+def find_graph_activation(function: Any) -> str | None:
+    """Returns what the only output of a frozen function went through.
+
+    Args:
+        function: a `ConcreteFunction` without variables, its calls inlined.
+
+    Returns:
+        The name of a function, `linear` for what a dense layer adds up, or None where the end is
+        another operation.
+    """
+    tensor = function.outputs[0]
+    while True:
+        operation = tensor.op
+        if operation.type in _PASSES_ON or (
+            operation.type in _RESHAPES and _last(tensor) == _last(operation.inputs[0]) is not None
+        ):
+            tensor = operation.inputs[0]
+        elif operation.type in _ADDITIONS:
+            sums = [item.op.type in _SUMS for item in operation.inputs]
+            constants = [_is_constant(item) for item in operation.inputs]
+            return "linear" if any(sums) and any(constants) else None
+        else:
+            return "linear" if operation.type in _SUMS else _ACTIVATIONS.get(operation.type)
+
+
+def _last(tensor: Any) -> int | None:
+    return tensor.shape[-1] if tensor.shape.rank else None
+
+
+def _is_constant(tensor: Any) -> bool:
+    while tensor.op.type in _PASSES_ON | _RESHAPES:
+        tensor = tensor.op.inputs[0]
+    return bool(tensor.op.type == "Const")
 
 
 def add_steps(source: Source, steps: Sequence[OutputStep]) -> Source:

@@ -8,11 +8,11 @@ from typing import Any
 from tfxfer.errors import ModelError
 from tfxfer.inference.hdf5_file import HDF5_ENDINGS, check_holds_model
 from tfxfer.inference.hdf5_model import load_hdf5_model
-from tfxfer.saved_model import check_saved_model
+from tfxfer.saved_model import check_saved_model, is_saved_model
 
 __all__ = ["read_model_file"]
 
-_TRUST = "If you trust who made it: --trust (in Python: trust=True)."
+_TRUST = "If you trust who made it: tfxfer export --trust (in Python: trust=True)."
 
 
 def read_model_file(path: Path, *, trust: bool) -> Any:
@@ -31,7 +31,7 @@ def read_model_file(path: Path, *, trust: bool) -> Any:
     if path.is_dir():
         if (path / "run.json").is_file():
             return load_model(path)
-        if (path / "saved_model.pb").is_file():
+        if is_saved_model(path):
             if not trust:
                 check_saved_model(path, remedy=_TRUST)
             return _read_saved_model(path)

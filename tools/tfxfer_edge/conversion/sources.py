@@ -52,6 +52,7 @@ class Source:
         layers: names of the model's layers, where it has some.
         keras_model: the whole Keras 3 model in float32, where it is one.
         takes_pixels: whether that whole model takes pixels 0..255.
+        takes_bytes: whether its input is uint8, so that nobody need ask.
         activation: what the scores went through, as `find_activation` has it.
         keep: what must live as long as `call` does.
     """
@@ -65,6 +66,7 @@ class Source:
     layers: tuple[str, ...] = ()
     keras_model: Any = None
     takes_pixels: bool = False
+    takes_bytes: bool = False
     activation: str | None = None
     keep: Any = None
 
@@ -197,6 +199,7 @@ def _from_keras(model: Any, preprocessing: PreprocessingArgument) -> Source:
         layers=tuple(layer.name for layer in model.layers),
         keras_model=model,
         takes_pixels=first is not None or preprocessing == IN_GRAPH,
+        takes_bytes=dtype == BYTES,
         activation=find_activation(model),
         keep=core,
     )
@@ -239,6 +242,7 @@ def _from_legacy(model: Any, preprocessing: PreprocessingArgument) -> Source:
         preprocessing=given,
         weights=lambda: ((v.name, v.numpy()) for v in model.weights),
         layers=tuple(layer.name for layer in model.layers),
+        takes_bytes=dtype == BYTES,
         activation=find_activation(model),
         keep=model,
     )
@@ -274,5 +278,6 @@ def _from_saved_model(loaded: Any, preprocessing: PreprocessingArgument) -> Sour
         weights=lambda: (
             (v.name, v.numpy()) for v in function.graph.variables if v.dtype.is_floating
         ),
+        takes_bytes=spec.dtype.name == BYTES,
         keep=loaded,
     )

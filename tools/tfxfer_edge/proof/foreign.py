@@ -15,7 +15,7 @@ from tfxfer.inference.outputs import adapt_outputs, paint_probe
 from tfxfer.inference.predictor import Predictor
 from tfxfer.outputs import Outputs
 from tfxfer.preprocessing import Preprocessing
-from tfxfer_edge.conversion.endings import add_steps
+from tfxfer_edge.conversion.endings import add_steps, find_graph_activation
 from tfxfer_edge.conversion.graph import FrozenGraph
 from tfxfer_edge.conversion.sources import Source
 
@@ -37,7 +37,7 @@ def check_square(source: Source, path: Path) -> None:
 
 
 def adapt_source(
-    source: Source, graph: FrozenGraph, path: Path, labels: Sequence[str], head: Head
+    source: Source, graph: FrozenGraph, path: Path, labels: Sequence[str] | None, head: Head
 ) -> tuple[Source, str]:
     """Returns a model whose outputs are a head's answers, and what a person must be told of it.
 
@@ -45,7 +45,7 @@ def adapt_source(
         source: the model.
         graph: the same, frozen; it scores what is no Keras 3 model.
         path: for messages.
-        labels: names of its outputs, in order.
+        labels: names of its outputs, in order; None is refused with their number.
         head: what they mean.
 
     Raises:
@@ -54,7 +54,7 @@ def adapt_source(
     outputs = Outputs(
         source=str(path),
         count=graph.outputs,
-        activation=source.activation,
+        activation=source.activation or find_graph_activation(graph.function),
         probe=lambda: _score(source, graph, paint_probe(source.image_shape[0])),
     )
     change = adapt_outputs(outputs, labels, head)

@@ -44,7 +44,9 @@ def find_file_activation(content: bytes | bytearray) -> str | None:
         if operator is None or operator.inputs is None or not len(operator.inputs):
             return None
         name, source = names[operator.opcodeIndex], int(operator.inputs[0])
-        if name in _PASSES_ON or (name in _RESHAPES and _last(graph, source) == _last(graph, index)):
+        if name in _PASSES_ON or (
+            name in _RESHAPES and _last(graph, source) == _last(graph, index)
+        ):
             index = source
             continue
         if name in _SUMS:
@@ -62,5 +64,5 @@ def _fused(options: Any) -> str | None:
     from ai_edge_litert import schema_py_generated as schema
 
     kinds = {v: k for k, v in vars(schema.ActivationFunctionType).items() if isinstance(v, int)}
-    name = kinds.get(getattr(options, "fusedActivationFunction", None), "")
+    name = kinds.get(getattr(options, "fusedActivationFunction", -1), "")
     return "linear" if name == "NONE" else name.lower() or None
