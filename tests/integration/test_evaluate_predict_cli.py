@@ -82,6 +82,29 @@ def test_a_file_that_says_nothing_of_its_training(
     assert done.stderr.count("nothing is known of what this model was trained on") == 1
 
 
+@pytest.mark.filterwarnings("ignore:.*HDF5:UserWarning")
+@pytest.mark.parametrize("place", ["old.h5", "edge/old.h5"])
+def test_a_file_that_has_no_room_for_it_is_taken_for_one_of_the_run_that_it_lies_in(
+    place: str, learnt: Learnt, photos: Path, tfxfer: Run, tmp_path: Path
+) -> None:
+    import keras
+
+    run = Path(shutil.copytree(learnt[0], tmp_path / "run"))
+    (run / place).parent.mkdir(exist_ok=True)
+    keras.models.load_model(run / "model.keras").save(run / place)
+    done = tfxfer("evaluate", run / place, photos, "--labels", run / "labels.txt", "--json")
+    assert done.code == 0, done.stderr
+    count = learnt[1].document["data"]["test"]
+    assert done.document["images"] == count < 36
+    assert done.document["trained_on"] == {"known": False, "left_out": 36 - count}
+    assert done.stderr.count("it is taken for a model of the run that it lies in, 'run'") == 1
+    # The control: elsewhere nobody knows, and a line says so.
+    away = shutil.copy(run / place, tmp_path / "away.h5")
+    done = tfxfer("evaluate", away, photos, "--labels", run / "labels.txt", "--json")
+    assert done.document["images"] == 36
+    assert done.stderr.count("nothing is known of what this model was trained on") == 1
+
+
 def test_photos_of_all_of_which_a_model_was_trained(
     copied: Path, learnt: Learnt, photos: Path, tfxfer: Run, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""Where the provenance of a Keras model is kept: inside its file, or beside it in its run."""
+"""Where the provenance of a model is kept: inside a `.keras` file, or in the run it lies in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from tfxfer.data.table import read_split_table
 from tfxfer.errors import DataError, ModelError
 from tfxfer.run.directory import RunDirectory
 
-__all__ = ["add_to_keras_file", "read_keras_provenance", "read_run_provenance"]
+__all__ = [
+    "add_to_keras_file",
+    "infer_provenance",
+    "read_keras_provenance",
+    "read_run_provenance",
+]
 
 _MAX_BYTES = 1 << 28  # 33 million samples: a forged archive must not fill the memory
 
@@ -59,3 +64,31 @@ def read_run_provenance(run: RunDirectory) -> Provenance | None:
         return Provenance.of_rows(read_split_table(run.split_path))
     except DataError as error:
         raise ModelError(f"run {str(run.path)!r}: {error}") from error
+
+
+def infer_provenance(path: Path) -> tuple[Provenance | None, str]:
+    """Returns what a file that says nothing may have been trained on, by where it lies.
+
+    An `.h5` file and a SavedModel have no room for it, and most of those that lie in a run, or in a
+    folder of it, are its model in another form.
+
+    Args:
+        path: of the file, or the folder of a SavedModel.
+
+    Returns:
+        What the run was trained on, and the line that says so to a person; None and nothing where
+        it lies in no run.
+
+    Raises:
+        ModelError: the run's split is damaged.
+    """
+    folder = path.absolute().parent
+    for place in (folder, folder.parent):
+        run = RunDirectory(place)
+        known = read_run_provenance(run) if run.manifest_path.is_file() else None
+        if known is not None:
+            return known, (
+                f"model {str(path)!r} says nothing of what it was trained on: it is taken for a "
+                f"model of the run that it lies in, {place.name!r}"
+            )
+    return None, ""

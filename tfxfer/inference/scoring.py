@@ -67,6 +67,8 @@ def load_own_test(
         progress: told of files read.
     """
     path = Path(model)
+    if not path.is_dir() and path.name != "model.keras":
+        return None  # a file that lies in a run may be of another one
     folder = path if path.is_dir() else path.parent
     if not (folder / "run.json").is_file():
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tfxfer.data.loading import load_split
@@ -11,6 +11,7 @@ from tfxfer.data.record import Source
 from tfxfer.data.samples import SampleSplit
 from tfxfer.errors import DataError
 from tfxfer.inference.predictor import Predictor
+from tfxfer.inference.provenance import infer_provenance
 from tfxfer.inference.scoring import load_own_test
 from tfxfer.progress import Progress
 
@@ -25,7 +26,7 @@ class Unseen:
 
     Args:
         split: the samples.
-        is_known: whether it is known what the model was trained on.
+        is_known: whether the model, or its run, says what it was trained on.
         left_out: how many were left out because it was trained or chosen on them.
         remarks: what a person must be told of this, a line each.
     """
@@ -72,21 +73,26 @@ def load_unseen(
         labels=predictor.labels,
         progress=progress,
     )
-    return leave_out_known(split, predictor.provenance)
+    return leave_out_known(split, predictor.provenance, path=Path(model))
 
 
-def leave_out_known(split: SampleSplit, provenance: Provenance | None) -> Unseen:
+def leave_out_known(split: SampleSplit, provenance: Provenance | None, *, path: Path) -> Unseen:
     """Returns a split without what a model has learnt from.
 
     Args:
         split: samples with their fingerprints.
-        provenance: of the model; None where nothing is known.
+        provenance: of the model; None where it says nothing.
+        path: of the model; where that says nothing, the run that it lies in counts.
 
     Raises:
         DataError: it has learnt from all of them.
     """
     if provenance is None:
-        return Unseen(split, is_known=False, left_out=0, remarks=(UNKNOWN,))
+        inferred, told = infer_provenance(path)
+        if inferred is None:
+            return Unseen(split, is_known=False, left_out=0, remarks=(UNKNOWN,))
+        found = leave_out_known(split, inferred, path=path)
+        return replace(found, is_known=False, remarks=(told, *found.remarks))
     known = provenance.find_known(split.fingerprints)
     count, plural = int(known.sum()), split.modality.plural
     if not count:
@@ -94,7 +100,7 @@ def leave_out_known(split: SampleSplit, provenance: Provenance | None) -> Unseen
     if known.all():
         raise DataError(
             f"data {str(split.root)!r}: expected {plural} that the model was not trained on. "
-            f"Received: {count:,}, of all of which its file says that it was. Give others."
+            f"Received: {count:,}, all of which it was. Give others."
         )
     words = (
         f"{count:,} of {len(split):,} {plural} are left out: this model was trained on them, or "

@@ -176,7 +176,7 @@ def open_subject(
                 f"Received: none in {split.name}."
             )
     provenance = read_keras_provenance(path) if path.suffix == ".keras" else None
-    unseen = leave_out_known(data.test, provenance)
+    unseen = leave_out_known(data.test, provenance, path=path)
     words = (path.stem, f"made from {path.name}", "")
     return Subject(
         path,
