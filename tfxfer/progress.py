@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
@@ -29,14 +29,21 @@ class _Work:
     """What is being done at the moment."""
 
     what: str
+    since_s: float
     done: int = 0
     total: int = 0
-    since_s: float = field(default_factory=time.monotonic)
+    first: tuple[float, int] | None = None
     said_s: float | None = None
 
     @property
     def name(self) -> str:
         return self.what.partition(":")[0]
+
+    def advance(self, what: str, done: int, total: int) -> None:
+        """Notes how far it is."""
+        self.what, self.done, self.total = what, done, total
+        if self.first is None and done > 0:
+            self.first = time.monotonic(), done
 
     def describe(self) -> str:
         """Returns one line for a log: what, how far, how long."""
@@ -44,9 +51,14 @@ class _Work:
         if not self.total:
             return f"{self.what}: {_format_seconds(took)} so far"
         left = ""
-        if self.done > 0:
-            rest = took / self.done * (self.total - self.done)
-            left = f", about {_format_seconds(rest)} left"
+        if self.first is not None and self.done > 0:
+            # The first piece waits for what is done once only, such as tracing a model.
+            since, pieces = self.first
+            if self.done > pieces:
+                speed = (time.monotonic() - since) / (self.done - pieces)
+            else:
+                speed = took / self.done
+            left = f", about {_format_seconds(speed * (self.total - self.done))} left"
         return f"{self.what}: {100 * self.done / self.total:.0f} %{left}"
 
 
@@ -92,7 +104,7 @@ class ConsoleProgress:
             return
         with self._lock:
             work = self._begin(what)
-            work.what, work.done, work.total = what, done, total
+            work.advance(what, done, total)
             if total and done >= total:
                 self._finish()
             else:
@@ -145,7 +157,7 @@ class ConsoleProgress:
         name = what.partition(":")[0]
         if self._work is None or self._work.name != name:
             self._finish()
-            self._work = _Work(what)
+            self._work = _Work(what, time.monotonic())
         if self._ticker is None:
             self._ended.clear()
             self._ticker = threading.Thread(target=self._tick, daemon=True, name="tfxfer-progress")

@@ -334,7 +334,9 @@ class PhaseResult:
         seconds: filling the cache before it included.
         history: Keras's logs, a list per key.
         planned_epochs: that the phase was to have; None where that was not recorded.
-        stopped: why it had fewer: `budget`, `patience`, `callback`, or None.
+        stopped: what cut it off before its end: `budget`, `patience`, `callback`, or None. Where
+            that is None and it had fewer epochs than planned, the clock shortened it as a whole:
+            its learning rate fell in time.
     """
 
     name: str

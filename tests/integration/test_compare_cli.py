@@ -92,6 +92,32 @@ def test_two_runs_are_compared_on_the_tests_of_both(tmp_path: Path) -> None:
     assert "6.png" not in compare(first, second).stdout
 
 
+def test_validation_is_compared_where_it_is_asked_for(tmp_path: Path) -> None:
+    first = make_run(tmp_path / "one", parts="ttvvvveeee", wrong=(2, 3, 6))
+    # Samples 0 and 4 change places, and 9 is in its validation.
+    second = make_run(tmp_path / "two", parts="vtvvtveeev", wrong=(0, 3))
+    samples = {}
+    for split in ("test", "val", "all"):
+        done = compare(first, second, "--split", split, "--json")
+        assert done.returncode == 0, done.stderr
+        document = json.loads(done.stdout)
+        keys = ("samples", "left_out", "both", "only_a", "only_b", "neither")
+        samples[split] = [document[key] for key in keys]
+        assert ("flatters both" in done.stderr) is (split != "test")
+    # A test takes nothing that chose an epoch: 9 is out. Otherwise the trainings alone are.
+    assert samples["test"] == [3, 1, 2, 0, 1, 0]
+    assert samples["val"] == [3, 2, 1, 0, 1, 1]
+    assert samples["all"] == [7, 2, 4, 0, 2, 1]
+    assert json.loads(compare(first, second, "--json").stdout)["samples"] == 3
+    for words, told in (
+        (("--split", "train"), "'train' is not one of 'test', 'val', 'all'"),
+        (("--split", "val", "--data", tmp_path), "expected --data or --split"),
+    ):
+        done = compare(first, second, *words)
+        assert done.returncode == 2
+        assert told in done.stderr
+
+
 def test_what_cannot_be_compared_is_told_at_once(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     old = make_run(tmp_path / "old")

@@ -380,7 +380,7 @@ def test_the_head_alone_with_a_bar_on_a_terminal(
     assert done.code == 0, done.stderr
     assert [phase["stage"] for phase in done.document["phases"]] == ["backbone"]
     for what in ("checking images", "building the model", "caching activations",
-                 "training: epoch 1 of 1", "scoring images"):  # fmt: skip
+                 "training head: epoch 1 of 1", "scoring images"):  # fmt: skip
         assert what in drawn.getvalue(), what
 
 

@@ -31,6 +31,9 @@ def test_a_budget_that_ended_the_training() -> None:
     cut = replace(HEAD, epochs=1, planned_epochs=16, stopped="budget")
     found = find_cause(replace(MANIFEST, phases=(cut,)), MANY, Classification())
     assert found.startswith("--budget stopped phase head after 1 of 16 epochs: ")
+    short = replace(cut, epochs=5, stopped=None)
+    found = find_cause(replace(MANIFEST, phases=(short,)), MANY, Classification())
+    assert found.startswith("--budget left phase head time for 5 of 16 epochs: ")
 
 
 def test_few_epochs_and_random_weights() -> None:

@@ -214,11 +214,11 @@ def test_the_patience_of_a_plateau_restarts_with_a_phase() -> None:
 
     plateau = keras.callbacks.ReduceLROnPlateau(patience=3)
     stopping = keras.callbacks.EarlyStopping(patience=3)
-    bridge = Bridge([plateau, stopping], keras.Sequential([keras.layers.Dense(1)]), epochs=2)
-    bridge.start_phase(1)
+    bridge = Bridge([plateau, stopping], keras.Sequential([keras.layers.Dense(1)]))
+    bridge.start_phase(dict)
     plateau.wait = plateau.cooldown_counter = stopping.wait = 2
     plateau.best = 0.5
-    bridge.start_phase(1)
+    bridge.start_phase(dict)
     assert (plateau.wait, plateau.cooldown_counter, stopping.wait) == (0, 0, 0)
     assert plateau.best == 0.5
 

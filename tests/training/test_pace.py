@@ -34,6 +34,7 @@ class Trained:
     rates: list[float] = field(default_factory=list)
     seconds: float = 0.0
     reached: bool = False
+    cut: bool = False
 
 
 @pytest.fixture
@@ -50,10 +51,14 @@ def run(
     step: float = 1.0,
     trace: float = 0.0,
     slower: float = 1.0,
+    stall_at: int | None = None,
     phase: Phase = PHASE,
     sets_rate: bool = True,
 ) -> Trained:
-    """Runs a phase: each step takes a time, the first `trace` more, later epochs are `slower`."""
+    """Runs a phase: each step takes a time, the first `trace` more, later epochs are `slower`.
+
+    At the step `stall_at` the machine stands still for two seconds.
+    """
     started = clock.now
     pace = Pace(None if seconds is None else started + seconds)
     model = SimpleNamespace(optimizer=keras.optimizers.SGD(phase.learning_rate))
@@ -68,6 +73,7 @@ def run(
             trained.rates.append(float(model.optimizer.learning_rate.numpy()))
             clock.now += step * (slower if epoch > 3 else 1) + trace
             trace = 0.0
+            clock.now += 2.0 * (len(trained.rates) == stall_at)
             pace.on_train_batch_end(number)
             if model.stop_training:
                 break
@@ -76,6 +82,7 @@ def run(
         if model.stop_training:
             break
     trained.seconds, trained.reached = clock.now - started, pace.reached
+    trained.cut = pace.cut
     return trained
 
 
@@ -116,6 +123,26 @@ def test_an_unplanned_slow_epoch_is_cut_short(clock: Clock) -> None:
     assert trained.epochs == 1
     assert len(trained.rates) == 5
     assert trained.reached
+
+
+def test_a_phase_that_the_clock_shortened_is_not_cut(clock: Clock) -> None:
+    short = run(clock, 42)
+    assert (short.epochs, short.reached, short.cut) == (4, True, False)
+    # Three settled, then the second took so long that none follows: the rate was halfway.
+    slow = run(clock, 42, slower=2.9)
+    assert (slow.epochs, slow.reached, slow.cut) == (2, True, True)
+    # In the middle of an epoch, at a rate that has hardly begun to fall.
+    assert run(clock, 4.5).cut
+    # Before the last step of a course that was settled: nothing was left to fall.
+    late = run(clock, 40.5, stall_at=39)
+    assert (late.epochs, late.reached, late.cut) == (4, True, False)
+    # A rate that does not fall with the clock is cut wherever the clock ends it.
+    for other in (
+        run(clock, 42, sets_rate=False),
+        run(clock, 42, phase=replace(PHASE, decay="constant")),
+    ):
+        assert (other.epochs, other.reached, other.cut) == (4, True, True)
+    assert not run(clock, 1e6).cut
 
 
 def test_without_an_end_nothing_is_touched(clock: Clock) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def test_one_pass_fills_every_stage_that_nothing_has_trained(model: Any) -> None
     found = plan(model, "backbone", "block_2", "stem")
     assert [item.refill for item in found.phases] == [False, False, False]
     assert stages_of(found) == [["backbone", "block_2", "stem"], ["block_2", "stem"], ["stem"]]
-    assert found.epochs == 6
+    assert [found.epochs_after(number) for number in range(3)] == [4, 2, 0]
+    assert replace(found, later_epochs=3).epochs_after(1) == 5
 
 
 def test_validation_images_have_one_version(model: Any) -> None:

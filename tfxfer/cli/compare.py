@@ -10,7 +10,7 @@ import click
 
 from tfxfer.cli.opening import find_model, open_predictor
 from tfxfer.cli.output import Output, tfxfer_command
-from tfxfer.errors import DataError
+from tfxfer.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from tfxfer.inference.stored_answers import Answers
@@ -24,15 +24,33 @@ __all__ = ["command"]
 @click.option(
     "--data",
     help="Score both on these samples, what either has learnt from left out. Without it, A and B "
-    "are runs, and their own tests are compared.",
+    "are runs, and their own answers are compared.",
 )
-def command(output: Output, *, first: str, second: str, data: str | None) -> None:
+@click.option(
+    "--split",
+    type=click.Choice(["test", "val", "all"]),
+    help="Which of the runs' own samples; all are those of val and test. Val chose the epochs that "
+    "were kept, so it flatters both. [default: test]",
+)
+def command(
+    output: Output, *, first: str, second: str, data: str | None, split: str | None
+) -> None:
     """Say which of two models is better, on the same samples.
 
     A and B are runs, or with --data also model files or folders of an export. -v lists the samples
     that they disagree on.
     """
-    a, b = (_read(first), _read(second)) if data is None else _ask(output, (first, second), data)
+    if data is not None:
+        if split is not None:
+            raise UsageError(
+                "compare: expected --data or --split, which means the runs' own samples. "
+                f"Received: both, --split {split}. Leave one out."
+            )
+        a, b = _ask(output, (first, second), data)
+    else:
+        a, b = _read(first, split or "test"), _read(second, split or "test")
+        if split in ("val", "all"):
+            output.print("val chose the epochs that A and B kept: it flatters both")
     from tfxfer.evaluation.comparison import compare_answers
 
     _check_alike(a.head, b.head, a.labels, b.labels)
@@ -67,10 +85,10 @@ def command(output: Output, *, first: str, second: str, data: str | None) -> Non
         output.show_table(("SAMPLE", "TRUTH", "A", "B"), rows)
 
 
-def _read(path: str) -> Answers:
+def _read(path: str, split: str) -> Answers:
     from tfxfer.inference.stored_answers import read_answers
 
-    return read_answers(path)
+    return read_answers(path, split=split)
 
 
 def _ask(output: Output, names: Sequence[str], data: str) -> list[Answers]:

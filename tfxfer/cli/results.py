@@ -11,9 +11,16 @@ from tfxfer.cli.output import Output
 if TYPE_CHECKING:
     from tfxfer.head import Head
     from tfxfer.modality import Modality
-    from tfxfer.run.manifest import Manifest
+    from tfxfer.run.manifest import Manifest, PhaseRecord
 
-__all__ = ["describe_course", "quote", "show_epoch", "show_figures", "show_warnings"]
+__all__ = [
+    "describe_course",
+    "describe_pace",
+    "quote",
+    "show_epoch",
+    "show_figures",
+    "show_warnings",
+]
 
 
 def show_figures(
@@ -51,17 +58,17 @@ def describe_course(manifest: Manifest) -> list[str]:
     """
     phases = manifest.phases
     lines = [
-        f"phase {phase.name!r} was stopped by --budget after {phase.epochs} of "
-        f"{phase.planned_epochs} epochs"
+        f"phase {phase.name!r} was stopped by --budget {_describe_place(phase)}"
         for phase in phases
-        if phase.stopped == "budget" and phase.planned_epochs is not None
+        if phase.stopped == "budget"
     ]
+    short = any(phase.is_shortened for phase in phases)
     begun = {phase.name for phase in phases}
     left_out = [item.phase.name for item in manifest.planned_phases()]
     lines += [
         f"phase {name!r} was not begun: --budget left no time for it"
         for name in left_out
-        if lines and name not in begun
+        if (lines or short) and name not in begun
     ]
     best = [phase.name for phase in phases if phase.best_epoch is not None]
     if not lines and len(phases) > 1 and best == [phases[0].name]:
@@ -70,6 +77,26 @@ def describe_course(manifest: Manifest) -> list[str]:
             "the model is that one"
         )
     return lines
+
+
+def _describe_place(phase: PhaseRecord) -> str:
+    if phase.planned_epochs is not None and phase.epochs < phase.planned_epochs:
+        return f"after {phase.epochs} of {phase.planned_epochs} epochs"
+    return f"in epoch {phase.epochs}, before its learning rate had fallen"
+
+
+def describe_pace(manifest: Manifest) -> list[str]:
+    """Returns which phases had fewer epochs than planned and are whole all the same, a line each.
+
+    Args:
+        manifest: of a run whose phases are over.
+    """
+    return [
+        f"phase {phase.name!r} had {phase.epochs} of {phase.planned_epochs} epochs, as many as fit "
+        "into --budget; its learning rate fell in time"
+        for phase in manifest.phases
+        if phase.is_shortened
+    ]
 
 
 def show_epoch(output: Output, manifest: Manifest) -> None:

@@ -14,6 +14,7 @@ from tfxfer.cli.options import FRACTION, TIME
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.cli.results import (
     describe_course,
+    describe_pace,
     quote,
     show_epoch,
     show_figures,
@@ -300,6 +301,8 @@ def show_result(
     modality = get_modality(manifest.modality, registry=output.registry)
     for line in describe_course(manifest):
         output.warn(line)
+    for line in describe_pace(manifest):
+        output.print(line)
     title = f"on {modality.plural} that the training never saw"
     show_figures(output, title, manifest.metrics["test"], head, modality)
     for note in manifest.metrics["val"]["notes"]:

@@ -17,7 +17,10 @@ from tfxfer.inference.unseen import load_unseen
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
 
-__all__ = ["Answers", "ask_model", "read_answers"]
+__all__ = ["SPLITS", "Answers", "ask_model", "read_answers"]
+
+SPLITS = {"test": ("test",), "val": ("val",), "all": ("val", "test")}
+"""Which parts of a run's answers `tfxfer compare --split` takes; nobody answers what it learnt."""
 
 _COLUMNS = ("path", "split", "truth", "label", "score", "right")
 
@@ -48,8 +51,14 @@ class Answers:
         return kept, len(self.found) - len(kept)
 
 
-def read_answers(path: str | Path) -> Answers:
-    """Returns what a run answered in its own test; imports neither Keras nor TensorFlow.
+def read_answers(path: str | Path, *, split: str = "test") -> Answers:
+    """Returns what a run answered in its own splits; imports neither Keras nor TensorFlow.
+
+    Validation chose which epoch was kept: of `test` alone a sample of it counts as learnt from.
+
+    Args:
+        path: of the run.
+        split: a key of `SPLITS`.
 
     Raises:
         RunError: no run, one that is not finished, or one of before answers were kept.
@@ -69,10 +78,12 @@ def read_answers(path: str | Path) -> Answers:
             f"run {str(path)!r}: expected predictions.csv, and fingerprints in split.csv. "
             "Received: a run of before they were kept. Score it anew: --data DATA"
         )
-    answers = _list_rows(_read_table(run.predictions_path), where=f"run {str(path)!r}")
+    parts = SPLITS[split]
+    answers = _list_rows(_read_table(run.predictions_path), where=f"run {str(path)!r}", parts=parts)
     known = [x for x in answers if x.path in fingerprints]
     found, remarks = _index([fingerprints[x.path] for x in known], known, name=str(path))
-    learnt = frozenset(row.fingerprint for row in rows if row.split != "test" and row.fingerprint)
+    learning = {"train"} if "val" in parts else {"train", "val"}
+    learnt = frozenset(x.fingerprint for x in rows if x.split in learning and x.fingerprint)
     return Answers(manifest.head, manifest.labels, found, learnt, remarks=remarks)
 
 
@@ -97,7 +108,7 @@ def ask_model(
     unseen = load_unseen(model, data, predictor, progress=progress)
     split = unseen.split
     rows = list_answers(predictor, split, score_split(predictor, split, progress=progress))
-    answers = _list_rows(rows, where=f"model {str(model)!r}", part=None)
+    answers = _list_rows(rows, where=f"model {str(model)!r}", parts=None)
     found, remarks = _index(split.fingerprints, answers, name=str(model))
     return Answers(
         predictor.head.name,
@@ -135,9 +146,9 @@ def _read_table(path: Path) -> list[dict[str, str]]:
 
 
 def _list_rows(
-    rows: Iterable[Mapping[str, str]], *, where: str, part: str | None = "test"
+    rows: Iterable[Mapping[str, str]], *, where: str, parts: Sequence[str] | None
 ) -> list[ModelAnswer]:
-    chosen = [row for row in rows if part is None or row["split"] == part]
+    chosen = [row for row in rows if parts is None or row["split"] in parts]
     if any(row["right"] not in ("true", "false") for row in chosen):
         raise DataError(
             f"{where}: expected answers that are right or wrong. Received: a task whose answers "

@@ -31,10 +31,16 @@ def find_cause(manifest: Manifest, raw_labels: Sequence[str], head: Head) -> str
     causes = []
     epochs = sum(phase.epochs for phase in manifest.phases)
     cut = next((phase for phase in manifest.phases if phase.stopped == "budget"), None)
+    short = next((phase for phase in manifest.phases if phase.is_shortened), None)
     if cut is not None:
         planned = "" if cut.planned_epochs is None else f" of {cut.planned_epochs}"
         causes.append(
             f"--budget stopped phase {cut.name} after {cut.epochs}{planned} epochs: give it longer"
+        )
+    elif short is not None:
+        causes.append(
+            f"--budget left phase {short.name} time for {short.epochs} of {short.planned_epochs} "
+            "epochs: give it longer"
         )
     elif epochs <= FEW_EPOCHS:
         plural = "epoch" if epochs == 1 else "epochs"

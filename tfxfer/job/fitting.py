@@ -105,7 +105,11 @@ class Fitting:
             state = self._fit(
                 network,
                 self.data if size == own else self.data.resized(size),
-                replace(plan, phases=plan.phases[:end]),
+                replace(
+                    plan,
+                    phases=plan.phases[:end],
+                    later_epochs=sum(item.phase.epochs for item in plan.phases[end:]),
+                ),
                 state,
                 conversion=self.conversion if network is model else None,
                 deadline=self._find_deadline(is_last=is_last),

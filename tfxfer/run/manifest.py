@@ -111,7 +111,9 @@ class PhaseRecord:
         seconds: wall time.
         best_epoch: the best by the monitor, numbered through all phases, where known.
         planned_epochs: how many were planned, where known.
-        stopped: why fewer were run: `budget`, `patience`, `callback`, or None.
+        stopped: what cut it off before its end: `budget`, `patience`, `callback`, or None. Where
+            that is None and fewer were run than planned, the clock shortened the phase as a whole:
+            its learning rate fell in time.
     """
 
     name: str
@@ -124,6 +126,12 @@ class PhaseRecord:
     best_epoch: int | None = None
     planned_epochs: int | None = None
     stopped: str | None = None
+
+    @property
+    def is_shortened(self) -> bool:
+        """Whether a budget left time for fewer epochs than planned, and the rate fell in them."""
+        planned = self.planned_epochs
+        return self.stopped is None and planned is not None and self.epochs < planned
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -148,13 +148,10 @@ class Bridge(keras.callbacks.Callback):
     Args:
         callbacks: the user's.
         full: the full model.
-        epochs: of all phases together.
         policy: dtype policy of the training; callbacks see, and save, a float32 model.
     """
 
-    def __init__(
-        self, callbacks: Sequence[Any], full: Any, *, epochs: int, policy: str = "float32"
-    ) -> None:
+    def __init__(self, callbacks: Sequence[Any], full: Any, *, policy: str = "float32") -> None:
         super().__init__()
         self._full = full
         self._callbacks = list(callbacks)
@@ -163,15 +160,22 @@ class Bridge(keras.callbacks.Callback):
             type(callback).on_train_batch_end is not keras.callbacks.Callback.on_train_batch_end
             for callback in self._callbacks
         )
-        self._epochs = epochs
         self._policy = policy
+        self._describe: Callable[[], Mapping[str, Any]] = dict
+        self._described: dict[str, Any] = {}
         self._began = False
         self.stopped = False
 
-    def start_phase(self, steps: int) -> None:
-        """Restarts every patience; the first time, shows the model, compiled by now."""
+    def start_phase(self, describe: Callable[[], Mapping[str, Any]]) -> None:
+        """Restarts every patience; the first time, shows the model, compiled by now.
+
+        Args:
+            describe: returns what the callbacks' `params` are to be; asked before every epoch,
+                since a clock may settle how many there will be.
+        """
         self._full.stop_training = False
-        self._list.set_params({"epochs": self._epochs, "steps": steps, "verbose": 0})
+        self._describe, self._described = describe, {}
+        self._show_params()
         for callback in self._callbacks:
             if isinstance(callback, keras.callbacks.EarlyStopping):
                 callback.wait = callback.stopped_epoch = 0
@@ -188,6 +192,12 @@ class Bridge(keras.callbacks.Callback):
         if self._began:
             self._list.on_train_end()
 
+    def _show_params(self) -> None:
+        described = dict(self._describe())
+        if described != self._described:
+            self._described = described
+            self._list.set_params(described)
+
     def _forward_stop(self) -> None:
         # Without a frontier both are the same model.
         if not self._full.stop_training:
@@ -199,7 +209,8 @@ class Bridge(keras.callbacks.Callback):
         )
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Forwards."""
+        """Forwards, with what is known by now of how many epochs there will be."""
+        self._show_params()
         self._list.on_epoch_begin(epoch, logs)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

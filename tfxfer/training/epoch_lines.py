@@ -13,11 +13,15 @@ __all__ = ["EpochLines"]
 
 
 class EpochLines(keras.callbacks.Callback):
-    """Tells how far the training is, and what its epochs came to.
+    """Tells how far each phase is, and what its epochs came to.
+
+    Its `params` say, beside what Keras's do, which `phase` runs, its `phase_first_epoch`, and how
+    many `phase_epochs` it will have, as far as is known when an epoch begins.
 
     Args:
         print_line: prints one line for each epoch; None prints none.
-        progress: told of batches, with the epoch and the latest score.
+        progress: told of the phase's batches, with the epoch and the latest score. A phase is a
+            work of its own: its speed says nothing of another's.
         monitor: key in Keras's logs of that score.
     """
 
@@ -48,6 +52,12 @@ class EpochLines(keras.callbacks.Callback):
             self._print(f"epoch {epoch + 1}/{self.params['epochs']}  {text}")
 
     def _tell(self, batches: int) -> None:
-        steps, epochs = self.params["steps"], self.params["epochs"]
-        what = f"training: epoch {self._epoch + 1} of {epochs}{self._score}"
-        self._progress(what, self._epoch * steps + batches, epochs * steps)
+        params = self.params
+        number, epochs = self._epoch - params["phase_first_epoch"], params["phase_epochs"]
+        what = f"training {params['phase']}: epoch {number + 1} of {epochs}"
+        if params["epochs"] > epochs:
+            what += f", {self._epoch + 1} of {params['epochs']} in all"
+        # An epoch is over when it has been validated, and the phase when no other one follows,
+        # which the last batch does not know.
+        whole = params["steps"] + 1
+        self._progress(f"{what}{self._score}", number * whole + batches, epochs * whole)

@@ -164,7 +164,7 @@ def fit(
         peak = state.best[0] if state.peak is None else state.peak
         best.continue_from(state.best, peak, state.best_epoch, state.best_phase)
     pace = Pace(watch.deadline)
-    bridge = Bridge(own_callbacks, model, epochs=plan.epochs, policy=device.precision)
+    bridge = Bridge(own_callbacks, model, policy=device.precision)
     records = list(state.records)
     history = keras.callbacks.History()
     history.history, history.epoch = {}, []
@@ -186,7 +186,7 @@ def fit(
                 constant_rate=constant,
             )
             seconds = time.monotonic() - started
-            records.append(_record(item, logs, seconds, late=pace.reached, stopped=bridge.stopped))
+            records.append(_record(item, logs, seconds, pace=pace, stopped=bridge.stopped))
             best.restore()
             state = FitState(tuple(records), best.best, best.peak, best.epoch, best.phase)
             if watch.on_phase_end is not None:
@@ -243,13 +243,13 @@ def _record(
     logs: dict[str, list[float]],
     seconds: float,
     *,
-    late: bool,
+    pace: Pace,
     stopped: bool,
 ) -> PhaseResult:
     epochs, planned = len(logs["loss"]), item.phase.epochs
     why = None
-    if late:
-        why = "budget"
+    if pace.reached:
+        why = "budget" if pace.cut else None
     elif epochs < planned:
         # Of our own reasons only patience is left; an EarlyStopping is patience, too.
         why = "callback" if stopped else "patience"

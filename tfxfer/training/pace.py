@@ -11,7 +11,10 @@ import numpy as np
 
 from tfxfer.schedule import Phase
 
-__all__ = ["Pace", "rate_factor"]
+__all__ = ["FALLEN_RATE", "Pace", "rate_factor"]
+
+FALLEN_RATE = 0.01
+"""Share of its peak below which a rate counts as fallen: the steps that are left move nothing."""
 
 
 def rate_factor(phase: Phase, progress: float) -> float:
@@ -42,6 +45,9 @@ class Pace(keras.callbacks.Callback):
     faster or slower. An epoch that is cut short in the middle, since the time is over, is validated
     like any other: it may still be the best.
 
+    `reached` says that the time is over, `cut` that it was before the rate had fallen: a phase that
+    had fewer epochs than planned, at a rate that fell in time, was shortened and is whole.
+
     Args:
         end: `time.monotonic()` at which training must be over; None never ends anything, and leaves
             the rates to the optimizer's own schedule.
@@ -53,7 +59,7 @@ class Pace(keras.callbacks.Callback):
 
     def __init__(self, end: float | None) -> None:
         super().__init__()
-        self.end, self.reached = end, False
+        self.end, self.reached, self.cut = end, False, False
         self._phase = Phase("", None, 1, 1.0)
         self._sets_rate = False
         self._steps = self._first = self._total = self._step = 0
@@ -74,6 +80,11 @@ class Pace(keras.callbacks.Callback):
         self._sets_rate = sets_rate and self.end is not None
         self._total, self._step, self._progress = phase.epochs, 0, 0.0
         self._laps, self._test_laps, self._peaks = [], [], []
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that the phase will have, as far as is known by now."""
+        return self._total
 
     @property
     def most_epochs(self) -> int:
@@ -105,7 +116,8 @@ class Pace(keras.callbacks.Callback):
         left = max(0, self._total * self._steps - self._step)
         self._progress += (1 - self._progress) / (left + 1)
         if self.end is not None and time.monotonic() > self.end:
-            self.reached = self.model.stop_training = True
+            self.model.stop_training = True
+            self._end_early()
 
     def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Notes when the batch began."""
@@ -125,8 +137,15 @@ class Pace(keras.callbacks.Callback):
         self._total = min(self.most_epochs, done + fitting)
         if self._total <= done:
             self.model.stop_training = True
-            self.reached = self.reached or done < self._phase.epochs
+            if done < self._phase.epochs:
+                self._end_early()
         self._test_laps = []
+
+    def _end_early(self) -> None:
+        if not self.reached:
+            falls = self._sets_rate and self._phase.decay == "cosine"
+            self.cut = not falls or rate_factor(self._phase, self._progress) > FALLEN_RATE
+        self.reached = True
 
     def _epoch_seconds(self, done: int) -> float:
         """Returns what the next epoch takes: the first one also traced and compiled."""

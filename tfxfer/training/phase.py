@@ -111,7 +111,17 @@ def run_phase(
     average.start_phase(len(train) * phase.epochs if phase.average else None)
     pace.start_phase(phase, steps=len(train), first_epoch=first_epoch, sets_rate=not constant_rate)
     best.start_phase(phase.name, phase.patience)
-    bridge.start_phase(len(train))
+    later = context.plan.epochs_after(number)
+    bridge.start_phase(
+        lambda: {
+            "epochs": first_epoch + pace.epochs + later,
+            "steps": len(train),
+            "verbose": 0,
+            "phase": phase.name,
+            "phase_first_epoch": first_epoch,
+            "phase_epochs": pace.epochs,
+        }
+    )
     with (
         training_precision(model, context.device.precision),
         adapted_momentum(model, steps_per_epoch=len(train)),

@@ -49,6 +49,7 @@ class FitPlan:
         cache_bytes: of all activations that are held at one time, at most.
         cache_place: `memory`, `disk` or `none`.
         cache_folder: parent of the files when `cache_place` is `disk`.
+        later_epochs: that follow these phases in another `fit`, of the same training.
     """
 
     phases: tuple[PhasePlan, ...]
@@ -56,11 +57,12 @@ class FitPlan:
     cache_bytes: int
     cache_place: str
     cache_folder: str
+    later_epochs: int = 0
 
-    @property
-    def epochs(self) -> int:
-        """Epochs of all phases, at most."""
-        return sum(item.phase.longest or item.phase.epochs for item in self.phases)
+    def epochs_after(self, number: int) -> int:
+        """Returns how many epochs are planned after a phase."""
+        later = self.phases[number + 1 :]
+        return sum(item.phase.epochs for item in later) + self.later_epochs
 
     def views_per_stage(self) -> dict[str | None, int]:
         """Returns for how many views of each training image there is room at each stage."""
