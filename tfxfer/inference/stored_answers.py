@@ -17,7 +17,7 @@ from tfxfer.inference.unseen import load_unseen
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
 
-__all__ = ["Answers", "ask_model", "read_answers"]
+__all__ = ["Answers", "ask_model", "read_answer_table", "read_answers"]
 
 _COLUMNS = ("path", "split", "truth", "label", "score", "right")
 
@@ -69,7 +69,7 @@ def read_answers(path: str | Path) -> Answers:
             f"run {str(path)!r}: expected predictions.csv, and fingerprints in split.csv. "
             "Received: a run of before they were kept. Score it anew: --data DATA"
         )
-    answers = _list_rows(_read_table(run.predictions_path), where=f"run {str(path)!r}")
+    answers = _list_rows(read_answer_table(run.predictions_path), where=f"run {str(path)!r}")
     known = [x for x in answers if x.path in fingerprints]
     found, remarks = _index([fingerprints[x.path] for x in known], known, name=str(path))
     learnt = frozenset(row.fingerprint for row in rows if row.split != "test" and row.fingerprint)
@@ -117,7 +117,12 @@ def _index(
     return found, (words,) if copies else ()
 
 
-def _read_table(path: Path) -> list[dict[str, str]]:
+def read_answer_table(path: Path) -> list[dict[str, str]]:
+    """Returns the rows of a `predictions.csv`, all of them text.
+
+    Raises:
+        DataError: it cannot be read, or has other columns.
+    """
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file, strict=True)
