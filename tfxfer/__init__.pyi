@@ -77,6 +77,7 @@ from .errors import (
 from .head import Head as Head
 from .head import Monitor as Monitor
 from .head import Prediction as Prediction
+from .head import Tempering as Tempering
 from .images.loading import load_images as load_images
 from .inference.embedding import embed as embed
 from .inference.keras_model import load_model as load_model

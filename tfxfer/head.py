@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tfxfer.evaluation.figures import Baseline, Figures
 
-__all__ = ["Head", "Monitor", "Prediction"]
+__all__ = ["Head", "Monitor", "Prediction", "Tempering"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,20 @@ class Prediction:
     label: str
     score: float
     scores: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Tempering:
+    """How the confidence of a head's outputs can be changed, and its answers cannot.
+
+    Args:
+        layer: name of the layer whose outputs are the logits. They are linear in its weights, all
+            of them: divided by a number, they divide the logits by it.
+        link: what makes the outputs of the logits, `softmax` over all of them or `sigmoid` of each.
+    """
+
+    layer: str
+    link: Literal["softmax", "sigmoid"]
 
 
 class Head(ABC):
@@ -220,6 +234,15 @@ class Head(ABC):
             ModelError: outputs that `decode` cannot take, and how to mend them.
         """
         return OutputChange()
+
+    def tempering(self) -> Tempering | None:
+        """Returns how a temperature is folded into the model, so that scores mean something.
+
+        After training the core divides the logits by one number that it fits on the validation
+        split; the answers that `decode` gives must not depend on it. The default is None: nobody
+        knows whether that may be done, and the model stays as it was trained.
+        """
+        return None
 
     @abstractmethod
     def decode(self, scores: np.ndarray, labels: Sequence[str]) -> list[Prediction]:

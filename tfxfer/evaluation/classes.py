@@ -8,21 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tfxfer.errors import DataError
+from tfxfer.evaluation.calibration import draw_calibrated, find_bins, measure_error, sum_gaps
 from tfxfer.evaluation.figures import Baseline, Figures, Metric, Sums
 from tfxfer.evaluation.intervals import calibration_interval
 from tfxfer.evaluation.rankings import Ranking, average_ranks
 from tfxfer.evaluation.ratios import describe_class, list_unpredicted
 
 __all__ = ["ClassFigures"]
-
-CALIBRATION_BINS = 15
-"""Equal-width bins of confidence. Source: Guo et al. 2017, https://arxiv.org/abs/1706.04599."""
-
-CALIBRATED_DRAWS = 200
-"""Draws of answers by a calibrated model: 5 % of error in a standard deviation.
-
-Source: Efron and Tibshirani 1993, section 6.4: 50 to 200 are enough for a standard error.
-"""
 
 TOP = 5
 """As ImageNet is reported; said only where there are more classes than that."""
@@ -93,10 +85,8 @@ class ClassFigures(Figures):
             )
         else:
             confidence = scores[np.arange(samples), self.answer]
-            bins = np.ceil(confidence * CALIBRATION_BINS).astype(int) - 1
-            self.bins = np.eye(CALIBRATION_BINS)[np.clip(bins, 0, CALIBRATION_BINS - 1)]
-            self.confidence = confidence
-            self.gaps = self.bins * (self.right - confidence)[:, None]
+            self.confidence, self.bins = confidence, find_bins(confidence)
+            self.gaps = sum_gaps(confidence, self.right, self.bins)
             self.losses = -np.log(np.clip(scores[np.arange(samples), self.true], EPSILON, 1))
 
         # For two classes the second is the positive one, as in scikit-learn.
@@ -133,7 +123,7 @@ class ClassFigures(Figures):
             "balanced_accuracy": (hits / sizes).mean(axis=1),
         }
         if self.gaps is not None and self.losses is not None:
-            found["calibration_error"] = np.abs(weights @ self.gaps).sum(axis=1) / self.samples
+            found["calibration_error"] = measure_error(self.gaps, weights)
             found["log_loss"] = weights @ self.losses / self.samples
         return found
 
@@ -147,16 +137,8 @@ class ClassFigures(Figures):
         """Returns the interval of the calibration error, which noise can only raise."""
         if name != "calibration_error":
             return None
-        return calibration_interval(value, resampled, self._draw_calibrated(seed))
-
-    def _draw_calibrated(self, seed: int) -> np.ndarray:
-        """Returns the calibration errors of answers that are right as often as the model says."""
-        rng = np.random.default_rng(seed)
-        errors = np.empty(CALIBRATED_DRAWS)
-        for k in range(CALIBRATED_DRAWS):
-            right = rng.random(self.samples) < self.confidence
-            errors[k] = np.abs((right - self.confidence) @ self.bins).sum() / self.samples
-        return errors
+        calibrated = draw_calibrated(self.confidence, self.bins, seed=seed)
+        return calibration_interval(value, resampled, calibrated)
 
     def details(self) -> dict[str, Any]:
         """Returns the metrics per class and the confusion matrix, rows are the truth."""

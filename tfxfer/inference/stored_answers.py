@@ -17,7 +17,7 @@ from tfxfer.inference.unseen import load_unseen
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
 
-__all__ = ["SPLITS", "Answers", "ask_model", "read_answers"]
+__all__ = ["SPLITS", "Answers", "ask_model", "read_answer_table", "read_answers"]
 
 SPLITS = {"test": ("test",), "val": ("val",), "all": ("val", "test")}
 """Which parts of a run's answers `tfxfer compare --split` takes; nobody answers what it learnt."""
@@ -79,7 +79,7 @@ def read_answers(path: str | Path, *, split: str = "test") -> Answers:
             "Received: a run of before they were kept. Score it anew: --data DATA"
         )
     parts = SPLITS[split]
-    answers = _list_rows(_read_table(run.predictions_path), where=f"run {str(path)!r}", parts=parts)
+    answers = _list_rows(read_answer_table(run.predictions_path), where=f"run {str(path)!r}", parts=parts)
     known = [x for x in answers if x.path in fingerprints]
     found, remarks = _index([fingerprints[x.path] for x in known], known, name=str(path))
     learning = {"train"} if "val" in parts else {"train", "val"}
@@ -128,7 +128,12 @@ def _index(
     return found, (words,) if copies else ()
 
 
-def _read_table(path: Path) -> list[dict[str, str]]:
+def read_answer_table(path: Path) -> list[dict[str, str]]:
+    """Returns the rows of a `predictions.csv`, all of them text.
+
+    Raises:
+        DataError: it cannot be read, or has other columns.
+    """
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file, strict=True)

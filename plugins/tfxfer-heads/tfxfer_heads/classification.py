@@ -10,10 +10,10 @@ import numpy as np
 from tfxfer.data.targets import encode_class_numbers, read_class_numbers
 from tfxfer.errors import DataError, UsageError
 from tfxfer.evaluation import ClassFigures, Figures
-from tfxfer.head import Monitor, Prediction
+from tfxfer.head import Monitor, Prediction, Tempering
 from tfxfer.outputs import OutputChange, Outputs
 from tfxfer.system.spelling import did_you_mean
-from tfxfer_heads.dense import DROPOUT, DenseHead, check_name, check_scores
+from tfxfer_heads.dense import DENSE, DROPOUT, DenseHead, check_name, check_scores
 from tfxfer_heads.foreign import check_probabilities, widen_single
 
 __all__ = ["LABEL_SMOOTHING", "Classification"]
@@ -165,6 +165,13 @@ class Classification(DenseHead):
             )
         check_probabilities(outputs, head=self.name, add="Softmax()", share=True)
         return OutputChange()
+
+    def tempering(self) -> Tempering:
+        """Returns that the dense layer's outputs are the logits of a softmax.
+
+        The largest stays the largest, whatever they are divided by.
+        """
+        return Tempering(DENSE, "softmax")
 
     def decode(self, scores: np.ndarray, labels: Sequence[str]) -> list[Prediction]:
         """Returns the class with the highest score of each row; the first of equals.

@@ -10,7 +10,7 @@ import numpy as np
 from tfxfer.errors import DataError, ModelError, UsageError
 from tfxfer.head import Head
 
-__all__ = ["DROPOUT", "DenseHead", "check_name", "check_scores", "check_unit"]
+__all__ = ["DENSE", "DROPOUT", "DenseHead", "check_name", "check_scores", "check_unit"]
 
 DROPOUT = 0.2
 """Share of features dropped while training.
@@ -20,6 +20,9 @@ Source:
     https://ai.google.dev/edge/mediapipe/solutions/customization/image_classifier; the same rate is
     in EfficientNet-B0 and EfficientNet-Lite0 (Tan and Le 2019, https://arxiv.org/abs/1905.11946).
 """
+
+DENSE = "head_dense"
+"""Name of the dense layer."""
 
 KERNEL_INITIALIZER = "zeros"
 """An untrained head says the same of every image, and training starts there.
@@ -61,7 +64,7 @@ class DenseHead(Head):
         # Dropout at rate 0 stays: the layers' names do not depend on an option.
         x = keras.layers.Dropout(self.dropout, name="head_dropout")(features)
         return keras.layers.Dense(
-            len(labels), kernel_initializer=KERNEL_INITIALIZER, dtype="float32", name="head_dense"
+            len(labels), kernel_initializer=KERNEL_INITIALIZER, dtype="float32", name=DENSE
         )(x)
 
 

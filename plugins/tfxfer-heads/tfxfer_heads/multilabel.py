@@ -9,10 +9,10 @@ import numpy as np
 
 from tfxfer.errors import DataError
 from tfxfer.evaluation import Figures, MultilabelFigures
-from tfxfer.head import Monitor, Prediction
+from tfxfer.head import Monitor, Prediction, Tempering
 from tfxfer.outputs import OutputChange, Outputs
 from tfxfer.system.spelling import did_you_mean
-from tfxfer_heads.dense import DROPOUT, DenseHead, check_name, check_scores, check_unit
+from tfxfer_heads.dense import DENSE, DROPOUT, DenseHead, check_name, check_scores, check_unit
 from tfxfer_heads.foreign import check_probabilities
 
 __all__ = ["SEPARATOR", "THRESHOLD", "Multilabel"]
@@ -153,6 +153,13 @@ class Multilabel(DenseHead):
             )
         check_probabilities(outputs, head=self.name, add="Activation('sigmoid')")
         return OutputChange()
+
+    def tempering(self) -> Tempering | None:
+        """Returns that the dense layer's outputs are logits, where the threshold is 0.5.
+
+        Divided, a logit keeps its sign, which is the answer at 0.5 and at no other threshold.
+        """
+        return Tempering(DENSE, "sigmoid") if self.threshold == 0.5 else None
 
     def decode(self, scores: np.ndarray, labels: Sequence[str]) -> list[Prediction]:
         """Returns all labels above the threshold, joined by `|`; an empty label is none.
