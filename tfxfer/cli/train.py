@@ -117,6 +117,11 @@ def training_options(command: Any) -> Any:
     metavar="RUN",
     help="Leave the samples that an earlier run knows in its train, val and test.",
 )
+@click.option(
+    "--slices",
+    metavar="FILE.csv",
+    help="What else is known of the samples: path, and a column for each thing, such as hospital.",
+)
 @click.option("--resume", is_flag=True, help="Go on after the last finished phase of --out.")
 @training_options
 def command(
@@ -125,7 +130,8 @@ def command(
     """Train a model on labelled samples.
 
     DATA is a folder of class folders, a folder with train/, val/ and test/, or a CSV with the
-    columns path,label[,split][,group].
+    columns path,label[,split][,group]. Its further columns are slices: the result is told for
+    each of their values.
     """
     started = time.monotonic()
     from tfxfer.job.place import choose_place

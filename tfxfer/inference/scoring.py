@@ -12,7 +12,10 @@ from tfxfer.data.arrays import Arrays, list_arrays, map_arrays
 from tfxfer.data.datasets import LOOKED_AT, is_array_pair
 from tfxfer.data.loading import load_samples
 from tfxfer.data.passes import iter_batches, unpack_batch
+from tfxfer.data.record import Source
 from tfxfer.data.samples import SampleData, SampleSplit
+from tfxfer.data.slice_table import complete_slices
+from tfxfer.data.sources import read_source
 from tfxfer.data.targets import check_label_order
 from tfxfer.errors import DataError, UsageError
 from tfxfer.evaluation.scoring import score_predictions
@@ -54,7 +57,12 @@ def score_split(
 
 
 def load_own_test(
-    model: str | Path, data: str | Path, predictor: Predictor, *, progress: Progress | None = None
+    model: str | Path,
+    data: str | Path,
+    predictor: Predictor,
+    *,
+    source: Source | None = None,
+    progress: Progress | None = None,
 ) -> SampleSplit | None:
     """Returns the test split of a run's own data; None where the data is other.
 
@@ -64,6 +72,7 @@ def load_own_test(
         model: a run directory, or its `model.keras`.
         data: a folder or a CSV.
         predictor: of the model.
+        source: the samples of DATA, listed already.
         progress: told of files read.
     """
     path = Path(model)
@@ -74,8 +83,9 @@ def load_own_test(
     trained_on = str(run.read_manifest().request.get("data", ""))
     if Path(data).resolve() != Path(trained_on).resolve() or not run.split_path.is_file():
         return None
+    listed = source or read_source(data, predictor.modality)
     return load_samples(
-        data,
+        complete_slices(listed, run.slices_path),
         modality=predictor.modality,
         head=predictor.head,
         size=predictor.size,

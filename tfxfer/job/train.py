@@ -139,6 +139,7 @@ def train_run(
         try:
             # After the manifest: whatever is interrupted from here on, `--resume` goes on with.
             data.write_split(run.split_path)
+            data.write_slices(run.slices_path)
             run.write_skipped(data.audit.list_left_out())
             run.write_labels(data.labels)
             state = load_checkpoint(run, model) if resume else None
