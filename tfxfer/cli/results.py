@@ -12,8 +12,16 @@ if TYPE_CHECKING:
     from tfxfer.head import Head
     from tfxfer.modality import Modality
     from tfxfer.run.manifest import Manifest
+    from tfxfer.trust.slices import SliceReport
 
-__all__ = ["describe_course", "quote", "show_epoch", "show_figures", "show_warnings"]
+__all__ = [
+    "describe_course",
+    "quote",
+    "show_epoch",
+    "show_figures",
+    "show_slices",
+    "show_warnings",
+]
 
 
 def show_figures(
@@ -30,6 +38,14 @@ def show_figures(
     if output.verbosity:
         columns = ("METRIC", f"{metrics['images']} {modality.plural}")
         output.show_table(columns, format_metrics(metrics, head))
+
+
+def show_slices(output: Output, report: SliceReport, head: Head, modality: Modality) -> None:
+    """Prints how each group fared, the worst first."""
+    from tfxfer.trust.slice_words import describe_slices
+
+    for line in describe_slices(report, head, noun=modality.noun, plural=modality.plural):
+        output.show(f"  {line}")
 
 
 def show_warnings(output: Output, warnings: Sequence[Mapping[str, str]]) -> None:

@@ -17,6 +17,7 @@ from tfxfer.cli.results import (
     quote,
     show_epoch,
     show_figures,
+    show_slices,
     show_warnings,
 )
 
@@ -300,6 +301,7 @@ def show_result(
 ) -> None:
     """Prints what came out of a training, and what to do next."""
     from tfxfer.registry.lookup import get_head, get_modality
+    from tfxfer.trust.slices import SliceReport
 
     manifest = run.read_manifest()
     head = get_head(manifest.head, options=dict(manifest.head_options), registry=output.registry)
@@ -308,6 +310,9 @@ def show_result(
         output.warn(line)
     title = f"on {modality.plural} that the training never saw"
     show_figures(output, title, manifest.metrics["test"], head, modality)
+    slices = SliceReport.read(run.trust)
+    if slices is not None:
+        show_slices(output, slices, head, modality)
     for note in manifest.metrics["val"]["notes"]:
         if note not in manifest.metrics["test"]["notes"]:
             output.print(f"note, validation: {note}")

@@ -21,6 +21,7 @@ from tfxfer.errors import DataError, UsageError
 from tfxfer.evaluation.scoring import score_predictions
 from tfxfer.head import Head
 from tfxfer.inference.loading import load_predictor
+from tfxfer.inference.own_run import find_own_run
 from tfxfer.inference.predictor import BATCH_SAMPLES, Predictor
 from tfxfer.inference.reading import Samples, open_stream
 from tfxfer.progress import Progress
@@ -75,13 +76,8 @@ def load_own_test(
         source: the samples of DATA, listed already.
         progress: told of files read.
     """
-    path = Path(model)
-    folder = path if path.is_dir() else path.parent
-    if not (folder / "run.json").is_file():
-        return None
-    run = RunDirectory.open(folder)
-    trained_on = str(run.read_manifest().request.get("data", ""))
-    if Path(data).resolve() != Path(trained_on).resolve() or not run.split_path.is_file():
+    run = find_own_run(model, data)
+    if run is None:
         return None
     listed = source or read_source(data, predictor.modality)
     return load_samples(
