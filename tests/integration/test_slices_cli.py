@@ -108,3 +108,42 @@ def test_what_cannot_be_meant_is_told_at_once(
     assert done.code == 1
     assert words in done.error
     assert "importing TensorFlow" not in done.stderr
+
+
+def test_a_gate_ends_with_exit_code_3(
+    sliced: Any, table: Path, tfxfer: Run, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate.toml"
+    gate.write_text('bound = "value"\nleast = 1\nrules = ["worst-slice recall >= 0"]\n')
+    done = tfxfer("evaluate", sliced[0], table, "--gate", gate, "--json")
+    assert done.code == 0, done.stderr
+    assert done.document["gate"]["holds"] is True
+    assert done.document["gate"]["rules"][0]["where"].startswith("camera=")
+    # Wilson's lower end is below 1, whatever six photos say.
+    gate.write_text('bound = "low"\nrules = ["accuracy >= 1.0"]\n')
+    done = tfxfer("evaluate", sliced[0], table, "--gate", gate, "--json")
+    assert done.code == 3
+    assert "accuracy >= 1.0: " in done.error
+    assert done.document["gate"]["holds"] is False
+    assert done.document["error"]["type"] == "GateError"
+    assert "accuracy" in done.document
+    shown = tfxfer("evaluate", sliced[0], table, "--gate", gate)
+    assert shown.code == 3
+    assert "NOT MET  accuracy >= 1.0" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("rules", "code", "words"),
+    [
+        ('["acuracy >= 1.0"]', 2, "Did you mean 'accuracy'?"),
+        ('["worst-slice accuracy by camra >= 1.0"]', 1, "Did you mean 'camera'?"),
+    ],
+)
+def test_a_gate_that_cannot_be_meant_is_told_at_once(
+    sliced: Any, table: Path, tfxfer: Run, tmp_path: Path, rules: str, code: int, words: str
+) -> None:
+    (tmp_path / "gate.toml").write_text(f'bound = "low"\nrules = {rules}\n')
+    done = tfxfer("evaluate", sliced[0], table, "--gate", tmp_path / "gate.toml")
+    assert done.code == code
+    assert words in done.error
+    assert "importing TensorFlow" not in done.stderr

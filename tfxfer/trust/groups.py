@@ -84,21 +84,28 @@ def group_samples(column: str, cells: Sequence[str]) -> Grouping:
 
 
 def choose_groupings(
-    slices: Mapping[str, Sequence[str]], columns: Sequence[str] | None = None
+    slices: Mapping[str, Sequence[str]],
+    columns: Sequence[str] | None = None,
+    also: Sequence[str] = (),
 ) -> tuple[list[Grouping], dict[str, str]]:
     """Returns the groups of some columns, and why the others are left out.
 
     Args:
         slices: what each column says of each sample.
         columns: those that are wanted; None is all of 2 to 20 values.
+        also: further ones, whatever the default is.
 
     Raises:
         DataError: a column that was asked for and cannot be grouped.
     """
     if columns is not None:
-        return [group_samples(column, slices[column]) for column in columns], {}
+        wanted = dict.fromkeys((*columns, *also))
+        return [group_samples(column, slices[column]) for column in wanted], {}
     groupings, left_out = [], {}
     for column, cells in slices.items():
+        if column in also:
+            groupings.append(group_samples(column, cells))
+            continue
         known = [cell for cell in cells if cell]
         count = len(set(known))
         if count < 2:

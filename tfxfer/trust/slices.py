@@ -153,6 +153,7 @@ def measure_slices(
     metrics: Mapping[str, Any],
     data: str = "",
     columns: Sequence[str] | None = None,
+    also: Sequence[str] = (),
     least: int = FEWEST_SAMPLES,
     seed: int = 0,
 ) -> SliceReport:
@@ -167,6 +168,7 @@ def measure_slices(
         metrics: of all samples, as `score_predictions` returned them.
         data: what was measured, for the record.
         columns: those that are wanted; None is all of 2 to 20 values.
+        also: further ones, whatever the default is.
         least: samples below which a group is called small.
         seed: of the bootstrap.
 
@@ -176,7 +178,7 @@ def measure_slices(
         DataError: a column that was asked for and cannot be grouped.
         ContractError: the head fails.
     """
-    groupings, left_out = choose_groupings(slices, columns)
+    groupings, left_out = choose_groupings(slices, columns, also)
     decisions, reason = find_decisions(head, targets, scores, labels)
     headline = metrics["headline"]
     about = head.figures.catalogue[headline]
