@@ -9,6 +9,7 @@ from tfxfer.backbone import Backbone
 from tfxfer.cli.options import read_labels
 from tfxfer.cli.output import Output
 from tfxfer.errors import DataError, ModelError, RunError, StorageError
+from tfxfer.head import Head
 from tfxfer.inference.hdf5_file import check_holds_model
 from tfxfer.modality import Modality
 from tfxfer.registry.lookup import get_head
@@ -20,7 +21,7 @@ from tfxfer.system.records import read_document
 if TYPE_CHECKING:
     from tfxfer.inference.predictor import Predictor
 
-__all__ = ["check_table", "find_model", "open_predictor"]
+__all__ = ["check_table", "find_head", "find_model", "open_predictor"]
 
 _NEEDS_KERAS = (".keras", ".h5", ".hdf5")
 
@@ -69,6 +70,21 @@ def find_model(output: Output, model: str) -> tuple[str, Modality]:
         raise ModelError(describe_unreadable(path, name))
     # A model file says nothing of it: what backbones read that say nothing of it, either.
     return str(path), registry.load_modality(Backbone.modality)
+
+
+def find_head(output: Output, model: str) -> Head | None:
+    """Returns the head of a run; None where only the opened model tells it.
+
+    Args:
+        output: of the command.
+        model: as `find_model` returned it.
+    """
+    path = Path(model)
+    run = path.parent if path.name == "model.keras" else path
+    if not (run / "run.json").is_file():
+        return None
+    manifest = RunDirectory.open(run).read_manifest()
+    return get_head(manifest.head, options=dict(manifest.head_options), registry=output.registry)
 
 
 def _find_exported(folder: Path) -> Path:

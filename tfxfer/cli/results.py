@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfxfer.cli.output import Output
+from tfxfer.errors import GateError
 
 if TYPE_CHECKING:
     from tfxfer.head import Head
     from tfxfer.modality import Modality
     from tfxfer.run.manifest import Manifest, PhaseRecord
+    from tfxfer.trust.gate import Judgement
+    from tfxfer.trust.slices import SliceReport
 
 __all__ = [
     "describe_course",
@@ -19,6 +22,8 @@ __all__ = [
     "quote",
     "show_epoch",
     "show_figures",
+    "show_judgement",
+    "show_slices",
     "show_warnings",
 ]
 
@@ -37,6 +42,30 @@ def show_figures(
     if output.verbosity:
         columns = ("METRIC", f"{metrics['images']} {modality.plural}")
         output.show_table(columns, format_metrics(metrics, head))
+
+
+def show_slices(output: Output, report: SliceReport, head: Head, modality: Modality) -> None:
+    """Prints how each group fared, the worst first."""
+    from tfxfer.trust.slice_words import describe_slices
+
+    for line in describe_slices(report, head, noun=modality.noun, plural=modality.plural):
+        output.show(f"  {line}")
+
+
+def show_judgement(output: Output, judgement: Judgement) -> None:
+    """Prints what became of each rule of a gate.
+
+    Raises:
+        GateError: one of them does not hold.
+    """
+    for line in judgement.describe():
+        output.show(line)
+    if not judgement.holds:
+        end = "the worse end of the interval" if judgement.bound == "low" else "the figure"
+        raise GateError(
+            f"gate {judgement.source!r}: expected every rule to hold of {end}. "
+            f"Received: {judgement.describe_failure()}."
+        )
 
 
 def show_warnings(output: Output, warnings: Sequence[Mapping[str, str]]) -> None:

@@ -18,6 +18,7 @@ from tfxfer.cli.results import (
     quote,
     show_epoch,
     show_figures,
+    show_slices,
     show_warnings,
 )
 
@@ -118,6 +119,11 @@ def training_options(command: Any) -> Any:
     metavar="RUN",
     help="Leave the samples that an earlier run knows in its train, val and test.",
 )
+@click.option(
+    "--slices",
+    metavar="FILE.csv",
+    help="What else is known of the samples: path, and a column for each thing, such as hospital.",
+)
 @click.option("--resume", is_flag=True, help="Go on after the last finished phase of --out.")
 @training_options
 def command(
@@ -126,7 +132,8 @@ def command(
     """Train a model on labelled samples.
 
     DATA is a folder of class folders, a folder with train/, val/ and test/, or a CSV with the
-    columns path,label[,split][,group].
+    columns path,label[,split][,group]. Its further columns are slices: the result is told for
+    each of their values.
     """
     started = time.monotonic()
     from tfxfer.job.place import choose_place
@@ -295,6 +302,7 @@ def show_result(
 ) -> None:
     """Prints what came out of a training, and what to do next."""
     from tfxfer.registry.lookup import get_head, get_modality
+    from tfxfer.trust.slices import SliceReport
 
     manifest = run.read_manifest()
     head = get_head(manifest.head, options=dict(manifest.head_options), registry=output.registry)
@@ -305,6 +313,9 @@ def show_result(
         output.print(line)
     title = f"on {modality.plural} that the training never saw"
     show_figures(output, title, manifest.metrics["test"], head, modality)
+    slices = SliceReport.read(run.trust)
+    if slices is not None:
+        show_slices(output, slices, head, modality)
     for note in manifest.metrics["val"]["notes"]:
         if note not in manifest.metrics["test"]["notes"]:
             output.print(f"note, validation: {note}")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import posixpath
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from tfxfer.data.record import SPLIT_WORDS, Dispute, Record, Source, clean_label, make_source
+from tfxfer.data.slice_table import clean_slice, find_columns
 from tfxfer.errors import DataError
 from tfxfer.modality import Modality
 from tfxfer.system.plain_text import escape_controls
@@ -32,15 +34,23 @@ def read_csv(path: Path, modality: Modality) -> Source:
             "Save it as 'CSV UTF-8', or give a folder of class folders."
         ) from error
     columns, rows = _parse_csv(text, name, modality.column)
+    extra = find_columns(columns, modality.column)
     records: dict[str, Record] = {}
     first_line: dict[str, int] = {}
     disputes = []
+    unsure: set[str] = set()
     for line, cells in rows:
         where = f"{name}, line {line}"
         row = dict(zip(columns, cells, strict=True))
-        record = _read_row(row, root, where, modality, place=f"{path.name}:{line}")
+        record = _read_row(row, extra, root, where, modality, place=f"{path.name}:{line}")
         known = records.setdefault(record.path, record)
         first_line.setdefault(record.path, line)
+        if known.slices != record.slices:
+            # One row for each of several things in a picture: no slice is the picture's.
+            known = replace(known, slices=_keep_equal(known.slices, record.slices))
+            records[record.path] = known
+            record = replace(record, slices=known.slices)
+            unsure.add(record.path)
         if known != record:
             message = (
                 f"{where}: expected one row per {modality.noun}. Received: "
@@ -58,7 +68,22 @@ def read_csv(path: Path, modality: Modality) -> Source:
         modality,
         kind="csv",
         understood=f"understood {escape_controls(path.name)} as a table of {len(rows):,} rows",
+        notes=[
+            f"{len(unsure):,} of the {modality.plural} have rows that differ in further columns, "
+            f"{', '.join(extra)}: where they do, nothing is taken for known"
+        ]
+        if unsure
+        else (),
         disputes=disputes,
+    )
+
+
+def _keep_equal(
+    slices: tuple[tuple[str, str], ...], others: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (column, cell if cell == other else "")
+        for (column, cell), (_, other) in zip(slices, others, strict=True)
     )
 
 
@@ -72,7 +97,9 @@ def _parse_csv(text: str, name: str, column: str) -> tuple[list[str], list[tuple
     heading = next((line for line in text.splitlines() if line.strip()), "")
     found: list[str] = []
     for delimiter in _DELIMITERS:
-        found = [cell.strip().strip('"').lower() for cell in heading.split(delimiter)]
+        found = [
+            escape_controls(cell.strip().strip('"').lower()) for cell in heading.split(delimiter)
+        ]
         if {column, "label"} <= set(found):
             break
     else:
@@ -102,7 +129,13 @@ def _parse_csv(text: str, name: str, column: str) -> tuple[list[str], list[tuple
 
 
 def _read_row(
-    row: dict[str, str], root: Path, where: str, modality: Modality, *, place: str
+    row: dict[str, str],
+    extra: Sequence[str],
+    root: Path,
+    where: str,
+    modality: Modality,
+    *,
+    place: str,
 ) -> Record:
     word = row.get("split", "").strip()
     split = SPLIT_WORDS.get(word.lower())
@@ -117,6 +150,7 @@ def _read_row(
         split=split,
         group=row.get("group", "").strip() or None,
         content=None if is_file else row[modality.column],
+        slices=tuple((column, clean_slice(row[column])) for column in extra),
     )
 
 

@@ -48,6 +48,7 @@ class Record:
         split: `train`, `val` or `test` where DATA says so.
         group: samples with one group (a patient, a module, a burst) stay on one side of the split.
         content: the cell, where the sample is no file.
+        slices: what else DATA says of it, such as its hospital: columns, and the cell of each.
     """
 
     path: str
@@ -55,6 +56,7 @@ class Record:
     split: str | None = None
     group: str | None = None
     content: str | None = None
+    slices: tuple[tuple[str, str], ...] = ()
 
     def locate(self, root: Path) -> Sample:
         """Returns where a modality finds it."""

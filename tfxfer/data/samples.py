@@ -16,6 +16,7 @@ from tfxfer.data.arrays import Arrays, map_arrays
 from tfxfer.data.audit import Audit, Problem, count_workers
 from tfxfer.data.balance import oversampled_order, sample_weights
 from tfxfer.data.record import Record
+from tfxfer.data.slice_table import list_slices, write_slices
 from tfxfer.data.table import SplitRow, write_split_table
 from tfxfer.modality import InputSpec, Modality
 
@@ -69,6 +70,11 @@ class SampleSplit:
     def raw_labels(self) -> tuple[str, ...]:
         """The labels as DATA has them."""
         return tuple(record.label for record in self.records)
+
+    @property
+    def slices(self) -> dict[str, tuple[str, ...]]:
+        """What DATA's further columns say of each sample; empty text where one says nothing."""
+        return list_slices(self.records)
 
     @property
     def inputs(self) -> dict[str, InputSpec]:
@@ -306,6 +312,10 @@ class SampleData:
     def write_split(self, path: str | Path) -> None:
         """Writes `path,label,split,group,fingerprint`; `load_samples(split_file=…)` reads it."""
         write_split_table(path, self.rows)
+
+    def write_slices(self, path: str | Path) -> None:
+        """Writes what else DATA says of each sample; nothing where it says nothing."""
+        write_slices(path, self.train.records + self.val.records + self.test.records)
 
 
 def hash_records(paths: Sequence[str], sha256s: Sequence[str], labels: Sequence[str]) -> str:

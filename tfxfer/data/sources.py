@@ -21,7 +21,8 @@ def read_source(path: str | Path, modality: Modality) -> Source:
     is one of split folders; each holds class folders. In class folders, samples may lie at any
     depth. A CSV has the columns `path,label[,split][,group]`, separated by comma, semicolon or tab;
     its paths are relative to its own folder. In place of `path` stands the modality's own column,
-    where its samples lie in the table itself.
+    where its samples lie in the table itself. Further columns are slices, see
+    `tfxfer.data.slice_table`.
 
     Args:
         path: the folder, or the CSV.

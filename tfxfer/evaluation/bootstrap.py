@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,13 +28,16 @@ Source: Efron and Tibshirani 1993, section 6.4: 50 to 200 are enough for a stand
 """
 
 
-def measure(figures: Figures, *, seed: int, resamples: int) -> dict[str, dict[str, float]]:
+def measure(
+    figures: Figures, *, seed: int, resamples: int, only: Collection[str] | None = None
+) -> dict[str, dict[str, float]]:
     """Returns every defined metric with its interval, in the catalogue's order.
 
     Args:
         figures: the metrics.
         seed: of the resamples.
         resamples: how many; metrics of a ranking get fewer where it is long.
+        only: the metrics that are wanted; None is all of them.
 
     Raises:
         ContractError: a metric that the catalogue lacks.
@@ -49,15 +53,19 @@ def measure(figures: Figures, *, seed: int, resamples: int) -> dict[str, dict[st
             f"{type(figures).__name__}: expected metrics of its catalogue, "
             f"{sorted(figures.catalogue)}. Received: {unknown}. Say in `catalogue` how they read."
         )
+    if only is not None:
+        found = {name: figure for name, figure in found.items() if name in only}
+        values = {name: value for name, value in values.items() if name in only}
     samples: dict[str, list[np.ndarray]] = {name: [] for name in values}
-    left = count_resamples(figures, resamples)
-    for weights in resample(figures.strata, seed=seed, resamples=resamples):
+    left = count_resamples(figures, resamples) if samples.keys() & set(figures.ranked) else 0
+    for weights in resample(figures.strata, seed=seed, resamples=resamples if samples else 0):
         drawn = figures.sums(weights)
         if left > 0:
             drawn |= figures.ranks(weights[:left])
             left -= len(weights)
-        for name, column in drawn.items():
-            samples[name].append(column)
+        for name in samples:
+            if name in drawn:
+                samples[name].append(drawn[name])
 
     for name, (value,) in values.items():
         if np.isfinite(value):  # the notes say why it is not

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -15,6 +15,7 @@ __all__ = [
     "matched_interval",
     "percentile",
     "resample",
+    "subtract",
     "wilson",
 ]
 
@@ -72,6 +73,25 @@ def matched_interval(differences: np.ndarray) -> dict[str, float]:
     value = float(differences.mean(dtype=np.float64))
     low, high = max(-1.0, centre - half), min(1.0, centre + half)
     return describe(value, min(low, value), max(high, value))
+
+
+def subtract(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
+    """Returns the difference of two figures of different samples, from their own intervals.
+
+    Example:
+        >>> found = subtract(wilson(56, 70), wilson(48, 80))
+        >>> {end: round(value, 4) for end, value in found.items()}
+        {'value': 0.2, 'low': 0.0524, 'high': 0.3339}
+
+    Source:
+        Newcombe 1998, method 10, whose example this is, for two proportions,
+        https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I;
+        Zou and Donner 2008, https://doi.org/10.1002/sim.3095, for any two independent figures.
+    """
+    value = first["value"] - second["value"]
+    below = math.hypot(first["value"] - first["low"], second["high"] - second["value"])
+    above = math.hypot(first["high"] - first["value"], second["value"] - second["low"])
+    return describe(value, value - below, value + above)
 
 
 def resample(strata: np.ndarray, *, seed: int, resamples: int) -> Iterator[np.ndarray]:

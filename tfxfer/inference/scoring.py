@@ -12,12 +12,16 @@ from tfxfer.data.arrays import Arrays, list_arrays, map_arrays
 from tfxfer.data.datasets import LOOKED_AT, is_array_pair
 from tfxfer.data.loading import load_samples
 from tfxfer.data.passes import iter_batches, unpack_batch
+from tfxfer.data.record import Source
 from tfxfer.data.samples import SampleData, SampleSplit
+from tfxfer.data.slice_table import complete_slices
+from tfxfer.data.sources import read_source
 from tfxfer.data.targets import check_label_order
 from tfxfer.errors import DataError, UsageError
 from tfxfer.evaluation.scoring import score_predictions
 from tfxfer.head import Head
 from tfxfer.inference.loading import load_predictor
+from tfxfer.inference.own_run import find_own_run
 from tfxfer.inference.predictor import BATCH_SAMPLES, Predictor
 from tfxfer.inference.reading import Samples, open_stream
 from tfxfer.progress import Progress
@@ -54,7 +58,12 @@ def score_split(
 
 
 def load_own_test(
-    model: str | Path, data: str | Path, predictor: Predictor, *, progress: Progress | None = None
+    model: str | Path,
+    data: str | Path,
+    predictor: Predictor,
+    *,
+    source: Source | None = None,
+    progress: Progress | None = None,
 ) -> SampleSplit | None:
     """Returns the test split of a run's own data; None where the data is other.
 
@@ -64,20 +73,15 @@ def load_own_test(
         model: a run directory, or its `model.keras`.
         data: a folder or a CSV.
         predictor: of the model.
+        source: the samples of DATA, listed already.
         progress: told of files read.
     """
-    path = Path(model)
-    if not path.is_dir() and path.name != "model.keras":
-        return None  # a file that lies in a run may be of another one
-    folder = path if path.is_dir() else path.parent
-    if not (folder / "run.json").is_file():
+    run = find_own_run(model, data)
+    if run is None:
         return None
-    run = RunDirectory.open(folder)
-    trained_on = str(run.read_manifest().request.get("data", ""))
-    if Path(data).resolve() != Path(trained_on).resolve() or not run.split_path.is_file():
-        return None
+    listed = source or read_source(data, predictor.modality)
     return load_samples(
-        data,
+        complete_slices(listed, run.slices_path),
         modality=predictor.modality,
         head=predictor.head,
         size=predictor.size,

@@ -79,7 +79,9 @@ def read_answers(path: str | Path, *, split: str = "test") -> Answers:
             "Received: a run of before they were kept. Score it anew: --data DATA"
         )
     parts = SPLITS[split]
-    answers = _list_rows(read_answer_table(run.predictions_path), where=f"run {str(path)!r}", parts=parts)
+    answers = _list_rows(
+        read_answer_table(run.predictions_path), where=f"run {str(path)!r}", parts=parts
+    )
     known = [x for x in answers if x.path in fingerprints]
     found, remarks = _index([fingerprints[x.path] for x in known], known, name=str(path))
     learning = {"train"} if "val" in parts else {"train", "val"}

@@ -60,7 +60,7 @@ def load_unseen(
     Raises:
         DataError: data without a usable sample, or none but those it was trained on.
     """
-    own = load_own_test(model, data, predictor, progress=progress)
+    own = load_own_test(model, data, predictor, source=source, progress=progress)
     if own is not None:
         words = f"{str(data)!r} is what this run was trained on: only its test split is measured"
         return Unseen(own, is_known=True, left_out=0, remarks=(words,))

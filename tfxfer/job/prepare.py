@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tfxfer.backbone import BACKBONE_END, Backbone, check_size
 from tfxfer.data.labels import read_labels
 from tfxfer.data.record import Source
+from tfxfer.data.slice_table import add_slices
 from tfxfer.data.sources import read_source
 from tfxfer.data.table import read_split_table
 from tfxfer.errors import RunError, UsageError
@@ -103,6 +104,8 @@ def prepare(
     # Before the weights, which may have to be downloaded.
     if source is None:
         source = stored_source(request.data) or read_source(request.data, modality)
+    if request.slices is not None:
+        source = add_slices(source, request.slices, plural=modality.plural)
     read_labels(source, head, modality)
     weights = resolve_weights(backbone, request.weights)
     return Prepared(

@@ -50,6 +50,7 @@ class TrainRequest:
         cache_dir: where large caches go; None is the system's place for temporary files.
         strict: stop at data of which anything would have to be left out.
         split_from: an earlier run, whose samples keep their parts; None draws all of them.
+        slices: a table of further columns, joined by path; None has those of `data` alone.
     """
 
     data: str
@@ -74,6 +75,7 @@ class TrainRequest:
     cache_dir: str | None = None
     strict: bool = False
     split_from: str | None = None
+    slices: str | None = None
 
     def __post_init__(self) -> None:
         checks = {
@@ -111,6 +113,7 @@ class TrainRequest:
             weights=absolute(self.weights, ("default", "none", *sources)),
             cache_dir=None if self.cache_dir is None else absolute(self.cache_dir),
             split_from=None if self.split_from is None else absolute(self.split_from),
+            slices=None if self.slices is None else absolute(self.slices),
         )
 
     @classmethod

@@ -29,6 +29,7 @@ from tfxfer.job.fitting import Fitting, build
 from tfxfer.job.plan_text import PlanLine, describe_plan
 from tfxfer.job.prepare import Prepared, check_place, find_earlier_split
 from tfxfer.job.record import RunRecord, describe_start
+from tfxfer.job.slices import record_slices
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
 from tfxfer.run.manifest import Manifest
@@ -139,6 +140,7 @@ def train_run(
         try:
             # After the manifest: whatever is interrupted from here on, `--resume` goes on with.
             data.write_split(run.split_path)
+            data.write_slices(run.slices_path)
             run.write_skipped(data.audit.list_left_out())
             run.write_labels(data.labels)
             state = load_checkpoint(run, model) if resume else None
@@ -296,6 +298,7 @@ def _finish(
             split.targets, scores, head=predictor.head, labels=predictor.labels, seed=seed
         )
         rows += list_answers(predictor, split, scores)
+    record_slices(run, data.test, scores, predictor, metrics["test"], seed=seed)
     write_table(run.predictions_path, rows)
     cause = find_cause(record.manifest, data.train.raw_labels, predictor.head)
     warnings = find_warnings(metrics["test"], predictor.head, cause=cause)

@@ -4,6 +4,7 @@ run.json      what was asked, what was used, what came out (`Manifest`)
 model.keras   the best model, float32
 labels.txt    one output per line
 split.csv     which image went where
+slices.csv    what else the data says of each image, where it does
 history.csv   one row per epoch
 skipped.csv   which files of the data were left out, and why
 predictions.csv  what the model says of each validation and test sample
@@ -63,6 +64,7 @@ _OWN = (
     "model.keras",
     "labels.txt",
     "split.csv",
+    "slices.csv",
     "history.csv",
     "skipped.csv",
     "predictions.csv",
@@ -167,6 +169,11 @@ class RunDirectory:
     def split_path(self) -> Path:
         """`split.csv`."""
         return self.path / "split.csv"
+
+    @property
+    def slices_path(self) -> Path:
+        """`slices.csv`, where the data says more of its samples than their labels."""
+        return self.path / "slices.csv"
 
     @property
     def history_path(self) -> Path:

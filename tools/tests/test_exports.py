@@ -12,7 +12,7 @@ from PIL import Image
 
 from tfxfer import Preprocessing
 from tfxfer.data.provenance import Provenance
-from tfxfer.errors import DataError, GateError, ModelError
+from tfxfer.errors import DataError, GateError, ModelError, UsageError
 from tfxfer.inference.loading import load_predictor
 from tfxfer.inference.scoring import predict
 from tfxfer.inference.unseen import load_unseen
@@ -103,6 +103,59 @@ def test_a_gate_that_nothing_passes(
     assert candidate["reason"] == "loses 7.00 points [5.00, 9.00], more than 1"
     assert candidate["val_drop_points"] == {"value": 7.0, "low": 5.0, "high": 9.0}
     assert not (tmp_path / "edge").exists()
+
+
+@pytest.fixture
+def sliced_run(run: RunDirectory, tmp_path: Path) -> RunDirectory:
+    """Returns a copy that knows of each image where it is from."""
+    copy = RunDirectory.open(shutil.copytree(run.path, tmp_path / "sliced"))
+    paths = [line.split(",")[0] for line in run.split_path.read_text().splitlines()[1:]]
+    rows = [f"{path},{'north' if number % 2 else 'south'}" for number, path in enumerate(paths)]
+    copy.slices_path.write_text("\n".join(["path,site", *rows]) + "\n")
+    return copy
+
+
+def test_the_file_must_keep_the_rules_of_a_gate(sliced_run: RunDirectory, tmp_path: Path) -> None:
+    gate = tmp_path / "gate.toml"
+    options: dict[str, Any] = {"recipes": ("float32",), "calibration_images": 20, "gate": gate}
+    # Wilson's lower end is below 1, whatever so few images say.
+    gate.write_text('bound = "low"\nleast = 1\nrules = ["worst-slice accuracy >= 1.0"]\n')
+    with pytest.raises(GateError, match=r"gate\.toml.*float32: worst-slice accuracy") as caught:
+        export(sliced_run, tmp_path / "edge", **options)
+    assert caught.value.exit_code == 3
+    (candidate,) = caught.value.document["candidates"]  # type: ignore[attr-defined]
+    assert not candidate["passed"]
+    assert candidate["gate"]["rules"][0]["where"].startswith("site=")
+    assert not (tmp_path / "edge").exists()
+    gate.write_text('bound = "low"\nleast = 1\nrules = ["worst-slice accuracy >= 0.1"]\n')
+    result = export(sliced_run, tmp_path / "edge", **options)
+    assert result.document["chosen"] == "float32"
+    assert result.document["gate"] == str(gate)
+
+
+@pytest.mark.parametrize(
+    ("rule", "error", "words"),
+    [
+        ("acuracy >= 0.9", UsageError, "Did you mean 'accuracy'?"),
+        ("worst-slice accuracy by sight >= 0.9", DataError, "Did you mean 'site'?"),
+        ("recall of ambr >= 0.9", UsageError, "Did you mean 'amber'?"),
+    ],
+)
+def test_a_gate_that_cannot_be_meant_is_refused_before_any_work(
+    sliced_run: RunDirectory,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rule: str,
+    error: type[Exception],
+    words: str,
+) -> None:
+    def work(*_: Any, **__: Any) -> None:
+        raise AssertionError("work began")
+
+    monkeypatch.setattr("tfxfer_edge.exports.open_subject", work)
+    (tmp_path / "gate.toml").write_text(f'bound = "value"\nrules = ["{rule}"]\n')
+    with pytest.raises(error, match=words):
+        export(sliced_run, tmp_path / "edge", gate=tmp_path / "gate.toml")
 
 
 @pytest.fixture

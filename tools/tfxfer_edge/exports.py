@@ -25,6 +25,7 @@ from tfxfer_edge.proof.gate import Candidate, ladder
 from tfxfer_edge.proof.made import Made, make_files, time_files
 from tfxfer_edge.proof.parity import Parity, check_parity
 from tfxfer_edge.proof.preference import PREFERENCES
+from tfxfer_edge.proof.rules import read_rules
 from tfxfer_edge.proof.run_images import pick_calibration
 from tfxfer_edge.proof.run_record import read_record
 from tfxfer_edge.proof.scoring import Scorer, open_scorer
@@ -69,6 +70,7 @@ def export(
     seed: int = 0,
     overwrite: bool = False,
     force: bool = False,
+    gate: str | Path | None = None,
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
 ) -> ExportResult:
@@ -99,6 +101,8 @@ def export(
         overwrite: replace an earlier export.
         force: exports a run whose result was warned of: one at chance, or that never answers with
             some of its labels.
+        gate: a TOML file of rules that the answers of a file to the test images must keep, such as
+            `worst-slice recall >= 0.8`; see `tfxfer.trust.gate_rules`.
         progress: told of each step, and of how far it is.
         say: gets remarks, one line each.
 
@@ -125,7 +129,11 @@ def export(
         preprocessing=preprocessing,
         overwrite=overwrite,
         force=force,
+        gate=gate,
     )
+    rules = None
+    if gate is not None:
+        rules = read_rules(gate, model, calibration=calibration, labels=labels, head=head)
     names = ladder(recipes, allow_float=allow_float)
     subject = open_subject(
         model,
@@ -147,6 +155,7 @@ def export(
         named="auto" not in recipes or prefer == "accurate",
         quick=quick and prefer != "accurate",
         stand_in=_open_stand_in(baseline),
+        gate=rules,
         progress=progress,
     )
     # What takes longest comes last: it may not be needed any more.
@@ -164,7 +173,7 @@ def export(
         baseline=baseline,
         folder=folder,
         kept=kept if choice is not None else (),
-        asked={"max_drop": max_drop, "prefer": prefer},
+        asked={"max_drop": max_drop, "prefer": prefer, "gate": None if gate is None else str(gate)},
         calibration={
             "data": str(subject.calibration.root),
             "images": len(files),
@@ -180,6 +189,13 @@ def export(
         failure = ModelError(candidates[0].reason)
         failure.document = document  # type: ignore[attr-defined]
         raise failure
+    if choice is None and rules is not None and any(item.gate for item in candidates):
+        failed = "; ".join(f"{item.recipe}: {item.reason}" for item in candidates)
+        raise _refuse(
+            document,
+            f"export of {str(subject.path)!r}: expected a file that keeps the rules of "
+            f"{rules.source!r} and loses at most {max_drop} points. Received: {failed}.",
+        )
     if choice is None:
         raise _refuse(
             document,

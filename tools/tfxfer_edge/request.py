@@ -13,6 +13,7 @@ from tfxfer_edge.handover.folder import check_folder
 from tfxfer_edge.proof.arguments import check_arguments
 from tfxfer_edge.proof.gate import ladder
 from tfxfer_edge.proof.preference import PREFERENCES, check_preference
+from tfxfer_edge.proof.rules import read_rules
 from tfxfer_edge.proof.run_record import find_warnings
 
 __all__ = ["check_request"]
@@ -31,6 +32,7 @@ def check_request(
     preprocessing: Any = None,
     overwrite: bool = False,
     force: bool = False,
+    gate: str | Path | None = None,
 ) -> Path:
     """Returns the folder to make; the arguments are those of `tfxfer_edge.export`.
 
@@ -52,6 +54,8 @@ def check_request(
             f"export of {str(model)!r}: expected labelled images in {str(calibration)!r}. "
             "Received: nothing there."
         )
+    if gate is not None:
+        read_rules(gate, model, calibration=calibration, labels=labels, head=head)
     if is_run and not force:
         _refuse_worthless(model)
     return folder

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tfxfer.evaluation.intervals import matched_interval
+from tfxfer.trust.gate_rules import Gate, Rule
 from tfxfer_edge.proof.comparison import Comparison
 from tfxfer_edge.proof.gate import Candidate, count_views, judge
 from tfxfer_edge.proof.made import Made
@@ -25,6 +26,9 @@ class Split:
 
     size = 4
     targets = TARGETS
+    slices: Mapping[str, Sequence[str]] = {
+        "site": ["A" if index < IMAGES // 2 else "B" for index in range(IMAGES)]
+    }
 
     def __len__(self) -> int:
         return IMAGES
@@ -64,6 +68,7 @@ def judge_file(
     *,
     varies: bool = True,
     max_drop: float | None = 1.0,
+    gate: Gate | None = None,
 ) -> Candidate:
     subject: Any = SimpleNamespace(
         data=SimpleNamespace(val=Split(), test=Split()),
@@ -75,7 +80,7 @@ def judge_file(
     )
     file = SimpleNamespace(score=make_score(wrong))
     monkeypatch.setattr("tfxfer_edge.proof.comparison.open_scorer", lambda *_: file)
-    comparison = Comparison(subject, max_drop=max_drop, progress=None)
+    comparison = Comparison(subject, max_drop=max_drop, gate=gate, progress=None)
     converted: Any = SimpleNamespace(suffix=".tflite", engine="quantizer")
     comparison.add(Made("int8", "", converted, b"model", (1.0,)))
     return comparison.candidates[0]
@@ -194,3 +199,19 @@ def test_numbers_are_judged_by_their_own_error_on_the_same_views(
         assert found.drop_points == pytest.approx(5, rel=1e-3)
         assert found.val_views is not None
         assert found.val_views["float"] == pytest.approx((0.1 + 3 * 0.2) / 4, rel=1e-3)
+
+
+@pytest.mark.parametrize(("threshold", "passed"), [(0.97, True), (0.98, False)])
+def test_the_rules_are_about_the_answers_of_the_file(
+    monkeypatch: pytest.MonkeyPatch, threshold: float, passed: bool
+) -> None:
+    # Three wrong of the hundred of site A; the float model makes no mistake.
+    text = f"worst-slice accuracy >= {threshold}"
+    rule = Rule(text, "worst_slice", "accuracy", ">=", threshold)
+    gate = Gate("gate.toml", "value", (rule,))
+    found = judge_file(spread(3, range(1)), monkeypatch, max_drop=None, gate=gate)
+    assert found.passed is passed
+    assert found.gate is not None
+    assert found.gate["rules"][0]["where"] == "site=A"
+    assert (text in found.reason) is not passed
+    assert judge_file(spread(3, range(1)), monkeypatch, max_drop=None).gate is None

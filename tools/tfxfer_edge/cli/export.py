@@ -27,6 +27,7 @@ _CHECKED = (
     "preprocessing",
     "overwrite",
     "force",
+    "gate",
 )  # what `check_request` takes of the options
 _RANGES = {"0..1": (0.0, 255.0), "-1..1": (127.5, 127.5)}
 
@@ -144,6 +145,12 @@ def parse_preprocessing(text: str) -> Any:
     default=0,
     show_default=True,
     help="Seed for the choice of calibration images.",
+)
+@click.option(
+    "--gate",
+    metavar="FILE.toml",
+    help="Rules that the file's own answers to the test images must keep, such as worst-slice "
+    "recall >= 0.8; where none keeps them, nothing is written and the exit code is 3.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
 @click.option(

@@ -11,6 +11,8 @@ import numpy as np
 from tfxfer.errors import ModelError
 from tfxfer.evaluation import headline, paired_difference, score_predictions
 from tfxfer.progress import Progress
+from tfxfer.trust.gate import Judgement, judge_scores
+from tfxfer.trust.gate_rules import Gate
 from tfxfer_edge.proof.choice import find_better
 from tfxfer_edge.proof.effort import Effort, plan_effort
 from tfxfer_edge.proof.gate import Candidate, count_views, judge, relative_drop
@@ -36,6 +38,7 @@ class Comparison:
         quick: whether a file is left out that is larger and slower than one that passed.
         stand_in: a float file, which scores in place of the float model where it gives the same
             scores: several times faster on a CPU.
+        gate: rules that a file's own answers to the test images must keep.
         progress: told of images scored.
 
     Attributes:
@@ -51,11 +54,12 @@ class Comparison:
         named: bool = True,
         quick: bool = False,
         stand_in: Scorer | None = None,
+        gate: Gate | None = None,
         progress: Progress | None = None,
     ) -> None:
         self._subject, self._predictor = subject, subject.predictor
         self._max_drop, self._progress = max_drop, progress
-        self._named, self._quick = named, quick
+        self._named, self._quick, self._gate = named, quick, gate
         self._pixels = {name: Pixels(getattr(subject.data, name)) for name in _SPLITS}
         self._targets = {name: getattr(subject.data, name).targets for name in _SPLITS}
         self._score_float: _Score = self._predictor.score
@@ -138,9 +142,15 @@ class Comparison:
                 varied = self._compare_varied(item.recipe, score, views)
                 decisive = varied["drop_points"]
         passed, reason = judge(decisive, self._max_drop)
+        metrics = self._measure(targets, scores)
+        judgement = self._judge_gate(targets["test"], scores["test"], metrics["test"], effort.step)
+        if judgement is not None and not judgement.holds:
+            passed = False
+            reason = "; ".join(filter(None, (reason, judgement.describe_failure())))
         return replace(
             known,
-            metrics=self._measure(targets, scores),
+            metrics=metrics,
+            gate=None if judgement is None else judgement.to_dict(),
             drop_points=drops["val"]["value"],
             val_drop_points=drops["val"],
             val_views=varied,
@@ -148,6 +158,22 @@ class Comparison:
             agreement=self._agreement(scores["test"], reference["test"]),
             passed=passed,
             reason="; ".join(filter(None, (reason, note, item.reason))),
+        )
+
+    def _judge_gate(
+        self, targets: np.ndarray, scores: np.ndarray, metrics: dict[str, Any], step: int
+    ) -> Judgement | None:
+        if self._gate is None:
+            return None
+        slices = self._subject.data.test.slices
+        return judge_scores(
+            self._gate,
+            targets,
+            scores,
+            {column: cells[::step] for column, cells in slices.items()},
+            head=self._predictor.head,
+            labels=self._predictor.labels,
+            metrics=metrics,
         )
 
     def _compare_varied(self, recipe: str, score: _Score, views: int) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def describe_export(
             none to compare with.
         folder: where the files go.
         kept: names of the recipes whose files go there.
-        asked: `max_drop` and `prefer`.
+        asked: `max_drop`, `prefer` and `gate`.
         calibration: which images found the ranges.
     """
     name, _ = headline(comparison.reference["val"])

@@ -48,7 +48,8 @@ class Candidate:
         latency_ms: median of one image on one thread of this machine.
         laps_ms: the times that it is the median of; lap k of all files was taken side by side.
         agreement: share of test images with the float model's answer; None for numbers.
-        passed: whether the drop is small enough.
+        gate: what became of the rules of a user's gate on the test split; None where there is none.
+        passed: whether the drop is small enough, and every rule holds.
         reason: why it did not pass, or what was noted.
     """
 
@@ -64,6 +65,7 @@ class Candidate:
     latency_ms: float | None = None
     laps_ms: tuple[float, ...] = ()
     agreement: float | None = None
+    gate: dict[str, Any] | None = None
     passed: bool = False
     reason: str = ""
 

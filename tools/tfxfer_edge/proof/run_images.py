@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 
 from tfxfer.data.loading import load_samples
+from tfxfer.data.record import Source
 from tfxfer.data.samples import SampleData, SampleSplit
+from tfxfer.data.slice_table import complete_slices
+from tfxfer.data.sources import read_source
 from tfxfer.errors import DataError
+from tfxfer.modality import Modality
 from tfxfer.run.directory import RunDirectory
 from tfxfer_edge.proof.run_record import read_record
 
-__all__ = ["load_run_images", "pick_calibration"]
+__all__ = ["list_run_images", "load_run_images", "pick_calibration"]
 
 
 def load_run_images(run: RunDirectory, predictor: Any, *, progress: Any = None) -> SampleData:
@@ -28,12 +32,10 @@ def load_run_images(run: RunDirectory, predictor: Any, *, progress: Any = None) 
         DataError: the images are gone or have changed.
         RunError: `run.json` does not say where they are.
     """
-    from tfxfer.job.demo import stored_source
-
     manifest = run.read_manifest()
     where = read_record(run).data
     data = load_samples(
-        stored_source(where) or where,
+        list_run_images(run, predictor.modality),
         modality=predictor.modality,
         size=predictor.size,
         contract=predictor.contract,
@@ -48,6 +50,24 @@ def load_run_images(run: RunDirectory, predictor: Any, *, progress: Any = None) 
             "Received: other files or labels."
         )
     return data
+
+
+def list_run_images(run: RunDirectory, modality: Modality) -> Source:
+    """Returns the images of a run's data as they are now, with what is known of them beside.
+
+    Args:
+        run: finished.
+        modality: that reads them.
+
+    Raises:
+        DataError: the data is gone.
+        RunError: `run.json` does not say where it is.
+    """
+    from tfxfer.job.demo import stored_source
+
+    where = read_record(run).data
+    source = stored_source(where) or read_source(where, modality)
+    return complete_slices(source, run.slices_path)
 
 
 def pick_calibration(split: SampleSplit, *, images: int, seed: int) -> tuple[np.ndarray, list[str]]:

@@ -1,0 +1,206 @@
+"""Whether a model may go out: each rule of a gate against what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from tfxfer.errors import RunError
+from tfxfer.system.files import to_plain
+from tfxfer.system.records import read_record
+from tfxfer.trust.estimate import Estimate
+from tfxfer.trust.gate_rules import Bound, Gate, Rule
+from tfxfer.trust.slices import ColumnSlices, SliceGroup, SliceReport, measure_slices
+
+if TYPE_CHECKING:
+    from tfxfer.head import Head
+
+__all__ = ["Judgement", "RuleResult", "judge_gate", "judge_scores"]
+
+_ROUNDING = 1e-9  # 0.9 - 0.75 is a little more than 0.15
+
+
+@dataclass(frozen=True)
+class RuleResult:
+    """What became of one rule.
+
+    Args:
+        rule: as it was written.
+        holds: whether it does. One that nothing can be said of does not.
+        measured: the figure that decided; None where nothing can be said.
+        where: the group or label that it is of; empty for all samples.
+        words: for a person: what was measured, or why nothing can be said.
+    """
+
+    rule: str
+    holds: bool
+    measured: Estimate | None
+    where: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What became of a gate.
+
+    Args:
+        source: its file.
+        bound: which end of an interval was asked for.
+        least: samples below which groups did not count.
+        rules: what became of each.
+    """
+
+    source: str
+    bound: Bound
+    least: int
+    rules: tuple[RuleResult, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every rule does."""
+        return all(result.holds for result in self.rules)
+
+    def describe(self) -> list[str]:
+        """Returns a line for each rule."""
+        return [
+            f"{'met' if result.holds else 'NOT MET'}  {result.rule}: {result.words}"
+            for result in self.rules
+        ]
+
+    def describe_failure(self) -> str:
+        """Returns the rules that do not hold, in one line; empty where all do."""
+        failed = [result for result in self.rules if not result.holds]
+        return "; ".join(f"{result.rule}: {result.words}" for result in failed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain JSON data; `from_dict` reads it back."""
+        document: dict[str, Any] = to_plain(asdict(self))
+        return document
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Self:
+        """Reads `to_dict`'s data.
+
+        Raises:
+            RunError: it is something else.
+        """
+        return read_record(cls, data, where="gate", error=RunError)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A figure that a rule may be about."""
+
+    figure: Estimate
+    where: str
+
+
+def judge_gate(gate: Gate, report: SliceReport) -> Judgement:
+    """Returns which rules hold.
+
+    Of groups the worst one by the end that counts decides. Groups of fewer than `gate.least`
+    samples do not count; where no other is left, the rule does not hold, since nothing says that it
+    does.
+
+    Args:
+        gate: the rules.
+        report: from `measure_slices`, with the columns that the rules name.
+    """
+    return Judgement(
+        gate.source,
+        gate.bound,
+        gate.least,
+        tuple(_judge_rule(rule, gate, report) for rule in gate.rules),
+    )
+
+
+def judge_scores(
+    gate: Gate,
+    targets: np.ndarray,
+    scores: np.ndarray,
+    slices: Mapping[str, Sequence[str]],
+    *,
+    head: Head,
+    labels: Sequence[str],
+    metrics: Mapping[str, Any],
+) -> Judgement:
+    """Returns which rules hold of a model's scores; the arguments are those of `measure_slices`.
+
+    Shapes: targets and scores (samples, outputs).
+    """
+    wanted = slices if gate.needs_slices else {}
+    report = measure_slices(
+        targets,
+        scores,
+        wanted,
+        head=head,
+        labels=labels,
+        metrics=metrics,
+        also=gate.columns,
+        least=gate.least,
+    )
+    return judge_gate(gate, report)
+
+
+def _judge_rule(rule: Rule, gate: Gate, report: SliceReport) -> RuleResult:
+    columns = [item for item in report.columns if rule.column in (None, item.column)]
+    if rule.scope == "all":
+        found = list(_list_figures(rule, [report.whole], ""))
+        lacking = "it does not exist for these samples"
+    else:
+        find = _list_gaps if rule.scope == "gap" else _list_worst
+        found = [item for column in columns for item in find(rule, column, gate.least)]
+        lacking = f"no column has two groups of {gate.least} samples or more that it exists for"
+        if rule.scope == "worst_slice":
+            lacking = f"no group of {gate.least} samples or more has it"
+    if not found:
+        return RuleResult(rule.text, False, None, "", f"cannot be told, {lacking}")
+    worst = min(found, key=lambda item: _measure_margin(item.figure, rule, gate.bound))
+    holds = _measure_margin(worst.figure, rule, gate.bound) >= -_ROUNDING
+    figure = worst.figure
+    shown = f"{figure.value:.4g} [{figure.low:.4g}, {figure.high:.4g}]"
+    words = f"{shown}, {worst.where}" if worst.where else shown
+    small = _count_small(columns, gate.least) if rule.scope != "all" else 0
+    if small:
+        words += f"; {small} of fewer than {gate.least} samples did not count"
+    return RuleResult(rule.text, holds, figure, worst.where, words)
+
+
+def _measure_margin(figure: Estimate, rule: Rule, bound: Bound) -> float:
+    """Returns by how much a rule holds; below 0 it does not."""
+    if rule.operator == ">=":
+        return (figure.low if bound == "low" else figure.value) - rule.threshold
+    return rule.threshold - (figure.high if bound == "low" else figure.value)
+
+
+def _list_figures(rule: Rule, groups: Sequence[SliceGroup], column: str) -> Iterator[_Found]:
+    for group in groups:
+        where = f"{column}={group.value}" if column else ""
+        figure = group.metrics.get(rule.name)
+        if rule.label is not None:
+            figure = group.recalls.get(rule.label)
+        elif figure is None and rule.name == "recall":
+            figure = group.recall
+        if figure is not None:
+            yield _Found(figure, where)
+
+
+def _list_worst(rule: Rule, column: ColumnSlices, least: int) -> Iterator[_Found]:
+    groups = [group for group in column.groups if group.samples >= least]
+    return _list_figures(rule, groups, column.column)
+
+
+def _list_gaps(rule: Rule, column: ColumnSlices, least: int) -> Iterator[_Found]:
+    gap = column.fairness.gaps.get(rule.name)
+    if rule.label is not None:
+        own = {item.label: item.gaps for item in column.fairness.labels}.get(rule.label, {})
+        gap = own.get(rule.name)
+    if gap is not None:
+        yield _Found(gap.to_estimate(), f"of {gap.label} by {column.column}")
+
+
+def _count_small(columns: Sequence[ColumnSlices], least: int) -> int:
+    return sum(group.samples < least for column in columns for group in column.groups)
