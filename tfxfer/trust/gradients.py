@@ -67,7 +67,8 @@ class StageGradients:
         needed = [arrays[position] for position in self._needed]
         # Not `predict`, which traces anew for each model: that takes longer than a few batches.
         end = self._prefix(needed if len(needed) > 1 else needed[0], training=False)
-        beside = [arrays[position] for position in self._crossing]
+        # Keras takes tensors or arrays, not both at once.
+        beside = [keras.ops.convert_to_tensor(arrays[position]) for position in self._crossing]
         slope = _differentiate(self._suffix, end, beside, np.asarray(outputs))
         return keras.ops.convert_to_numpy(end), keras.ops.convert_to_numpy(slope)
 
@@ -107,7 +108,7 @@ def _without_activation(layer: Any, source: Any) -> Any:
     return tensor
 
 
-def _differentiate(suffix: Any, end: Any, beside: list[np.ndarray], outputs: np.ndarray) -> Any:
+def _differentiate(suffix: Any, end: Any, beside: list[Any], outputs: np.ndarray) -> Any:
     """Returns the gradient of each sample's chosen output with respect to its activations.
 
     Samples do not see each other where nothing is training, so that the gradient of the sum of the
