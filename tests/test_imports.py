@@ -27,7 +27,14 @@ class Import(NamedTuple):
     is_at_top: bool
 
 
-KERAS_AT_TOP = ("training/", "frontier/", "inference/keras_model.py", "model.py", "stages.py")
+KERAS_AT_TOP = (
+    "training/",
+    "frontier/",
+    "inference/keras_model.py",
+    "model.py",
+    "stages.py",
+    "trust/gradients.py",
+)
 """What works on Keras models says so in its first lines."""
 
 # A plugin's module imports these, and must stay light: they import Keras when something is built.
@@ -47,9 +54,16 @@ KERAS_WHEN_CALLED = (
 )
 
 # `tf.data`, devices, the float conversion, and what a SavedModel is described by: all else goes
-# through Keras, under any backend.
-TENSORFLOW_WHEN_CALLED = ("data/samples.py", "device.py", "frontier/litert.py", "saved_model.py")
-JAX_WHEN_CALLED = ("device.py",)
+# through Keras, under any backend. Keras has no gradients of its own outside of `fit`: where one is
+# explained by them, one module asks the backend.
+TENSORFLOW_WHEN_CALLED = (
+    "data/samples.py",
+    "device.py",
+    "frontier/litert.py",
+    "saved_model.py",
+    "trust/gradients.py",
+)
+JAX_WHEN_CALLED = ("device.py", "trust/gradients.py")
 
 # `import tfxfer` offers `load_images` by its stub; beside that the core knows the door alone.
 IMAGES = (

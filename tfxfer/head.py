@@ -251,6 +251,17 @@ class Head(ABC):
         Shapes: scores (samples, outputs).
         """
 
+    def pick_outputs(self, scores: np.ndarray) -> np.ndarray:
+        """Returns which output an explanation of each answer is about, by position.
+
+        The default takes the output with the highest score, the first of equals. A head whose
+        answer is another output's doing says so here.
+
+        Shapes: scores (samples, outputs); returns int64 (samples,).
+        """
+        found: np.ndarray = scores.argmax(axis=1)
+        return found
+
     def make_figures(
         self, targets: np.ndarray, scores: np.ndarray, labels: Sequence[str]
     ) -> Figures:

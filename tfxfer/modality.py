@@ -16,6 +16,7 @@ from tfxfer.system.spelling import did_you_mean
 if TYPE_CHECKING:
     import numpy as np
 
+    from tfxfer.picture import Picture
     from tfxfer.progress import Progress
 
 __all__ = ["FAULT_KINDS", "Contract", "Findings", "InputSpec", "Modality", "Sample"]
@@ -114,6 +115,8 @@ class Modality(ABC):
         column: of a CSV; `path` holds a file's, any other the sample itself.
         levels: of augmentation, from none at all upwards.
         view_options: options of augmentation and their defaults, such as whether to mirror.
+        picture_input: name of the input that holds a picture, (height, width, channels), so that
+            places of it can be shown; None where a sample has no such places.
     """
 
     name: ClassVar[str]
@@ -124,6 +127,7 @@ class Modality(ABC):
     column: ClassVar[str] = "path"
     levels: ClassVar[tuple[str, ...]] = ("none", "light", "strong")
     view_options: ClassVar[Mapping[str, Any]] = {}
+    picture_input: ClassVar[str | None] = None
     contract_version: ClassVar[str] = CONTRACT_VERSION
 
     @property
@@ -262,6 +266,22 @@ class Modality(ABC):
         Raises:
             DataError: the sample cannot be read, or changed since it was inspected.
         """
+
+    def read_picture(self, sample: Sample, *, contract: Any, longest_px: int) -> Picture:
+        """Returns a sample as a person sees it; only where there is a `picture_input`.
+
+        Args:
+            sample: where it is.
+            contract: the backbone's `preprocessing`.
+            longest_px: a larger picture is shrunk to this longer side.
+
+        Raises:
+            DataError: the sample cannot be read, or this modality has no pictures, as by default.
+        """
+        raise DataError(
+            f"{self.noun} {sample.name!r}: expected a picture. Received: modality "
+            f"{self.name!r}, whose {self.plural} are none."
+        )
 
     def reading(self) -> contextlib.AbstractContextManager[None]:
         """Returns what must hold while samples are read, such as a library that is kept quiet."""

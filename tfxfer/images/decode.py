@@ -37,7 +37,15 @@ from tfxfer.images.png_text import strip_text
 from tfxfer.images.quiet import quiet_pillow
 from tfxfer.preprocessing import Resize
 
-__all__ = ["MAX_PIXELS", "Probe", "open_image", "probe_image", "resize_image", "sample_box"]
+__all__ = [
+    "MAX_PIXELS",
+    "Probe",
+    "find_seen",
+    "open_image",
+    "probe_image",
+    "resize_image",
+    "sample_box",
+]
 
 MAX_PIXELS = 120_000_000
 """Lets the 12,000 x 9,000 photos of current phones in; 360 MB as RGB is what a machine can bear."""
@@ -197,6 +205,19 @@ def _open_content(name: str, content: bytes) -> Image.Image:
     if image is None:
         raise make_unsupported(name, HEIC)
     return image
+
+
+def find_seen(width: int, height: int, resize: Resize) -> tuple[float, float, float, float]:
+    """Returns which part of a photo `resize_image` makes a square of.
+
+    Returns:
+        Left, top, right and bottom as fractions of the photo; beyond 0..1 where black is added.
+    """
+    if resize.fit == "stretch":
+        return (0.0, 0.0, 1.0, 1.0)
+    side = min(width, height) if resize.fit == "crop" else max(width, height)
+    across, down = side / width, side / height
+    return ((1 - across) / 2, (1 - down) / 2, (1 + across) / 2, (1 + down) / 2)
 
 
 def resize_image(image: Image.Image, size_px: int, resize: Resize | None = None) -> np.ndarray:

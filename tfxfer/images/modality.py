@@ -13,13 +13,14 @@ from tfxfer.data.arrays import Arrays
 from tfxfer.errors import ContractError, DataError
 from tfxfer.images.audit import PEAK, inspect_image
 from tfxfer.images.augment import AUGMENT_LEVELS, make_views
-from tfxfer.images.decode import open_image
+from tfxfer.images.decode import find_seen, open_image
 from tfxfer.images.depth import FULL_WHITE, find_white
 from tfxfer.images.duplicates import find_near_duplicates
 from tfxfer.images.formats import READ_SUFFIXES, UNREAD_SUFFIXES
 from tfxfer.images.pixels import check_pixels
 from tfxfer.images.quiet import quiet_pillow
 from tfxfer.modality import Findings, InputSpec, Modality, Sample
+from tfxfer.picture import Picture
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.progress import Progress
 from tfxfer.system.arguments import describe_value
@@ -46,6 +47,7 @@ class ImageModality(Modality):
     suffixes: ClassVar[frozenset[str]] = READ_SUFFIXES | UNREAD_SUFFIXES
     levels = AUGMENT_LEVELS
     view_options: ClassVar[Mapping[str, Any]] = {"flip": True}
+    picture_input = PIXELS
 
     def list_smaller_sizes(self, size: int) -> tuple[int, ...]:
         """Returns multiples of 32, which networks halve five times, down to half of the side."""
@@ -157,6 +159,23 @@ class ImageModality(Modality):
             index=index,
             **(self.view_options if options is None else options),
         )
+
+    def read_picture(self, sample: Sample, *, contract: Preprocessing, longest_px: int) -> Picture:
+        """Returns a photo upright, in its own aspect ratio, with what `read` takes of it.
+
+        Raises:
+            ImageError: a file that is no readable image.
+        """
+        if sample.path is None:
+            raise DataError(
+                f"image {sample.name!r}: expected a file. Received: the cell of a table."
+            )
+        white = FULL_WHITE if contract.white is None else contract.white
+        image = open_image(sample.path, white=white)
+        width, height = image.size
+        seen = find_seen(width, height, contract.resize)
+        image.thumbnail((longest_px, longest_px))
+        return Picture(np.array(image), (width, height), seen)
 
     def reading(self) -> contextlib.AbstractContextManager[None]:
         """Keeps Pillow from warning of every odd file."""

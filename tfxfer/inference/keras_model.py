@@ -58,6 +58,7 @@ def wrap_model(model: keras.Model) -> Predictor:
         size=info.size,
         contract=info.preprocessing,
         score=lambda inputs: _score(model, inputs),
+        network=model,
     )
 
 

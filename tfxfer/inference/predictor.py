@@ -33,6 +33,8 @@ class Predictor:
         score: maps inputs, of images pixels 0..255 (images, size, size, 3), to scores.
         provenance: what it was trained on; None where nothing is known.
         remarks: what a person must be told of its outputs, a line each.
+        network: the Keras model that scores, where its stages are known; None where all that can be
+            asked for is scores.
 
     Shapes: scores (samples, outputs).
     """
@@ -46,3 +48,4 @@ class Predictor:
     score: Callable[[Arrays], np.ndarray]
     provenance: Provenance | None = None
     remarks: tuple[str, ...] = ()
+    network: Any = None

@@ -33,7 +33,7 @@ from tfxfer.system.keras_settings import check_keras_settings
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["evaluate", "load_own_test", "predict", "score_split"]
+__all__ = ["evaluate", "load_own_test", "make_predictor", "predict", "score_split"]
 
 
 def score_split(
@@ -118,7 +118,7 @@ def evaluate(
             them, or none at all.
         UsageError: something else.
     """
-    predictor = _wrap(model)
+    predictor = make_predictor(model)
     is_given = isinstance(data, (SampleSplit, SampleData)) or hasattr(data, "__getitem__")
     if isinstance(data, (str, bytes, Mapping)) or not (is_given or isinstance(data, Iterable)):
         raise DataError(
@@ -170,7 +170,7 @@ def predict(
         ModelError: no model, or a file that does not say what its outputs are.
         UsageError: labels or a head for a model that knows its own.
     """
-    predictor = _wrap(model, labels=labels, head=head)
+    predictor = make_predictor(model, labels=labels, head=head)
     modality = predictor.modality
     stream = open_stream(
         samples, modality=modality, size=predictor.size, contract=predictor.contract
@@ -195,9 +195,21 @@ def predict(
     return documents
 
 
-def _wrap(
+def make_predictor(
     model: Any, *, labels: Sequence[str] | None = None, head: str | Head | None = None
 ) -> Predictor:
+    """Returns what scores samples, from whatever public functions take for a model.
+
+    Args:
+        model: a Keras model from `build_model` or `load_model`; the path of a run or of a model
+            file; or a `Predictor`, which is returned as it is.
+        labels: of a model file outside of a run: names of its outputs, in order.
+        head: of the same: what they mean; None is the default head.
+
+    Raises:
+        ModelError: no model, or a file that does not say what its outputs are.
+        UsageError: labels or a head for a model that knows its own.
+    """
     if isinstance(model, RunDirectory):
         model = model.path
     if isinstance(model, (str, Path)):

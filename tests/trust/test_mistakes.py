@@ -1,0 +1,70 @@
+"""Mistakes come from what a run stored, the surest first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tfxfer.errors import DataError, RunError
+from tfxfer.run.directory import Manifest, RunDirectory
+from tfxfer.trust.mistakes import list_mistakes
+
+HEADER = "path,split,truth,label,score,right\n"
+ROWS = (
+    "a/1.png,test,a,b,0.7,false\n"
+    "a/2.png,val,a,a,0.99,true\n"
+    "b/3.png,val,b,a,0.9,false\n"
+    "b/4.png,test,b,a,0.7,false\n"
+)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    (tmp_path / "photos").mkdir()
+    made = RunDirectory.create(tmp_path / "run")
+    asked = {"data": str(tmp_path / "photos")}
+    made.write_manifest(Manifest(backbone="x", head="y", status="done", request=asked))
+    return made
+
+
+def test_the_surest_first(run: RunDirectory) -> None:
+    run.predictions_path.write_text(HEADER + ROWS)
+    found = list_mistakes(run, 2)
+    assert [(item.path.name, item.truth, item.label, item.score) for item in found] == [
+        ("3.png", "b", "a", 0.9),
+        ("1.png", "a", "b", 0.7),
+    ]
+    assert found[0].path.parent.parent.name == "photos"
+    assert len(list_mistakes(run, 9)) == 3
+    # More columns may come.
+    run.predictions_path.write_text((HEADER + ROWS).replace("\n", ",x\n"))
+    assert list_mistakes(run, 2) == found
+
+
+def test_of_a_table_paths_are_relative_to_its_folder(run: RunDirectory, tmp_path: Path) -> None:
+    table = tmp_path / "photos" / "all.csv"
+    table.write_text("path,label\n")
+    asked = {"data": str(table)}
+    run.write_manifest(Manifest(backbone="x", head="y", status="done", request=asked))
+    run.predictions_path.write_text(HEADER + ROWS)
+    assert list_mistakes(run, 1)[0].path == tmp_path / "photos" / "b" / "3.png"
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        (None, RunError, r"expected predictions.csv"),
+        ("path,label\na,b\n", DataError, "expected the columns"),
+        (HEADER + "a,test,a,b,high,false\n", DataError, "could not convert"),
+        (HEADER + "a,test,1.5,1.2,1.2,\n", DataError, "nearer or farther"),
+        (HEADER + '"', DataError, "unexpected end"),
+    ],
+)
+def test_no_mistakes_to_be_had(
+    run: RunDirectory, text: str | None, error: type[Exception], message: str
+) -> None:
+    if text is not None:
+        run.predictions_path.write_text(text)
+    with pytest.raises(error, match=message):
+        list_mistakes(run, 3)
