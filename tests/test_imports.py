@@ -34,6 +34,7 @@ KERAS_AT_TOP = (
     "model.py",
     "stages.py",
     "trust/gradients.py",
+    "trust/moments.py",
 )
 """What works on Keras models says so in its first lines."""
 

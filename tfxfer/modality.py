@@ -117,6 +117,8 @@ class Modality(ABC):
         view_options: options of augmentation and their defaults, such as whether to mirror.
         picture_input: name of the input that holds a picture, (height, width, channels), so that
             places of it can be shown; None where a sample has no such places.
+        landmarks: what some well-known kinds of sample measure by `tfxfer gap`, the nearest first,
+            for a person to compare with: a name in the plural, and the range of the distances.
     """
 
     name: ClassVar[str]
@@ -128,6 +130,7 @@ class Modality(ABC):
     levels: ClassVar[tuple[str, ...]] = ("none", "light", "strong")
     view_options: ClassVar[Mapping[str, Any]] = {}
     picture_input: ClassVar[str | None] = None
+    landmarks: ClassVar[tuple[tuple[str, float, float], ...]] = ()
     contract_version: ClassVar[str] = CONTRACT_VERSION
 
     @property
