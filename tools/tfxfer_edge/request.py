@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tfxfer.errors import DataError, GateError, UsageError
+from tfxfer.data.sources import read_source
+from tfxfer.errors import GateError, UsageError
+from tfxfer.registry.lookup import Registry, get_head, get_modality
 from tfxfer.run.directory import RunDirectory
 from tfxfer.system.arguments import check_path
 from tfxfer_edge.handover.folder import check_folder
-from tfxfer_edge.proof.arguments import check_arguments
+from tfxfer_edge.proof.arguments import check_arguments, is_run
 from tfxfer_edge.proof.gate import ladder
 from tfxfer_edge.proof.preference import PREFERENCES, check_preference
 from tfxfer_edge.proof.rules import read_rules
@@ -33,54 +35,55 @@ def check_request(
     overwrite: bool = False,
     force: bool = False,
     gate: str | Path | None = None,
+    registry: Registry | None = None,
 ) -> Path:
     """Returns the folder to make; the arguments are those of `tfxfer_edge.export`.
 
+    A head's name is looked up in `registry`; None is that of all that is installed.
+
     Raises:
         UsageError: a word or a combination that cannot be meant, or something is missing.
+        UnknownHeadError: nobody has a head of that name.
         DataError: there are no images to calibrate with.
+        ModelError: what is there is no finished training and no model.
         RunError: no such model, or the folder is taken.
         GateError: the run was warned of its own result.
     """
     ladder(recipes, allow_float=allow_float)
     check_preference(prefer)
-    folder = _resolve_folder(model, out)
+    path = model.path if isinstance(model, RunDirectory) else check_path(model, where="export")
+    folder = _choose_folder(path, out, of_run=is_run(model))
     check_folder(folder, overwrite=overwrite)
-    is_run = check_arguments(
+    if isinstance(head, str):
+        get_head(head, registry=registry)
+    if calibration is not None:
+        read_source(calibration, get_modality("image", registry))
+    of_run = check_arguments(
         model, calibration=calibration, labels=labels, head=head, preprocessing=preprocessing
     )
-    if calibration is not None and not Path(calibration).exists():
-        raise DataError(
-            f"export of {str(model)!r}: expected labelled images in {str(calibration)!r}. "
-            "Received: nothing there."
-        )
     if gate is not None:
         read_rules(gate, model, calibration=calibration, labels=labels, head=head)
-    if is_run and not force:
-        _refuse_worthless(model)
+    if of_run and not force:
+        _refuse_worthless(RunDirectory(path))
     return folder
 
 
-def _resolve_folder(model: str | Path | RunDirectory, out: str | Path | None) -> Path:
-    path = model.path if isinstance(model, RunDirectory) else check_path(model, where="export")
+def _choose_folder(path: Path, out: str | Path | None, *, of_run: bool) -> Path:
     if out is not None:
         return check_path(out, where="export", name="out").resolve()
-    if path.is_dir() and not (path / "saved_model.pb").is_file():
-        return RunDirectory.open(path).export
+    if of_run:
+        return RunDirectory(path).export
     raise UsageError(
         f"export of {str(path)!r}: expected a folder to make, for a model outside of a run: "
         "--out DIR. Received: none."
     )
 
 
-def _refuse_worthless(model: str | Path | RunDirectory) -> None:
-    path = model.path if isinstance(model, RunDirectory) else Path(model)
-    if not (path / "run.json").is_file():
-        return
-    warnings = find_warnings(RunDirectory(path))
+def _refuse_worthless(run: RunDirectory) -> None:
+    warnings = find_warnings(run)
     if warnings:
         raise GateError(
-            f"export of {str(path)!r}: expected a result that is worth exporting. "
+            f"export of {str(run.path)!r}: expected a result that is worth exporting. "
             f"Received: {'; '.join(warnings)}. Train longer or on more samples; to export it all "
             "the same: --force"
         )

@@ -11,7 +11,6 @@ from tfxfer.cli.options import read_labels
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.errors import GateError, ModelError
 from tfxfer.system.keras_settings import check_keras_settings
-from tfxfer_edge.cli.arguments import check_arguments
 from tfxfer_edge.proof.preference import PREFERENCES
 
 __all__ = ["command", "parse_preprocessing", "run_export", "show_candidates"]
@@ -184,8 +183,8 @@ def run_export(output: Output, model: str, **options: Any) -> dict[str, Any]:
 
     # Starting TensorFlow takes long, and an option that cannot be meant is known at once.
     check_keras_settings()
-    check_arguments(model, registry=output.registry, **options)
-    check_request(model, **{key: options[key] for key in _CHECKED if key in options})
+    given = {key: options[key] for key in _CHECKED if key in options}
+    check_request(model, registry=output.registry, **given)
     with output.starting("importing TensorFlow"):
         import tensorflow as tf
 
