@@ -94,6 +94,17 @@ def place(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
         ("export model.keras --out edge --calibration photos --labels gone.txt", 1, "gone.txt"),
         ("export model.keras --out edge --calibration photos --head no", 1, "no head named"),
         ("benchmark gone.tflite", 1, "nothing there"),
+        ("gap gone --backbone double_vivid --weights none", 1, "gone"),
+        ("gap photos gone --backbone double_vivid --weights none", 1, "gone"),
+        ("gap empty --backbone double_vivid --weights none", 1, "expected images in it"),
+        ("gap loose --backbone double_vivid --weights none", 1, "some that can be read"),
+        ("gap photos --backbone double_vivvid", 1, "Did you mean 'double_vivid'?"),
+        ("gap photos --backbone double_vivid --weights gone.npz", 1, "gone.npz"),
+        ("gap photos --backbone double_vivid --weights none --size 8", 1, "size"),
+        ("gap photos --images 1", 2, "--images"),
+        ("gap photos --csv gone/table.csv", 1, "no such folder"),
+        ("gap done --backbone double_vivid", 2, "which a run knows itself"),
+        ("gap done", 1, "names its weights"),
         ("doctor --timeout soon", 2, "such as 90s"),
     ],
 )
@@ -113,7 +124,12 @@ def test_wrong_arguments(words: str, code: int, message: str, place: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "words", ["train photos --backbone double_vivid --weights none", "evaluate done photos"]
+    "words",
+    [
+        "train photos --backbone double_vivid --weights none",
+        "evaluate done photos",
+        "gap photos loose/../photos --backbone double_vivid --weights none",
+    ],
 )
 def test_right_arguments_get_as_far_as_that(words: str, place: Path) -> None:
     """The control: the hook does see the import."""

@@ -190,6 +190,7 @@ COMMANDS = {
     "evaluate": ["evaluate", "run", "gone"],
     "predict": ["predict", "run", "gone.png"],
     "export": ["export", "run"],
+    "gap": ["gap", "gone"],
     "check": ["plugin", "check", "classification"],
 }
 

@@ -15,7 +15,7 @@ __all__ = ["expand_name", "list_samples"]
 
 
 def list_samples(
-    given: str | Path | Sequence[str | Path], modality: Modality
+    given: str | Path | Sequence[str | Path | Sample], modality: Modality
 ) -> tuple[Sample, ...]:
     """Returns the samples that are named, in the order of the names; of a folder, sorted by path.
 
@@ -23,7 +23,8 @@ def list_samples(
 
     Args:
         given: a file, a folder or a pattern such as `photos/*.jpg`, or several of them; the samples
-            themselves where the modality's are no files.
+            themselves where the modality's are no files. Samples that were found already stay as
+            they are.
         modality: says which files are samples.
 
     Raises:
@@ -32,6 +33,10 @@ def list_samples(
     items = [given] if isinstance(given, (str, Path)) else given
     if isinstance(items, bytes) or not isinstance(items, Iterable):
         raise DataError(f"{modality.plural}: expected paths. Received: {describe_value(given)}.")
+    items = tuple(items)
+    found = tuple(item for item in items if isinstance(item, Sample))
+    if found and len(found) == len(items):
+        return found
     names = []
     for item in items:
         if not isinstance(item, (str, Path)):

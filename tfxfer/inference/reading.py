@@ -25,7 +25,7 @@ __all__ = ["SampleStream", "Samples", "open_stream"]
 Samples: TypeAlias = (
     str
     | Path
-    | Sequence[str | Path]
+    | Sequence[str | Path | Sample]
     | SampleSplit
     | SampleData
     | np.ndarray
@@ -56,9 +56,9 @@ def open_stream(samples: Samples, *, modality: Modality, size: int, contract: An
 
     Args:
         samples: a folder, whose samples may lie at any depth; a file, a pattern such as
-            `photos/*.jpg`, or a list of them; what `load_images` returns, or one part of it; an
-            array (samples, …), or a dict of arrays by input name; or a batched `tf.data.Dataset` of
-            inputs, or of tuples that begin with them.
+            `photos/*.jpg`, or a list of them, or of samples; what `load_images` returns, or one
+            part of it; an array (samples, …), or a dict of arrays by input name; or a batched
+            `tf.data.Dataset` of inputs, or of tuples that begin with them.
         modality: reads a sample.
         size: of an input, in the modality's unit.
         contract: what the network expects of raw values.

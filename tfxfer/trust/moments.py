@@ -192,7 +192,8 @@ def _make_summary(model: keras.Model, found: list[tuple[Any, Any]]) -> tuple[Any
     inputs = find_inputs(outputs[0])
     # In the model's own order, which a dict of arrays need not have.
     ordered = [tensor for tensor in model.inputs if any(tensor is x for x in inputs)]
-    return keras.Model(ordered, outputs), [int(mean.shape[-1]) for mean, _ in pairs]
+    summary = keras.Model(ordered if len(ordered) > 1 else ordered[0], outputs)
+    return summary, [int(mean.shape[-1]) for mean, _ in pairs]
 
 
 def _iter_moments(found: list[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:

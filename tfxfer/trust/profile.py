@@ -176,7 +176,7 @@ def _correct(values: np.ndarray) -> tuple[float, float, float]:
         values: of the samples themselves, and of each resample.
     """
     plain, drawn = float(values[0]), values[1:]
-    low, high = np.quantile(drawn, (0.025, 0.975))
+    low, high = map(float, np.quantile(drawn, (0.025, 0.975)))
     value = max(0.0, 2 * plain - float(drawn.mean()))
     return value, max(0.0, min(2 * plain - high, value)), max(2 * plain - low, value)
 
