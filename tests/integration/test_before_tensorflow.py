@@ -84,6 +84,25 @@ def place(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
         ("predict done empty", 1, "expected images in it"),
         ("predict done photos --csv file.txt", 1, "--overwrite"),
         ("predict model.keras photos --labels gone.txt", 1, "gone.txt"),
+        ("explain gone photos", 1, "nothing there"),
+        ("explain cut photos", 1, "status='interrupted'"),
+        ("explain done", 2, "SAMPLES or --worst N"),
+        ("explain done photos --worst 3", 2, "Received: both"),
+        ("explain done --worst 3", 1, "expected predictions.csv"),
+        ("explain done --worst 0", 2, "--worst"),
+        ("explain model.tflite --worst 3", 2, "a run, which knows its mistakes"),
+        ("explain model.tflite photos", 2, "expected --out FOLDER"),
+        ("explain done gone.jpg", 1, "gone.jpg"),
+        ("explain done photos --label cat", 2, "as label. Received: label='cat'"),
+        ("explain done photos --stage block_9", 1, "no stage 'block_9'"),
+        ("explain done photos --box 1,2,3", 2, "LEFT,TOP,RIGHT,BOTTOM"),
+        ("explain done photos --mask gone.png", 1, "gone.png"),
+        ("explain done photos --mask a --box 0,0,1,1", 2, "--box or --mask"),
+        ("explain done photos --file gone.tflite", 1, "gone.tflite"),
+        ("explain done photos --file model.tflite --stage block_1", 2, "--stage"),
+        ("explain done photos --file model.tflite --method gradcam", 2, "by occlusion"),
+        ("explain done photos --method lime", 2, "gradcam"),
+        ("explain done photos --out file.txt", 1, "Received: a file"),
         ("export gone", 1, "nothing there"),
         ("export cut", 1, "status='interrupted'"),
         ("export empty --out edge", 1, "neither run.json nor saved_model.pb"),
@@ -113,7 +132,12 @@ def test_wrong_arguments(words: str, code: int, message: str, place: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "words", ["train photos --backbone double_vivid --weights none", "evaluate done photos"]
+    "words",
+    [
+        "train photos --backbone double_vivid --weights none",
+        "evaluate done photos",
+        "explain done photos --stage block_1 --box 0,0,1,1",
+    ],
 )
 def test_right_arguments_get_as_far_as_that(words: str, place: Path) -> None:
     """The control: the hook does see the import."""
