@@ -270,13 +270,13 @@ class Modality(ABC):
             DataError: the sample cannot be read, or changed since it was inspected.
         """
 
-    def read_picture(self, sample: Sample, *, contract: Any, longest_px: int) -> Picture:
+    def read_picture(self, sample: Sample, *, longest_px: int, contract: Any = None) -> Picture:
         """Returns a sample as a person sees it; only where there is a `picture_input`.
 
         Args:
             sample: where it is.
-            contract: the backbone's `preprocessing`.
             longest_px: a larger picture is shrunk to this longer side.
+            contract: the backbone's `preprocessing`; None where no network sees it, as of a mask.
 
         Raises:
             DataError: the sample cannot be read, or this modality has no pictures, as by default.

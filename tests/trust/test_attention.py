@@ -47,9 +47,9 @@ def test_what_the_network_sees_of_a_crop_and_of_bars() -> None:
     # With bars above and below the picture is the middle half of the rows.
     padded = cover_box(left_half, make_picture(400, 200, (0, -0.5, 1, 1.5)), (4, 2))
     np.testing.assert_allclose(padded, [[0, 0], [1, 0], [1, 0], [0, 0]])
-    with pytest.raises(UsageError, match="expected one inside of what the network sees"):
+    with pytest.raises(DataError, match="expected one inside of what the network sees"):
         cover_box(parse_box("0,0,0.2,1"), make_picture(400, 200, (0.25, 0, 0.75, 1)), (2, 2))
-    with pytest.raises(UsageError, match="400 x 200"):
+    with pytest.raises(DataError, match="400 x 200"):
         cover_box(parse_box("500,0,600,10"), make_picture(400, 200), (2, 2))
 
 

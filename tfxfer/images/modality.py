@@ -167,7 +167,9 @@ class ImageModality(Modality):
             **(self.view_options if options is None else options),
         )
 
-    def read_picture(self, sample: Sample, *, contract: Preprocessing, longest_px: int) -> Picture:
+    def read_picture(
+        self, sample: Sample, *, longest_px: int, contract: Preprocessing | None = None
+    ) -> Picture:
         """Returns a photo upright, in its own aspect ratio, with what `read` takes of it.
 
         Raises:
@@ -177,10 +179,11 @@ class ImageModality(Modality):
             raise DataError(
                 f"image {sample.name!r}: expected a file. Received: the cell of a table."
             )
-        white = FULL_WHITE if contract.white is None else contract.white
+        settled = contract or Preprocessing()
+        white = FULL_WHITE if settled.white is None else settled.white
         image = open_image(sample.path, white=white)
         width, height = image.size
-        seen = find_seen(width, height, contract.resize)
+        seen = find_seen(width, height, settled.resize)
         image.thumbnail((longest_px, longest_px))
         return Picture(np.array(image), (width, height), seen)
 

@@ -10,6 +10,7 @@ skipped.csv   which files of the data were left out, and why
 predictions.csv  what the model says of each validation and test sample
 checkpoints/  what `--resume` goes on from
 trust/        what was found out about the result, one record per question
+explain/      pictures of where the model looks
 export/       what goes to the phone
 """
 
@@ -72,6 +73,7 @@ _OWN = (
     "data",
     "export",
     "trust",
+    "explain",
     "report.html",
 )
 
@@ -204,6 +206,11 @@ class RunDirectory:
     def trust(self) -> Path:
         """`trust/`, which the first record in it makes."""
         return self.path / "trust"
+
+    @property
+    def explain(self) -> Path:
+        """`explain/`, which the first picture in it makes."""
+        return self.path / "explain"
 
     @property
     def report_path(self) -> Path:

@@ -94,7 +94,7 @@ def cover_box(box: Box, picture: Picture, shape: tuple[int, int]) -> np.ndarray:
     Shapes: float64 (rows, columns), 0..1.
 
     Raises:
-        UsageError: the box lies outside of what the network sees.
+        DataError: the box lies outside of what the network sees.
     """
     width, height = picture.size_px if box.in_pixels else (1, 1)
     left, top, right, bottom = picture.seen
@@ -103,7 +103,7 @@ def cover_box(box: Box, picture: Picture, shape: tuple[int, int]) -> np.ndarray:
     covered = np.outer(rows, columns)
     if not covered.any():
         wide, high = picture.size_px
-        raise UsageError(
+        raise DataError(
             f"box: expected one inside of what the network sees of a picture of {wide} x {high} "
             f"pixels. Received: {box}."
         )
