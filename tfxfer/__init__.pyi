@@ -118,4 +118,5 @@ from .training.fit import fit as fit
 from .training.options import Augmentation as Augmentation
 from .training.options import Cache as Cache
 from .training.options import Control as Control
+from .trust.label_search import find_label_errors as find_label_errors
 from .version import __version__ as __version__
