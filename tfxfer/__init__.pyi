@@ -122,4 +122,5 @@ from .training.options import Control as Control
 from .trust.gap import compare_sets as compare_sets
 from .trust.gap import measure_gap as measure_gap
 from .trust.heatmaps import explain as explain
+from .trust.label_search import find_label_errors as find_label_errors
 from .version import __version__ as __version__

@@ -10,6 +10,7 @@ from tfxfer.cli.output import Output
 from tfxfer.errors import GateError
 
 if TYPE_CHECKING:
+    from tfxfer.data.samples import SampleData
     from tfxfer.head import Head
     from tfxfer.modality import Modality
     from tfxfer.run.manifest import Manifest, PhaseRecord
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from tfxfer.trust.slices import SliceReport
 
 __all__ = [
+    "describe_audit",
     "describe_course",
     "describe_pace",
     "quote",
@@ -75,6 +77,16 @@ def show_warnings(output: Output, warnings: Sequence[Mapping[str, str]]) -> None
     for cause in dict.fromkeys(warning["cause"] for warning in warnings):
         if cause:
             output.alarm(f"likely: {cause}")
+
+
+def describe_audit(data: SampleData) -> list[str]:
+    """Returns what was found in the files, and the split, a line each."""
+    lines = [
+        *data.audit.summary(),
+        f"split: {len(data.train):,} train, {len(data.val):,} val, {len(data.test):,} test; "
+        f"{len(data.labels)} labels",
+    ]
+    return [*lines, data.split_words] if data.split_words else lines
 
 
 def describe_course(manifest: Manifest) -> list[str]:

@@ -13,6 +13,7 @@ import click
 from tfxfer.cli.options import FRACTION, TIME
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.cli.results import (
+    describe_audit,
     describe_course,
     describe_pace,
     quote,
@@ -280,14 +281,8 @@ def _read_start(out: str) -> str | None:
 
 def show_audit(output: Output, data: Any) -> None:
     """Prints what was found in the files, and the split."""
-    for line in data.audit.summary():
+    for line in describe_audit(data):
         output.print(line)
-    output.print(
-        f"split: {len(data.train):,} train, {len(data.val):,} val, {len(data.test):,} test; "
-        f"{len(data.labels)} labels"
-    )
-    if data.split_words:
-        output.print(data.split_words)
 
 
 def show_plan(output: Output, lines: list[Any]) -> None:

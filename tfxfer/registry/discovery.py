@@ -42,10 +42,12 @@ are names of components, and are never imported."""
 
 RESERVED_COMMANDS = frozenset(
     {
+        "audit",
         "compare",
         "demo",
         "doctor",
         "evaluate",
+        "explain",
         "gap",
         "help",
         "plugin",

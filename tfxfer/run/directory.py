@@ -213,6 +213,11 @@ class RunDirectory:
         return self.path / "explain"
 
     @property
+    def label_errors_path(self) -> Path:
+        """`trust/label_errors.csv`."""
+        return self.trust / "label_errors.csv"
+
+    @property
     def report_path(self) -> Path:
         """`report.html`."""
         return self.path / "report.html"

@@ -21,6 +21,7 @@ __all__ = [
     "LabelError",
     "describe_label_errors",
     "judge_labels",
+    "list_classes",
     "rank_label_errors",
     "read_label_errors",
     "write_label_errors",
@@ -82,14 +83,7 @@ def judge_labels(
     Raises:
         DataError: labels that are no classes that exclude each other, or too few samples of them.
     """
-    targets = np.concatenate([part.targets for part in parts])
-    classes = head.find_classes(targets)
-    if classes is None:
-        raise DataError(
-            "labels that look wrong: expected one class for each sample, to compare with others. "
-            f"Received: head={head.name!r}, whose labels do not exclude each other."
-        )
-    labels = parts[0].labels
+    classes, labels = list_classes(parts, head), parts[0].labels
     scores = predict_out_of_fold(
         features, classes, seed=seed, groups=groups, class_count=len(labels)
     )
@@ -101,6 +95,23 @@ def judge_labels(
         splits=[part.name for part in parts for _ in part.paths],
         given=[label for part in parts for label in part.raw_labels],
     )
+
+
+def list_classes(parts: Sequence[SampleSplit], head: Head) -> np.ndarray:
+    """Returns the number of each sample's class, one part after the other.
+
+    Shapes: returns int64 (samples,).
+
+    Raises:
+        DataError: labels that are no classes that exclude each other.
+    """
+    classes = head.find_classes(np.concatenate([part.targets for part in parts]))
+    if classes is None:
+        raise DataError(
+            "labels that look wrong: expected one class for each sample, to compare with others. "
+            f"Received: head={head.name!r}, whose labels do not exclude each other."
+        )
+    return classes
 
 
 def rank_label_errors(
