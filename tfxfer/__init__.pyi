@@ -119,4 +119,5 @@ from .training.fit import fit as fit
 from .training.options import Augmentation as Augmentation
 from .training.options import Cache as Cache
 from .training.options import Control as Control
+from .trust.calibration import calibrate as calibrate
 from .version import __version__ as __version__

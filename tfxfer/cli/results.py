@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from tfxfer.modality import Modality
     from tfxfer.run.manifest import Manifest
 
-__all__ = ["describe_course", "quote", "show_epoch", "show_figures", "show_warnings"]
+__all__ = [
+    "describe_course",
+    "quote",
+    "show_calibration",
+    "show_epoch",
+    "show_figures",
+    "show_warnings",
+]
 
 
 def show_figures(
@@ -70,6 +77,14 @@ def describe_course(manifest: Manifest) -> list[str]:
             "the model is that one"
         )
     return lines
+
+
+def show_calibration(output: Output, manifest: Manifest) -> None:
+    """Prints how far off the model's confidence was, and is."""
+    from tfxfer.trust.temperature import Calibration
+
+    if manifest.calibration is not None:
+        output.show(Calibration.from_dict(manifest.calibration).describe())
 
 
 def show_epoch(output: Output, manifest: Manifest) -> None:

@@ -50,6 +50,7 @@ class TrainRequest:
         cache_dir: where large caches go; None is the system's place for temporary files.
         strict: stop at data of which anything would have to be left out.
         split_from: an earlier run, whose samples keep their parts; None draws all of them.
+        calibrate: False leaves out the temperature that makes confidence mean something.
     """
 
     data: str
@@ -74,6 +75,7 @@ class TrainRequest:
     cache_dir: str | None = None
     strict: bool = False
     split_from: str | None = None
+    calibrate: bool = True
 
     def __post_init__(self) -> None:
         checks = {
