@@ -119,6 +119,7 @@ from .training.fit import fit as fit
 from .training.options import Augmentation as Augmentation
 from .training.options import Cache as Cache
 from .training.options import Control as Control
+from .trust.calibration import calibrate as calibrate
 from .trust.gap import compare_sets as compare_sets
 from .trust.gap import measure_gap as measure_gap
 from .trust.heatmaps import explain as explain

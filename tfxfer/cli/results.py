@@ -22,6 +22,7 @@ __all__ = [
     "describe_course",
     "describe_pace",
     "quote",
+    "show_calibration",
     "show_epoch",
     "show_figures",
     "show_judgement",
@@ -138,6 +139,14 @@ def describe_pace(manifest: Manifest) -> list[str]:
         for phase in manifest.phases
         if phase.is_shortened
     ]
+
+
+def show_calibration(output: Output, manifest: Manifest) -> None:
+    """Prints how far off the model's confidence was, and is."""
+    from tfxfer.trust.temperature import Calibration
+
+    if manifest.calibration is not None:
+        output.show(Calibration.from_dict(manifest.calibration).describe())
 
 
 def show_epoch(output: Output, manifest: Manifest) -> None:

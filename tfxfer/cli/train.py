@@ -17,6 +17,7 @@ from tfxfer.cli.results import (
     describe_course,
     describe_pace,
     quote,
+    show_calibration,
     show_epoch,
     show_figures,
     show_slices,
@@ -125,6 +126,11 @@ def training_options(command: Any) -> Any:
     metavar="FILE.csv",
     help="What else is known of the samples: path, and a column for each thing, such as hospital.",
 )
+@click.option(
+    "--no-calibration",
+    is_flag=True,
+    help="Leave the scores as training made them, and do not make them mean what they say.",
+)
 @click.option("--resume", is_flag=True, help="Go on after the last finished phase of --out.")
 @training_options
 def command(
@@ -167,6 +173,7 @@ def command(
             budget_seconds=options.pop("budget"),
             view_options={"flip": False} if options.pop("no_flip") else {},
             cache=not options.pop("no_cache"),
+            calibrate=not options.pop("no_calibration"),
             **options,
         )
     document = run_training(
@@ -315,6 +322,7 @@ def show_result(
         if note not in manifest.metrics["test"]["notes"]:
             output.print(f"note, validation: {note}")
     show_warnings(output, manifest.warnings)
+    show_calibration(output, manifest)
     show_epoch(output, manifest)
     answers = ""
     if run.predictions_path.is_file():  # earlier versions wrote none

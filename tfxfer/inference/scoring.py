@@ -33,7 +33,14 @@ from tfxfer.system.keras_settings import check_keras_settings
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["evaluate", "load_own_test", "make_predictor", "predict", "score_split"]
+__all__ = [
+    "evaluate",
+    "load_own_test",
+    "make_predictor",
+    "predict",
+    "score_labelled",
+    "score_split",
+]
 
 
 def score_split(
@@ -119,26 +126,45 @@ def evaluate(
         UsageError: something else.
     """
     predictor = make_predictor(model)
+    scores, targets = score_labelled(predictor, data, where="evaluate", progress=progress)
+    return score_predictions(
+        targets, scores, head=predictor.head, labels=predictor.labels, seed=seed
+    )
+
+
+def score_labelled(
+    predictor: Predictor, data: Any, *, where: str, progress: Progress | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the scores of labelled samples of any kind, and their targets.
+
+    Args:
+        predictor: the model.
+        data: as `evaluate` takes it.
+        where: who asks, for messages.
+        progress: told of samples done.
+
+    Shapes: (samples, outputs) each.
+
+    Raises:
+        TfxferError: as `evaluate` raises it.
+    """
     is_given = isinstance(data, (SampleSplit, SampleData)) or hasattr(data, "__getitem__")
     if isinstance(data, (str, bytes, Mapping)) or not (is_given or isinstance(data, Iterable)):
         raise DataError(
-            "evaluate: expected samples with labels, such as load_images(…).test, or a batched "
+            f"{where}: expected samples with labels, such as load_images(…).test, or a batched "
             f"tf.data.Dataset of (inputs, targets). Received: data={describe_value(data)}."
         )
     if isinstance(data, SampleSplit):
         check_label_order(data.labels, predictor.labels, where=f"split {data.name!r}")
-        scores, targets = score_split(predictor, data, progress=progress), data.targets
-    else:
-        scores, raw = _score_own(predictor, data, progress)
-        targets = predictor.head.adapt_targets(raw, predictor.labels)
-        if targets.shape != scores.shape:
-            raise DataError(
-                f"evaluate: expected targets of shape {scores.shape}, as the scores; of classes "
-                f"one-hot or their numbers. Received: shape={targets.shape}."
-            )
-    return score_predictions(
-        targets, scores, head=predictor.head, labels=predictor.labels, seed=seed
-    )
+        return score_split(predictor, data, progress=progress), data.targets
+    scores, raw = _score_own(predictor, data, where, progress)
+    targets = predictor.head.adapt_targets(raw, predictor.labels)
+    if targets.shape != scores.shape:
+        raise DataError(
+            f"{where}: expected targets of shape {scores.shape}, as the scores; of classes "
+            f"one-hot or their numbers. Received: shape={targets.shape}."
+        )
+    return scores, targets
 
 
 def predict(
@@ -239,12 +265,12 @@ def make_predictor(
 
 
 def _score_own(
-    predictor: Predictor, data: Any, progress: Progress | None
+    predictor: Predictor, data: Any, where: str, progress: Progress | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns scores of a user's own samples, and their targets as they are."""
     if isinstance(data, SampleData):
         raise UsageError(
-            "evaluate: expected one part of the data. Received: all of it. Pass data.test."
+            f"{where}: expected one part of the data. Received: all of it. Pass data.test."
         )
     modality, labels = predictor.modality, getattr(data, "class_names", None)
     if labels is not None:
@@ -252,7 +278,7 @@ def _score_own(
     specs = modality.list_inputs(predictor.size, predictor.contract)
     inputs = {name: spec.shape for name, spec in specs.items()}
     batches = (
-        _cut_arrays(data)
+        _cut_arrays(data, where)
         if is_array_pair(data)
         else iter_batches(data, name="evaluation", progress=progress)
     )
@@ -270,19 +296,19 @@ def _score_own(
         scores.append(predictor.score(found))
         targets.append(target)
     if not scores:
-        raise DataError("evaluate: expected at least one batch of samples. Received: none.")
+        raise DataError(f"{where}: expected at least one batch of samples. Received: none.")
     if looked_at < LOOKED_AT:
         _check_inputs(predictor, first)
     return np.concatenate(scores), np.concatenate(targets)
 
 
-def _cut_arrays(arrays: tuple[Any, ...]) -> Iterator[tuple[Any, np.ndarray]]:
+def _cut_arrays(arrays: tuple[Any, ...], where: str) -> Iterator[tuple[Any, np.ndarray]]:
     """Yields batches of arrays that may be too many to be scored at once."""
     inputs, targets = arrays[0], np.asarray(arrays[1])
     columns = list_arrays(inputs)
     if any(len(column) != len(targets) for column in columns):
         raise DataError(
-            f"evaluate: expected as many targets as samples. Received: {len(columns[0])} and "
+            f"{where}: expected as many targets as samples. Received: {len(columns[0])} and "
             f"{len(targets)}."
         )
     for start in range(0, len(targets), BATCH_SAMPLES):

@@ -51,6 +51,7 @@ class TrainRequest:
         strict: stop at data of which anything would have to be left out.
         split_from: an earlier run, whose samples keep their parts; None draws all of them.
         slices: a table of further columns, joined by path; None has those of `data` alone.
+        calibrate: False leaves out the temperature that makes confidence mean something.
     """
 
     data: str
@@ -76,6 +77,7 @@ class TrainRequest:
     strict: bool = False
     split_from: str | None = None
     slices: str | None = None
+    calibrate: bool = True
 
     def __post_init__(self) -> None:
         checks = {

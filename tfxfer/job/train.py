@@ -12,30 +12,22 @@ import numpy as np
 
 from tfxfer.data.feed import SplitSource
 from tfxfer.data.loading import load_samples
-from tfxfer.data.provenance import Provenance
 from tfxfer.data.samples import SampleData
 from tfxfer.device import prepare_device
 from tfxfer.errors import DataError, RunError
-from tfxfer.evaluation import find_warnings, score_predictions
 from tfxfer.frontier.fill import Conversion
 from tfxfer.frontier.store import CacheStore
-from tfxfer.inference.answers import list_answers
-from tfxfer.inference.keras_model import save_model, wrap_model
-from tfxfer.inference.provenance import add_to_keras_file
-from tfxfer.inference.scoring import score_split
-from tfxfer.job.causes import find_cause
 from tfxfer.job.checkpoint import load_checkpoint, save_checkpoint
 from tfxfer.job.fitting import Fitting, build
 from tfxfer.job.plan_text import PlanLine, describe_plan
 from tfxfer.job.prepare import Prepared, check_place, find_earlier_split
 from tfxfer.job.record import RunRecord, describe_start
-from tfxfer.job.slices import record_slices
+from tfxfer.job.result import write_result
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
 from tfxfer.run.manifest import Manifest
 from tfxfer.schedule import FitState, Phase, resolve_fractions
 from tfxfer.stages import freeze_to, get_info
-from tfxfer.system.files import atomic_write, write_table
 from tfxfer.training.budget import choose_schedule
 from tfxfer.training.cost import Workload, estimate_seconds
 from tfxfer.training.ladder import FRONTIERS
@@ -155,7 +147,12 @@ def train_run(
                 record.write_phases(reached)
 
             state = fitting.run(model, plan, state=state, on_phase_end=keep)
-            _finish(run, record, data, model, state, progress, seed=request.seed)
+            _say(progress, "saving the model")
+            freeze_to(model, None, batch_norm=True)
+            record.write_phases(state)
+            write_result(
+                run, record, data, model, progress, seed=request.seed, calibrate=request.calibrate
+            )
         except BaseException:
             record.mark_interrupted()
             raise
@@ -271,38 +268,6 @@ def _choose(
     views = request.views or (1 if level == "none" else DEFAULT_VIEWS)
     seconds = estimate_seconds(speeds, shares, prepared.schedule, views=views, work=work)
     return _Choice(prepared.schedule, views, seconds, read_seconds=speeds.read_seconds)
-
-
-def _finish(
-    run: RunDirectory,
-    record: RunRecord,
-    data: SampleData,
-    model: Any,
-    state: FitState,
-    progress: Progress | None,
-    *,
-    seed: int,
-) -> None:
-    _say(progress, "saving the model")
-    freeze_to(model, None, batch_norm=True)
-    record.write_phases(state)
-    provenance = Provenance.of_rows(data.rows)
-    with atomic_write(run.model_path) as temporary:
-        save_model(model, temporary)
-        if provenance is not None:
-            add_to_keras_file(temporary, provenance)
-    predictor, metrics, rows = wrap_model(model), {}, []
-    for split in (data.val, data.test):
-        scores = score_split(predictor, split, progress=progress)
-        metrics[split.name] = score_predictions(
-            split.targets, scores, head=predictor.head, labels=predictor.labels, seed=seed
-        )
-        rows += list_answers(predictor, split, scores)
-    record_slices(run, data.test, scores, predictor, metrics["test"], seed=seed)
-    write_table(run.predictions_path, rows)
-    cause = find_cause(record.manifest, data.train.raw_labels, predictor.head)
-    warnings = find_warnings(metrics["test"], predictor.head, cause=cause)
-    record.update(metrics=metrics, warnings=tuple(warnings), status="done")
 
 
 def _say(progress: Progress | None, what: str, *, is_done: bool = False) -> None:

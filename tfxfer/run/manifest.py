@@ -158,6 +158,8 @@ class Manifest:
         data: what it was trained and measured on.
         plan: the resolved schedule, as JSON data.
         phases: the finished ones.
+        calibration: what became of the model's confidence, a `tfxfer.trust` record; None where its
+            head says nothing of it, and in runs of before there was one.
         metrics: by split (`val`, `test`), then by name; sampled ones with their interval.
         warnings: what must be said of the result: `kind`, `message` and `cause` of each; empty for
             one that is clearly better than chance.
@@ -183,6 +185,7 @@ class Manifest:
     data: DataSummary | None = None
     plan: tuple[Any, ...] = ()
     phases: tuple[PhaseRecord, ...] = ()
+    calibration: Mapping[str, Any] | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[Any, ...] = ()
     exports: tuple[Any, ...] = ()
@@ -194,7 +197,9 @@ class Manifest:
                 f"Received: status={self.status!r}."
             )
         # As it will be read back: what was stored equals what was made.
-        for name in ("request", "head_options", "preprocessing", "versions", "metrics"):
+        for name in (
+            "request", "head_options", "preprocessing", "versions", "calibration", "metrics",
+        ):  # fmt: skip
             object.__setattr__(self, name, to_plain(getattr(self, name)))
         for name in ("labels", "plan", "warnings", "exports"):
             object.__setattr__(self, name, tuple(to_plain(getattr(self, name))))

@@ -8,12 +8,12 @@ import json
 import numpy as np
 
 from tfxfer.backbone import BACKBONE_END
-from tfxfer.head import Head
+from tfxfer.head import Head, Tempering
 from tfxfer.registry.component import Component
 from tfxfer.registry.contract import check_class, check_head
 from tfxfer.schedule import Phase
 from tfxfer.surgery import find_inputs
-from tfxfer.testing.check import check, describe_error, fail
+from tfxfer.testing.check import check, describe_error, fail, not_applicable
 from tfxfer.testing.head_subject import HeadSubject
 from tfxfer.testing.probes import BATCH_SAMPLES
 from tfxfer.testing.subject import take_snapshot
@@ -27,9 +27,12 @@ __all__ = [
     "model",
     "options",
     "output_range",
+    "tempering",
 ]
 
 _EPOCHS = 3
+_TEMPERATURE = 2.0
+_TOLERANCE = 1e-4  # of a probability in float32, of logits computed from divided weights
 _CHANNELS = 16
 
 
@@ -230,4 +233,46 @@ def deterministic(subject: HeadSubject) -> None:
             expected="equal outputs of two builds",
             received=f"difference={np.abs(one - other).max():.3g}",
             fix="Take out what draws random numbers when training=False.",
+        )
+
+
+@check("a temperature divides the logits and changes no answer", requires=("output_range",))
+def tempering(subject: HeadSubject) -> None:
+    """Folds one into the layer that the head names, and compares the scores."""
+    # Not at the top: they bring Keras, which a plugin's tests collect without.
+    from tfxfer.trust.calibration import fold_temperature
+    from tfxfer.trust.temperature import temper
+
+    plugin, what = subject.plugin, f"tempering() of head {subject.name!r}"
+    said = plugin.tempering()
+    if said is None:
+        not_applicable("the head says nothing of a temperature")
+    if not isinstance(said, Tempering) or said.link not in ("softmax", "sigmoid"):
+        fail(
+            what,
+            expected="a tfxfer.Tempering with softmax or sigmoid, or None",
+            received=repr(said),
+            fix="None leaves the model as it was trained.",
+        )
+    with subject.restored_model() as whole:
+        before = np.asarray(whole(subject.values, training=False))
+        fold_temperature(whole, said, _TEMPERATURE)
+        after = np.asarray(whole(subject.values, training=False))
+    expected = temper(before, _TEMPERATURE, link=said.link)
+    off = float(np.abs(after - expected).max())
+    if not off <= _TOLERANCE:
+        fail(
+            what,
+            expected=f"scores of logits divided by {_TEMPERATURE:g} once the weights of layer "
+            f"{said.layer!r} are",
+            received=f"difference={off:.3g}",
+            fix="Name the layer whose outputs the activation takes, linear in all its weights.",
+        )
+    answers = [[x.label for x in plugin.decode(s, subject.labels)] for s in (before, after)]
+    if answers[0] != answers[1]:
+        fail(
+            what,
+            expected="the same answers from logits divided by a number",
+            received=f"{answers[0]} and {answers[1]}",
+            fix="Return None where an answer depends on how sure it is, as with a threshold.",
         )

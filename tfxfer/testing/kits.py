@@ -75,6 +75,7 @@ HEAD_CHECKS: tuple[Check, ...] = (
     head_checks.model,
     head_checks.float32_outputs,
     head_checks.output_range,
+    head_checks.tempering,
     label_checks.predictions,
     figure_checks.figures,
     head_checks.deterministic,

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from double_good_head import Softmax
 
-from tfxfer import DataError, Monitor, Prediction
+from tfxfer import DataError, Monitor, Prediction, Tempering
 from tfxfer.evaluation import Baseline, ClassFigures, Metric, Sums
 
 FAULTS: dict[str, list[type[Softmax]]] = {}
@@ -222,6 +222,26 @@ class Logits(Softmax):
         from keras import layers
 
         return layers.Dense(len(labels), dtype="float32", name="logits")(features)
+
+
+@fault("tempering")
+class NoTempering(Softmax):
+    def tempering(self) -> Any:
+        return "logits"
+
+
+@fault("tempering")
+class NotTheLogits(Softmax):
+    def tempering(self) -> Tempering:
+        return Tempering("logits", "sigmoid")
+
+
+@fault("tempering")
+class OnlyWhereSure(Softmax):
+    """Answers the first label unless another is likelier by half."""
+
+    def decode(self, scores: np.ndarray, labels: Sequence[str]) -> list[Prediction]:
+        return super().decode(scores / (1 + 0.5 * (np.arange(len(labels)) > 0)), labels)
 
 
 @fault("predictions")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tfxfer import DataError, Head, Monitor, Prediction
+from tfxfer import DataError, Head, Monitor, Prediction, Tempering
 from tfxfer.evaluation import ClassFigures
 
 
@@ -59,6 +59,9 @@ class Softmax(Head):
         from keras import metrics
 
         return [metrics.CategoricalAccuracy(name="accuracy")]
+
+    def tempering(self) -> Tempering | None:
+        return Tempering("logits", "softmax")
 
     def decode(self, scores: np.ndarray, labels: Sequence[str]) -> list[Prediction]:
         return [
