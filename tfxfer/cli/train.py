@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfxfer.cli.options import FRACTION, TIME
+from tfxfer.cli.options import FRACTION, TIME, Names
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.cli.results import (
     describe_course,
@@ -116,6 +116,14 @@ def training_options(command: Any) -> Any:
     "--split-from",
     metavar="RUN",
     help="Leave the samples that an earlier run knows in its train, val and test.",
+)
+@click.option(
+    "--baselines",
+    type=Names(("probe", "scratch")),
+    default=(),
+    metavar="NAME,…",
+    help="Also train what transfer must beat, and say whether it does: probe (the head alone), "
+    "scratch (random weights, in the same time).",
 )
 @click.option("--resume", is_flag=True, help="Go on after the last finished phase of --out.")
 @training_options
@@ -294,6 +302,7 @@ def show_result(
 ) -> None:
     """Prints what came out of a training, and what to do next."""
     from tfxfer.registry.lookup import get_head, get_modality
+    from tfxfer.trust.baselines import read_baselines
 
     manifest = run.read_manifest()
     head = get_head(manifest.head, options=dict(manifest.head_options), registry=output.registry)
@@ -306,6 +315,9 @@ def show_result(
         if note not in manifest.metrics["test"]["notes"]:
             output.print(f"note, validation: {note}")
     show_warnings(output, manifest.warnings)
+    baselines = read_baselines(run.trust)
+    for line in [] if baselines is None else baselines.describe():
+        output.show(line)
     show_epoch(output, manifest)
     answers = ""
     if run.predictions_path.is_file():  # earlier versions wrote none

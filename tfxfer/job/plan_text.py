@@ -66,6 +66,9 @@ def describe_plan(
             else "none",
         )
     )
+    if request.baselines:
+        names = ", ".join(request.baselines)
+        lines.append(PlanLine("baselines", f"{names}: afterwards, in as much time at most"))
     if seconds is not None:
         more = ""
         if late:

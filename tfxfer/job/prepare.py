@@ -104,6 +104,8 @@ def prepare(
     if source is None:
         source = stored_source(request.data) or read_source(request.data, modality)
     read_labels(source, head, modality)
+    if "scratch" in request.baselines:
+        resolve_weights(backbone, None)  # refused where it cannot do without its own
     weights = resolve_weights(backbone, request.weights)
     return Prepared(
         request=replace(

@@ -10,6 +10,7 @@ from typing import Any, Self
 from tfxfer.errors import RunError, UsageError
 from tfxfer.schedule import Phase, from_scratch, progressive, two_phase
 from tfxfer.system.records import read_record
+from tfxfer.trust.baselines import BASELINES
 
 __all__ = ["SCHEDULES", "TrainRequest"]
 
@@ -50,6 +51,7 @@ class TrainRequest:
         cache_dir: where large caches go; None is the system's place for temporary files.
         strict: stop at data of which anything would have to be left out.
         split_from: an earlier run, whose samples keep their parts; None draws all of them.
+        baselines: what the run is held against, of `tfxfer.trust.baselines.BASELINES`.
     """
 
     data: str
@@ -74,6 +76,7 @@ class TrainRequest:
     cache_dir: str | None = None
     strict: bool = False
     split_from: str | None = None
+    baselines: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         checks = {
@@ -81,6 +84,7 @@ class TrainRequest:
             "a batch size of at least 1": self.batch_size >= 1,
             "views of at least 1": self.views is None or self.views >= 1,
             "a seed of at least 0": self.seed >= 0,
+            f"baselines among {', '.join(BASELINES)}": set(self.baselines) <= set(BASELINES),
         }
         for expected, holds in checks.items():
             if not holds:

@@ -23,6 +23,7 @@ from tfxfer.inference.answers import list_answers
 from tfxfer.inference.keras_model import save_model, wrap_model
 from tfxfer.inference.provenance import add_to_keras_file
 from tfxfer.inference.scoring import score_split
+from tfxfer.job.baselines import train_baselines
 from tfxfer.job.causes import find_cause
 from tfxfer.job.checkpoint import load_checkpoint, save_checkpoint
 from tfxfer.job.fitting import Fitting, build
@@ -154,6 +155,12 @@ def train_run(
 
             state = fitting.run(model, plan, state=state, on_phase_end=keep)
             _finish(run, record, data, model, state, progress, seed=request.seed)
+            if request.baselines:
+                baselines = train_baselines(
+                    request.baselines, prepared=prepared, data=data, state=state, model=model,
+                    metrics=record.manifest.metrics["test"], device=device, progress=progress,
+                )  # fmt: skip
+                baselines.write(run.trust)
         except BaseException:
             record.mark_interrupted()
             raise
