@@ -256,17 +256,13 @@ def _choose(
         conversion=conversion if request.cache else None,
     )  # fmt: skip
     if request.budget_seconds is not None:
-        sizes = [prepared.size]
-        if request.size is None:
-            smaller = prepared.modality.list_smaller_sizes(prepared.size)
-            sizes += [size for size in smaller if size >= prepared.backbone.min_size]
         chosen = choose_schedule(
             speeds,
             shares,
             stages,
             seconds=clock.count_left(),
             work=work,
-            sizes=sizes,
+            sizes=prepared.list_sizes(),
             augment=level != "none",
         )
         return _Choice(
