@@ -114,6 +114,8 @@ class Modality(ABC):
         column: of a CSV; `path` holds a file's, any other the sample itself.
         levels: of augmentation, from none at all upwards.
         view_options: options of augmentation and their defaults, such as whether to mirror.
+        landmarks: what some well-known kinds of sample measure by `tfxfer gap`, the nearest first,
+            for a person to compare with: a name in the plural, and the range of the distances.
     """
 
     name: ClassVar[str]
@@ -124,6 +126,7 @@ class Modality(ABC):
     column: ClassVar[str] = "path"
     levels: ClassVar[tuple[str, ...]] = ("none", "light", "strong")
     view_options: ClassVar[Mapping[str, Any]] = {}
+    landmarks: ClassVar[tuple[tuple[str, float, float], ...]] = ()
     contract_version: ClassVar[str] = CONTRACT_VERSION
 
     @property

@@ -46,6 +46,13 @@ class ImageModality(Modality):
     suffixes: ClassVar[frozenset[str]] = READ_SUFFIXES | UNREAD_SUFFIXES
     levels = AUGMENT_LEVELS
     view_options: ClassVar[Mapping[str, Any]] = {"flip": True}
+    # At 224 px; docs/domain_gap.md has the sets, the backbones and the command.
+    landmarks = (
+        ("natural photos", 0.03, 0.09),
+        ("cartoons", 0.16, 0.20),
+        ("photos of steel defects", 0.36, 0.39),
+        ("noise", 0.66, 1.1),
+    )
 
     def list_smaller_sizes(self, size: int) -> tuple[int, ...]:
         """Returns multiples of 32, which networks halve five times, down to half of the side."""
