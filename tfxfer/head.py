@@ -183,6 +183,21 @@ class Head(ABC):
             )
         return targets
 
+    def find_classes(self, targets: np.ndarray) -> np.ndarray | None:
+        """Returns the number of the one class that each sample is of, as an index of the labels.
+
+        Labels that look wrong are looked for among them. None says that a sample may be in several
+        classes, or in none, so that another label for it speaks against none of its own. The
+        default reads rows with a single 1, and finds nothing in any other targets.
+
+        Shapes: targets (samples, outputs), as `encode` returns them; returns int64 (samples,).
+        """
+        is_hot = targets.ndim == 2 and targets.shape[1] > 1 and ((targets == 0) | (targets == 1))
+        if isinstance(is_hot, bool) or not (is_hot.all() and (targets.sum(axis=1) == 1).all()):
+            return None
+        numbers: np.ndarray = targets.argmax(axis=1)
+        return numbers
+
     def prepare(self, targets: np.ndarray) -> None:  # noqa: B027 - a head may need nothing
         """Measures what `build` and `loss` need of the training targets.
 

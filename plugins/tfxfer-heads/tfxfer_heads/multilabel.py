@@ -92,6 +92,10 @@ class Multilabel(DenseHead):
 
         return merge_rare([SEPARATOR.join(self.read_label(text)) for text in raw])
 
+    def find_classes(self, targets: np.ndarray) -> np.ndarray | None:
+        """Returns None: one label says nothing of another, even where each image has a single."""
+        return None
+
     def encode(self, raw: Sequence[str], labels: Sequence[str]) -> np.ndarray:
         """Returns multi-hot targets.
 
