@@ -30,6 +30,7 @@ BENCHMARKS: dict[str, list[Arguments]] = {
     "head_phase": [lambda o: []],
     "two_phase_speed": [lambda o: []],
     "breakdown": [lambda o: []],
+    "advice": [lambda o: []],
     "budget_ladder": [lambda o: []],
     "training": [
         lambda o: ["--sets", f"flowers5,{FEW}"],

@@ -110,3 +110,15 @@ def test_weights_that_are_not_finite_are_told(make_tiny: Callable[..., Any], ima
     layer.set_weights([np.full_like(layer.get_weights()[0], np.nan)])
     with pytest.raises(ModelError, match="finite features"):
         embed(model, images.test)
+
+
+def test_several_stages_are_one_pass(model: Any, images: Any) -> None:
+    stages = ["backbone", "block_1"]
+    found, names = embedding.embed_stages(model, images.test, stages)
+    assert sorted(found) == sorted(stages)
+    assert len(names) == len(images.test)
+    for stage in stages:
+        np.testing.assert_allclose(
+            found[stage], embed(model, images.test, stage=stage), rtol=1e-4, atol=1e-5
+        )
+    assert found["backbone"].shape != found["block_1"].shape

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from tfxfer.errors import DataError
+from tfxfer.system.spelling import did_you_mean
 
-__all__ = ["FRACTION", "TIME", "model_options", "parse_time", "read_labels"]
+__all__ = ["FRACTION", "TIME", "Names", "model_options", "parse_time", "read_labels"]
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(
@@ -87,6 +88,33 @@ class _Fraction(click.ParamType):
 
 FRACTION = _Fraction()
 """Option type: `--unfreeze-from 0.5` arrives as a number, `block_8` as text."""
+
+
+class Names(click.ParamType):
+    """Several words of a list, with commas between them.
+
+    Args:
+        words: that may be given.
+    """
+
+    name = "names"
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = tuple(words)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Returns the words, each once."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(dict.fromkeys(filter(None, map(str.strip, value.split(",")))))
+        for name in names or ("",):
+            if name not in self._words:
+                hint = did_you_mean(name, self._words)
+                expected = ", ".join(self._words)
+                self.fail(f"expected some of: {expected}. Received: {name!r}.{hint}", param, ctx)
+        return names
 
 
 def model_options(command: Callable[..., int | None]) -> Callable[..., int | None]:

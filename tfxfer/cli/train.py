@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfxfer.cli.options import FRACTION, TIME
+from tfxfer.cli.options import FRACTION, TIME, Names
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.cli.results import (
     describe_audit,
@@ -131,10 +131,25 @@ def training_options(command: Any) -> Any:
     is_flag=True,
     help="Leave the scores as training made them, and do not make them mean what they say.",
 )
+@click.option(
+    "--baselines",
+    type=Names(("probe", "scratch")),
+    default=(),
+    metavar="NAME,…",
+    help="Also train what transfer must beat, and say whether it does: probe (the head alone), "
+    "scratch (random weights, in the same time).",
+)
+@click.option("--plan", metavar="FILE", help="Train as `tfxfer advise --out FILE` says.")
 @click.option("--resume", is_flag=True, help="Go on after the last finished phase of --out.")
 @training_options
 def command(
-    output: Output, *, data: str | None, out: str | None, resume: bool, **options: Any
+    output: Output,
+    *,
+    data: str | None,
+    out: str | None,
+    resume: bool,
+    plan: str | None,
+    **options: Any,
 ) -> None:
     """Train a model on labelled samples.
 
@@ -162,6 +177,9 @@ def command(
             show_result(output, run)
             return
     else:
+        if plan is not None:
+            data, planned = _read_plan(plan, data)
+            options.update(planned)
         if data is None:
             raise click.UsageError("expected DATA. To go on with a run: --resume --out RUN")
         if out is None:
@@ -187,16 +205,50 @@ def command(
     output.emit(document)
 
 
-def _refuse_options() -> None:
-    """Refuses what `--resume` would have to ignore: it repeats what the run was asked for."""
+_PLANNED = (
+    "backbone", "head", "weights", "size", "schedule", "head_epochs", "epochs", "unfreeze_from",
+    "views", "budget", "seed",
+)  # fmt: skip
+"""Options that a plan stands for."""
+
+
+def _list_given() -> dict[str, str]:
+    """Returns the options that were typed, by the names of their values."""
     context = click.get_current_context()
     typed = click.core.ParameterSource.COMMANDLINE
-    given = [
-        param.opts[0]
+    return {
+        str(param.name): param.opts[0]
         for param in context.command.params
-        if param.name not in ("data", "out", "resume", "as_json", "verbosity")
-        and context.get_parameter_source(str(param.name)) is typed
-    ]
+        if context.get_parameter_source(str(param.name)) is typed
+    }
+
+
+def _read_plan(path: str, data: str | None) -> tuple[str, dict[str, Any]]:
+    """Returns the samples that a plan is for, and the options that it stands for."""
+    from tfxfer.job.request import TrainRequest
+    from tfxfer.trust.advice import read_advice
+
+    given = [option for name, option in _list_given().items() if name in _PLANNED]
+    if given:
+        raise click.UsageError(
+            f"--plan says how to train. Received: {', '.join(given)} beside it. "
+            "Leave that out, or the plan."
+        )
+    fields = dict(read_advice(Path(path)).request)
+    request = TrainRequest.from_dict(fields)
+    if data is not None and Path(data).resolve() != Path(request.data).resolve():
+        raise click.UsageError(
+            f"--plan was made for {request.data!r}. Received: {data!r}. Ask for advice on that: "
+            f"{quote('tfxfer', 'advise', data)}"
+        )
+    fields["budget"] = fields.pop("budget_seconds", None)
+    return fields.pop("data"), fields
+
+
+def _refuse_options() -> None:
+    """Refuses what `--resume` would have to ignore: it repeats what the run was asked for."""
+    free = ("data", "out", "resume", "as_json", "verbosity")
+    given = [option for name, option in _list_given().items() if name not in free]
     if given:
         raise click.UsageError(
             f"--resume repeats what the run was asked for. Received: {', '.join(given)} beside it. "
@@ -304,6 +356,7 @@ def show_result(
 ) -> None:
     """Prints what came out of a training, and what to do next."""
     from tfxfer.registry.lookup import get_head, get_modality
+    from tfxfer.trust.baselines import read_baselines
     from tfxfer.trust.slices import SliceReport
 
     manifest = run.read_manifest()
@@ -323,6 +376,9 @@ def show_result(
             output.print(f"note, validation: {note}")
     show_warnings(output, manifest.warnings)
     show_calibration(output, manifest)
+    baselines = read_baselines(run.trust)
+    for line in [] if baselines is None else baselines.describe():
+        output.show(line)
     show_epoch(output, manifest)
     answers = ""
     if run.predictions_path.is_file():  # earlier versions wrote none

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from tfxfer.backbone import BACKBONE_END
-from tfxfer.data.arrays import Arrays
+from tfxfer.data.arrays import Arrays, count_rows
 from tfxfer.depth import resolve_stage
 from tfxfer.errors import DataError, ModelError, ScheduleError
 from tfxfer.frontier.cut import list_prefix_inputs
@@ -23,7 +24,7 @@ from tfxfer.system.keras_settings import check_keras_settings
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["embed"]
+__all__ = ["embed", "embed_stages"]
 
 _BATCH_SAMPLES = 128
 # MobileNetV2 on 2 cores: 79 images a second through Keras, 247 through LiteRT, so that an image
@@ -108,31 +109,64 @@ def embed(
             f"{where}: expected a stage, or a fraction that reaches the first one. "
             f"Received: stage={stage!r}."
         )
+    found, names = embed_stages(model, data, [name], use_litert=use_litert, progress=progress)
+    return (found[name], names) if return_paths else found[name]
+
+
+def embed_stages(
+    model: keras.Model,
+    data: Samples,
+    stages: Sequence[str],
+    *,
+    use_litert: bool | None = None,
+    progress: Progress | None = None,
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Returns what a backbone makes of each sample at several of its stages, in one pass.
+
+    Args:
+        model: from `build_model` or `load_model`.
+        data: see `embed`.
+        stages: names, in any order.
+        use_litert: see `embed`.
+        progress: told of samples done.
+
+    Shapes: float32 (samples, features) by stage, averaged over positions.
+
+    Returns:
+        The features, and what each row was made of; see `embed`.
+
+    Raises:
+        ModelError: features that are not finite.
+        DataError: samples that cannot be read, that are none, or of another size.
+    """
+    info = get_info(model)
     stream = open_stream(data, modality=info.modality, size=info.size, contract=info.preprocessing)
     if use_litert is None:
         use_litert = stream.count is None or stream.count >= _WORTH_CONVERTING
-    runner = Conversion().open_runner(model, [name], use_litert=use_litert)
-    needed = [model.inputs[position].name for position in list_prefix_inputs(model, [name])]
-    parts: list[np.ndarray] = []
+    order = [item.name for item in info.stages if item.name in set(stages)]
+    runner = Conversion().open_runner(model, order, use_litert=use_litert)
+    needed = [model.inputs[position].name for position in list_prefix_inputs(model, order)]
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in order}
     done = 0
     try:
         for batch in stream.iter_batches(_BATCH_SAMPLES):
-            (values,) = runner(_choose_inputs(batch, needed))
-            parts.append(_average(values))
-            done += len(values)
+            for name, values in zip(order, runner(_choose_inputs(batch, needed)), strict=True):
+                parts[name].append(_average(values))
+            done += count_rows(batch)
             if progress is not None:
                 progress(f"embedding {info.modality.plural}", done, stream.count or done)
     finally:
         runner.close()
-    if not parts:
+    if not done:
         raise DataError(f"embed: expected at least one {info.modality.noun}. Received: none.")
-    features = np.concatenate(parts)
-    if not np.isfinite(features).all():
-        raise ModelError(
-            f"{where}: expected finite features at stage {name!r}. Received: NaN or infinity. "
-            "Are the weights whole?"
-        )
-    return (features, stream.names) if return_paths else features
+    features = {name: np.concatenate(found) for name, found in parts.items()}
+    for name, values in features.items():
+        if not np.isfinite(values).all():
+            raise ModelError(
+                f"model {model.name!r}: expected finite features at stage {name!r}. "
+                "Received: NaN or infinity. Are the weights whole?"
+            )
+    return features, stream.names
 
 
 def _choose_inputs(batch: Arrays, needed: list[str]) -> list[np.ndarray]:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tfxfer.job.request import TrainRequest
+from tfxfer.schedule import Phase
 from tfxfer.training.plan import FitPlan
 
 if TYPE_CHECKING:
     from tfxfer.device import Device
 
-__all__ = ["PlanLine", "describe_plan"]
+__all__ = ["PlanLine", "describe_phase", "describe_plan", "format_seconds"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def describe_plan(
     ]
     for item in plan.phases:
         phase = item.phase
-        frozen = "nothing frozen" if phase.stage is None else f"frozen up to {phase.stage}"
+        frozen = _describe_frontier(phase)
         source = "from cached activations" if item.cached else "through the whole network"
         if phase.size is not None:
             source += f", at size {phase.size}"
@@ -66,6 +67,9 @@ def describe_plan(
             else "none",
         )
     )
+    if request.baselines:
+        names = ", ".join(request.baselines)
+        lines.append(PlanLine("baselines", f"{names}: afterwards, in as much time at most"))
     if seconds is not None:
         more = ""
         if late:
@@ -74,10 +78,28 @@ def describe_plan(
             more = (
                 "; no larger training is known to be better"
                 if better is None
-                else f"; the next better training takes {_format_seconds(better)}"
+                else f"; the next better training takes {format_seconds(better)}"
             )
-        lines.append(PlanLine("expected time", f"about {_format_seconds(seconds)}{more}"))
+        lines.append(PlanLine("expected time", f"about {format_seconds(seconds)}{more}"))
     return lines
+
+
+def describe_phase(phase: Phase) -> str:
+    """Returns what a phase does, for people, before anything is known of its model.
+
+    Example:
+        >>> describe_phase(Phase("head", "backbone", 30, 1e-3))
+        'head: frozen up to backbone, at most 30 epochs at 0.001'
+    """
+    size = "" if phase.size is None else f", at size {phase.size}"
+    return (
+        f"{phase.name}: {_describe_frontier(phase)}, at most {phase.epochs} epochs at "
+        f"{phase.learning_rate:g}{size}"
+    )
+
+
+def _describe_frontier(phase: Phase) -> str:
+    return "nothing frozen" if phase.stage is None else f"frozen up to {phase.stage}"
 
 
 def _trains_everything(plan: FitPlan, request: TrainRequest) -> bool:
@@ -87,6 +109,12 @@ def _trains_everything(plan: FitPlan, request: TrainRequest) -> bool:
     return not asked and len(plan.phases) > 1 and plan.phases[1].stage is None
 
 
-def _format_seconds(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
+    """Returns a time for people.
+
+    Example:
+        >>> format_seconds(125.4)
+        '2 min 5 s'
+    """
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -59,6 +59,13 @@ class Prepared:
     plugins: dict[str, str]
     registry: Registry
 
+    def list_sizes(self) -> tuple[int, ...]:
+        """Returns the sizes that phases under a budget may have, the model's own first."""
+        if self.request.size is not None:
+            return (self.size,)
+        smaller = self.modality.list_smaller_sizes(self.size)
+        return (self.size, *(size for size in smaller if size >= self.backbone.min_size))
+
 
 def prepare(
     request: TrainRequest, *, source: Source | None = None, registry: Registry | None = None
@@ -107,6 +114,8 @@ def prepare(
     if request.slices is not None:
         source = add_slices(source, request.slices, plural=modality.plural)
     read_labels(source, head, modality)
+    if "scratch" in request.baselines:
+        resolve_weights(backbone, None)  # refused where it cannot do without its own
     weights = resolve_weights(backbone, request.weights)
     return Prepared(
         request=replace(

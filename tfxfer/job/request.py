@@ -10,6 +10,7 @@ from typing import Any, Self
 from tfxfer.errors import RunError, UsageError
 from tfxfer.schedule import Phase, from_scratch, progressive, two_phase
 from tfxfer.system.records import read_record
+from tfxfer.trust.baselines import BASELINES
 
 __all__ = ["SCHEDULES", "TrainRequest"]
 
@@ -52,6 +53,7 @@ class TrainRequest:
         split_from: an earlier run, whose samples keep their parts; None draws all of them.
         slices: a table of further columns, joined by path; None has those of `data` alone.
         calibrate: False leaves out the temperature that makes confidence mean something.
+        baselines: what the run is held against, of `tfxfer.trust.baselines.BASELINES`.
     """
 
     data: str
@@ -78,6 +80,7 @@ class TrainRequest:
     split_from: str | None = None
     slices: str | None = None
     calibrate: bool = True
+    baselines: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         checks = {
@@ -85,6 +88,7 @@ class TrainRequest:
             "a batch size of at least 1": self.batch_size >= 1,
             "views of at least 1": self.views is None or self.views >= 1,
             "a seed of at least 0": self.seed >= 0,
+            f"baselines among {', '.join(BASELINES)}": set(self.baselines) <= set(BASELINES),
         }
         for expected, holds in checks.items():
             if not holds:

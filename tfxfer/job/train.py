@@ -17,6 +17,7 @@ from tfxfer.device import prepare_device
 from tfxfer.errors import DataError, RunError
 from tfxfer.frontier.fill import Conversion
 from tfxfer.frontier.store import CacheStore
+from tfxfer.job.baselines import train_baselines
 from tfxfer.job.checkpoint import load_checkpoint, save_checkpoint
 from tfxfer.job.fitting import Fitting, build
 from tfxfer.job.plan_text import PlanLine, describe_plan
@@ -153,6 +154,12 @@ def train_run(
             write_result(
                 run, record, data, model, progress, seed=request.seed, calibrate=request.calibrate
             )
+            if request.baselines:
+                baselines = train_baselines(
+                    request.baselines, prepared=prepared, data=data, state=state, model=model,
+                    metrics=record.manifest.metrics["test"], device=device, progress=progress,
+                )  # fmt: skip
+                baselines.write(run.trust)
         except BaseException:
             record.mark_interrupted()
             raise
@@ -248,17 +255,13 @@ def _choose(
         conversion=conversion if request.cache else None,
     )  # fmt: skip
     if request.budget_seconds is not None:
-        sizes = [prepared.size]
-        if request.size is None:
-            smaller = prepared.modality.list_smaller_sizes(prepared.size)
-            sizes += [size for size in smaller if size >= prepared.backbone.min_size]
         chosen = choose_schedule(
             speeds,
             shares,
             stages,
             seconds=clock.count_left(),
             work=work,
-            sizes=sizes,
+            sizes=prepared.list_sizes(),
             augment=level != "none",
         )
         return _Choice(

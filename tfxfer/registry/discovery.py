@@ -42,6 +42,7 @@ are names of components, and are never imported."""
 
 RESERVED_COMMANDS = frozenset(
     {
+        "advise",
         "audit",
         "compare",
         "demo",

@@ -1,0 +1,68 @@
+"""`tfxfer advise`, and `tfxfer train --plan`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+
+
+def test_a_plan_is_what_train_takes(
+    tfxfer: Run, photos: Path, weights: Path, tmp_path: Path
+) -> None:
+    plan = tmp_path / "plan.json"
+    done = tfxfer(
+        "advise", photos, "--backbone", "double_vivid", "--weights", weights, "--out", plan
+    )
+    assert done.code == 0, done.stderr
+    assert f"next   tfxfer train --plan {plan}" in done.stdout
+    document = json.loads(plan.read_text())
+    assert document["request"]["backbone"] == "double_vivid"
+    (evidence,) = document["evidence"]
+    assert [probe["stage"] for probe in evidence["probes"]][-1] == "backbone"
+    assert evidence["probes"][-1]["figure"]["value"] > 0.9
+    assert evidence["groups"] == 3
+    done = tfxfer("train", "--plan", plan, "--out", tmp_path / "run", "--json")
+    assert done.code == 0, done.stderr
+    asked = done.document["request"]
+    assert {key: asked[key] for key in document["request"]} == document["request"]
+
+
+def test_without_a_file_the_options_are_told(tfxfer: Run, photos: Path, weights: Path) -> None:
+    done = tfxfer("advise", photos, "--backbone", "double_vivid", "--weights", weights)
+    line = done.stdout.strip().splitlines()[-1]
+    assert line.startswith(f"next   tfxfer train {photos} --backbone double_vivid")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--epochs", "3"), "--plan says how to train. Received: --epochs beside it"),
+        (("OTHER",), "--plan was made for"),
+    ],
+)
+def test_a_plan_is_not_mixed_with_something_else(
+    tfxfer: Run, photos: Path, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    from tfxfer.trust.advice import Advice
+
+    plan = tmp_path / "plan.json"
+    Advice({"data": str(photos), "backbone": "double_vivid"}, 1.0, (), (), ()).write(plan)
+    done = tfxfer("train", "--plan", plan, *words)
+    assert done.code == 2
+    assert said in done.error
+
+
+def test_wrong_input_is_told_at_once(tfxfer: Run, photos: Path, tmp_path: Path) -> None:
+    done = tfxfer("train", "--plan", tmp_path / "none.json")
+    assert done.code == 1
+    assert "a plan, as `tfxfer advise --out` writes it" in done.error
+    done = tfxfer("advise", photos, "--backbone", "double_vivid", "--out", "no/such/plan.json")
+    assert done.code == 2
+    assert "--out: expected a file in a folder that is there" in done.error
+    assert tfxfer("advise", tmp_path / "none", "--backbone", "double_vivid").code == 1

@@ -1,0 +1,89 @@
+"""`tfxfer train --baselines`: a case where transfer helps, and one where it hurts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfxfer.trust.baselines import BaselineRecord, read_baselines
+
+Run = Callable[..., Any]
+Paint = Callable[[np.random.Generator, int], Image.Image]
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory, paint: Paint) -> Path:
+    """Enough photos for a test that can tell."""
+    root, rng = tmp_path_factory.mktemp("many"), np.random.default_rng(0)
+    for channel, label in enumerate(("apple", "mango", "zebra")):
+        (root / label).mkdir()
+        for number in range(80):
+            paint(rng, channel).save(root / label / f"{number}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def colour_blind(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Path:
+    """Weights that were learnt where colours did not matter: all classes are one to them."""
+    kernels = dict(np.load(weights))
+    kernels["block_1_conv"] = np.broadcast_to(
+        kernels["block_1_conv"].std(axis=2, keepdims=True), kernels["block_1_conv"].shape
+    )
+    path = tmp_path_factory.mktemp("blind") / "blind.npz"
+    np.savez(path, **kernels)
+    return path
+
+
+def compare(tfxfer: Run, data: Path, weights: Path, out: Path) -> tuple[BaselineRecord, str]:
+    options = ("--head-epochs", 8, "--epochs", 8, "--views", 2, "--batch-size", 8)
+    done = tfxfer(
+        "train", data, "--backbone", "double_vivid", "--weights", weights, "--out", out, *options,
+        "--baselines", "probe,scratch",
+    )  # fmt: skip
+    assert done.code == 0, done.stderr
+    record = read_baselines(out / "trust")
+    assert record is not None
+    return record, done.stdout
+
+
+def test_transfer_that_hurts_is_named(
+    tfxfer: Run, many: Path, colour_blind: Path, tmp_path: Path
+) -> None:
+    record, shown = compare(tfxfer, many, colour_blind, tmp_path / "run")
+    probe, scratch = record.results
+    assert (probe.name, scratch.name) == ("probe", "scratch")
+    # Frozen up to a stage that lost the colours, nothing above it can bring them back.
+    assert probe.verdict == "no_difference"
+    assert scratch.verdict == "hurts", record
+    assert scratch.metrics["accuracy"]["value"] > 0.8
+    assert scratch.words.startswith("transfer hurts: ")
+    assert scratch.words in shown
+
+
+def test_transfer_that_does_not_hurt_is_not_blamed(
+    tfxfer: Run, many: Path, weights: Path, tmp_path: Path
+) -> None:
+    record, _ = compare(tfxfer, many, weights, tmp_path / "run")
+    assert [result.verdict for result in record.results][1] != "hurts"
+
+
+def test_a_head_alone_is_its_own_probe(
+    tfxfer: Run, photos: Path, weights: Path, tmp_path: Path
+) -> None:
+    done = tfxfer(
+        "train", photos, "--backbone", "double_vivid", "--weights", weights, "--out",
+        tmp_path / "run", "--schedule", "head", "--head-epochs", 1, "--baselines", "probe",
+    )  # fmt: skip
+    assert "the run trained its head alone: it is the probe itself" in done.stdout
+    assert done.code == 0
+
+
+def test_a_name_that_is_none_is_told_before_anything(tfxfer: Run, photos: Path) -> None:
+    done = tfxfer("train", photos, "--baselines", "prob")
+    assert done.code == 2
+    assert "Received: 'prob'. Did you mean 'probe'?" in done.error

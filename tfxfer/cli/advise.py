@@ -1,0 +1,143 @@
+"""`tfxfer advise`: how to train on some samples, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tfxfer.cli.options import TIME
+from tfxfer.cli.output import Output, tfxfer_command
+from tfxfer.cli.results import quote
+from tfxfer.cli.train import show_audit
+
+if TYPE_CHECKING:
+    from tfxfer.trust.advice import Advice
+
+__all__ = ["command"]
+
+
+@tfxfer_command("advise")
+@click.argument("data")
+@click.option(
+    "--backbone",
+    "backbones",
+    multiple=True,
+    help="Name of a backbone; repeat it to choose among several.  [default: as for train]",
+)
+@click.option("--head", help="Name of a head.  [default: what the installed heads declare]")
+@click.option(
+    "--size",
+    "--image-size",
+    "size",
+    type=click.IntRange(1),
+    help="Of the input: the side of an image in pixels.  [default: the backbone's]",
+)
+@click.option(
+    "--weights",
+    default="default",
+    show_default=True,
+    help="Named source, path of a file, or `none` for random weights.",
+)
+@click.option("--budget", type=TIME, help="Time that the training may take.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Seed for the split, as for train.",
+)
+@click.option("--out", help="Write the plan there, for `tfxfer train --plan`.")
+def command(
+    output: Output,
+    *,
+    data: str,
+    backbones: tuple[str, ...],
+    head: str | None,
+    size: int | None,
+    weights: str,
+    budget: float | None,
+    seed: int,
+    out: str | None,
+) -> None:
+    """Say how to train on samples, and why.
+
+    DATA is what `tfxfer train` takes. Linear probes at several depths, how far the samples are from
+    what the network knows, and how fast this machine is lead to a plan. Nothing is trained, and the
+    test samples are not looked at.
+    """
+    from tfxfer.errors import UsageError
+    from tfxfer.job.prepare import prepare
+    from tfxfer.job.request import TrainRequest
+
+    if out is not None and not Path(out).absolute().parent.is_dir():
+        raise UsageError(
+            f"--out: expected a file in a folder that is there. Received: {out!r}. Make it first."
+        )
+    names = dict.fromkeys(backbones or (output.registry.default("backbone"),))
+    candidates = [
+        prepare(
+            TrainRequest(
+                data=data, backbone=name, head=head, weights=weights, size=size, seed=seed
+            ),
+            registry=output.registry,
+        )
+        for name in names
+    ]
+    output.print(f"starting Keras and reading the {candidates[0].modality.plural}")
+    with output.starting("importing TensorFlow"):
+        from tfxfer.device import prepare_device
+        from tfxfer.job.advise import advise
+
+        prepare_device("auto")
+    with output.quietly(), output.progress() as progress:
+        advice = advise(
+            candidates,
+            budget_seconds=budget,
+            progress=progress,
+            on_audit=lambda found: show_audit(output, found),
+        )
+    if out is not None:
+        advice.write(Path(out))
+    output.emit(advice.to_dict())
+    _show(output, advice, out)
+
+
+def _show(output: Output, advice: Advice, out: str | None) -> None:
+    from tfxfer.job.plan_text import format_seconds
+
+    for item in advice.evidence:
+        if item.probes:
+            output.show(f"what a linear probe makes of the features of {item.backbone}")
+            rows = [
+                (
+                    probe.stage,
+                    f"{100 * probe.depth:.0f} %",
+                    f"{100 * probe.figure['value']:.1f} %",
+                    f"{100 * probe.figure['low']:.1f} to {100 * probe.figure['high']:.1f} %",
+                )
+                for probe in item.probes
+            ]
+            output.show_table(("STAGE", "DEPTH", "RIGHT", "BETWEEN"), rows)
+    output.show("why")
+    for reason in advice.reasons:
+        output.show(f"  {reason}")
+    output.show(f"plan   {advice.request['backbone']}, about {format_seconds(advice.seconds)}")
+    for line in advice.phases:
+        output.show(f"  {line}")
+    if out is not None:
+        output.show(f"next   {quote('tfxfer', 'train', '--plan', out)}")
+    else:
+        output.show(f"next   {quote('tfxfer', 'train', *_list_options(advice.request))}")
+
+
+def _list_options(request: Any) -> list[str]:
+    """Returns the words of `tfxfer train` that ask for the same."""
+    words = [str(request["data"])]
+    for name, value in request.items():
+        if name == "budget_seconds":
+            words += ["--budget", f"{value:g}s"]
+        elif name != "data":
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return words
