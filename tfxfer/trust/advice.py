@@ -22,10 +22,10 @@ __all__ = [
     "read_advice",
 ]
 
-# Where features are as good as this, nothing above them is left to gain that a test of some
-# hundred samples shows: NEU's defects, 99.2 % by a probe, gained 0.1 points by fine-tuning
-# (docs/benchmarks/training.md).
-_CEILING = 0.99
+# Where features are at least as good as this, whatever luck the validation split had, nothing is
+# left to gain that a test of some hundred samples shows: NEU's defects, 99.2 % by a probe, gained
+# 0.1 points by fine-tuning (docs/benchmarks/training.md).
+_CEILING = 0.97
 # Far from what the network knows, and with enough samples, more epochs on fewer views did better:
 # ELPV, 87.5 against 86.3 % (docs/benchmarks/defaults.md, views and epochs).
 _MANY = 1000
@@ -205,12 +205,13 @@ def choose_strategy(evidence: Evidence) -> Strategy:
     if not probes:
         return _choose_without_probes(evidence)
     end = probes[-1].figure
-    if end["value"] >= _CEILING:
+    if end["low"] >= _CEILING:
         return Strategy(
             "head",
             reasons=(
                 f"frozen features are enough: a linear probe has {100 * end['value']:.1f} % of "
-                "validation right, and fine-tuning could gain less than a test shows",
+                f"validation right, at least {100 * end['low']:.1f} %, and fine-tuning could gain "
+                "less than a test shows",
             ),
         )
     reasons = [f"a linear probe on frozen features has {100 * end['value']:.1f} % right"]
