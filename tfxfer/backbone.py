@@ -112,6 +112,14 @@ class Backbone(ABC):
         """Smallest size that `build` accepts, in the modality's unit."""
         return self.min_image_size
 
+    @classmethod  # noqa: B027 - most bring none
+    def import_layers(cls) -> None:
+        """Imports the modules that register Keras layers of this plugin's own.
+
+        The core calls it before it reads a model file that names one, so that Keras finds it: a
+        file is never asked which module to import. The default has no such layers.
+        """
+
     @abstractmethod
     def build(self, inputs: Any) -> Any:
         """Returns the features of already preprocessed inputs, with random weights.

@@ -221,6 +221,14 @@ class Head(ABC):
         Shapes: targets (samples, outputs), as `encode` returns them.
         """
 
+    @classmethod  # noqa: B027 - most bring none
+    def import_layers(cls) -> None:
+        """Imports the modules that register Keras layers of this plugin's own.
+
+        The core calls it before it reads a model file that names one, so that Keras finds it: a
+        file is never asked which module to import. The default has no such layers.
+        """
+
     @abstractmethod
     def build(self, features: Any, labels: Sequence[str]) -> Any:
         """Returns the outputs for pooled features.

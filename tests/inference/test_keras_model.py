@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import sys
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,13 @@ import pytest
 
 from tfxfer import (
     ModelError,
+    PluginImportError,
+    Registry,
     RunDirectory,
 )
 from tfxfer.inference.keras_model import load_model, read_keras_file, wrap_model
 from tfxfer.inference.loading import load_predictor
+from tfxfer.inference.model_config import check_config
 from tfxfer.inference.scoring import evaluate, score_split
 from tfxfer.run.manifest import Manifest
 from tfxfer.stages import get_info
@@ -148,6 +153,99 @@ def test_a_layer_of_ones_own_is_named(tmp_path: Path) -> None:
         read_keras_file(path)
 
 
+PLUGIN = """
+from tfxfer import Backbone
+
+
+class Odd(Backbone):
+    name = family = "double_odd"
+
+    def build(self, inputs):
+        raise NotImplementedError
+
+    @classmethod
+    def import_layers(cls):
+        import double_odd_layers
+"""
+LAYERS = """
+import keras
+
+
+@keras.saving.register_keras_serializable(package="double_odd")
+class Third(keras.layers.Layer):
+    def call(self, x):
+        return x / 3
+"""
+
+
+@pytest.fixture
+def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A file with a plugin's layer, which this process does not know yet."""
+    import keras
+
+    (tmp_path / "double_odd.py").write_text(PLUGIN)
+    (tmp_path / "double_odd_layers.py").write_text(LAYERS)
+    monkeypatch.syspath_prepend(tmp_path)
+    import double_odd_layers
+
+    pixels = keras.Input((32, 32, 3))
+    third = double_odd_layers.Third(name="a_third")
+    path = tmp_path / "theirs.keras"
+    keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(third(pixels))).save(path)
+    known = keras.saving.get_custom_objects()
+    del known["double_odd>Third"], sys.modules["double_odd_layers"]
+    yield path
+    known.pop("double_odd>Third", None)
+    for name in ("double_odd", "double_odd_layers"):
+        sys.modules.pop(name, None)
+
+
+def test_a_layer_of_an_installed_plugin_is_fetched_through_its_door(odd: Path) -> None:
+    point = EntryPoint("double_odd", "double_odd:Odd", "tfxfer.backbones")
+    model = read_keras_file(odd, registry=Registry([point]))
+    pixels = np.full((1, 32, 32, 3), 6, np.float32)
+    np.testing.assert_allclose(model.predict_on_batch(pixels), [[2, 2, 2]])
+
+
+def test_no_module_is_imported_because_a_file_names_it(odd: Path) -> None:
+    other = EntryPoint("other", "tfxfer_heads:Classification", "tfxfer.heads")
+    with pytest.raises(ModelError, match=r"'a_third' of class 'Third' from 'double_odd'"):
+        read_keras_file(odd, registry=Registry([other]))
+    # Nor one inside of a plugin: its door says what there is.
+    (odd.parent / "double_odd.py").write_text(PLUGIN.replace("import double_odd_layers", "pass"))
+    point = EntryPoint("double_odd", "double_odd:Odd", "tfxfer.backbones")
+    with pytest.raises(ModelError, match=r"'a_third' of class 'Third' from 'double_odd'"):
+        read_keras_file(odd, registry=Registry([point]))
+    assert "double_odd_layers" not in sys.modules
+
+
+def test_a_plugin_whose_layers_do_not_import_is_named(odd: Path) -> None:
+    (odd.parent / "double_odd_layers.py").write_text("import no_such_module_at_all")
+    point = EntryPoint("double_odd", "double_odd:Odd", "tfxfer.backbones")
+    with pytest.raises(PluginImportError, match=r"'double_odd'.*no_such_module_at_all"):
+        read_keras_file(odd, registry=Registry([point]))
+
+
+@pytest.mark.parametrize(
+    ("package", "remedy"),
+    [("tfxfer_hub", "pip install tfxfer-hub"), ("tfxfer_evil", "Where that code is at hand")],
+)
+def test_a_plugin_of_ours_that_is_missing_is_named(package: str, remedy: str) -> None:
+    import keras
+
+    layer = {
+        "class_name": "NoLayer",
+        "module": f"{package}.layer",
+        "registered_name": f"{package}>NoLayer",
+        "config": {"name": "hub"},
+    }
+    config = {"class_name": "Functional", "config": {"name": "m", "layers": [layer]}}
+    with pytest.raises(ModelError, match=f"layer 'hub' of.*from '{package}'") as raised:
+        check_config(config, path=Path("m.keras"), keras=keras, registry=Registry([]))
+    assert remedy in str(raised.value)
+    assert ("pip install" in str(raised.value)) == (package == "tfxfer_hub")
+
+
 def build_two_labels(package: Any) -> Any:
     pixels = package.Input((24, 24, 3))
     x = package.layers.GlobalAveragePooling2D()(package.layers.Rescaling(1 / 255)(pixels))
@@ -198,7 +296,7 @@ def test_weights_alone_are_named(name: str, tmp_path: Path) -> None:
         load_predictor(tmp_path / name, labels=LABELS)
 
 
-def test_a_saved_model_is_sent_to_export(tmp_path: Path) -> None:
+def test_a_saved_model_needs_a_reader(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").write_bytes(b"")
-    with pytest.raises(ModelError, match=r"SavedModel folder.*tfxfer export"):
-        load_predictor(tmp_path, labels=LABELS)
+    with pytest.raises(ModelError, match=r"a SavedModel folder\. Try: pip install tfxfer-edge"):
+        load_predictor(tmp_path, labels=LABELS, registry=Registry([]))

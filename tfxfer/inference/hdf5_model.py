@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfxfer.errors import ModelError
 from tfxfer.inference.hdf5_file import read_hdf5_model
-from tfxfer.inference.model_config import check_config
+from tfxfer.inference.model_config import check_config, import_layers
+
+if TYPE_CHECKING:
+    from tfxfer.registry.lookup import Registry
 
 __all__ = ["load_hdf5_model"]
 
 
-def load_hdf5_model(path: Path, *, trust: bool = False) -> Any:
+def load_hdf5_model(path: Path, *, trust: bool = False, registry: Registry | None = None) -> Any:
     """Returns the model in an `.h5` file, of Keras 3 or of `tf_keras`.
 
     Args:
         path: of the file.
         trust: whether code that comes with it (a Lambda) may run.
+        registry: where the plugins of its layers are looked up; None is what is installed.
 
     Raises:
         ModelError: it holds no model, code, or a layer that nothing installed has; or Keras 2 wrote
@@ -27,8 +31,8 @@ def load_hdf5_model(path: Path, *, trust: bool = False) -> Any:
     # By content: Keras 2 and Keras 3 give their files one ending, and cannot read each other's.
     found = read_hdf5_model(path)
     package = _import_tf_keras(path) if found.is_legacy else _import_keras()
-    if not trust:
-        check_config(found.config, path=path, keras=package)
+    admit = import_layers if trust else check_config
+    admit(found.config, path=path, keras=package, registry=registry)
     # `tf-keras` has no safe mode to be left.
     options = {"safe_mode": False} if trust and not found.is_legacy else {}
     try:

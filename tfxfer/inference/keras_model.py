@@ -108,13 +108,17 @@ def load_model(path: str | Path, *, registry: Registry | None = None) -> keras.M
             "file in it. Read that one with keras.models.load_model."
         )
     info = _info_of_run(run, registry)
-    model = read_keras_file(run.model_path)
+    model = read_keras_file(run.model_path, registry=registry)
     attach_info(model, info)
     return model
 
 
-def read_keras_file(path: Path) -> keras.Model:
+def read_keras_file(path: Path, *, registry: Registry | None = None) -> keras.Model:
     """Returns the model in a `.keras` file; code inside it is never run.
+
+    Args:
+        path: of the file.
+        registry: where the plugins of its layers are looked up; None is what is installed.
 
     Raises:
         ModelError: missing, truncated, not Keras's, with code of its own, or with a layer that
@@ -122,7 +126,7 @@ def read_keras_file(path: Path) -> keras.Model:
     """
     if not path.is_file():
         raise ModelError(f"model: expected a .keras file. Received: path={str(path)!r}.")
-    check_config(read_keras_config(path), path=path, keras=keras)
+    check_config(read_keras_config(path), path=path, keras=keras, registry=registry)
     try:
         return keras.models.load_model(path, compile=False)
     # A damaged file fails in zipfile, zlib, json, h5py or Keras, each with errors of its own.
@@ -205,7 +209,8 @@ def load_keras_predictor(
         ModelError: another input, or labels that do not match the outputs.
     """
     is_hdf5 = path.suffix in HDF5_ENDINGS
-    model: Any = load_hdf5_model(path) if is_hdf5 else read_keras_file(path)
+    read = load_hdf5_model if is_hdf5 else read_keras_file
+    model: Any = read(path, registry=registry)
     # A model without a known input, such as a Sequential nobody called, has no such attributes.
     counts = [len(getattr(model, name, None) or []) for name in ("inputs", "outputs")]
     if counts != [1, 1]:

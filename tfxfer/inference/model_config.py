@@ -6,18 +6,22 @@ its safe mode for that; the loaders of legacy files have none, and import any mo
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import json
 import zipfile
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfxfer.errors import ModelError
+from tfxfer.registry.lookup import default_registry
+from tfxfer.registry.suggestion import suggest_package
 
-__all__ = ["check_config", "read_keras_config"]
+if TYPE_CHECKING:
+    from tfxfer.registry.lookup import Registry
+
+__all__ = ["check_config", "import_layers", "read_keras_config"]
 
 _CONFIG = "config.json"
 _MOST_BYTES = 2**26  # those of 1,000 layers take about 1 MB; a HubLayer holds a graph of a few
@@ -78,6 +82,11 @@ class _Named:
     package: str
     config: Any
 
+    @property
+    def packages(self) -> set[str]:
+        """Top-level modules that may bring it, by its module and by what it is registered under."""
+        return {(name or "").partition(".")[0] for name in (self.module, self.package)} - {""}
+
 
 def read_keras_config(path: Path) -> dict[str, Any]:
     """Returns the config in a `.keras` file.
@@ -114,32 +123,60 @@ def read_keras_config(path: Path) -> dict[str, Any]:
 
 
 def check_config(
-    config: dict[str, Any], *, path: Path, keras: Any, plugins: Collection[str] = ()
+    config: dict[str, Any], *, path: Path, keras: Any, registry: Registry | None = None
 ) -> None:
     """Refuses a config that names code of its own, or layers that nothing installed has.
+
+    Layers of an installed plugin are imported through its own door. A module that the config names
+    never is: it may be any.
 
     Args:
         config: of a model, as Keras 2 or 3 writes it.
         path: of the file, for messages.
         keras: the package that will build it, `keras` or `tf_keras`.
-        plugins: top-level modules of installed plugins, whose layers may be imported.
+        registry: where plugins are looked up; None is what is installed.
 
     Raises:
         ModelError: names the first such layer, and what helps.
+        PluginError: the plugin of a layer is installed and cannot be imported.
     """
     what = f"model {str(path)!r}"
-    for named in _walk(config, what=what):
+    found = list(_walk(config, what=what))
+    for named in found:
         if _brings_code(named):
             raise ModelError(
                 f"{what}: expected a file that loads in safe mode, without code of its own. "
                 f"Received: {_describe(named)}, which runs code that comes with the file. "
                 "If you trust who made it: tfxfer export --trust (in Python: trust=True)."
             )
-        if not _is_known(named, keras=keras, plugins=plugins):
+    if not all(_is_known(named, keras=keras) for named in found):
+        _import_layers(found, keras=keras, registry=registry)
+    for named in found:
+        if not _is_known(named, keras=keras):
             raise ModelError(
                 f"{what}: expected layers of Keras, or of a package that is installed. Received: "
                 f"{_describe(named)}, whose code is not in the file. {_remedy(named)}"
             )
+
+
+def import_layers(
+    config: dict[str, Any], *, path: Path, keras: Any, registry: Registry | None = None
+) -> None:
+    """Imports the layers of installed plugins that a config names, and judges nothing.
+
+    Args:
+        config: of a model, as Keras 2 or 3 writes it.
+        path: of the file, for messages.
+        keras: the package that will build it.
+        registry: where plugins are looked up; None is what is installed.
+    """
+    _import_layers(_walk(config, what=f"model {str(path)!r}"), keras=keras, registry=registry)
+
+
+def _import_layers(found: Iterable[_Named], *, keras: Any, registry: Registry | None) -> None:
+    if keras.__name__ == "keras":  # layers of plugins are Keras 3's
+        packages = {package for named in found for package in named.packages}
+        (registry or default_registry()).import_layers(packages)
 
 
 def _walk(value: Any, *, what: str, layer: str = "", depth: int = 0) -> Iterator[_Named]:
@@ -183,7 +220,7 @@ def _brings_code(named: _Named) -> bool:
     return isinstance(config.get("vocabulary"), str)
 
 
-def _is_known(named: _Named, *, keras: Any, plugins: Collection[str]) -> bool:
+def _is_known(named: _Named, *, keras: Any) -> bool:
     if named.class_name in _DATA | _MODELS | _POLICIES | _CALLS and not named.package:
         return True
     is_function = named.class_name == "function"
@@ -191,13 +228,13 @@ def _is_known(named: _Named, *, keras: Any, plugins: Collection[str]) -> bool:
     top = (named.module or "").partition(".")[0]
     if top in _RELATIVES and keras.__name__ == "keras":
         return importlib.util.find_spec(top) is not None
-    if named.package or (named.module and named.module.partition(".")[0] in plugins):
-        return _is_registered(named, keras=keras, plugins=plugins)
+    if named.package:
+        return _is_registered(named, keras=keras)
     # Keras 3 fetches no more than is safe from its own modules; tf-keras fetches anything.
     if top == "keras" and keras.__name__ == "keras":
         return True
     if top not in ("", "keras", "tf_keras", "builtins"):
-        return _is_registered(named, keras=keras, plugins=plugins)
+        return _is_registered(named, keras=keras)
     return any(
         hasattr(getattr(keras, space, None), variant)
         for space in _NAMESPACES
@@ -206,15 +243,9 @@ def _is_known(named: _Named, *, keras: Any, plugins: Collection[str]) -> bool:
     ) or (named.class_name in keras.saving.get_custom_objects())
 
 
-def _is_registered(named: _Named, *, keras: Any, plugins: Collection[str]) -> bool:
+def _is_registered(named: _Named, *, keras: Any) -> bool:
     name = f"{named.package}>{named.class_name}" if named.package else named.class_name
-    registered = keras.saving.get_custom_objects()
-    if name not in registered and named.module and named.module.partition(".")[0] in plugins:
-        try:
-            importlib.import_module(named.module)
-        except ImportError:
-            return False
-    return name in registered
+    return name in keras.saving.get_custom_objects()
 
 
 def _describe(named: _Named) -> str:
@@ -229,7 +260,7 @@ def _remedy(named: _Named) -> str:
     top = (named.module or named.package).partition(".")[0]
     if named.class_name == "KerasLayer":
         top = "tensorflow_hub"
-    found = _DISTRIBUTIONS.get(top)
+    found = _DISTRIBUTIONS.get(top) or suggest_package(top)
     install = f"Install it: pip install {found}. Or, where" if found else "Where"
     return (
         f"{install} that code is at hand, save the model as a SavedModel, which needs none: "

@@ -53,6 +53,11 @@ class Component:
         """Distribution and version, for messages."""
         return f"{self.distribution or 'no distribution'} {self.version}".rstrip()
 
+    @property
+    def package(self) -> str:
+        """Top-level module that it lives in."""
+        return self.value.partition(":")[0].partition(".")[0].strip()
+
     def to_dict(self) -> dict[str, str]:
         """Returns plain JSON data; `error` only where there is one."""
         document = {

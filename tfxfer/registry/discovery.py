@@ -116,13 +116,12 @@ def list_components(claims: Claims) -> tuple[Component, ...]:
             others = [other.origin for other in components if other is not component]
             if kind == "command" and name in RESERVED_COMMANDS:
                 others.append(f"tfxfer {__version__}")
-            top = component.value.partition(":")[0].partition(".")[0].strip()
             status: Status = "ok"
             error = None
             if others:
                 status, error = "conflict", f"also claimed by {', '.join(others)}"
-            elif not is_here(top):
-                status, error = "missing", f"module {top!r} is not installed"
+            elif not is_here(component.package):
+                status, error = "missing", f"module {component.package!r} is not installed"
             found.append(replace(component, status=status, error=error))
     kinds = get_args(Kind)
     return tuple(sorted(found, key=lambda c: (kinds.index(c.kind), c.name, c.distribution)))

@@ -11,13 +11,13 @@ Listing reads metadata only; nothing of a plugin is imported before its own name
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
 
 from tfxfer.backbone import Backbone
-from tfxfer.errors import TfxferError, UnknownPluginError, UsageError
+from tfxfer.errors import PluginImportError, TfxferError, UnknownPluginError, UsageError
 from tfxfer.head import Head
 from tfxfer.modality import Modality
 from tfxfer.registry.catalogue import Catalogue
@@ -233,6 +233,30 @@ class Registry:
                 return found
         return getattr(self, f"load_{component.kind}")(component.name)
 
+    def import_layers(self, packages: Collection[str]) -> None:
+        """Imports the Keras layers that installed backbones and heads bring.
+
+        Args:
+            packages: top-level modules; those of plugins count, and no other is imported.
+
+        Raises:
+            PluginError: one of those plugins cannot be loaded, or its layers cannot.
+        """
+        for component in (*self.list("backbone"), *self.list("head")):
+            if component.status != "ok" or component.package not in packages:
+                continue
+            found = self.load_component(component)
+            try:
+                found.import_layers()
+            except TfxferError:
+                raise
+            except Exception as error:  # whatever a plugin's module raises
+                raise PluginImportError(
+                    f"{component.kind} {component.name!r}: expected import_layers to import its "
+                    f"Keras layers. Received: {type(error).__name__}: "
+                    f"{' '.join(str(error).split())}. [{component.origin}]"
+                ) from error
+
     def check(self, component: Component, *, timeout_s: float = 60.0) -> Component:
         """Imports a component in a process of its own and returns it with what that showed.
 
@@ -263,8 +287,8 @@ class Registry:
         """Returns the distribution of a backbone, or the module of one that none brings."""
         module = type(backbone).__module__
         for component in self.list("backbone"):
-            top = component.value.partition(":")[0].partition(".")[0].strip()
-            if component.name == backbone.name.partition(":")[0] and top == module.split(".")[0]:
+            is_of_module = component.package == module.partition(".")[0]
+            if component.name == backbone.name.partition(":")[0] and is_of_module:
                 return component.origin
         return f"module {module}"
 

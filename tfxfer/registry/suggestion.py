@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 
-from tfxfer.registry.component import Kind
+from tfxfer.registry.component import Kind, normalise_name
 
-__all__ = ["suggest_distribution"]
+__all__ = ["suggest_distribution", "suggest_package"]
 
 # By what a name starts with. An empty beginning stands for every name: heads and exporters of
 # this project come from one distribution each.
@@ -49,3 +49,14 @@ def suggest_distribution(kind: Kind, name: str) -> str | None:
     }
     best = max(known, key=known.__getitem__)
     return _KNOWN[kind][best] if known[best] >= _LEAST_LIKENESS else None
+
+
+def suggest_package(module: str) -> str | None:
+    """Returns the distribution of this project with a top-level module; None if none of it has.
+
+    Example:
+        >>> suggest_package("tfxfer_hub")
+        'tfxfer-hub'
+    """
+    name = normalise_name(module)
+    return name if any(name in names.values() for names in _KNOWN.values()) else None

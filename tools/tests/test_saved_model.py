@@ -17,7 +17,7 @@ from PIL import Image
 from tfxfer.errors import ModelError
 from tfxfer.inference.loading import load_predictor
 from tfxfer.preprocessing import Preprocessing
-from tfxfer.registry.lookup import Registry, get_head
+from tfxfer.registry.lookup import get_head
 from tfxfer_edge import freeze
 from tfxfer_edge.conversion.endings import find_graph_activation
 from tfxfer_edge.saved_model import load_saved_model_predictor
@@ -185,9 +185,3 @@ def test_the_commands_take_the_folder(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["accuracy"]["value"] == 1
     assert "nothing is known of what this model was trained on" in done.stderr
-
-
-def test_the_core_says_what_is_missing(tmp_path: Path) -> None:
-    (tmp_path / "saved_model.pb").write_bytes(b"")
-    with pytest.raises(ModelError, match=r"a SavedModel folder\. Try: pip install tfxfer-edge"):
-        load_predictor(tmp_path, labels=LABELS, registry=Registry([]))

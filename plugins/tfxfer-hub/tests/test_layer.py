@@ -134,6 +134,22 @@ np.save({str(tmp_path / "outputs.npy")!r}, outputs)
     assert np.abs(np.asarray(model(pixels)) - loaded).max() > 1e-3
 
 
+def test_its_file_is_read_away_from_its_run(
+    model: Any, pixels: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras
+
+    from tfxfer.inference.keras_model import read_keras_file
+
+    expected = np.asarray(model(pixels))
+    model.save(tmp_path / "elsewhere.keras")
+    # As in a process that has not imported the layer.
+    monkeypatch.delitem(keras.saving.get_custom_objects(), "tfxfer_hub>HubLayer")
+    monkeypatch.delitem(sys.modules, "tfxfer_hub.layer")
+    found = np.asarray(read_keras_file(tmp_path / "elsewhere.keras")(pixels))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_two_builds_are_alike_to_the_byte(saved: Path, built: Any) -> None:
     first, second = built, build_model(f"hub:{saved}#pixels=0..1", labels=LABELS)
     paths = [weight.path for weight in first.weights]

@@ -59,11 +59,14 @@ class HubBackbone(Backbone):
         Raises:
             UsageError: options that cannot be meant.
         """
-        with quiet_native():
-            # Keras finds the layer of a saved run only once its module has been imported.
-            import tfxfer_hub.layer  # noqa: F401
-
+        cls.import_layers()  # Keras finds the layer of a saved run only once its module is there
         return cls(parse_handle(handle), name=f"hub:{handle}")
+
+    @classmethod
+    def import_layers(cls) -> None:
+        """Imports the layer that a module becomes."""
+        with quiet_native():
+            import tfxfer_hub.layer  # noqa: F401
 
     @property
     def weights(self) -> Mapping[str, Weights]:  # type: ignore[override]

@@ -84,11 +84,19 @@ class KerasHubBackbone(Backbone):
             PluginImportError: keras-hub is not installed.
         """
         parsed = parse_handle(handle)
+        cls.import_layers()
+        return cls(parsed, name=f"kerashub:{handle}")
+
+    @classmethod
+    def import_layers(cls) -> None:
+        """Imports the layers of KerasHub's, and those of ours.
+
+        Raises:
+            PluginImportError: keras-hub is not installed.
+        """
         # Keras finds the layers of a saved run only once KerasHub has been imported.
         import_keras_hub()
-        import tfxfer_kerashub.layers  # noqa: F401 - and those of ours
-
-        return cls(parsed, name=f"kerashub:{handle}")
+        import tfxfer_kerashub.layers  # noqa: F401
 
     @property
     def weights(self) -> Mapping[str, Weights]:  # type: ignore[override]

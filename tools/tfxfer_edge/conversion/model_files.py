@@ -8,6 +8,7 @@ from typing import Any
 from tfxfer.errors import ModelError
 from tfxfer.inference.hdf5_file import HDF5_ENDINGS, check_holds_model
 from tfxfer.inference.hdf5_model import load_hdf5_model
+from tfxfer.inference.model_config import import_layers, read_keras_config
 from tfxfer.saved_model import check_saved_model, is_saved_model
 
 __all__ = ["read_model_file"]
@@ -56,6 +57,7 @@ def read_model_file(path: Path, *, trust: bool) -> Any:
 def _read_trusted(path: Path) -> Any:
     import keras
 
+    import_layers(read_keras_config(path), path=path, keras=keras)
     try:
         return keras.models.load_model(path, compile=False, safe_mode=False)
     # Trusted code may raise anything at all.
