@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,11 +11,18 @@ import pytest
 
 from tfxfer import (
     Backbone,
+    DataError,
+    ModelError,
     Preprocessing,
+    ScheduleError,
     Stage,
+    UsageError,
     build_model,
     explain,
 )
+from tfxfer.inference.keras_model import wrap_model
+from tfxfer.inference.predictor import Predictor
+from tfxfer.trust.heatmaps import HeatMaps, map_heat, scale_heat
 from tfxfer_heads import Classification
 
 SIDE, SQUARE = 64, 24
@@ -103,3 +112,112 @@ def test_it_looks_at_what_it_answers_to(watcher: Any, options: dict[str, Any]) -
     random = explain(make_watcher(sees=False), pixels, label="red", **options)
     random[~random.any(axis=(1, 2))] = 1  # a map that is blank is right about nothing
     assert share_inside(random, red).max() < least
+
+
+def test_each_sample_is_explained_by_its_own_answer(watcher: Any) -> None:
+    pixels, (red, green) = paint(2)
+    swapped = pixels.copy()
+    swapped[1] = pixels[1][..., [1, 0, 2]]  # the larger square is green now
+    heat = explain(watcher, swapped)
+    assert share_inside(heat, red).min() >= INSIDE  # the place of the larger one
+    named = explain(watcher, swapped, label="red")
+    assert share_inside(named[:1], red[:1])[0] >= INSIDE
+    assert share_inside(named[1:], green[1:])[0] >= INSIDE - 0.2
+
+
+def test_many_samples_are_what_each_is_alone(watcher: Any) -> None:
+    pixels, _ = paint(11)
+    together = explain(watcher, pixels)
+    alone = np.concatenate([explain(watcher, item[None]) for item in pixels[[0, 8, 10]]])
+    np.testing.assert_allclose(together[[0, 8, 10]], alone, atol=1e-4)
+    assert np.abs(together[0] - together[1]).max() > 0.5
+
+
+def test_a_map_without_anything_for_the_label_is_blank_and_said(
+    watcher: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    grey = np.full((1, SIDE, SIDE, 3), 90, np.uint8)
+    with caplog.at_level(logging.WARNING):
+        heat = explain(watcher, grey, label="blue")
+    assert not heat.any()
+    assert caplog.messages == ["0: no place speaks for 'blue', its map is all zero"]
+    caplog.clear()
+    explain(watcher, paint(1)[0])
+    assert not caplog.messages
+
+
+def test_scaling() -> None:
+    raw = np.array([[[-1, 2], [4, 0]], [[-1, -2], [0, -4]], [[1, 1], [1, 1]]], np.float32)
+    expected = [[[0, 0.5], [1, 0]], [[0, 0], [0, 0]], [[1, 1], [1, 1]]]
+    np.testing.assert_array_equal(scale_heat(raw), expected)
+    maps = HeatMaps(scale_heat(raw), raw, np.zeros(3, int), np.zeros((3, 1)), "occlusion")
+    assert maps.is_blank.tolist() == [False, True, False]
+
+
+def test_what_only_scores_is_occluded(watcher: Any) -> None:
+    whole = wrap_model(watcher)
+    scores_only = Predictor(**{**vars(whole), "network": None})
+    pixels, _ = paint(1)
+    np.testing.assert_array_equal(
+        explain(scores_only, pixels), explain(watcher, pixels, method="occlusion")
+    )
+    with pytest.raises(ModelError, match=r"a file of scores alone"):
+        explain(scores_only, pixels, method="gradcam")
+    with pytest.raises(UsageError, match="stage='stem' for occlusion"):
+        explain(scores_only, pixels, stage="stem")
+
+
+def test_a_backbone_without_a_map_is_occluded(watcher: Any) -> None:
+    class Flat(Watcher):
+        name = "double_flat"
+        stages = (Stage("stem", "stem_flat"),)
+        output = "vector"
+
+        def build(self, inputs: Any) -> Any:
+            from keras import layers
+
+            return layers.Flatten(name="stem_flat")(layers.AveragePooling2D(16)(inputs))
+
+    model = build_model(Flat(), labels=COLOURS, head=Classification(), weights=None)
+    pixels, _ = paint(1)
+    found = map_heat(wrap_model(model), pixels)
+    assert (found.method, found.stage) == ("occlusion", None)
+    with pytest.raises(ModelError, match=r"Received: none\. Cover places instead"):
+        explain(model, pixels, method="gradcam")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"label": "rde"}, UsageError, "Did you mean 'red'"),
+        ({"method": "lime"}, UsageError, "gradcam, occlusion"),
+        ({"stage": "blok"}, ScheduleError, "Did you mean 'block'"),
+        ({"stage": "backbone"}, ModelError, r"ends at \(3,\). Stages with one: stem, block"),
+        ({"stage": "stem", "method": "occlusion"}, UsageError, "Leave it out"),
+    ],
+)
+def test_what_cannot_be_meant(
+    watcher: Any, options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        explain(watcher, paint(1)[0], **options)
+
+
+def test_weights_that_are_not_finite(watcher: Any) -> None:
+    broken = make_watcher()
+    kernel, bias = broken.get_layer("block_conv").get_weights()
+    broken.get_layer("block_conv").set_weights([kernel * np.nan, bias])
+    with pytest.raises(ModelError, match="finite"):
+        explain(broken, paint(1)[0], label="red")
+
+
+def test_samples_that_are_no_pictures(install_doubles: Callable[..., None]) -> None:
+    install_doubles("sensor")
+    import double_sensor  # type: ignore[import-not-found]
+
+    whole = wrap_model(make_watcher())
+    sensed = Predictor(**{**vars(whole), "modality": double_sensor.SensorModality()})
+    with pytest.raises(DataError, match=r"Received: windows, of the modality 'double_sensor'"):
+        explain(sensed, np.zeros((1, 8, 3)))
+    with pytest.raises(DataError, match="Received: none"):
+        explain(whole, np.zeros((0, SIDE, SIDE, 3), np.uint8))
