@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tfxfer.data.samples import SampleData
     from tfxfer.head import Head
     from tfxfer.modality import Modality
+    from tfxfer.run.directory import RunDirectory
     from tfxfer.run.manifest import Manifest
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "quote",
     "show_epoch",
     "show_figures",
+    "show_label_errors",
     "show_warnings",
 ]
 
@@ -57,6 +59,17 @@ def describe_audit(data: SampleData) -> list[str]:
         f"{len(data.labels)} labels",
     ]
     return [*lines, data.split_words] if data.split_words else lines
+
+
+def show_label_errors(output: Output, run: RunDirectory) -> None:
+    """Prints how many labels look wrong, where some do, and the file that lists them."""
+    from tfxfer.trust.label_errors import describe_label_errors, read_label_errors
+
+    path = run.label_errors_path
+    words = describe_label_errors(read_label_errors(path))
+    if words is not None:
+        output.show(words)
+        output.show(f"  these and others: {path}")
 
 
 def describe_course(manifest: Manifest) -> list[str]:

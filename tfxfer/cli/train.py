@@ -18,6 +18,7 @@ from tfxfer.cli.results import (
     quote,
     show_epoch,
     show_figures,
+    show_label_errors,
     show_warnings,
 )
 
@@ -301,6 +302,8 @@ def show_result(
         if note not in manifest.metrics["test"]["notes"]:
             output.print(f"note, validation: {note}")
     show_warnings(output, manifest.warnings)
+    if run.label_errors_path.is_file():
+        show_label_errors(output, run)
     show_epoch(output, manifest)
     answers = ""
     if run.predictions_path.is_file():  # earlier versions wrote none

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tfxfer.backbone import BACKBONE_END
 from tfxfer.data.feed import SplitSource
 from tfxfer.data.loading import load_samples
 from tfxfer.data.provenance import Provenance
@@ -17,6 +18,7 @@ from tfxfer.data.samples import SampleData
 from tfxfer.device import prepare_device
 from tfxfer.errors import DataError, RunError
 from tfxfer.evaluation import find_warnings, score_predictions
+from tfxfer.frontier.cut import stage_shape
 from tfxfer.frontier.fill import Conversion
 from tfxfer.frontier.store import CacheStore
 from tfxfer.inference.answers import list_answers
@@ -26,6 +28,7 @@ from tfxfer.inference.scoring import score_split
 from tfxfer.job.causes import find_cause
 from tfxfer.job.checkpoint import load_checkpoint, save_checkpoint
 from tfxfer.job.fitting import Fitting, build
+from tfxfer.job.label_check import LabelCheck, plan_seconds
 from tfxfer.job.plan_text import PlanLine, describe_plan
 from tfxfer.job.prepare import Prepared, check_place, find_earlier_split
 from tfxfer.job.record import RunRecord, describe_start
@@ -146,6 +149,7 @@ def train_run(
             fitting = Fitting(
                 prepared, data, store, conversion, device, callbacks, progress,
                 deadline=deadline, last_seconds=choice.last_seconds,
+                on_features=LabelCheck(run, request, data, prepared.head, progress),
             )  # fmt: skip
 
             def keep(network: Any, reached: FitState) -> None:
@@ -249,6 +253,7 @@ def _choose(
         conversion=conversion if request.cache else None,
     )  # fmt: skip
     if request.budget_seconds is not None:
+        features = stage_shape(model, BACKBONE_END)[-1]
         sizes = [prepared.size]
         if request.size is None:
             smaller = prepared.modality.list_smaller_sizes(prepared.size)
@@ -257,7 +262,7 @@ def _choose(
             speeds,
             shares,
             stages,
-            seconds=clock.count_left(),
+            seconds=clock.count_left() - plan_seconds(request, data, prepared.head, features),
             work=work,
             sizes=sizes,
             augment=level != "none",
