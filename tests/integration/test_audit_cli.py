@@ -136,3 +136,39 @@ def test_earlier_tables_are_kept(spoilt: Path, audit: Run, tmp_path: Path) -> No
     assert "Received: a file" in audit(spoilt, "--out", tmp_path / "file").error
     assert audit(spoilt, "--out", out, "--overwrite").code == 0
     assert (out / "split.csv").read_text() != "mine"
+
+
+def test_a_training_looks_at_its_labels_on_the_way(
+    spoilt: Path, train: Run, learnt: tuple[Path, Any], tmp_path: Path
+) -> None:
+    from tfxfer import RunDirectory, find_label_errors
+
+    run = tmp_path / "run"
+    done = train(spoilt, "--out", run, "--schedule", "head", "--head-epochs", 1)
+    assert done.code == 0, done.stderr
+    table = RunDirectory(run).label_errors_path
+    split = {row.path: row.split for row in read_split_table(run / "split.csv")}
+    assert split["zebra/moved.png"] != "test"
+    errors = read_label_errors(table)
+    assert {error.split for error in errors} <= {"train", "val"}
+    assert errors[0].path == "zebra/moved.png"
+    assert "1 label looks wrong: zebra/moved.png is labelled zebra, looks like app" in done.stdout
+    assert str(table) in done.stdout
+    # The record is read where it is, and made anew where it is gone.
+    assert find_label_errors(run) == errors
+    table.unlink()
+    again = find_label_errors(run)
+    assert (again[0].path, again[0].suggested) == ("zebra/moved.png", "apple")
+    # Of clean data nothing is said.
+    assert not any(error.confident for error in find_label_errors(learnt[0]))
+    assert "wrong" not in learnt[1].stdout
+
+
+def test_the_search_refuses_what_it_cannot_look_at(make_tiny: Any, images: Any) -> None:
+    from tfxfer import DataError, UsageError, find_label_errors
+    from tfxfer_heads import Multilabel
+
+    with pytest.raises(UsageError, match="as data"):
+        find_label_errors(make_tiny())
+    with pytest.raises(DataError, match="do not exclude each other"):
+        find_label_errors(make_tiny(head=Multilabel()), images)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfxfer import Phase
+from tfxfer import Phase, embed
 from tfxfer.data.datasets import DatasetSource
 from tfxfer.data.draw import EpochDraw
 from tfxfer.data.feed import SampleSource, SplitSource
@@ -33,6 +33,8 @@ class Passes:
 
     def __init__(self, model: Any, train: SampleSource, val: SampleSource) -> None:
         self.images, self.val, self.computed = len(train), len(val), list[int]()
+        self.train: Any = train
+        self.val_source: Any = val
         store = CacheStore(memory_bytes=2**30)
         self.plan = plan_fit(
             model, SCHEDULE, images=len(train), views=VIEWS, val=len(val), store=store
@@ -122,3 +124,23 @@ def test_a_dataset_is_passed_over_once_for_each_view(model: Any, pair: Callable[
     passes.complete(2, range(5, 7))
     (total,) = passes.computed
     assert total == VIEWS * passes.images + passes.val
+
+
+def test_features_are_means_over_the_views_that_were_drawn(passes: Passes, model: Any) -> None:
+    passes.complete(0, range(3))
+    train, val = passes.activations.average("backbone")
+    parts = [part.split for part in (passes.train, passes.val_source)]
+    for found, part in zip((train, val), parts, strict=True):
+        assert found == pytest.approx(embed(model, part, use_litert=False), abs=1e-5)
+    # A later phase draws augmented views at another stage: each of them counts as much.
+    passes.complete(1, range(3, 5))
+    maps, _ = passes.activations.average("block_2")
+    held = passes.draw(1).uses(range(3, 5))
+    held[:, 0] = True
+    read, _ = passes.activations.readers("block_2")
+    most = int(held.sum(axis=1).argmax())
+    views = np.flatnonzero(held[most])
+    values = read(np.full(len(views), most), views)
+    assert len(views) > 1
+    assert maps[most] == pytest.approx(values.mean(axis=(0, 1, 2)), abs=1e-5)
+    assert maps[most] != pytest.approx(values[0].mean(axis=(0, 1)), abs=1e-5)

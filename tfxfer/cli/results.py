@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tfxfer.data.samples import SampleData
     from tfxfer.head import Head
     from tfxfer.modality import Modality
+    from tfxfer.run.directory import RunDirectory
     from tfxfer.run.manifest import Manifest, PhaseRecord
     from tfxfer.trust.gate import Judgement
     from tfxfer.trust.slices import SliceReport
@@ -26,6 +27,7 @@ __all__ = [
     "show_epoch",
     "show_figures",
     "show_judgement",
+    "show_label_errors",
     "show_slices",
     "show_warnings",
 ]
@@ -88,6 +90,17 @@ def describe_audit(data: SampleData) -> list[str]:
         f"{len(data.labels)} labels",
     ]
     return [*lines, data.split_words] if data.split_words else lines
+
+
+def show_label_errors(output: Output, run: RunDirectory) -> None:
+    """Prints how many labels look wrong, where some do, and the file that lists them."""
+    from tfxfer.trust.label_errors import describe_label_errors, read_label_errors
+
+    path = run.label_errors_path
+    words = describe_label_errors(read_label_errors(path))
+    if words is not None:
+        output.show(words)
+        output.show(f"  these and others: {path}")
 
 
 def describe_course(manifest: Manifest) -> list[str]:

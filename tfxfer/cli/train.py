@@ -20,6 +20,7 @@ from tfxfer.cli.results import (
     show_calibration,
     show_epoch,
     show_figures,
+    show_label_errors,
     show_slices,
     show_warnings,
 )
@@ -379,6 +380,8 @@ def show_result(
     baselines = read_baselines(run.trust)
     for line in [] if baselines is None else baselines.describe():
         output.show(line)
+    if run.label_errors_path.is_file():
+        show_label_errors(output, run)
     show_epoch(output, manifest)
     answers = ""
     if run.predictions_path.is_file():  # earlier versions wrote none

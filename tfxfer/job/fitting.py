@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from tfxfer.data.samples import SampleData
 from tfxfer.device import Device
 from tfxfer.frontier.fill import Conversion
@@ -57,6 +59,7 @@ class Fitting:
         progress: told how far long work is.
         deadline: `time.monotonic()` at which all of it must be over; None has no limit.
         last_seconds: of these, what phases at the model's own size take after smaller ones.
+        on_features: see `tfxfer.Control`.
     """
 
     prepared: Prepared
@@ -68,6 +71,7 @@ class Fitting:
     progress: Progress | None
     deadline: float | None = None
     last_seconds: float = 0.0
+    on_features: Callable[[np.ndarray, np.ndarray], None] | None = None
 
     def run(
         self,
@@ -152,6 +156,7 @@ class Fitting:
                 progress=self.progress,
                 state=state,
                 on_phase_end=on_phase_end,
+                on_features=self.on_features,
             ),
             verbose=0,
         )

@@ -10,16 +10,19 @@ from typing import Any
 
 import numpy as np
 
+from tfxfer.backbone import BACKBONE_END
 from tfxfer.data.feed import SplitSource
 from tfxfer.data.loading import load_samples
 from tfxfer.data.samples import SampleData
 from tfxfer.device import prepare_device
 from tfxfer.errors import DataError, RunError
+from tfxfer.frontier.cut import stage_shape
 from tfxfer.frontier.fill import Conversion
 from tfxfer.frontier.store import CacheStore
 from tfxfer.job.baselines import train_baselines
 from tfxfer.job.checkpoint import load_checkpoint, save_checkpoint
 from tfxfer.job.fitting import Fitting, build
+from tfxfer.job.label_check import LabelCheck, plan_seconds
 from tfxfer.job.plan_text import PlanLine, describe_plan
 from tfxfer.job.prepare import Prepared, check_place, find_earlier_split
 from tfxfer.job.record import RunRecord, describe_start
@@ -141,6 +144,7 @@ def train_run(
             fitting = Fitting(
                 prepared, data, store, conversion, device, callbacks, progress,
                 deadline=deadline, last_seconds=choice.last_seconds,
+                on_features=LabelCheck(run, request, data, prepared.head, progress),
             )  # fmt: skip
 
             def keep(network: Any, reached: FitState) -> None:
@@ -255,11 +259,12 @@ def _choose(
         conversion=conversion if request.cache else None,
     )  # fmt: skip
     if request.budget_seconds is not None:
+        features = stage_shape(model, BACKBONE_END)[-1]
         chosen = choose_schedule(
             speeds,
             shares,
             stages,
-            seconds=clock.count_left(),
+            seconds=clock.count_left() - plan_seconds(request, data, prepared.head, features),
             work=work,
             sizes=prepared.list_sizes(),
             augment=level != "none",

@@ -11,6 +11,7 @@ from tfxfer.data.arrays import Arrays, map_arrays
 from tfxfer.data.draw import EpochDraw
 from tfxfer.data.feed import SampleSource
 from tfxfer.errors import TfxferError
+from tfxfer.frontier.cut import ACTIVATIONS
 from tfxfer.frontier.fill import Conversion, fill_frontiers
 from tfxfer.frontier.store import CacheStore
 from tfxfer.progress import Progress
@@ -103,6 +104,28 @@ class Activations:
         )
         for stage in stages:
             self._held[stage][:, : item.views] |= missing
+
+    def average(self, stage: str | None) -> tuple[np.ndarray, np.ndarray]:
+        """Returns one vector for each sample: the mean over its cached views, and over positions.
+
+        A sample of which no view was cached, as none was drawn, has NaN.
+
+        Args:
+            stage: where they are cached.
+
+        Shapes: float32 (training samples, features), (validation samples, features).
+        """
+        train, val = (self._arrays[name][stage] for name in ("train", "val"))
+        found: list[np.ndarray] = []
+        for part, held in ((train, self._held[stage]), (val, np.ones((len(self._val), 1), bool))):
+            values = part[ACTIVATIONS] if isinstance(part, dict) else part
+            means = np.full((len(values), values.shape[-1]), np.nan, np.float32)
+            for row, views in enumerate(held):
+                if views.any():
+                    kept = np.asarray(values[row, : len(views)][views], np.float32)
+                    means[row] = kept.reshape(-1, values.shape[-1]).mean(axis=0)
+            found.append(means)
+        return found[0], found[1]
 
     def readers(self, stage: str | None) -> tuple[Reader, Reader]:
         """Returns what fetches batches at a stage: of the training, and of the validation samples.

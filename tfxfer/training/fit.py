@@ -156,7 +156,7 @@ def fit(
     )  # fmt: skip
     context = FitContext(
         model, train, val, plan, activations, batch_size, seed, objective, targets, weighing,
-        device, verbose,
+        device, verbose, watch.on_features,
     )  # fmt: skip
     state = FitState() if watch.state is None else watch.state
     best = BestWeights(model, monitor, len(val))

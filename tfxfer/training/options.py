@@ -12,6 +12,8 @@ from tfxfer.schedule import FitState
 from tfxfer.system.arguments import check_kind, check_number, check_word
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from tfxfer.frontier.fill import Conversion
     from tfxfer.frontier.store import CacheStore
 
@@ -87,12 +89,16 @@ class Control:
         progress: told of samples cached.
         state: of an earlier `fit` whose best weights the model holds; its phases are skipped.
         on_phase_end: called with the state after each phase, the model holding its best weights.
+        on_features: called once, before anything is trained, with what the untrained backbone makes
+            of the training and of the validation samples, (samples, features) each: the mean over
+            the views that were cached. Only where the first phase caches at the backbone's end.
     """
 
     deadline: float | None = None
     progress: Progress | None = None
     state: FitState | None = None
     on_phase_end: Callable[[FitState], None] | None = None
+    on_features: Callable[[np.ndarray, np.ndarray], None] | None = None
 
 
 _MOVED: Mapping[str, tuple[str, str]] = {
@@ -101,7 +107,7 @@ _MOVED: Mapping[str, tuple[str, str]] = {
     "cache_dtype": ("cache", "dtype"),
     "store": ("cache", "store"),
     "use_litert": ("cache", "use_litert"),
-    **{item.name: ("control", item.name) for item in fields(Control)},
+    **{item.name: ("control", item.name) for item in fields(Control) if item.name != "on_features"},
 }
 """Keywords of tfxfer 0.1, and the group and field they are now."""
 

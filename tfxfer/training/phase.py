@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfxfer.backbone import BACKBONE_END
 from tfxfer.data.datasets import DatasetSource
 from tfxfer.data.draw import EpochDraw
 from tfxfer.data.feed import SampleSource
@@ -34,6 +35,7 @@ class FitContext:
 
     Args:
         targets: of the training and the validation samples, as the loss takes them.
+        on_features: see `Control`.
     """
 
     model: Any
@@ -48,6 +50,7 @@ class FitContext:
     balance: Balance
     device: Device
     verbose: Any
+    on_features: Callable[[np.ndarray, np.ndarray], None] | None = None
 
     def draw(self, item: PhasePlan, first_epoch: int) -> EpochDraw:
         """Returns which training samples a phase sees when."""
@@ -88,6 +91,8 @@ def run_phase(
         context.activations.complete_phase(
             number, draw=context.draw(item, first_epoch), epochs=epochs
         )
+        if context.on_features is not None and number == 0 and stage == BACKBONE_END:
+            context.on_features(*context.activations.average(stage))
     suffix = make_suffix(model, stage) if item.cached else model
     train, val = _batches(context, item, stage, first_epoch)
     objective = context.objective
