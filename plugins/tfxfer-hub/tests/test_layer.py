@@ -244,6 +244,15 @@ def test_a_file_with_more_than_arithmetic_is_refused_in_safe_mode(
         HubLayer.from_config({**config, "graph": forged.to_config()})
 
 
+def test_the_layer_lets_no_more_pass_than_the_core_does() -> None:
+    """They have lists of their own: a saved model loads without tfxfer."""
+    from tfxfer import saved_model
+    from tfxfer_hub import pure_graph
+
+    assert pure_graph._WORDS <= saved_model._WORDS
+    assert pure_graph._WRAPPERS <= saved_model._WRAPPERS
+
+
 def test_a_graph_that_unpacks_to_gigabytes_is_refused(model: Any) -> None:
     import base64
     import zlib

@@ -3,7 +3,8 @@
 A SavedModel may hold any operation, also one that writes files, which is why Keras loads its own
 `TFSMLayer` only when told that the file is trusted. What is kept of a module here is the
 computation from image and weights to features, and every operation in it is checked before it
-runs: a model that holds it loads in safe mode.
+runs: a model that holds it loads in safe mode. `tfxfer.saved_model` judges whole SavedModels by
+the same words, but a saved model must load where tfxfer is not installed.
 """
 
 from __future__ import annotations
