@@ -405,7 +405,7 @@ def test_a_class_never_predicted_has_no_precision_and_recall_0() -> None:
     found = score_classes(np.eye(2)[[0, 0, 1]], np.array([[0.9, 0.1]] * 3))
     row = found["per_class"][1]
     assert (row["precision"], row["recall"], row["f1"], row["images"]) == (None, 0.0, 0.0, 1)
-    assert any("never predicted: ['class 1']" in note for note in found["notes"])
+    assert any("without a precision: class 1" in note for note in found["notes"])
     assert any("3 samples" in note for note in found["notes"])
 
 

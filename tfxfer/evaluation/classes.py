@@ -76,7 +76,7 @@ class ClassFigures(Figures):
             self.notes.append(f"no samples of {missing}: left out of averages over classes")
         silent = [labels[k] for k in self.present.tolist() if self.confusion[:, k].sum() == 0]
         if silent:
-            self.notes.append(f"never predicted: {silent}, so these have no precision")
+            self.notes.append(f"never predicted, so without a precision: {', '.join(silent)}")
 
         self.losses = self.gaps = None
         if scores.min() < -1e-3 or scores.max() > 1 + 1e-3:

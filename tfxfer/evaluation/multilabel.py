@@ -80,7 +80,7 @@ class MultilabelFigures(Figures):
                 self.notes.append("micro_f1 left out: no label is there, and none was predicted")
         silent = [labels[k] for k in self.present.tolist() if not answer[:, k].any()]
         if silent:
-            self.notes.append(f"never predicted: {silent}, so these have no precision")
+            self.notes.append(f"never predicted, so without a precision: {', '.join(silent)}")
         if not self.rankings:
             self.notes.append(
                 "roc_auc and average_precision left out: no label is both present and absent"
