@@ -94,6 +94,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
         ("export model.keras --out edge --calibration photos --labels gone.txt", 1, "gone.txt"),
         ("export model.keras --out edge --calibration photos --head no", 1, "no head named"),
         ("benchmark gone.tflite", 1, "nothing there"),
+        ("benchmark loose", 1, "Received: a folder"),
+        ("compare file.txt done", 1, "Received: a file."),
         ("doctor --timeout soon", 2, "such as 90s"),
     ],
 )

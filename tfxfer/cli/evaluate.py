@@ -50,6 +50,7 @@ def command(
     from tfxfer.inference.scoring import score_split
     from tfxfer.inference.unseen import load_unseen
     from tfxfer.system.files import write_table
+    from tfxfer.system.plain_text import guard_row
 
     with output.quietly(), output.progress() as progress:
         unseen = load_unseen(model, data, predictor, source=source, progress=progress)
@@ -65,7 +66,7 @@ def command(
             split.targets, scores, head=predictor.head, labels=predictor.labels
         )
     if out is not None:
-        write_table(out, list_answers(predictor, split, scores))
+        write_table(out, map(guard_row, list_answers(predictor, split, scores)))
     seen = {"known": unseen.is_known, "left_out": unseen.left_out}
     output.emit({**metrics, "trained_on": seen})
     show_figures(output, f"{model} on {data}", metrics, predictor.head, predictor.modality)

@@ -35,6 +35,7 @@ from tfxfer.run.manifest import Manifest
 from tfxfer.schedule import FitState, Phase, resolve_fractions
 from tfxfer.stages import freeze_to, get_info
 from tfxfer.system.files import atomic_write, write_table
+from tfxfer.system.plain_text import guard_row
 from tfxfer.training.budget import choose_schedule
 from tfxfer.training.cost import Workload, estimate_seconds
 from tfxfer.training.ladder import FRONTIERS
@@ -296,7 +297,7 @@ def _finish(
             split.targets, scores, head=predictor.head, labels=predictor.labels, seed=seed
         )
         rows += list_answers(predictor, split, scores)
-    write_table(run.predictions_path, rows)
+    write_table(run.predictions_path, map(guard_row, rows))
     cause = find_cause(record.manifest, data.train.raw_labels, predictor.head)
     warnings = find_warnings(metrics["test"], predictor.head, cause=cause)
     record.update(metrics=metrics, warnings=tuple(warnings), status="done")
