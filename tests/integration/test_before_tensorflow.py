@@ -133,6 +133,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
         ("gap photos --csv gone/table.csv", 1, "no such folder"),
         ("gap done --backbone double_vivid", 2, "which a run knows itself"),
         ("gap done", 1, "names its weights"),
+        ("benchmark loose", 1, "Received: a folder"),
+        ("compare file.txt done", 1, "Received: a file."),
         ("doctor --timeout soon", 2, "such as 90s"),
     ],
 )

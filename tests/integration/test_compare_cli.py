@@ -142,6 +142,15 @@ def test_what_cannot_be_compared_is_told_at_once(tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
+def test_answers_to_names_that_are_guarded_are_found(tmp_path: Path) -> None:
+    both = make_run(tmp_path / "one"), make_run(tmp_path / "two")
+    for run, name in zip(both, ("'=5.png", "=5.png"), strict=True):
+        (run / "split.csv").write_text((run / "split.csv").read_text().replace("5.png", "=5.png"))
+        table = run / "predictions.csv"
+        table.write_text(table.read_text().replace("5.png", name))
+    assert json.loads(compare(*both, "--json").stdout)["samples"] == 10
+
+
 def test_copies_count_once_and_other_truths_not_at_all(tmp_path: Path) -> None:
     first, second = make_run(tmp_path / "one"), make_run(tmp_path / "two", wrong=(9,))
     for run in (first, second):

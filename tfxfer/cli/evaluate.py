@@ -90,6 +90,7 @@ def command(
     from tfxfer.inference.scoring import score_split
     from tfxfer.inference.unseen import load_unseen
     from tfxfer.system.files import write_table
+    from tfxfer.system.plain_text import guard_row
     from tfxfer.trust.gate import judge_gate
     from tfxfer.trust.groups import FEWEST_SAMPLES
     from tfxfer.trust.slices import measure_slices
@@ -120,7 +121,7 @@ def command(
             least=FEWEST_SAMPLES if gate is None else gate.least,
         )
     if out is not None:
-        write_table(out, list_answers(predictor, split, scores))
+        write_table(out, map(guard_row, list_answers(predictor, split, scores)))
     seen = {"known": unseen.is_known, "left_out": unseen.left_out}
     own = find_own_run(model, data)
     if own is not None and report.columns:

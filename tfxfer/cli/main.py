@@ -27,6 +27,7 @@ from tfxfer.errors import TfxferError
 from tfxfer.registry.lookup import Registry, default_registry
 from tfxfer.registry.suggestion import suggest_distribution
 from tfxfer.system.files import describe_storage_error, to_json
+from tfxfer.system.plain_text import escape_lines
 from tfxfer.system.spelling import did_you_mean
 from tfxfer.version import __version__
 
@@ -289,7 +290,7 @@ def _report(
                 click.echo(message, err=True)  # nothing was asked for; it begins with the usage
                 return code
             click.echo(error.ctx.get_usage(), err=True)
-        click.echo(f"{click.style('error:', fg='red')} {message}", err=True)
+        click.echo(f"{click.style('error:', fg='red')} {escape_lines(message)}", err=True)
     return code
 
 

@@ -15,6 +15,7 @@ import click
 
 from tfxfer.registry.lookup import Registry, default_registry
 from tfxfer.system.files import to_json
+from tfxfer.system.plain_text import escape_controls, escape_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,7 +73,7 @@ class Output:
     def show(self, text: str = "") -> None:
         """Prints a line of the result for people, on stdout. Says nothing under `--json`."""
         if not self.as_json:
-            click.echo(text, file=self.stdout)
+            click.echo(escape_lines(text), file=self.stdout)
 
     def show_table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Prints a table of the result for people, on stdout. Says nothing under `--json`.
@@ -81,7 +82,7 @@ class Output:
         """
         if self.as_json:
             return
-        rows = [tuple(row) for row in rows]
+        rows = [tuple(map(escape_controls, row)) for row in rows]
         if not self.stdout.isatty():
             widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
             for row in (columns, *rows):
@@ -100,7 +101,7 @@ class Output:
     def print(self, *objects: Any) -> None:
         """Prints a remark on stderr; anything but text is drawn by rich."""
         if all(isinstance(item, str) for item in objects):
-            click.echo(" ".join(objects), err=True)
+            click.echo(escape_lines(" ".join(objects)), err=True)
         else:
             self.console.print(*objects)
 
@@ -111,11 +112,11 @@ class Output:
 
     def warn(self, message: str) -> None:
         """Prints a warning on stderr."""
-        click.echo(f"{click.style('warning:', fg='yellow')} {message}", err=True)
+        click.echo(f"{click.style('warning:', fg='yellow')} {escape_lines(message)}", err=True)
 
     def alarm(self, message: str) -> None:
         """Prints on stderr, all of it in red, what makes a result worthless."""
-        click.echo(click.style(f"warning: {message}", fg="red"), err=True)
+        click.echo(click.style(f"warning: {escape_lines(message)}", fg="red"), err=True)
 
     def progress(self) -> ConsoleProgress:
         """Returns a progress callback that draws on stderr; use it as a context manager."""

@@ -222,9 +222,9 @@ def _show(output: Output, result: object) -> None:
     from tfxfer.testing.check import Result
 
     assert isinstance(result, Result)
-    if output.stdout.isatty():
+    if output.stdout.isatty() and not output.as_json:
         mark = click.style(_MARKS[result.outcome], fg=_COLOURS.get(result.outcome))
-        output.show(f"{mark} {result.name:<20} {result.description}")
+        click.echo(f"{mark} {result.name:<20} {result.description}", file=output.stdout)
     else:
         output.show(f"{result.outcome:<14}  {result.name:<20}  {result.seconds:6.1f} s")
     if result.message and (result.outcome == "failed" or output.verbosity):

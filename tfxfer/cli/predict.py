@@ -80,6 +80,7 @@ def _list_cells(item: Labelled) -> tuple[str, str, str, str]:
 
 def _write_scores(path: str, noun: str, found: Sequence[Labelled], labels: Sequence[str]) -> None:
     from tfxfer.system.files import write_table
+    from tfxfer.system.plain_text import guard_row
 
     rows: list[dict[str, Any]] = []
     for item in found:
@@ -90,4 +91,4 @@ def _write_scores(path: str, noun: str, found: Sequence[Labelled], labels: Seque
             row["label"], row["score"] = item.prediction.label, item.prediction.score
             row |= {f"score_{label}": item.prediction.scores[label] for label in labels}
         rows.append(row)
-    write_table(path, rows)
+    write_table(path, map(guard_row, rows))

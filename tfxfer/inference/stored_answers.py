@@ -16,6 +16,7 @@ from tfxfer.inference.scoring import score_split
 from tfxfer.inference.unseen import load_unseen
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
+from tfxfer.system.plain_text import guard_cell
 
 __all__ = ["SPLITS", "Answers", "ask_model", "read_answer_table", "read_answers"]
 
@@ -72,7 +73,13 @@ def read_answers(path: str | Path, *, split: str = "test") -> Answers:
             f"status={manifest.status!r}. Go on with it: tfxfer train --resume --out {path}"
         )
     rows = read_split_table(run.split_path)
-    fingerprints = {row.path: row.fingerprint for row in rows if row.fingerprint}
+    # People open the answers, so that their cells are guarded; those of 0.1.0 are not.
+    fingerprints = {
+        path: row.fingerprint
+        for row in rows
+        if row.fingerprint
+        for path in (row.path, guard_cell(row.path))
+    }
     if not run.predictions_path.is_file() or not fingerprints:
         raise RunError(
             f"run {str(path)!r}: expected predictions.csv, and fingerprints in split.csv. "

@@ -144,7 +144,8 @@ class RunDirectory:
         """
         run = cls(path)
         if not run.manifest_path.is_file():
-            what = "a folder without it" if run.path.is_dir() else "no such folder"
+            kinds = {run.path.is_dir(): "a folder without it", run.path.is_file(): "a file"}
+            what = kinds.get(True, "no such folder")
             raise RunError(
                 f"no run at {str(run.path)!r}: expected a folder with {_MANIFEST}, as `tfxfer "
                 f"train --out` makes one. Received: {what}."

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
+from typing import Any
 
-__all__ = ["escape_controls", "guard_cell", "join_counts"]
+__all__ = ["escape_controls", "escape_lines", "guard_cell", "guard_row", "join_counts"]
 
 # Control and format characters, lone surrogates, and separators of lines and paragraphs.
 _STEERING = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
@@ -46,6 +47,27 @@ def guard_cell(text: str) -> str:
     """
     text = escape_controls(text)
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def escape_lines(text: str) -> str:
+    r"""Returns a text of several lines, each as `escape_controls` has it.
+
+    Example:
+        >>> print(escape_lines("\x1b[2J1.jpg\n2.jpg"))
+        \x1b[2J1.jpg
+        2.jpg
+    """
+    return "\n".join(map(escape_controls, text.split("\n")))
+
+
+def guard_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a row whose texts are as `guard_cell` has them, and whose numbers stay.
+
+    Example:
+        >>> guard_row({"path": "=1+1/00.jpg", "score": -0.5})
+        {'path': "'=1+1/00.jpg", 'score': -0.5}
+    """
+    return {key: guard_cell(x) if isinstance(x, str) else x for key, x in row.items()}
 
 
 def join_counts(counts: Mapping[str, int]) -> str:

@@ -53,7 +53,10 @@ def command(
     """Measure MODELS, .tflite files, taking turns so that noise hits all alike."""
     for path in models:
         if not Path(path).is_file():
-            raise ModelError(f"model {path!r}: expected a .tflite file. Received: nothing there.")
+            raise ModelError(
+                f"model {path!r}: expected a .tflite file. "
+                f"Received: {'a folder' if Path(path).is_dir() else 'nothing there'}."
+            )
     phone = None
     if device == "adb":
         from tfxfer_edge.timing.adb import find_phone, measure_on_phone
