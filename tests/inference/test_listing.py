@@ -36,6 +36,13 @@ def test_a_folder_is_its_samples_at_any_depth(photos: Path) -> None:
     assert names([photos / "deep", photos / "b.jpg"], photos) == ["deep/er/c.jpeg", "b.jpg"]
 
 
+def test_samples_that_were_found_stay_as_they_are(photos: Path) -> None:
+    found = list_samples(photos, IMAGES)
+    assert list_samples(found[::-1], IMAGES) == found[::-1]
+    with pytest.raises(DataError, match="expected paths"):
+        list_samples([found[0], str(photos)], IMAGES)
+
+
 def test_patterns(photos: Path) -> None:
     assert names(f"{photos}/*.jpg", photos) == ["b.jpg"]
     assert names(f"{photos}/**/*.jp*g", photos) == ["b.jpg", "deep/er/c.jpeg"]

@@ -228,8 +228,19 @@ def test_weights_that_remember_nothing_say_so(
     assert (done.document["stages"], done.document["mean"]) == ([], None)
     both = tfxfer("gap", photos, noise, *options)
     assert both.code == 0, both.stderr
-    assert both.stderr.count("no domain gap: the weights of double_vivid are random") == 1
+    assert (
+        both.stderr.count("the domain gap cannot be had: the weights of double_vivid are random")
+        == 1
+    )
     assert "differ (p = 0.001)" in both.stdout
+
+
+def test_the_most_that_is_drawn_is_one_number(gap: Run, photos: Path) -> None:
+    from tfxfer.trust.gap import MOST_IMAGES
+
+    done = gap(photos, "--images", MOST_IMAGES + 1)
+    assert done.code == 2
+    assert f"2<=x<={MOST_IMAGES}" in done.error
 
 
 def test_a_broken_file_costs_its_own_line(gap: Run, photos: Path, tmp_path: Path) -> None:

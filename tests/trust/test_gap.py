@@ -223,6 +223,8 @@ def test_what_cannot_be_meant_is_told(
         measure_gap(model, pixels[:, :16])
     with pytest.raises(UsageError, match="images=1"):
         measure_gap(model, pixels, images=1)
+    with pytest.raises(UsageError, match="at most 1,024 images"):
+        measure_gap(model, pixels, images=1025)
     with pytest.raises(UsageError, match="seed=-1"):
         compare_sets(model, pixels, pixels, seed=-1)
     with pytest.raises(DataError, match="at least two rows"):

@@ -195,7 +195,9 @@ def test_it_is_told_where_samples_leave_the_known_world() -> None:
 
 def test_no_gap_says_why() -> None:
     profile = GapProfile("net", 0, reason="net has no BatchNormalization")
-    assert describe_profile(profile, LANDMARKS) == ("no domain gap: net has no BatchNormalization",)
+    assert describe_profile(profile, LANDMARKS) == (
+        "the domain gap cannot be had: net has no BatchNormalization",
+    )
 
 
 def test_two_sets_are_compared_by_their_features() -> None:

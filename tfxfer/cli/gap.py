@@ -75,7 +75,6 @@ def command(
     and its backbone are taken. With OTHER the two sets are also compared with each other, such as
     what a model was trained on with what it sees now.
     """
-    from tfxfer.registry.lookup import default_registry
     from tfxfer.trust.subject import open_run_subject, open_subject
     from tfxfer.trust.subset import draw_subset
 
@@ -83,7 +82,7 @@ def command(
     check_keras_settings()
     named = [data] if other is None else [data, other]
     check_table(table, "--csv", overwrite=overwrite, inputs=tuple(named))
-    registry = output.registry or default_registry()
+    registry = output.registry
     run = _find_run(data)
     if run is None:
         name = backbone or registry.default("backbone")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfxfer.data.arrays import Arrays, count_rows, map_arrays
 from tfxfer.data.record import Source
-from tfxfer.errors import RunError
+from tfxfer.errors import RunError, UsageError
 from tfxfer.inference.reading import Samples, open_stream
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
@@ -263,4 +263,9 @@ def _take(batches: Iterator[Arrays], count: int) -> Iterator[Arrays]:
 
 def _check_numbers(images: int, seed: int) -> None:
     check_number(images, where="domain gap", name="images", least=2)
+    if images > MOST_IMAGES:
+        raise UsageError(
+            f"domain gap: expected at most {MOST_IMAGES:,} images, which are drawn of any number. "
+            f"Received: images={images}."
+        )
     check_number(seed, where="domain gap", name="seed", least=0)

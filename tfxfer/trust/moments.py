@@ -103,8 +103,8 @@ def explain_missing(model: keras.Model) -> str:
     layers = [layer for layer, _ in _find_normalizations(model)]
     if not layers:
         return (
-            f"{info.backbone} has no BatchNormalization, and nothing else of a network remembers "
-            f"the {info.modality.plural} that it was trained on"
+            f"{info.backbone} has no BatchNormalization layer, and nothing else of a network "
+            f"remembers the {info.modality.plural} that it was trained on"
         )
     if info.weights.source == _RANDOM or all(_is_fresh(layer) for layer in layers):
         return f"the weights of {info.backbone} are random: they know no {info.modality.plural} yet"

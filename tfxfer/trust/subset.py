@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +106,7 @@ def draw_subset(
         return Subset(data, contract, None)
     whole: Any = (
         {name: np.asarray(values) for name, values in data.items()}
-        if hasattr(data, "items")
+        if isinstance(data, Mapping)
         else np.asarray(data)
     )
     if not list_arrays(whole) or any(values.ndim == 0 for values in list_arrays(whole)):
