@@ -134,9 +134,12 @@ def test_an_exported_file_is_explained_and_compared(
     # Float against the same in float: any difference is rounding.
     assert document["agreement"]["rank_correlation"] > 0.99
     assert document["agreement"]["overlap"] > 0.9
+    assert document["agreement"]["verdict"] == "same"
     assert document["file"]["label"] == "apple"
     assert [item.get("model") for item in document["explained"]] == [None, "file"]
-    told = tfxfer("explain", run, photo, "--file", file)
+    told = tfxfer("explain", run, photo, photo, "--file", file, "--box", "0,0,.5,1")
+    assert "the file looks at the same place in 2 of 2 images" in told.stdout
+    assert "on average" in told.stdout
     assert "the file says apple" in told.stdout
     assert "looks at the same place" in told.stdout
     # A second time the pictures are in the way.

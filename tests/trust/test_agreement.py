@@ -51,6 +51,7 @@ def test_in_words() -> None:
     one = np.add.outer(np.arange(20.0), np.arange(20.0))
     near = compare_maps(one, one + rng.normal(0, 2, one.shape))
     assert near.describe().startswith("the same place")
+    assert near.to_dict()["verdict"] == "same"
     assert compare_maps(one, one + rng.normal(0, 9, one.shape)).describe().startswith("partly")
     assert compare_maps(one, -one).describe().startswith("another place")
     assert compare_maps(one, rng.random(one.shape)).describe().startswith("another place")
@@ -59,6 +60,7 @@ def test_in_words() -> None:
 def test_a_map_without_differences_agrees_with_none() -> None:
     found = compare_maps(np.zeros((3, 3)), np.arange(9.0).reshape(3, 3))
     assert found == Agreement(None, None)
-    assert found.describe().startswith("cannot be told")
+    assert found.verdict is None
+    assert found.describe().startswith("no place more than another")
     with pytest.raises(DataError, match=r"\(2, 2\) and \(3, 3\)"):
         compare_maps(np.zeros((2, 2)), np.zeros((3, 3)))

@@ -220,12 +220,30 @@ def _tell(
                 output.warn(
                     f"{item.item.name}: no place speaks for {panel.label!r}: its map {who}is blank"
                 )
+    _sum_up(output, [item for item, _ in told], modality)
     failed = [item.item.error for item, _ in done if item.item.error is not None]
     for error in failed:
         output.warn(str(error))
     if failed:
         output.print(f"error: {len(failed)} of {len(done)} {modality.plural} have no picture")
     return 1 if failed else 0
+
+
+def _sum_up(output: Output, told: Sequence[Explanation], modality: Modality) -> None:
+    """Says of several samples what they come to in all."""
+    if len(told) < 2:
+        return
+    shares = [x.attention.outside for x in told if x.attention is not None]
+    known = [share for share in shares if share is not None]
+    if known:
+        mean = 100 * sum(known) / len(known)
+        output.show(f"on average {mean:.0f} % of the attention is outside")
+    verdicts = [x.agreement.verdict for x in told if x.agreement is not None]
+    if verdicts:
+        output.show(
+            f"the file looks at the same place in {verdicts.count('same')} of {len(verdicts)} "
+            f"{modality.plural}"
+        )
 
 
 def _list_cells(item: Explanation, path: Path, truths: dict[str, str]) -> tuple[str, ...]:
