@@ -42,26 +42,25 @@ def test_thresholds_and_order_are_as_by_hand() -> None:
     bees = [[0.2, 0.8], [0.1, 0.9], [0.55, 0.45], [0.35, 0.65]]
     found = rank([*ants, *bees], [0] * 4 + [1] * 4)
     assert [error.path for error in found] == ["3", "2", "6"]
-    assert [error.confident for error in found] == [True, True, True]
+    # The last is past its threshold, by too little to be sure.
+    assert [error.confident for error in found] == [True, True, False]
     assert [error.suggested for error in found] == ["bee", "bee", "ant"]
     assert [error.margin for error in found] == pytest.approx([0.8, 0.6, 0.1])
     assert [error.label_score for error in found] == pytest.approx([0.1, 0.2, 0.45])
-    # Of a probe that is surer of ants the same answer is no candidate, though still its answer.
-    surer = rank([[1.0, 0.0], [0.9, 0.1], *ants[2:], *bees], [0] * 4 + [1] * 4)
-    assert [error.confident for error in surer] == [True, True, True]
-    weaker = rank([[1.0, 0.0], [0.95, 0.05], [0.8, 0.2], [0.1, 0.9], *bees], [0] * 4 + [1] * 4)
-    assert [(error.path, error.confident) for error in weaker] == [("3", True), ("6", False)]
+    # Of a probe that is surer of its bees, .85, the second answer is short of the threshold.
+    surer = rank([*ants, *bees[:2]], [0] * 4 + [1] * 2)
+    assert [(error.path, error.confident) for error in surer] == [("3", True), ("2", False)]
 
 
 def test_candidates_come_before_answers_with_a_wider_margin() -> None:
     labels = ("ant", "bee", "cat")
-    # Thresholds: ant .9, bee .5, cat .9.
+    # Thresholds: ant .98, bee (.6 + .6 + .1) / 3 = .43, cat (.9 + .9 + .2) / 3 = .67.
     scores = [
-        [0.9, 0.1, 0.0], [0.9, 0.1, 0.0],
-        [0.1, 0.5, 0.4], [0.1, 0.5, 0.4],
+        [0.98, 0.02, 0.0], [0.98, 0.02, 0.0],
+        [0.2, 0.6, 0.2], [0.2, 0.6, 0.2],
         [0.05, 0.05, 0.9], [0.05, 0.05, 0.9],
-        [0.8, 0.1, 0.1],  # a bee: ant is far ahead, and short of its threshold
-        [0.0, 0.52, 0.48],  # a cat: bee reaches its own, by little
+        [0.85, 0.1, 0.05],  # a bee: ant is far ahead, and short of its threshold
+        [0.05, 0.75, 0.2],  # a cat: bee reaches its own, by less
     ]  # fmt: skip
     found = rank(scores, [0, 0, 1, 1, 2, 2, 1, 2], labels)
     assert [(error.path, error.confident) for error in found] == [("7", True), ("6", False)]
@@ -75,14 +74,6 @@ def test_what_is_not_judged_is_no_error_and_moves_no_threshold() -> None:
     # A class of which no sample is judged is suggested by nobody with confidence.
     lone = rank([[0.9, 0.1, 0.0], [0.4, 0.0, 0.6], [np.nan] * 3], [0, 0, 2], ("ant", "bee", "cat"))
     assert [(error.suggested, error.confident) for error in lone] == [("cat", False)]
-
-
-def test_of_several_classes_the_likeliest_that_reaches_its_threshold_counts() -> None:
-    # Thresholds: ant .9, bee .3, cat .1. The last is likelier an ant, but that is short of its own.
-    scores = [[0.9, 0.1, 0.0], [0.2, 0.3, 0.5], [0.5, 0.4, 0.1]]
-    found = rank(scores, [0, 1, 2], ("ant", "bee", "cat"))
-    assert [(error.path, error.suggested) for error in found] == [("2", "bee"), ("1", "cat")]
-    assert all(error.confident for error in found)
 
 
 def plant(share: float, *, seed: int, distance: float) -> tuple[Any, Any, Any]:
@@ -112,7 +103,9 @@ def test_planted_errors_are_found_first_and_by_chance_where_features_say_nothing
     assert share >= 0.85
     assert 9 <= count <= 22  # of 18 that are wrong
     # Of features without a word on the classes: twice 3 % of the samples hold 6 % of the errors.
-    assert find_share(0.0, seed=seed)[0] <= 0.25
+    by_chance, count = find_share(0.0, seed=seed)
+    assert by_chance <= 0.25
+    assert count <= 2  # of 600
 
 
 def test_labels_of_samples_are_judged_through_their_head(images: Any) -> None:

@@ -27,6 +27,10 @@ __all__ = [
     "write_label_errors",
 ]
 
+_LEAST_MARGIN = 0.5
+# Ours. A probe that knows nothing reaches its own low thresholds, too: with the features of other
+# images, 3,002 of 3,883 labels were candidates. Where features tell classes apart, it costs none.
+
 _TRUTHS = ("false", "true")
 
 
@@ -43,7 +47,7 @@ class LabelError:
         suggested_score: of the class that it prefers.
         margin: by how much that is more, 0..1.
         confident: whether the probe is as sure of its class as it is of the samples that carry it
-            on average, and surer than of the label. Others are worth a look after these.
+            on average, and far surer than of the label. Others are worth a look after these.
     """
 
     path: str
@@ -126,9 +130,9 @@ def rank_label_errors(
     """Returns the samples whose label is not what a probe prefers, the likeliest error first.
 
     A candidate of confident learning is a sample whose probability of another class reaches that
-    class's threshold: the mean probability, over the samples labelled so, of their own label. Of
-    several such classes the likeliest counts. Candidates come first, by margin; after them all
-    others of which the probe prefers another class.
+    class's threshold: the mean probability, over the samples labelled so, of their own label. Here
+    it must be ahead of the label by 0.5, too, so that there is one such class at most. Candidates
+    come first, by margin; after them all others of which the probe prefers another class.
 
     Args:
         scores: out-of-fold probabilities; rows of NaN are not judged.
@@ -143,8 +147,8 @@ def rank_label_errors(
     Source:
         Northcutt et al. 2021, https://arxiv.org/abs/1911.00068, eq. 1 and 2 for the thresholds and
         who is counted off the diagonal, section 3.2 for the order by margin. Theirs counts a sample
-        whose label is likelier, but short of its own threshold, and ends with the candidates; ours
-        does not, and goes on.
+        whatever its label's probability is, where that is short of its own threshold, and ends with
+        the candidates; ours asks for a margin, and goes on.
     """
     judged = np.flatnonzero(np.isfinite(scores).all(axis=1))
     own_classes, found = classes[judged], scores[judged]
@@ -155,11 +159,9 @@ def rank_label_errors(
     thresholds = np.divide(sums, counts, out=np.full(len(labels), np.inf), where=counts > 0)
     others = found.copy()
     others[np.arange(len(judged)), own_classes] = -np.inf
-    reached = np.where(others >= thresholds, others, -np.inf)
-    confident = reached.max(axis=1) > own
-    suggested = np.where(confident, reached.argmax(axis=1), others.argmax(axis=1))
-    best = others[np.arange(len(judged)), suggested]
+    suggested, best = others.argmax(axis=1), others.max(axis=1)
     margins = best - own
+    confident = (best >= thresholds[suggested]) & (margins >= _LEAST_MARGIN)
     order = np.lexsort((judged, -margins, ~confident))
     return tuple(
         LabelError(
