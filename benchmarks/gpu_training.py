@@ -166,7 +166,7 @@ def split_head_phase(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
     Reading and filling overlap, once an image; training comes afterwards, in every epoch.
     """
-    from tfxfer.schedule import two_phase
+    from tfxfer.standard_schedules import two_phase
 
     epochs = two_phase()[0].epochs
     (reading,) = (row["images_per_s"] for row in rows if row["phase"] == "reading")

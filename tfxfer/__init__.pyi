@@ -103,19 +103,17 @@ from .registry.lookup import (
 from .registry.lookup import get_modality as get_modality
 from .run.directory import RunDirectory as RunDirectory
 from .run.directory import load_run as load_run
-from .schedule import (
-    Phase as Phase,
-)
-from .schedule import (
+from .schedule import Phase as Phase
+from .stages import freeze_to as freeze_to
+from .standard_schedules import (
     from_scratch as from_scratch,
 )
-from .schedule import (
+from .standard_schedules import (
     progressive as progressive,
 )
-from .schedule import (
+from .standard_schedules import (
     two_phase as two_phase,
 )
-from .stages import freeze_to as freeze_to
 from .training.fit import fit as fit
 from .training.options import Augmentation as Augmentation
 from .training.options import Cache as Cache

@@ -1,4 +1,4 @@
-"""Training plans as data: phases, and the functions that make good ones.
+"""Training plans as data: phases, what they did, and what a schedule means for one backbone.
 
 Nothing here imports Keras. A schedule speaks of depth as a fraction or by a stage's name;
 `resolve_schedule` turns it into the stages of one backbone.
@@ -7,28 +7,21 @@ Nothing here imports Keras. A schedule speaks of depth as a fraction or by a sta
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from tfxfer.backbone import BACKBONE_END
 from tfxfer.depth import is_fraction, resolve_stage
 from tfxfer.errors import RunError, ScheduleError
 from tfxfer.system.arguments import check_number, check_word, describe_value, is_real
 from tfxfer.system.records import read_record
-from tfxfer.system.spelling import did_you_mean
 
 __all__ = [
-    "SCHEDULES",
     "FitState",
     "Phase",
     "PhaseResult",
-    "from_scratch",
-    "list_phases",
-    "progressive",
     "resolve_fractions",
     "resolve_schedule",
-    "two_phase",
 ]
 
 _WORDS = {"decay": ("cosine", "constant"), "optimizer": ("adam", "adamw", "sgd")}
@@ -126,158 +119,13 @@ class Phase:
         return read_record(cls, data, where="phase", error=ScheduleError)
 
 
-def two_phase(
-    *,
-    head_epochs: int = 30,
-    epochs: int = 8,
-    unfreeze_from: str | float | None = 0.7,
-    head_rate: float = 1e-3,
-    rate: float = 4e-4,
-) -> tuple[Phase, ...]:
-    """Returns the default schedule: the head on frozen features, then the upper network, too.
-
-    Args:
-        head_epochs: of the first phase; nearly free, since its features are cached. It sees plain
-            images only, so that it can start as soon as those are computed.
-        epochs: of the second phase; 0 leaves it out.
-        unfreeze_from: everything up to here stays frozen in the second phase: a stage's name, a
-            fraction of the stages, or None to train everything.
-        head_rate: peak learning rate of the first phase.
-        rate: peak learning rate of the second phase.
-
-    Raises:
-        ScheduleError: a number that cannot be meant.
-
-    Source:
-        Two phases: https://keras.io/guides/transfer_learning/. Depth, epochs and views: measured,
-        docs/benchmarks.md.
-
-    Example:
-        >>> [(p.name, p.stage, p.epochs) for p in two_phase()]
-        [('head', 'backbone', 30), ('fine_tune', 0.7, 8)]
-    """
-    check_number(epochs, where="two_phase", name="epochs", least=0, error=ScheduleError)
-    head = Phase("head", BACKBONE_END, head_epochs, head_rate, patience=10)
-    if epochs == 0:
-        return (head,)
-    return (
-        replace(head, views=1),
-        Phase("fine_tune", unfreeze_from, epochs, rate, average=True),
-    )
-
-
-def progressive(
-    *,
-    steps: Sequence[str | float | None] = (0.8, 0.6, 0.4),
-    head_epochs: int = 30,
-    epochs: int = 5,
-    head_rate: float = 1e-3,
-    rate: float = 2e-4,
-    stage_decay: float = 0.85,
-) -> tuple[Phase, ...]:
-    """Returns the head phase and then one phase per step, each unfreezing more of the backbone.
-
-    Args:
-        steps: frontiers from the head towards the input, as in `Phase.stage`.
-        head_epochs: of the first phase.
-        epochs: of each later phase.
-        head_rate: peak learning rate of the first phase.
-        rate: peak learning rate of the first unfreezing; each further one halves it.
-        stage_decay: see `Phase`.
-
-    Raises:
-        ScheduleError: a number that cannot be meant, or steps that are no list.
-
-    Source:
-        Gradual unfreezing and discriminative rates: Howard and Ruder 2018, sections 3.2 and 3.3;
-        they decay by 2.6 a layer group, we by a gentler factor a block, as timm and AutoGluon do.
-
-    Example:
-        >>> [p.stage for p in progressive(steps=(0.5, 0.25))]
-        ['backbone', 0.5, 0.25]
-    """
-    if isinstance(steps, str) or not isinstance(steps, Iterable):
-        raise ScheduleError(
-            "progressive: expected several frontiers as steps. "
-            f"Received: steps={describe_value(steps)}."
-        )
-    phases = [Phase("head", BACKBONE_END, head_epochs, head_rate, patience=10, views=1)]
-    for number, stage in enumerate(steps):
-        phases.append(
-            Phase(
-                f"unfreeze_{number + 1}",
-                stage,
-                epochs,
-                rate / 2**number,
-                stage_decay=stage_decay,
-                average=True,
-            )
-        )
-    return tuple(phases)
-
-
-def from_scratch(*, epochs: int = 40, rate: float = 1e-3) -> tuple[Phase, ...]:
-    """Returns one phase that trains everything, BatchNormalization included: for random weights.
-
-    Args:
-        epochs: at most.
-        rate: peak learning rate.
-
-    Example:
-        >>> [(p.name, p.stage, p.batch_norm) for p in from_scratch()]
-        [('scratch', None, True)]
-    """
-    return (Phase("scratch", None, epochs, rate, batch_norm=True),)
-
-
-SCHEDULES: Mapping[str, Callable[[], tuple[Phase, ...]]] = {
-    "two_phase": two_phase,
-    "progressive": progressive,
-    "head": lambda: two_phase(epochs=0),
-    "scratch": from_scratch,
-}
-"""What `--schedule` and `fit(schedule=…)` take by name."""
-
-
-def list_phases(schedule: str | Sequence[Phase] | None) -> tuple[Phase, ...]:
-    """Returns the phases that are meant by a name of `SCHEDULES`, by a list, or by None.
-
-    Args:
-        schedule: a name; phases in order; None is `two_phase()`.
-
-    Raises:
-        ScheduleError: no schedule has the name, or something among the phases is none.
-
-    Example:
-        >>> [phase.name for phase in list_phases("head")]
-        ['head']
-    """
-    if schedule is None:
-        return two_phase()
-    if isinstance(schedule, str):
-        if schedule not in SCHEDULES:
-            raise ScheduleError(
-                f"no schedule named {schedule!r}.{did_you_mean(schedule, SCHEDULES)} "
-                f"Expected one of: {', '.join(SCHEDULES)}; or a list of phases."
-            )
-        return SCHEDULES[schedule]()
-    phases = tuple(schedule) if isinstance(schedule, Iterable) else (schedule,)
-    wrong = [phase for phase in phases if not isinstance(phase, Phase)]
-    if wrong or isinstance(schedule, Phase):
-        raise ScheduleError(
-            "schedule: expected a name, or a list of tfxfer.Phase. "
-            f"Received: {describe_value(wrong[0] if wrong else schedule)}."
-        )
-    return phases
-
-
 def resolve_schedule(
-    schedule: str | Sequence[Phase] | None, stages: Sequence[str], *, backbone: str = "backbone"
+    schedule: Sequence[Phase], stages: Sequence[str], *, backbone: str = "backbone"
 ) -> tuple[Phase, ...]:
     """Returns the schedule with every `Phase.stage` a stage's name or None.
 
     Args:
-        schedule: phases in order, or what `list_phases` knows by name.
+        schedule: phases in order.
         stages: the backbone's stage names from the input, the last being `backbone`.
         backbone: whose stages these are, for messages.
 
@@ -285,13 +133,13 @@ def resolve_schedule(
         ScheduleError: no phases, two of one name, or an unknown stage.
 
     Example:
-        >>> [p.stage for p in resolve_schedule(two_phase(), ["stem", "block_1", "backbone"])]
-        ['backbone', 'stem']
+        >>> upper = Phase("upper", 0.7, epochs=8, learning_rate=4e-4)
+        >>> [phase.stage for phase in resolve_schedule([upper], ["stem", "block_1", "backbone"])]
+        ['stem']
     """
-    phases = list_phases(schedule)
-    if not phases:
+    if not schedule:
         raise ScheduleError("schedule: expected at least one phase. Received: none.")
-    names = [phase.name for phase in phases]
+    names = [phase.name for phase in schedule]
     if len(set(names)) != len(names):
         raise ScheduleError(f"schedule: expected phases with different names. Received: {names}.")
     return tuple(
@@ -301,7 +149,7 @@ def resolve_schedule(
                 phase.stage, stages, where=f"phase {phase.name!r}", backbone=backbone
             ),
         )
-        for phase in phases
+        for phase in schedule
     )
 
 

@@ -21,6 +21,7 @@ from tfxfer.job.request import TrainRequest
 from tfxfer.progress import Progress
 from tfxfer.schedule import Phase, resolve_fractions, resolve_schedule
 from tfxfer.stages import get_info
+from tfxfer.standard_schedules import two_phase
 from tfxfer.training.budget import choose_schedule
 from tfxfer.training.cost import Workload, estimate_seconds
 from tfxfer.training.ladder import FRONTIERS
@@ -153,7 +154,7 @@ def _try_backbone(prepared: Prepared, data: SampleData, progress: Progress | Non
         progress("measuring this machine", 1, 1)
     shares = macs_share(model)
     work = Workload(len(data.train), len(data.val), len(data.test), request.batch_size)
-    default = resolve_schedule(None, stages, backbone=request.backbone)
+    default = resolve_schedule(two_phase(), stages, backbone=request.backbone)
     classes = prepared.head.find_classes(data.train.targets)
     probes, half = _probe_stages(prepared, model, data, stages, progress)
     gap = measure_gap(model, data.train, images=_GAP_SAMPLES, progress=progress)

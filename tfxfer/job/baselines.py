@@ -18,8 +18,9 @@ from tfxfer.inference.scoring import score_split
 from tfxfer.job.fitting import Fitting, build
 from tfxfer.job.prepare import Prepared
 from tfxfer.progress import Progress
-from tfxfer.schedule import FitState, Phase, from_scratch, resolve_schedule, two_phase
+from tfxfer.schedule import FitState, Phase, resolve_schedule
 from tfxfer.stages import get_info
+from tfxfer.standard_schedules import from_scratch, two_phase
 from tfxfer.training.plan import plan_fit
 from tfxfer.trust.baselines import Answers, BaselineRecord, BaselineResult, judge_baseline
 from tfxfer.weights import resolve_weights

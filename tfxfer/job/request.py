@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from tfxfer.errors import RunError, UsageError
-from tfxfer.schedule import Phase, from_scratch, progressive, two_phase
+from tfxfer.schedule import Phase
+from tfxfer.standard_schedules import from_scratch, progressive, two_phase
 from tfxfer.system.records import read_record
 from tfxfer.trust.baselines import BASELINES
 

@@ -17,8 +17,9 @@ from tfxfer.data.samples import SampleData
 from tfxfer.device import Device
 from tfxfer.errors import UsageError
 from tfxfer.frontier.store import CacheStore
-from tfxfer.schedule import FitState, Phase, PhaseResult, list_phases, two_phase
+from tfxfer.schedule import FitState, Phase, PhaseResult
 from tfxfer.stages import attach_info, get_info
+from tfxfer.standard_schedules import list_phases, two_phase
 from tfxfer.system.arguments import check_kind, check_number, check_word
 from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer.training.activations import Activations

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tfxfer.backbone import BACKBONE_END
-from tfxfer.schedule import Phase, resolve_schedule, two_phase
+from tfxfer.schedule import Phase, resolve_schedule
+from tfxfer.standard_schedules import two_phase
 
 __all__ = ["FRONTIERS", "HEAD_ONLY_LOSS", "LONGEST_EPOCHS", "Rung", "list_rungs", "make_phases"]
 
