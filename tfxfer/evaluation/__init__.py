@@ -12,6 +12,7 @@ from tfxfer.evaluation.figures import Baseline, Figures, Metric, Sums
 from tfxfer.evaluation.multilabel import MultilabelFigures
 from tfxfer.evaluation.pairs import paired_difference
 from tfxfer.evaluation.scoring import score_predictions
+from tfxfer.evaluation.tables import Matrix, Table
 from tfxfer.evaluation.values import ValueFigures
 from tfxfer.evaluation.verdicts import find_warnings
 from tfxfer.evaluation.words import describe_metrics
@@ -20,9 +21,11 @@ __all__ = [
     "Baseline",
     "ClassFigures",
     "Figures",
+    "Matrix",
     "Metric",
     "MultilabelFigures",
     "Sums",
+    "Table",
     "ValueFigures",
     "describe_metrics",
     "find_warnings",

@@ -13,6 +13,7 @@ from tfxfer.evaluation.figures import Baseline, Figures, Metric, Sums
 from tfxfer.evaluation.intervals import calibration_interval
 from tfxfer.evaluation.rankings import Ranking, average_ranks
 from tfxfer.evaluation.ratios import describe_class, list_unpredicted
+from tfxfer.evaluation.tables import Matrix, Table, tabulate_labels
 
 __all__ = ["ClassFigures"]
 
@@ -174,6 +175,17 @@ class ClassFigures(Figures):
     def unpredicted(cls, document: Mapping[str, Any]) -> list[str]:
         """Returns the classes that samples have and that were never the answer."""
         return list_unpredicted(document)
+
+    @classmethod
+    def tables(cls, document: Mapping[str, Any]) -> list[Table]:
+        """Returns the figures of each class."""
+        return [tabulate_labels(document, title="Each class")]
+
+    @classmethod
+    def matrix(cls, document: Mapping[str, Any]) -> Matrix:
+        """Returns the confusion matrix."""
+        counts = tuple(tuple(row) for row in document["confusion"])
+        return Matrix("Which class is taken for which", tuple(document["labels"]), counts)
 
     @classmethod
     def label_words(cls, document: Mapping[str, Any]) -> list[tuple[str, str]]:

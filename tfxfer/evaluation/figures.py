@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from tfxfer.errors import DataError, ModelError
+from tfxfer.evaluation.tables import Matrix, Table
 
 __all__ = ["Baseline", "Figures", "Metric", "Sums"]
 
@@ -227,6 +228,33 @@ class Figures(ABC):
             document: what `score_predictions` returned.
         """
         return []
+
+    @classmethod
+    def tables(cls, document: Mapping[str, Any]) -> list[Table]:
+        """Returns what a page shows beside the figures of all samples, such as those of each label.
+
+        The default has a row for each output that has figures of its own.
+
+        Args:
+            document: what `score_predictions` returned.
+        """
+        parts = document.get("per_output", ())
+        names = [name for name in cls.catalogue if all(name in part for part in parts)]
+        rows = tuple(
+            (part["label"], *(cls.catalogue[name].write(part[name]) for name in names))
+            for part in parts
+        )
+        columns = ("", *(cls.catalogue[name].title for name in names))
+        return [Table("Each output", columns, rows)] if rows else []
+
+    @classmethod
+    def matrix(cls, document: Mapping[str, Any]) -> Matrix | None:
+        """Returns which labels are taken for which; None for a task that has no such thing.
+
+        Args:
+            document: what `score_predictions` returned.
+        """
+        return None
 
     @classmethod
     def rows(cls, document: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ from tfxfer.evaluation.ratios import (
     list_unpredicted,
     mean_defined,
 )
+from tfxfer.evaluation.tables import Table, tabulate_labels
 
 __all__ = ["MultilabelFigures"]
 
@@ -140,6 +141,11 @@ class MultilabelFigures(Figures):
     def unpredicted(cls, document: Mapping[str, Any]) -> list[str]:
         """Returns the labels that samples have and that none was given."""
         return list_unpredicted(document)
+
+    @classmethod
+    def tables(cls, document: Mapping[str, Any]) -> list[Table]:
+        """Returns the figures of each label."""
+        return [tabulate_labels(document, title="Each label")]
 
     @classmethod
     def label_words(cls, document: Mapping[str, Any]) -> list[tuple[str, str]]:
