@@ -260,8 +260,9 @@ def _judge_exact(
             ]
             keep[indices] = not refuse_conflicts
         else:
+            first = records[group].path
             problems += [
-                Problem(records[i].path, "duplicate", f"same as {records[group].path}", False)
+                Problem(records[i].path, "duplicate", f"same as {first}", False, like=first)
                 for i in indices[1:]
             ]
     kept = inspection.keep(keep, problems)
@@ -296,4 +297,4 @@ def _describe_near(
         labels = first.label, copy.label
         if len({meanings.get(label, label) for label in labels}) > 1:
             words += f", which is labelled {first.label!r}"
-        yield Problem(copy.path, "near_duplicate", words, False)
+        yield Problem(copy.path, "near_duplicate", words, False, like=first.path)

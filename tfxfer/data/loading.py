@@ -333,7 +333,8 @@ def _clean_parts(inspection: Inspection) -> Inspection:
             other = records[judge[group]]
             keep[index] = False
             words = f"in {word}, but a copy of {other.path} in {other.split}"
-            problems.append(Problem(records[index].path, "split_leak", words, True))
+            leak = Problem(records[index].path, "split_leak", words, True, like=other.path)
+            problems.append(leak)
     return inspection.keep(keep, problems)
 
 

@@ -41,12 +41,14 @@ class Problem:
         kind: one of `PROBLEM_KINDS`.
         detail: what exactly, in a few words.
         skipped: whether the sample is left out because of it.
+        like: the sample that it is a copy of, where it is one.
     """
 
     path: str
     kind: str
     detail: str
     skipped: bool
+    like: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfxfer.backbone import BACKBONE_END
+from tfxfer.data.audit_file import write_audit
 from tfxfer.data.feed import SplitSource
 from tfxfer.data.loading import load_samples
 from tfxfer.data.samples import SampleData
@@ -138,6 +139,7 @@ def train_run(
             data.write_split(run.split_path)
             data.write_slices(run.slices_path)
             run.write_skipped(data.audit.list_left_out())
+            write_audit(run.audit_path, data.audit)
             run.write_labels(data.labels)
             state = load_checkpoint(run, model) if resume else None
             deadline = clock.find_deadline(model, data, choice.read_seconds)

@@ -219,6 +219,11 @@ class RunDirectory:
         return self.trust / "label_errors.csv"
 
     @property
+    def audit_path(self) -> Path:
+        """`trust/audit.json`."""
+        return self.trust / "audit.json"
+
+    @property
     def report_path(self) -> Path:
         """`report.html`."""
         return self.path / "report.html"
