@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from tfxfer.cli.output import Output, tfxfer_command
+from tfxfer.cli.report import try_report
 from tfxfer.cli.results import quote
 from tfxfer.cli.train import run_training, training_options
 from tfxfer.errors import ContractError, GateError, PluginConflictError, PluginImportError
@@ -30,13 +31,20 @@ __all__ = ["command"]
 )
 @training_options
 def command(
-    output: Output, *, out: str, data: str, force: bool, overwrite: bool, **options: Any
+    output: Output,
+    *,
+    out: str,
+    data: str,
+    force: bool,
+    overwrite: bool,
+    no_report: bool,
+    **options: Any,
 ) -> None:
     """Train on real images from pip, and export for a phone: the whole job in one line.
 
     EfficientNet-Lite0 and its weights came with pip, too: it needs no network. The run at --out is
-    replaced if it is an earlier demo's. A --budget is that of the training; the export comes after
-    it.
+    replaced if it is an earlier demo's. A --budget is that of the training; the export and the
+    report come after it.
     """
     started = time.monotonic()
     from tfxfer.job.demo import demo_request, demo_source, is_demo_run
@@ -54,17 +62,29 @@ def command(
         overwrite=overwrite or is_demo_run(out),
         source=source.source,
         suggest=False,
+        with_report=False,
     )
+
+    def report() -> None:
+        page = None if no_report else try_report(output, RunDirectory.open(out))
+        if page is not None:
+            output.show(f"report  {page}")
+
     model = out
     if export is None:
         output.emit(document)
+        report()
         output.print("a file for the phone takes tfxfer-edge: pip install tfxfer-edge")
     else:
         try:
             # A result at chance is shown with all of it before the demo ends with 3.
             made = export(output, out, quick=True, force=True)
+        except GateError:
+            report()
+            raise
         finally:
             output.emit(RunDirectory.open(out).read_manifest().to_dict())
+        report()
         model = next(x["path"] for x in made["candidates"] if x["recipe"] == made["chosen"])
     output.print(f"took {time.monotonic() - started:.0f} s in all")
     output.show(f"try it:  {quote('tfxfer', 'predict', model, source.example)}")

@@ -46,6 +46,7 @@ COMMANDS: Mapping[str, str] = {
     "plugin": "Start a plugin of your own, or check one.",
     "plugins": "List installed plugins of every kind, and where they come from.",
     "predict": "Label samples, such as image files.",
+    "report": "Make the page of a run: what came of it, why, and what to do next.",
     "train": "Train a model on labelled samples.",
 }
 """Our own commands and their help, so that `tfxfer --help` imports none of them."""

@@ -12,6 +12,7 @@ import click
 
 from tfxfer.cli.options import FRACTION, TIME, Names
 from tfxfer.cli.output import Output, tfxfer_command
+from tfxfer.cli.report import find_reserve, try_report
 from tfxfer.cli.results import (
     describe_audit,
     describe_course,
@@ -53,6 +54,11 @@ def training_options(command: Any) -> Any:
         ),
         click.option("--overwrite", is_flag=True, help="Replace the run at --out."),
         click.option("--cache-dir", help="Folder for large caches; removed afterwards."),
+        click.option(
+            "--no-report",
+            is_flag=True,
+            help="Make no report.html; `tfxfer report` makes one later.",
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -163,7 +169,7 @@ def command(
     from tfxfer.job.request import TrainRequest
     from tfxfer.run.directory import RunDirectory
 
-    overwrite = options.pop("overwrite")
+    overwrite, with_report = options.pop("overwrite"), not options.pop("no_report")
     if resume:
         _refuse_options()
         if out is None:
@@ -202,6 +208,7 @@ def command(
         overwrite=overwrite,
         resume=resume,
         started=started,
+        with_report=with_report,
     )
     output.emit(document)
 
@@ -248,7 +255,7 @@ def _read_plan(path: str, data: str | None) -> tuple[str, dict[str, Any]]:
 
 def _refuse_options() -> None:
     """Refuses what `--resume` would have to ignore: it repeats what the run was asked for."""
-    free = ("data", "out", "resume", "as_json", "verbosity")
+    free = ("data", "out", "resume", "no_report", "as_json", "verbosity")
     given = [option for name, option in _list_given().items() if name not in free]
     if given:
         raise click.UsageError(
@@ -274,6 +281,7 @@ def run_training(
     resume: bool = False,
     source: Any = None,
     suggest: bool = True,
+    with_report: bool = True,
 ) -> dict[str, Any]:
     """Trains, shows what happens and what to do next, and returns `run.json` to be emitted."""
     from tfxfer.job.prepare import check_place, find_earlier_split, prepare
@@ -294,6 +302,8 @@ def run_training(
         # It warns of being traced anew, as every phase must be.
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
     before = _read_start(out)
+    reserve = find_reserve(request.budget_seconds) if with_report else 0.0
+    models: list[Any] = []
     with output.quietly(), output.progress() as progress:
 
         def tell(what: str, done: int, total: int) -> None:
@@ -314,6 +324,8 @@ def run_training(
                 progress=tell,
                 on_plan=lambda lines: show_plan(output, lines),
                 on_audit=lambda data: show_audit(output, data),
+                on_model=models.append,
+                reserve_seconds=reserve,
             )
         except BaseException as error:
             stopped = output.interrupted or not isinstance(error, Exception)
@@ -322,7 +334,16 @@ def run_training(
                 with contextlib.suppress(BrokenPipeError):
                     output.print(f"to go on:  {quote('tfxfer', 'train', '--resume', '--out', out)}")
             raise
+    model, page = next(iter(models), None), None
+    if with_report and reserve:
+        page = try_report(output, run, model=model)
     show_result(output, run, took_s=time.monotonic() - started, suggest=suggest)
+    if with_report and not reserve:
+        if request.budget_seconds is not None:
+            output.print("making the report after --budget, too small to hold it")
+        page = try_report(output, run, model=model)
+    if page is not None:
+        output.show(f"report {page}")
     document: dict[str, Any] = run.read_manifest().to_dict()
     return document
 

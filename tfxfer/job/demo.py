@@ -15,7 +15,15 @@ from tfxfer.run.directory import RunDirectory
 from tfxfer.system.files import describe_storage_error
 from tfxfer.system.folders import cache_folder
 
-__all__ = ["DemoSource", "demo_request", "demo_source", "is_demo_run", "stored_source"]
+__all__ = [
+    "DemoSource",
+    "demo_command",
+    "demo_request",
+    "demo_source",
+    "find_demo",
+    "is_demo_run",
+    "stored_source",
+]
 
 _DEMO_PREFIX = "demo:"  # what a run's request names as its data
 
@@ -57,11 +65,26 @@ def demo_source(name: str) -> DemoSource:
 
 def stored_source(data: str) -> Source | None:
     """Returns the images of a run that names a demo as its data; None where it names a path."""
-    return (
-        demo_source(data.removeprefix(_DEMO_PREFIX)).source
-        if data.startswith(_DEMO_PREFIX)
-        else None
-    )
+    name = find_demo(data)
+    return None if name is None else demo_source(name).source
+
+
+def find_demo(data: str) -> str | None:
+    """Returns the name of the demo that a run names as its data; None where it names a path."""
+    return data.removeprefix(_DEMO_PREFIX) if data.startswith(_DEMO_PREFIX) else None
+
+
+def demo_command(name: str, request: TrainRequest) -> str:
+    """Returns the command that repeats a demo.
+
+    Example:
+        >>> demo_command("digits", TrainRequest("demo:digits", "tiny", budget_seconds=60.0, seed=3))
+        'tfxfer demo --data digits --budget 60s --seed 3'
+    """
+    words = f"tfxfer demo --data {name}"
+    if request.budget_seconds is not None and request.budget_seconds != _BUDGET_SECONDS:
+        words += f" --budget {request.budget_seconds:g}s"
+    return f"{words} --seed {request.seed}" if request.seed else words
 
 
 def is_demo_run(out: str | Path) -> bool:

@@ -42,7 +42,7 @@ from tfxfer.training.speeds import macs_share, probe_speeds
 
 __all__ = ["train_run"]
 
-_RESERVE_SECONDS = 5.0  # saving the model and the report of a budgeted run
+_RESERVE_SECONDS = 5.0  # saving the model and its answers
 
 
 def train_run(
@@ -56,6 +56,8 @@ def train_run(
     progress: Progress | None = None,
     on_plan: Callable[[list[PlanLine]], None] | None = None,
     on_audit: Callable[[SampleData], None] | None = None,
+    on_model: Callable[[Any], None] | None = None,
+    reserve_seconds: float = 0.0,
 ) -> RunDirectory:
     """Trains, tests and saves; the run directory holds everything after.
 
@@ -70,6 +72,8 @@ def train_run(
         progress: told how far long work is.
         on_plan: gets what is about to happen.
         on_audit: gets the samples, audited and split.
+        on_model: gets the Keras model once the run is done.
+        reserve_seconds: of a budget, for what is done with the run afterwards.
 
     Raises:
         TfxferError: see the parts: data, plugins, weights, schedule, device, run.
@@ -108,7 +112,7 @@ def train_run(
     _say(progress, "building the model")
     model = build(prepared, data)
     _say(progress, "measuring this machine")
-    clock = _Clock(request.budget_seconds, started)
+    clock = _Clock(request.budget_seconds, started, _RESERVE_SECONDS + reserve_seconds)
     conversion = Conversion()
     if manifest is not None:
         choice = _recall(manifest)
@@ -169,6 +173,8 @@ def train_run(
         except BaseException:
             record.mark_interrupted()
             raise
+    if on_model is not None:
+        on_model(model)
     return run
 
 
@@ -191,11 +197,12 @@ class _Clock:
 
     budget_seconds: float | None
     started: float
+    reserve_seconds: float
 
     def count_left(self) -> float:
         """Returns the seconds left to train and test in."""
         assert self.budget_seconds is not None
-        return self.budget_seconds - (time.monotonic() - self.started) - _RESERVE_SECONDS
+        return self.budget_seconds - (time.monotonic() - self.started) - self.reserve_seconds
 
     def find_deadline(self, model: Any, data: SampleData, read_seconds: float) -> float | None:
         """Returns when training must end so that the test still fits into the budget."""

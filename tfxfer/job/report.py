@@ -1,0 +1,90 @@
+"""The page of a run, with what the job knows of it: where its samples are, how to repeat it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfxfer.errors import DataError, StorageError, TfxferError
+from tfxfer.inference.loading import load_predictor
+from tfxfer.inference.predictor import Predictor
+from tfxfer.job.command_line import write_command
+from tfxfer.job.demo import demo_command, demo_source, find_demo
+from tfxfer.job.request import TrainRequest
+from tfxfer.progress import Progress
+from tfxfer.report.content import make_content
+from tfxfer.report.heats import can_explain, map_heats
+from tfxfer.report.material import Origin, read_material
+from tfxfer.report.writer import WrittenReport, write_report
+from tfxfer.run.directory import RunDirectory
+
+if TYPE_CHECKING:
+    from tfxfer.registry.lookup import Registry
+
+__all__ = ["find_origin", "report_run"]
+
+
+def report_run(
+    run: RunDirectory,
+    *,
+    out: str | Path | None = None,
+    registry: Registry | None = None,
+    progress: Progress | None = None,
+    model: Any = None,
+) -> WrittenReport:
+    """Writes the page of a run.
+
+    Args:
+        run: a finished one.
+        out: the file; None is the run's own `report.html`.
+        registry: where its plugins are looked up; None is what is installed.
+        progress: told how far it is.
+        model: the run's Keras model, where it is in memory; None loads it where it is needed.
+
+    Raises:
+        RunError: it is not finished, or a record of it says something else.
+        TfxferError: see `read_material` and `write_report`.
+    """
+    material = read_material(run, origin=find_origin(run), registry=registry)
+    content = make_content(material)
+    heats: dict[str, np.ndarray] = {}
+    explained = content.list_explained()
+    if explained and can_explain(material):
+        predictor = _open_predictor(run, model, registry)
+        heats = map_heats(material, explained, predictor, progress=progress)
+    return write_report(material, content, out=out, heats=heats, progress=progress)
+
+
+def _open_predictor(run: RunDirectory, model: Any, registry: Registry | None) -> Predictor:
+    if model is None:
+        return load_predictor(run.path, registry=registry)
+    # Keras is in memory already.
+    from tfxfer.inference.keras_model import wrap_model
+
+    return wrap_model(model)
+
+
+def find_origin(run: RunDirectory) -> Origin:
+    """Returns where a run's samples are and what command it came of, as far as that is known.
+
+    Args:
+        run: whose manifest can be read.
+    """
+    manifest = run.read_manifest()
+    try:
+        request = TrainRequest.from_dict(dict(manifest.request))
+    except TfxferError:
+        return Origin()  # made from Python, or by another tfxfer: the page says what it does know
+    demo = find_demo(request.data)
+    if demo is not None:
+        command = demo_command(demo, request)
+        try:
+            found = demo_source(demo)
+        except (DataError, StorageError):
+            return Origin(None, command)  # its package is gone: the page has no pictures
+        return Origin(found.source.root, command, found.remarks)
+    data = Path(request.data)
+    root = data if data.is_dir() else data.parent
+    return Origin(root if root.is_dir() else None, write_command(request))

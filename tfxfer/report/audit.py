@@ -1,0 +1,125 @@
+"""The section on the data: what there was, what was left out, what is a copy of what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tfxfer.data.problems import PROBLEM_KINDS, Problem
+from tfxfer.evaluation.tables import Table
+from tfxfer.report.material import Material
+from tfxfer.report.parts import Gallery, Note, Part, Plate, Section
+
+__all__ = ["CopyGroup", "find_copy_groups", "list_left_out", "make_audit"]
+
+_MOST_LEFT_OUT, _MOST_GROUPS, _MOST_COPIES = 12, 8, 4
+
+
+@dataclass(frozen=True)
+class CopyGroup:
+    """Samples that are one photo.
+
+    Args:
+        first: path of the one that the others are copies of.
+        copies: paths of the others.
+        is_exact: whether nothing in them differs.
+    """
+
+    first: str
+    copies: tuple[str, ...]
+    is_exact: bool
+
+
+def make_audit(material: Material) -> Section:
+    """Returns what the data holds and what is wrong with it."""
+    data, plural = material.manifest.data, material.modality.plural
+    parts: list[Part] = []
+    if data is not None:
+        parts.append(
+            Note(
+                f"{data.images:,} {plural}: {data.train:,} to learn from, {data.val:,} to choose "
+                f"the best epoch with, {data.test:,} to test with."
+            )
+        )
+        parts += [Note(f"{note[:1].upper()}{note[1:]}.") for note in data.notes]
+    left_out, groups = list_left_out(material), find_copy_groups(material)
+    if material.audit is not None:
+        parts += _tabulate_kinds(material.audit.problems)
+    else:
+        parts.append(
+            Note("An earlier tfxfer trained this: of its audit only what was left out is kept.")
+        )
+    if left_out:
+        plates = tuple(
+            Plate(problem.path, (_name_kind(problem.kind), problem.detail, problem.path))
+            for problem in left_out[:_MOST_LEFT_OUT]
+        )
+        rest = len(left_out) - len(plates)
+        parts.append(Gallery(plates, "Left out", rest, width="narrow"))
+    else:
+        parts.append(Note("Nothing was left out."))
+    parts += [_show_group(group) for group in groups[:_MOST_GROUPS]]
+    if len(groups) > _MOST_GROUPS:
+        parts.append(Note(f"And {len(groups) - _MOST_GROUPS:,} more groups of copies."))
+    return Section("data", "The data", tuple(parts))
+
+
+def list_left_out(material: Material) -> list[Problem]:
+    """Returns what cost samples, as the audit or, of an earlier tfxfer, `run.json` has it."""
+    if material.audit is not None:
+        return list(material.audit.skipped)
+    skipped = () if material.manifest.data is None else material.manifest.data.skipped
+    return [Problem(x["path"], x["kind"], x["detail"], skipped=True) for x in skipped]
+
+
+def find_copy_groups(material: Material) -> list[CopyGroup]:
+    """Returns which samples are copies, the largest groups first.
+
+    Without an audit only exact copies are known, by their fingerprints.
+    """
+    exact: dict[str, list[str]] = {}
+    near: dict[str, list[str]] = {}
+    if material.audit is not None:
+        for problem in material.audit.problems:
+            if problem.like:
+                same = problem.kind != "near_duplicate"
+                (exact if same else near).setdefault(problem.like, []).append(problem.path)
+    else:
+        firsts: dict[str, str] = {}
+        for row in material.split:
+            first = firsts.setdefault(row.fingerprint, row.path)
+            if row.fingerprint and first != row.path:
+                exact.setdefault(first, []).append(row.path)
+    found = [*_list_groups(exact, is_exact=True), *_list_groups(near, is_exact=False)]
+    return sorted(found, key=lambda group: (-len(group.copies), group.first))
+
+
+def _list_groups(groups: Mapping[str, Sequence[str]], *, is_exact: bool) -> list[CopyGroup]:
+    return [CopyGroup(first, tuple(copies), is_exact) for first, copies in groups.items()]
+
+
+def _show_group(group: CopyGroup) -> Gallery:
+    shown = (group.first, *group.copies)[:_MOST_COPIES]
+    what = "The same picture" if group.is_exact else "Nearly the same picture"
+    return Gallery(
+        tuple(Plate(path, (path,)) for path in shown),
+        f"{what}, {1 + len(group.copies):,} times",
+        1 + len(group.copies) - len(shown),
+        width="narrow",
+    )
+
+
+def _tabulate_kinds(problems: Sequence[Problem]) -> list[Table]:
+    rows = []
+    for kind in PROBLEM_KINDS:
+        of_kind = [problem for problem in problems if problem.kind == kind]
+        if of_kind:
+            out = sum(problem.skipped for problem in of_kind)
+            example = f"{of_kind[0].path}: {of_kind[0].detail}"
+            rows.append((_name_kind(kind), f"{len(of_kind):,}", f"{out:,}" if out else "", example))
+    columns = ("", "found", "left out", "such as")
+    return [Table("What was found in the files", columns, tuple(rows))] if rows else []
+
+
+def _name_kind(kind: str) -> str:
+    return kind.replace("_", " ")

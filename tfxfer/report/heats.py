@@ -1,0 +1,93 @@
+"""What a model looked at in the samples that the page shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfxfer.data.arrays import Arrays
+from tfxfer.data.record import Record
+from tfxfer.errors import DataError
+from tfxfer.modality import Sample
+from tfxfer.progress import Progress
+from tfxfer.report.material import Material
+from tfxfer.report.pictures import SIDES_PX
+
+if TYPE_CHECKING:
+    from tfxfer.inference.predictor import Predictor
+
+__all__ = ["can_explain", "map_heats"]
+
+
+def can_explain(material: Material) -> bool:
+    """Returns whether a run's samples are pictures, and there."""
+    return material.modality.picture_input is not None and material.origin.root is not None
+
+
+def map_heats(
+    material: Material,
+    paths: Sequence[str],
+    predictor: Predictor,
+    *,
+    progress: Progress | None = None,
+) -> dict[str, np.ndarray]:
+    """Returns pictures of what speaks for each answer, by Grad-CAM, by the sample's path.
+
+    A sample that cannot be read has none. Nor has any where the network has no map to look at:
+    covering places of every sample would take longer than anybody waits for a page.
+
+    Args:
+        material: of the run.
+        paths: of the samples.
+        predictor: the run's model.
+        progress: told of samples done.
+
+    Shapes: uint8 (height, width, 3) each.
+    """
+    from tfxfer.trust.gradcam import list_map_stages
+    from tfxfer.trust.heatmaps import map_heat
+    from tfxfer.trust.overlay import overlay
+
+    if predictor.network is None or not list_map_stages(predictor.network):
+        return {}
+    kept, inputs = _read_samples(material, paths, predictor)
+    if not kept:
+        return {}
+    found = map_heat(predictor, _stack(inputs), method="gradcam", progress=progress)
+    heats = {}
+    for (path, sample), values in zip(kept, found.values, strict=True):
+        seen = material.modality.read_picture(
+            sample, contract=predictor.contract, longest_px=SIDES_PX["wide"]
+        )
+        if values.any():  # else no place speaks for the answer, and the map shows nothing
+            heats[path] = overlay(seen, values)
+    return heats
+
+
+def _read_samples(
+    material: Material, paths: Sequence[str], predictor: Predictor
+) -> tuple[list[tuple[str, Sample]], list[Arrays]]:
+    root = material.origin.root
+    assert root is not None
+    kept, inputs = [], []
+    with predictor.modality.reading():
+        for path in paths:
+            sample = Record(path, "").locate(root)
+            try:
+                found = predictor.modality.read(
+                    sample, size=predictor.size, contract=predictor.contract
+                )
+            except (DataError, OSError):
+                continue  # the page says so in the picture's place
+            kept.append((path, sample))
+            inputs.append(found)
+    return kept, inputs
+
+
+def _stack(inputs: Sequence[Arrays]) -> Arrays:
+    first = inputs[0]
+    if isinstance(first, dict):
+        return {name: np.concatenate([each[name] for each in inputs]) for name in first}
+    return np.concatenate([np.asarray(each) for each in inputs])

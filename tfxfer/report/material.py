@@ -1,0 +1,192 @@
+"""All that a run holds, read: what the page is made of."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tfxfer.data.audit_file import read_audit
+from tfxfer.data.problems import Audit
+from tfxfer.data.table import SplitRow, read_split_table
+from tfxfer.errors import DataError, RunError
+from tfxfer.head import Head
+from tfxfer.inference.stored_answers import read_answer_table
+from tfxfer.modality import Modality
+from tfxfer.registry.lookup import Registry, get_head, get_modality
+from tfxfer.run.directory import RunDirectory
+from tfxfer.run.manifest import Manifest
+from tfxfer.system.records import read_document
+
+__all__ = ["Answer", "Epoch", "Material", "Origin", "read_material"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a run came from, as whoever trained it knows.
+
+    Args:
+        root: folder that the samples' paths are relative to; None where nobody knows it.
+        command: that repeats the run, as typed.
+        remarks: what a reader must know of the data, such as its licence.
+    """
+
+    root: Path | None = None
+    command: str = ""
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One row of `history.csv`.
+
+    Args:
+        phase: that it belongs to.
+        values: of each column that is a number.
+    """
+
+    phase: str
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One row of `predictions.csv`.
+
+    Args:
+        path: of the sample.
+        split: that it belongs to.
+        truth: its label.
+        label: what the model says.
+        score: how sure it is; of a number the number.
+        is_right: None for a task whose answers are never simply right.
+    """
+
+    path: str
+    split: str
+    truth: str
+    label: str
+    score: float
+    is_right: bool | None
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What there is to show of a run; what it has no record of is empty or None.
+
+    Args:
+        run: the folder.
+        manifest: its `run.json`.
+        head: the task.
+        modality: what a sample is.
+        origin: where it came from.
+        history: one per epoch.
+        answers: to every validation and test sample.
+        split: where each sample went.
+        audit: what was found in the files.
+        export: `export/export.json`.
+    """
+
+    run: RunDirectory
+    manifest: Manifest
+    head: Head
+    modality: Modality
+    origin: Origin
+    history: tuple[Epoch, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    split: tuple[SplitRow, ...] = ()
+    audit: Audit | None = None
+    export: Mapping[str, Any] | None = None
+
+    @property
+    def tested(self) -> tuple[Answer, ...]:
+        """The answers to test samples."""
+        return tuple(answer for answer in self.answers if answer.split == "test")
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """The figures of the test."""
+        found: Mapping[str, Any] = self.manifest.metrics["test"]
+        return found
+
+
+def read_material(
+    run: RunDirectory, *, origin: Origin | None = None, registry: Registry | None = None
+) -> Material:
+    """Reads a run.
+
+    Args:
+        run: a finished one.
+        origin: where it came from.
+        registry: where its plugins are looked up; None is what is installed.
+
+    Raises:
+        RunError: it is not finished, or a record of it says something else.
+        DataError: a table of it cannot be read.
+        PluginError: a plugin of it is missing.
+    """
+    manifest = run.read_manifest()
+    if manifest.status != "done" or "test" not in manifest.metrics:
+        raise RunError(
+            f"report of run {str(run.path)!r}: expected a finished training. Received: "
+            f"status={manifest.status!r}. Go on with it: tfxfer train --resume --out {run.path}"
+        )
+    export = run.export / "export.json"
+    return Material(
+        run=run,
+        manifest=manifest,
+        head=get_head(manifest.head, options=dict(manifest.head_options), registry=registry),
+        modality=get_modality(manifest.modality, registry=registry),
+        origin=origin or Origin(),
+        history=_read_history(run.history_path) if run.history_path.is_file() else (),
+        answers=_read_answers(run.predictions_path) if run.predictions_path.is_file() else (),
+        split=read_split_table(run.split_path) if run.split_path.is_file() else (),
+        audit=read_audit(run.audit_path) if run.audit_path.is_file() else None,
+        export=read_document(export, expected="the JSON of an export", error=RunError)
+        if export.is_file()
+        else None,
+    )
+
+
+def _read_history(path: Path) -> tuple[Epoch, ...]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, strict=True))
+        return tuple(
+            Epoch(
+                row["phase"],
+                {
+                    name: float(value) if value else math.nan
+                    for name, value in row.items()
+                    if name not in ("epoch", "phase")
+                },
+            )
+            for row in rows
+        )
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"table {str(path)!r}: expected the history of a run, a row of numbers for each epoch. "
+            f"Received: {type(error).__name__}: {error}."
+        ) from error
+
+
+def _read_answers(path: Path) -> tuple[Answer, ...]:
+    rights = {"true": True, "false": False, "": None}
+    try:
+        return tuple(
+            Answer(
+                row["path"], row["split"], row["truth"], row["label"],
+                float(row["score"]), rights[row["right"]],
+            )
+            for row in read_answer_table(path)
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            f"table {str(path)!r}: expected numbers as score, and right as true, false or nothing. "
+            f"Received: {type(error).__name__}: {error}."
+        ) from error

@@ -1,0 +1,110 @@
+"""What a run comes to, in plain words, before any plot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tfxfer.evaluation.blame import blame_head
+from tfxfer.evaluation.display import headline
+from tfxfer.report.audit import find_copy_groups, list_left_out
+from tfxfer.report.exported import describe_chosen
+from tfxfer.report.material import Material
+from tfxfer.report.parts import Sentence, Tone
+
+__all__ = ["describe_verdict"]
+
+
+def describe_verdict(material: Material) -> tuple[Sentence, ...]:
+    """Returns the sentences of the verdict, what matters most first."""
+    return (
+        _describe_result(material),
+        *_describe_warnings(material),
+        *_describe_confusion(material),
+        *_describe_course(material),
+        *_describe_export(material),
+        *_describe_data(material),
+    )
+
+
+def _describe_result(material: Material) -> Sentence:
+    name, figure = headline(material.metrics)
+    count, plural = material.metrics["images"], material.modality.plural
+    metric = material.head.figures.catalogue[name]
+    tone: Tone = "bad" if material.manifest.warnings else "good"
+    rights = [answer.is_right for answer in material.tested]
+    if name in material.head.figures.counted and rights and None not in rights:
+        low, high = (100 * figure[end] for end in ("low", "high"))
+        text = (
+            f"{sum(map(bool, rights)):,} of {count:,} {plural} that it had never seen are right: "
+            f"{100 * figure['value']:.1f} %, and between {low:.0f} and {high:.0f} % if more were "
+            "tested."
+        )
+        return Sentence(text, tone, "results")
+    value = metric.read(figure)
+    words = f"{metric.title[:1].upper()}{metric.title[1:]} {value}"
+    return Sentence(f"{words}, on {count:,} {plural} that it had never seen.", tone, "results")
+
+
+def _describe_warnings(material: Material) -> Iterator[Sentence]:
+    causes = []
+    for warning in material.manifest.warnings:
+        message = warning["message"]
+        yield Sentence(f"{message[:1].upper()}{message[1:]}.", "bad", "results")
+        causes.append(warning["cause"])
+    for cause in dict.fromkeys(filter(None, causes)):
+        yield Sentence(f"Likely: {cause}.", "bad", "training")
+
+
+def _describe_confusion(material: Material) -> Iterator[Sentence]:
+    with blame_head(material.head):
+        matrix = material.head.figures.matrix(material.metrics)
+        words = material.head.figures.label_words(material.metrics)
+    if matrix is not None:
+        confusions = matrix.list_confusions()
+        if not confusions:
+            return
+        count, size, true, answer = confusions[0]
+        yield Sentence(
+            f"The most frequent mistake: {true} is taken for {answer}, {count:,} of {size:,} "
+            "times.",
+            section="mistakes",
+        )
+    elif len(words) > 1:
+        yield Sentence(f"Weakest: {words[0][0]}, {words[0][1]}.", section="results")
+
+
+def _describe_course(material: Material) -> Iterator[Sentence]:
+    for phase in material.manifest.phases:
+        if phase.stopped == "budget":
+            planned = "" if phase.planned_epochs is None else f" of {phase.planned_epochs}"
+            yield Sentence(
+                f"The time was up after {phase.epochs}{planned} epochs of phase {phase.name}: more "
+                "time may make it better.",
+                section="training",
+            )
+
+
+def _describe_export(material: Material) -> Iterator[Sentence]:
+    words = describe_chosen(material)
+    if words:
+        yield Sentence(words, section="export")
+
+
+def _describe_data(material: Material) -> Iterator[Sentence]:
+    left_out, groups = list_left_out(material), find_copy_groups(material)
+    noun, plural = material.modality.noun, material.modality.plural
+    if left_out:
+        count = len(left_out)
+        yield Sentence(
+            f"{count:,} {noun if count == 1 else plural} {'was' if count == 1 else 'were'} left "
+            "out of the data.",
+            section="data",
+        )
+    if groups:
+        copies = sum(len(group.copies) for group in groups)
+        yield Sentence(
+            f"{copies:,} {noun if copies == 1 else plural} "
+            f"{'is a copy' if copies == 1 else 'are copies'} of others, and on the same side of "
+            "the split as these.",
+            section="data",
+        )
