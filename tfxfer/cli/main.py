@@ -81,10 +81,11 @@ class _LazyGroup(click.Group):
         name = args[0]
         if name.startswith("-") or name in self.list_commands(ctx):
             return super().resolve_command(ctx, args)
-        message = f"no command named {name!r}.{did_you_mean(name, self.list_commands(ctx))}"
+        # The name of a command that is not installed is no slip of the finger.
         known = suggest_distribution("command", name)
-        if known:
-            message += f" Try: pip install {known}"
+        hint = f" Try: pip install {known}" if known else ""
+        hint = hint or did_you_mean(name, self.list_commands(ctx))
+        message = f"no command named {name!r}.{hint}"
         raise click.UsageError(message, ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

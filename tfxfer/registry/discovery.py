@@ -54,6 +54,7 @@ RESERVED_COMMANDS = frozenset(
         "plugin",
         "plugins",
         "predict",
+        "report",
         "train",
     }
 )
