@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tfxfer.report.audit import make_audit
 from tfxfer.report.card import make_card
+from tfxfer.report.confidence import make_confidence
 from tfxfer.report.exported import make_exported
+from tfxfer.report.groups import make_groups
 from tfxfer.report.material import Material
 from tfxfer.report.mistakes import make_mistakes
 from tfxfer.report.parts import Gallery, Section, Sentence
 from tfxfer.report.results import make_results
 from tfxfer.report.training import make_training
+from tfxfer.report.transfer import make_transfer
 from tfxfer.report.verdict import describe_verdict
 
 __all__ = ["Content", "make_content"]
@@ -50,17 +54,21 @@ def make_content(material: Material) -> Content:
     manifest = material.manifest
     counts = "" if manifest.data is None else f"{manifest.data.images:,} {material.modality.plural}"
     facts = (manifest.backbone, manifest.head, counts, manifest.created[:10])
-    sections = (
-        make_training(material),
-        make_results(material),
-        make_mistakes(material),
-        make_audit(material),
-        make_exported(material),
-        make_card(material),
+    makers: tuple[Callable[[Material], Section | None], ...] = (
+        make_training,
+        make_results,
+        make_confidence,
+        make_mistakes,
+        make_audit,
+        make_transfer,
+        make_groups,
+        make_exported,
+        make_card,
     )
+    made = [make(material) for make in makers]
     return Content(
         material.run.path.resolve().name,
         " · ".join(filter(None, facts)),
         describe_verdict(material),
-        sections,
+        tuple(section for section in made if section is not None),
     )

@@ -20,6 +20,8 @@ from tfxfer.registry.lookup import Registry, get_head, get_modality
 from tfxfer.run.directory import RunDirectory
 from tfxfer.run.manifest import Manifest
 from tfxfer.system.records import read_document
+from tfxfer.trust.baselines import BaselineRecord, read_baselines
+from tfxfer.trust.slices import SliceReport
 
 __all__ = ["Answer", "Epoch", "Material", "Origin", "read_material"]
 
@@ -88,6 +90,8 @@ class Material:
         split: where each sample went.
         audit: what was found in the files.
         export: `export/export.json`.
+        slices: how each group of test samples fares.
+        baselines: how simpler ways of training do.
     """
 
     run: RunDirectory
@@ -100,6 +104,8 @@ class Material:
     split: tuple[SplitRow, ...] = ()
     audit: Audit | None = None
     export: Mapping[str, Any] | None = None
+    slices: SliceReport | None = None
+    baselines: BaselineRecord | None = None
 
     @property
     def tested(self) -> tuple[Answer, ...]:
@@ -148,6 +154,8 @@ def read_material(
         export=read_document(export, expected="the JSON of an export", error=RunError)
         if export.is_file()
         else None,
+        slices=SliceReport.read(run.trust),
+        baselines=read_baselines(run.trust),
     )
 
 

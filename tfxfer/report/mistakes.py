@@ -14,6 +14,11 @@ __all__ = ["MOST_MISTAKES", "compare_encoded", "make_mistakes", "rank_mistakes"]
 
 MOST_MISTAKES = 12
 
+_LEGEND = (
+    "A second picture beside one shows what spoke for the answer, the brighter the more "
+    "(Grad-CAM): a model that looks past the object has learnt something else."
+)
+
 
 def make_mistakes(material: Material) -> Section:
     """Returns the answers that are farthest from the truth, the worst first."""
@@ -32,6 +37,7 @@ def make_mistakes(material: Material) -> Section:
         "Worst mistakes",
         (
             Note(f"Of the test part, {by} first. All answers are in predictions.csv."),
+            *[Note(_LEGEND)] * (material.modality.picture_input is not None),
             Gallery(plates, rest=len(ranked) - len(plates)),
         ),
     )

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from tfxfer.evaluation.blame import blame_head
 from tfxfer.evaluation.display import headline
 from tfxfer.report.audit import find_copy_groups, list_left_out
+from tfxfer.report.confidence import describe_confidence
 from tfxfer.report.exported import describe_chosen
+from tfxfer.report.groups import describe_worst_group
 from tfxfer.report.material import Material
 from tfxfer.report.parts import Sentence, Tone
+from tfxfer.report.transfer import describe_transfer
 
 __all__ = ["describe_verdict"]
 
@@ -20,7 +23,10 @@ def describe_verdict(material: Material) -> tuple[Sentence, ...]:
         _describe_result(material),
         *_describe_warnings(material),
         *_describe_confusion(material),
+        *describe_worst_group(material),
         *_describe_course(material),
+        *describe_transfer(material),
+        *filter(None, (describe_confidence(material),)),
         *_describe_export(material),
         *_describe_data(material),
     )

@@ -1,0 +1,66 @@
+"""The section on how far the model's own confidence can be trusted."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfxfer.report.material import Material
+from tfxfer.report.parts import Bin, Note, Part, Reliability, Section, Sentence
+from tfxfer.trust.reliability import Reliability as Measured
+from tfxfer.trust.reliability import measure_reliability
+
+__all__ = ["describe_confidence", "make_confidence", "measure_confidence"]
+
+_NOTICEABLE = 0.05
+"""Error of confidence that a reader of the page is told of at its top: one answer in twenty."""
+
+
+def measure_confidence(material: Material) -> Measured | None:
+    """Returns how often answers of each confidence are right; None where that has no meaning.
+
+    It has none for a task whose answers are never simply right, or whose scores are not 0..1.
+    """
+    tested = material.tested
+    if not tested or any(answer.is_right is None for answer in tested):
+        return None
+    scores = np.array([answer.score for answer in tested])
+    if not ((scores >= 0) & (scores <= 1)).all():
+        return None
+    right = np.array([answer.is_right for answer in tested])
+    return measure_reliability(scores, right, seed=material.manifest.seed)
+
+
+def make_confidence(material: Material) -> Section | None:
+    """Returns the reliability diagram and what it says; None where it has no meaning."""
+    found = measure_confidence(material)
+    if found is None:
+        return None
+    bins = tuple(
+        Bin(each.confidence, each.right.value, each.right.low, each.right.high, each.samples)
+        for each in found.bins
+    )
+    parts: list[Part] = [
+        Reliability("Answers that are right, by how sure the model was", bins),
+        Note(
+            "On the dashed line it is right as often as it says. Below the line it is too sure of "
+            "itself, above it too modest."
+        ),
+        Note(f"The confidence is {found.note}."),
+    ]
+    return Section("confidence", "How sure it is", tuple(parts))
+
+
+def describe_confidence(material: Material) -> Sentence | None:
+    """Returns a line of the verdict where the confidence is off by more than chance."""
+    found = measure_confidence(material)
+    if found is None or found.error.low == 0 or found.error.value < _NOTICEABLE:
+        return None
+    tested = material.tested
+    sure = sum(answer.score for answer in tested) / len(tested)
+    right = sum(answer.is_right is True for answer in tested) / len(tested)
+    kind = "It is too sure of itself" if sure > right else "It is too modest"
+    return Sentence(
+        f"{kind}: it claims {100 * sure:.0f} % on average, and is right {100 * right:.0f} % of the "
+        "time.",
+        section="confidence",
+    )
