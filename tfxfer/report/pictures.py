@@ -29,7 +29,7 @@ class Picture:
 
     Args:
         uri: of its pixels, in full; empty where there is no picture.
-        reason: why there is none.
+        reason: why there is none; empty where a sample has no picture in any case.
     """
 
     uri: str = ""
@@ -58,7 +58,7 @@ class PictureBook:
 
     def _find(self, path: str, width: str = "wide") -> Picture:
         if self._modality.picture_input is None:
-            return Picture(reason=f"a {self._modality.noun} has no picture")
+            return Picture()
         if self._root is None:
             return Picture(reason="the data is not known here")
         sample = Record(path, "").locate(self._root)
