@@ -16,7 +16,7 @@ from tfxfer_heads import Classification, Multilabel, Regression
 Fill = Callable[..., RunDirectory]
 Render = Callable[..., str]
 ATTACK = "<img src=x onerror=alert(1)>"  # in names of the run
-SECTIONS = ["training", "results", "confidence", "mistakes", "data", "export", "card"]
+SECTIONS = ["training", "results", "confidence", "mistakes", "data", "domain", "export", "card"]
 
 
 class Page(HTMLParser):
@@ -151,7 +151,7 @@ def test_a_number_has_no_classes(tmp_path: Path, fill: Fill, render: Render) -> 
     assert "Answers beside the truth" in page.text
     assert "9.5, in truth 4" in page.text
     ids = [attrs["id"] for tag, attrs in page.tags if tag == "section"]
-    assert ids == ["verdict", "training", "results", "mistakes", "data", "export", "card"]
+    assert ids == ["verdict", "training", "results", "mistakes", "data", "domain", "export", "card"]
     assert "taken for" not in page.text
 
 

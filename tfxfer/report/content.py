@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tfxfer.report.audit import make_audit
 from tfxfer.report.card import make_card
 from tfxfer.report.confidence import make_confidence
+from tfxfer.report.domain import make_domain
 from tfxfer.report.exported import make_exported
 from tfxfer.report.groups import make_groups
 from tfxfer.report.material import Material
@@ -60,6 +61,7 @@ def make_content(material: Material) -> Content:
         make_confidence,
         make_mistakes,
         make_audit,
+        make_domain,
         make_transfer,
         make_groups,
         make_exported,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
@@ -48,7 +49,7 @@ def describe_chosen(material: Material) -> str:
 
 
 def _add_command(note: Note, material: Material) -> Note:
-    return Note(note.text, f"tfxfer export {material.run.path}")
+    return Note(note.text, shlex.join(["tfxfer", "export", str(material.run.path)]))
 
 
 def _refuse(material: Material, error: Exception) -> RunError:

@@ -21,6 +21,7 @@ from tfxfer.run.directory import RunDirectory
 from tfxfer.run.manifest import Manifest
 from tfxfer.system.records import read_document
 from tfxfer.trust.baselines import BaselineRecord, read_baselines
+from tfxfer.trust.profile import GapProfile
 from tfxfer.trust.slices import SliceReport
 
 __all__ = ["Answer", "Epoch", "Material", "Origin", "read_material"]
@@ -92,6 +93,8 @@ class Material:
         export: `export/export.json`.
         slices: how each group of test samples fares.
         baselines: how simpler ways of training do.
+        gap: how far the samples are from what the pretrained network knows.
+        gap_fault: why that could not be measured, in a sentence.
     """
 
     run: RunDirectory
@@ -106,6 +109,8 @@ class Material:
     export: Mapping[str, Any] | None = None
     slices: SliceReport | None = None
     baselines: BaselineRecord | None = None
+    gap: GapProfile | None = None
+    gap_fault: str = ""
 
     @property
     def tested(self) -> tuple[Answer, ...]:
@@ -156,7 +161,15 @@ def read_material(
         else None,
         slices=SliceReport.read(run.trust),
         baselines=read_baselines(run.trust),
+        gap=_read_gap(run.trust / "gap.json"),
     )
+
+
+def _read_gap(path: Path) -> GapProfile | None:
+    if not path.is_file():
+        return None
+    document = read_document(path, expected="the JSON of a domain gap", error=RunError)
+    return GapProfile.from_dict(document)
 
 
 def _read_history(path: Path) -> tuple[Epoch, ...]:

@@ -8,6 +8,7 @@ from tfxfer.evaluation.blame import blame_head
 from tfxfer.evaluation.display import headline
 from tfxfer.report.audit import find_copy_groups, list_left_out
 from tfxfer.report.confidence import describe_confidence
+from tfxfer.report.domain import describe_gap
 from tfxfer.report.exported import describe_chosen
 from tfxfer.report.groups import describe_worst_group
 from tfxfer.report.material import Material
@@ -26,7 +27,7 @@ def describe_verdict(material: Material) -> tuple[Sentence, ...]:
         *describe_worst_group(material),
         *_describe_course(material),
         *describe_transfer(material),
-        *filter(None, (describe_confidence(material),)),
+        *filter(None, (describe_gap(material), describe_confidence(material))),
         *_describe_export(material),
         *_describe_data(material),
     )
