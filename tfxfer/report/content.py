@@ -15,6 +15,7 @@ from tfxfer.report.material import Material
 from tfxfer.report.mistakes import make_mistakes
 from tfxfer.report.parts import Gallery, Section, Sentence
 from tfxfer.report.results import make_results
+from tfxfer.report.suspects import make_suspects
 from tfxfer.report.training import make_training
 from tfxfer.report.transfer import make_transfer
 from tfxfer.report.verdict import describe_verdict
@@ -60,6 +61,7 @@ def make_content(material: Material) -> Content:
         make_results,
         make_confidence,
         make_mistakes,
+        make_suspects,
         make_audit,
         make_domain,
         make_transfer,

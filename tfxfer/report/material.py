@@ -21,6 +21,7 @@ from tfxfer.run.directory import RunDirectory
 from tfxfer.run.manifest import Manifest
 from tfxfer.system.records import read_document
 from tfxfer.trust.baselines import BaselineRecord, read_baselines
+from tfxfer.trust.label_errors import LabelError, read_label_errors
 from tfxfer.trust.profile import GapProfile
 from tfxfer.trust.slices import SliceReport
 
@@ -94,6 +95,7 @@ class Material:
         slices: how each group of test samples fares.
         baselines: how simpler ways of training do.
         gap: how far the samples are from what the pretrained network knows.
+        label_errors: labels that look wrong; None where nobody looked.
         gap_fault: why that could not be measured, in a sentence.
     """
 
@@ -110,6 +112,7 @@ class Material:
     slices: SliceReport | None = None
     baselines: BaselineRecord | None = None
     gap: GapProfile | None = None
+    label_errors: tuple[LabelError, ...] | None = None
     gap_fault: str = ""
 
     @property
@@ -145,7 +148,7 @@ def read_material(
             f"report of run {str(run.path)!r}: expected a finished training. Received: "
             f"status={manifest.status!r}. Go on with it: tfxfer train --resume --out {run.path}"
         )
-    export = run.export / "export.json"
+    export, errors = run.export / "export.json", run.trust / "label_errors.csv"
     return Material(
         run=run,
         manifest=manifest,
@@ -162,6 +165,7 @@ def read_material(
         slices=SliceReport.read(run.trust),
         baselines=read_baselines(run.trust),
         gap=_read_gap(run.trust / "gap.json"),
+        label_errors=read_label_errors(errors) if errors.is_file() else None,
     )
 
 

@@ -13,6 +13,7 @@ from tfxfer.report.exported import describe_chosen
 from tfxfer.report.groups import describe_worst_group
 from tfxfer.report.material import Material
 from tfxfer.report.parts import Sentence, Tone
+from tfxfer.report.suspects import describe_suspects
 from tfxfer.report.transfer import describe_transfer
 
 __all__ = ["describe_verdict"]
@@ -24,6 +25,7 @@ def describe_verdict(material: Material) -> tuple[Sentence, ...]:
         _describe_result(material),
         *_describe_warnings(material),
         *_describe_confusion(material),
+        *filter(None, (describe_suspects(material),)),
         *describe_worst_group(material),
         *_describe_course(material),
         *describe_transfer(material),
