@@ -140,8 +140,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def train(weights: Path) -> Run:
-    """Runs `tfxfer train` with the tiny backbone."""
-    return lambda *args: call(["train", *args, "--backbone", "double_vivid", "--weights", weights])
+    """Runs `tfxfer train` with the tiny backbone, and leaves out the page, which costs seconds."""
+    options = ("--backbone", "double_vivid", "--weights", weights, "--no-report")
+    return lambda *args: call(["train", *args, *options])
 
 
 @pytest.fixture(scope="session")
