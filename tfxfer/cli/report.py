@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "find_reserve", "make_report", "try_report"]
 
-_REPORT_SECONDS = 8.0
+_REPORT_SECONDS = 12.0
 _MOST_OF_BUDGET = 0.1
 
 

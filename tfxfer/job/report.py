@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from tfxfer.job.request import TrainRequest
 from tfxfer.progress import Progress
 from tfxfer.report.content import make_content
 from tfxfer.report.heats import can_explain, map_heats
-from tfxfer.report.material import Origin, read_material
+from tfxfer.report.material import Material, Origin, read_material
 from tfxfer.report.writer import WrittenReport, write_report
 from tfxfer.run.directory import RunDirectory
 
@@ -48,6 +49,7 @@ def report_run(
         TfxferError: see `read_material` and `write_report`.
     """
     material = read_material(run, origin=find_origin(run), registry=registry)
+    material = _measure_gap(material, registry, progress)
     content = make_content(material)
     heats: dict[str, np.ndarray] = {}
     explained = content.list_explained()
@@ -55,6 +57,24 @@ def report_run(
         predictor = _open_predictor(run, model, registry)
         heats = map_heats(material, explained, predictor, progress=progress)
     return write_report(material, content, out=out, heats=heats, progress=progress)
+
+
+def _measure_gap(
+    material: Material, registry: Registry | None, progress: Progress | None
+) -> Material:
+    """Returns the material with the domain gap, where it can be had; the run keeps it."""
+    if material.gap is not None or material.origin.root is None:
+        return material
+    from tfxfer.trust.gap import find_gap
+
+    try:
+        gap = find_gap(
+            material.run, source=material.origin.source, registry=registry, progress=progress
+        )
+    except TfxferError as error:
+        # Such as weights that are gone: the page says so in its place.
+        return replace(material, gap_fault=f"It could not be measured: {error}")
+    return replace(material, gap=gap)
 
 
 def _open_predictor(run: RunDirectory, model: Any, registry: Registry | None) -> Predictor:
@@ -83,8 +103,8 @@ def find_origin(run: RunDirectory) -> Origin:
         try:
             found = demo_source(demo)
         except (DataError, StorageError):
-            return Origin(None, command)  # its package is gone: the page has no pictures
-        return Origin(found.source.root, command, found.remarks)
+            return Origin(command=command)  # its package is gone: the page has no pictures
+        return Origin(found.source.root, found.source, command, found.remarks)
     data = Path(request.data)
     root = data if data.is_dir() else data.parent
-    return Origin(root if root.is_dir() else None, write_command(request))
+    return Origin(root if root.is_dir() else None, command=write_command(request))

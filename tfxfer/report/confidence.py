@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from tfxfer.evaluation.tables import Table
 from tfxfer.report.material import Material
 from tfxfer.report.parts import Bin, Note, Part, Reliability, Section, Sentence
+from tfxfer.trust.reliability import Figure, measure_reliability
 from tfxfer.trust.reliability import Reliability as Measured
-from tfxfer.trust.reliability import measure_reliability
 
 __all__ = ["describe_confidence", "make_confidence", "measure_confidence"]
 
@@ -40,6 +41,7 @@ def make_confidence(material: Material) -> Section | None:
         for each in found.bins
     )
     parts: list[Part] = [
+        *_tabulate_calibration(material),
         Reliability("Answers that are right, by how sure the model was", bins),
         Note(
             "On the dashed line it is right as often as it says. Below the line it is too sure of "
@@ -48,6 +50,34 @@ def make_confidence(material: Material) -> Section | None:
         Note(f"The confidence is {found.note}."),
     ]
     return Section("confidence", "How sure it is", tuple(parts))
+
+
+def _tabulate_calibration(material: Material) -> list[Part]:
+    """Returns what one temperature has done to the confidence, where one was fitted."""
+    record = material.calibration
+    if record is None:
+        return []
+    parts = {"validation": record.val, "test": record.test}
+    rows = tuple(
+        (
+            name,
+            *(_write_points(figures.calibration_error) for figures in (part.before, part.after)),
+            *(f"{figures.log_loss.value:.3f}" for figures in (part.before, part.after)),
+        )
+        for name, part in parts.items()
+        if part is not None
+    )
+    words = record.describe()
+    columns = ("", "off by, before", "after", "log loss, before", "after")
+    return [
+        Note(f"{words[:1].upper()}{words[1:]}."),
+        Table("What the temperature did to its confidence", columns, rows),
+    ]
+
+
+def _write_points(figure: Figure) -> str:
+    low, high = 100 * figure.low, 100 * figure.high
+    return f"{100 * figure.value:.1f} points [{low:.1f}, {high:.1f}]"
 
 
 def describe_confidence(material: Material) -> Sentence | None:

@@ -19,7 +19,7 @@ def make_domain(material: Material) -> Section:
     title = "How familiar the data is"
     if gap is None:
         why = f" {material.gap_fault}" if material.gap_fault else ""
-        note = Note(f"Nobody has measured it in this run.{why}", _write_command(material))
+        note = Note(f"Not measured yet.{why} To measure it, type", _write_command(material))
         return Section("domain", title, (note,))
     lines = describe_profile(gap, material.modality.landmarks)
     parts: list[Part] = [Note(f"{line[:1].upper()}{line[1:]}.") for line in lines]

@@ -11,6 +11,7 @@ from typing import Any
 
 from tfxfer.data.audit_file import read_audit
 from tfxfer.data.problems import Audit
+from tfxfer.data.record import Source
 from tfxfer.data.table import SplitRow, read_split_table
 from tfxfer.errors import DataError, RunError
 from tfxfer.head import Head
@@ -21,9 +22,11 @@ from tfxfer.run.directory import RunDirectory
 from tfxfer.run.manifest import Manifest
 from tfxfer.system.records import read_document
 from tfxfer.trust.baselines import BaselineRecord, read_baselines
+from tfxfer.trust.gap import read_gap
 from tfxfer.trust.label_errors import LabelError, read_label_errors
 from tfxfer.trust.profile import GapProfile
 from tfxfer.trust.slices import SliceReport
+from tfxfer.trust.temperature import Calibration
 
 __all__ = ["Answer", "Epoch", "Material", "Origin", "read_material"]
 
@@ -34,11 +37,13 @@ class Origin:
 
     Args:
         root: folder that the samples' paths are relative to; None where nobody knows it.
+        source: the samples, where `run.json` names no path of them.
         command: that repeats the run, as typed.
         remarks: what a reader must know of the data, such as its licence.
     """
 
     root: Path | None = None
+    source: Source | None = None
     command: str = ""
     remarks: tuple[str, ...] = ()
 
@@ -96,6 +101,7 @@ class Material:
         baselines: how simpler ways of training do.
         gap: how far the samples are from what the pretrained network knows.
         label_errors: labels that look wrong; None where nobody looked.
+        calibration: what became of the model's confidence.
         gap_fault: why that could not be measured, in a sentence.
     """
 
@@ -113,6 +119,7 @@ class Material:
     baselines: BaselineRecord | None = None
     gap: GapProfile | None = None
     label_errors: tuple[LabelError, ...] | None = None
+    calibration: Calibration | None = None
     gap_fault: str = ""
 
     @property
@@ -148,7 +155,7 @@ def read_material(
             f"report of run {str(run.path)!r}: expected a finished training. Received: "
             f"status={manifest.status!r}. Go on with it: tfxfer train --resume --out {run.path}"
         )
-    export, errors = run.export / "export.json", run.trust / "label_errors.csv"
+    export, errors = run.export / "export.json", run.label_errors_path
     return Material(
         run=run,
         manifest=manifest,
@@ -164,16 +171,12 @@ def read_material(
         else None,
         slices=SliceReport.read(run.trust),
         baselines=read_baselines(run.trust),
-        gap=_read_gap(run.trust / "gap.json"),
+        gap=read_gap(run),
+        calibration=None
+        if manifest.calibration is None
+        else Calibration.from_dict(manifest.calibration),
         label_errors=read_label_errors(errors) if errors.is_file() else None,
     )
-
-
-def _read_gap(path: Path) -> GapProfile | None:
-    if not path.is_file():
-        return None
-    document = read_document(path, expected="the JSON of a domain gap", error=RunError)
-    return GapProfile.from_dict(document)
 
 
 def _read_history(path: Path) -> tuple[Epoch, ...]:

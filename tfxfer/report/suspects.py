@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from tfxfer.report.material import Material
 from tfxfer.report.parts import Gallery, Note, Plate, Section, Sentence
 from tfxfer.trust.label_errors import LabelError
@@ -12,12 +14,15 @@ MOST_SUSPECTS = 12
 
 
 def make_suspects(material: Material) -> Section | None:
-    """Returns the labels that look wrong, the likeliest error first; None where nobody looked."""
-    found = material.label_errors
+    """Returns the labels that look wrong, the likeliest error first; None where none can be."""
+    found, title = material.label_errors, "Labels that look wrong"
     if found is None:
-        return None
+        data = material.manifest.request.get("data")
+        if not data or material.origin.source is not None or not _has_classes(material):
+            return None
+        note = Note("Nobody has looked for them. To do that, type", _write_command(data))
+        return Section("labels", title, (note,))
     sure = [error for error in found if error.confident]
-    title = "Labels that look wrong"
     if not sure:
         return Section("labels", title, (Note("None of them stands out."),))
     plates = tuple(_make_plate(error) for error in sure[:MOST_SUSPECTS])
@@ -36,6 +41,19 @@ def describe_suspects(material: Material) -> Sentence | None:
         return None
     words = "1 label looks" if count == 1 else f"{count:,} labels look"
     return Sentence(f"{words} wrong.", section="labels")
+
+
+def _has_classes(material: Material) -> bool:
+    """Returns whether labels exclude each other, so that another one speaks against them."""
+    truths = [answer.truth for answer in material.tested]
+    if not truths:
+        return False
+    targets = material.head.encode(truths, material.manifest.labels)
+    return material.head.find_classes(targets) is not None
+
+
+def _write_command(data: str) -> str:
+    return shlex.join(["tfxfer", "audit", data])
 
 
 def _make_plate(error: LabelError) -> Plate:
