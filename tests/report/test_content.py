@@ -265,3 +265,22 @@ def test_one_right_answer_has_no_mistakes(tmp_path: Path, fill: Fill, describe: 
     content = describe(run)
     assert "There are none among 12 images." in str(find(content, "mistakes"))
     assert not any("mistake" in text for text in list_texts(content))
+
+
+def test_a_thousand_labels_are_no_million_cells(
+    tmp_path: Path, fill: Fill, describe: Describe, render: Callable[..., str]
+) -> None:
+    labels = [f"label {number:04}" for number in range(1000)]
+    truths = labels[:40]
+    scores = np.zeros((40, 1000))
+    scores[np.arange(40), np.arange(40)] = 1
+    scores[[3, 7]] = np.eye(1000)[[999, 999]]
+    run = fill(tmp_path / "run", Classification(), labels, truths, scores)
+    results = find(describe(run), "results")
+    assert list_parts(results, Matrix) == []
+    pairs = next(table for table in list_parts(results, Table) if "pairs" in table.title)
+    assert pairs.rows == (
+        ("label 0003", "label 0999", "1", "1"),
+        ("label 0007", "label 0999", "1", "1"),
+    )
+    assert len(render(run)) < 200_000

@@ -143,7 +143,8 @@ def train_run(
             data.write_split(run.split_path)
             data.write_slices(run.slices_path)
             run.write_skipped(data.audit.list_left_out())
-            write_audit(run.audit_path, data.audit)
+            if split_file is None:  # else its near copies are known already, and not looked for
+                write_audit(run.audit_path, data.audit)
             run.write_labels(data.labels)
             state = load_checkpoint(run, model) if resume else None
             deadline = clock.find_deadline(model, data, choice.read_seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tfxfer.evaluation import format_metrics
 from tfxfer.evaluation.blame import blame_head
-from tfxfer.evaluation.tables import Table
+from tfxfer.evaluation.tables import Matrix, Table
 from tfxfer.report.material import Material
 from tfxfer.report.mistakes import compare_encoded
 from tfxfer.report.parts import Note, Part, Scatter, Section
@@ -12,6 +12,10 @@ from tfxfer.report.parts import Note, Part, Scatter, Section
 __all__ = ["make_results"]
 
 _MOST_ROWS = 60
+_MOST_LABELS = 30
+"""Of a matrix: more columns nobody reads, and a thousand of them are a million cells."""
+
+_MOST_PAIRS = 30
 _MOST_SCATTERS = 4
 
 
@@ -22,7 +26,7 @@ def make_results(material: Material) -> Section:
     with blame_head(head):
         matrix, tables = head.figures.matrix(metrics), head.figures.tables(metrics)
     if matrix is not None:
-        parts.append(matrix)
+        parts.append(matrix if len(matrix.labels) <= _MOST_LABELS else _list_pairs(matrix))
     parts += [_shorten(table) for table in tables]
     parts += _list_scatters(material)
     parts += [Note(f"Note: {note}.") for note in metrics["notes"]]
@@ -41,6 +45,17 @@ def _tabulate_figures(material: Material) -> Table:
         rows = {title: [*row, seen.get(title, "")] for title, row in rows.items()}
     title = "Figures, in brackets where the truth lies in 95 of 100 such tests"
     return Table(title, tuple(columns), tuple(map(tuple, rows.values())))
+
+
+def _list_pairs(matrix: Matrix) -> Table:
+    """Returns the most frequent confusions, for a matrix that is too large to be read."""
+    pairs = matrix.list_confusions()
+    rows = tuple(
+        (true, answer, f"{count:,}", f"{size:,}")
+        for count, size, true, answer in pairs[:_MOST_PAIRS]
+    )
+    title = f"{matrix.title}: the most frequent of {len(pairs):,} pairs"
+    return Table(title, ("truth", "answer", "times", "of"), rows)
 
 
 def _shorten(table: Table) -> Table:

@@ -1,0 +1,23 @@
+"""How much of a budget a page may take."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tfxfer.cli.report import find_reserve
+from tfxfer.job.train import _Clock
+
+
+@pytest.mark.parametrize(
+    ("budget", "reserve"), [(None, 0.0), (60.0, 0.0), (119.0, 0.0), (120.0, 12.0), (600.0, 12.0)]
+)
+def test_a_page_takes_a_tenth_of_a_budget_at_most(budget: float | None, reserve: float) -> None:
+    assert find_reserve(budget) == reserve
+
+
+def test_what_is_reserved_is_not_trained_in() -> None:
+    now = time.monotonic()
+    without, kept = (_Clock(600.0, now, reserve).count_left() for reserve in (5.0, 17.0))
+    assert without - kept == pytest.approx(12.0, abs=0.1)
