@@ -55,6 +55,9 @@ def place(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
     ("words", "code", "message"),
     [
         ("train gone --backbone double_vivid", 1, "nothing at that path"),
+        ("report gone", 1, "no run at"),
+        ("report cut", 1, "expected a finished training"),
+        ("report done --out nowhere/x.html", 1, "no such folder to put it in"),
         ("train empty --backbone double_vivid", 1, "expected images in class folders"),
         ("train file.txt --backbone double_vivid", 1, "file.txt"),
         ("train photos --backbone double_vivvid", 1, "Did you mean 'double_vivid'?"),

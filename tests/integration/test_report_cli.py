@@ -111,6 +111,13 @@ def test_data_that_has_gone(run: Path, tfxfer: Run) -> None:
     assert "the data is not known here" in text
 
 
+def test_a_model_that_has_gone(run: Path, tfxfer: Run) -> None:
+    (run / "model.keras").unlink()
+    done = tfxfer("report", run)
+    assert done.code == 0, done.stderr
+    assert len(list_pictures((run / "report.html").read_text())) == 1
+
+
 def test_training_ends_with_a_page(
     photos: Path, weights: Path, tfxfer: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,7 +53,9 @@ def report_run(
     content = make_content(material)
     heats: dict[str, np.ndarray] = {}
     explained = content.list_explained()
-    if explained and can_explain(material):
+    # A model that was moved away costs the page what it looked at, and nothing else.
+    is_there = model is not None or run.model_path.is_file()
+    if explained and is_there and can_explain(material):
         predictor = _open_predictor(run, model, registry)
         heats = map_heats(material, explained, predictor, progress=progress)
     return write_report(material, content, out=out, heats=heats, progress=progress)
