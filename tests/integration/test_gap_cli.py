@@ -15,12 +15,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfxfer import DataError, Registry, RunDirectory, RunError, WeightsError, measure_gap
+from tfxfer import (
+    DataError,
+    Registry,
+    RunDirectory,
+    RunError,
+    WeightsError,
+    load_run,
+    measure_gap,
+)
+from tfxfer.data.sources import read_source
 from tfxfer.data.table import SplitRow, write_split_table
 from tfxfer.registry.discovery import find_entry_points
 from tfxfer.registry.lookup import default_registry
 from tfxfer.run.directory import Manifest, WeightsUsed
 from tfxfer.trust.gap import find_gap, read_gap
+from tfxfer.trust.subject import open_run_subject
 from tfxfer.weights import file_sha256
 
 Run = Callable[..., Any]
@@ -177,6 +187,7 @@ def test_two_sets_are_compared(gap: Run, photos: Path, noise: Path, tmp_path: Pa
         shutil.copy(path, half / f"{number}{path.suffix}")
     said = gap(tmp_path / "half_0", tmp_path / "half_1")
     assert "no difference between half_0 and half_1 can be seen with 18 and 18" in said.stdout
+    assert any(x.split() == ["STAGE", "DEPTH", "half_0", "half_1"] for x in said.stdout.split("\n"))
 
 
 def test_a_run_is_measured_as_it_began(
@@ -200,6 +211,39 @@ def test_a_run_is_measured_as_it_began(
     assert read_gap(run).images == 20  # type: ignore[union-attr]
     both = tfxfer("gap", run.path, noise, "--json", registry=registry)
     assert both.document["p_value"] == 0.001
+
+
+def test_a_run_without_a_path_gets_its_data_from_who_knows_it(
+    tfxfer: Run,
+    registry: Registry,
+    file: Path,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = make_run(
+        tmp_path / "run", photos, file, request={"data": "demo:photos", "weights": str(file)}
+    )
+    with pytest.raises(DataError, match="demo:photos"):
+        find_gap(run, registry=registry)
+    source = read_source(photos, default_registry().load_modality("image"))
+    assert find_gap(run, source=source, registry=registry).images == 30
+    monkeypatch.setattr("tfxfer.job.demo.stored_source", {"demo:photos": source}.get)
+    done = tfxfer("gap", run.path, "--images", 9, "--json", registry=registry)
+    assert done.code == 0, done.stderr
+    assert done.document["images"] == 9
+
+
+def test_what_training_writes_of_a_run_is_enough(
+    learnt: tuple[Path, Any], tfxfer: Run, noise: Path
+) -> None:
+    run = load_run(learnt[0])
+    assert "random" in find_gap(run).reason  # its backbone was never taught anything
+    subject = open_run_subject(run)
+    assert subject.weights.sha256 == run.read_manifest().weights.sha256  # type: ignore[union-attr]
+    done = tfxfer("gap", learnt[0], noise, "--json")
+    assert done.code == 0, done.stderr
+    assert done.document["p_value"] == 0.001
 
 
 def test_a_run_that_cannot_be_measured_says_why(

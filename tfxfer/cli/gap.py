@@ -132,7 +132,11 @@ def command(
         output.print(*_describe(profiles[0], subject))
     else:
         for name, profile in zip(named, profiles, strict=True):
-            _show_profile(output, name, profile, subject, is_alone=other is None)
+            _show_verdict(output, name, profile, subject)
+        if other is None:
+            _show_stages(output, profiles[0])
+        else:
+            _show_both(output, _tell_apart(named), profiles)
     if between is None:
         output.emit({**profiles[0].to_dict(), "verdict": _describe(profiles[0], subject)})
     else:
@@ -181,30 +185,40 @@ def _describe(profile: GapProfile, subject: Subject) -> tuple[str, ...]:
     return describe_profile(profile, subject.modality.landmarks)
 
 
-def _show_profile(
-    output: Output, name: str, profile: GapProfile, subject: Subject, *, is_alone: bool
-) -> None:
-    first, *others = _describe(profile, subject)
+def _show_verdict(output: Output, name: str, profile: GapProfile, subject: Subject) -> None:
     plural, size = subject.modality.plural, f"{profile.size} {subject.modality.size_unit}".strip()
     output.show(
         f"{name}, {profile.images:,} {plural}: distance from what {profile.backbone} "
         f"({profile.weights}, {size}) was trained on"
     )
-    output.show(first)
-    for line in others:
+    for line in _describe(profile, subject):
         output.show(line)
-    if is_alone or output.verbosity:
-        rows = [
-            (
-                stage.name,
-                f"{stage.depth:.2f}",
-                f"{stage.distance:.3f}",
-                f"{stage.low:.3f} to {stage.high:.3f}",
-                _draw_bar(stage.distance),
-            )
-            for stage in profile.stages
-        ]
-        output.show_table(("STAGE", "DEPTH", "DISTANCE", "95 %", ""), rows)
+
+
+def _show_stages(output: Output, profile: GapProfile) -> None:
+    rows = [
+        (
+            stage.name,
+            f"{stage.depth:.2f}",
+            f"{stage.distance:.3f}",
+            f"{stage.low:.3f} to {stage.high:.3f}",
+            _draw_bar(stage.distance),
+        )
+        for stage in profile.stages
+    ]
+    output.show_table(("STAGE", "DEPTH", "DISTANCE", "95 %", ""), rows)
+
+
+def _show_both(output: Output, names: Sequence[str], profiles: Sequence[GapProfile]) -> None:
+    rows = [
+        (
+            one.name,
+            f"{one.depth:.2f}",
+            *(f"{stage.distance:.3f}  {_draw_bar(stage.distance)}" for stage in (one, other)),
+        )
+        for one, other in zip(profiles[0].stages, profiles[1].stages, strict=True)
+    ]
+    output.show_table(("STAGE", "DEPTH", *names), rows)
 
 
 def _draw_bar(distance: float) -> str:

@@ -130,10 +130,15 @@ def _inspect(
 ) -> Subset:
     findings = []
     with modality.reading(), ThreadPoolExecutor(count_workers()) as pool:
-        for found in pool.map(modality.inspect, samples):
-            findings.append(found)
-            if progress is not None:
-                progress(f"checking {modality.plural}", len(findings), len(samples))
+        try:
+            for found in pool.map(modality.inspect, samples):
+                findings.append(found)
+                if progress is not None:
+                    progress(f"checking {modality.plural}", len(findings), len(samples))
+        except BaseException:
+            # Ctrl-C must not wait for the files that are already queued.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     pairs = list(zip(samples, findings, strict=True))
     usable = [sample for sample, found in pairs if found.fault is None]
     faults = [f"{sample.name}: {', '.join(found.fault)}" for sample, found in pairs if found.fault]
