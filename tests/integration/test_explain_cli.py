@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tfxfer import Registry
+from tfxfer.run.directory import Manifest, RunDirectory
+
 Run = Callable[..., Any]
 Learnt = tuple[Path, Any]
 
@@ -158,3 +161,15 @@ def test_one_that_cannot_be_read_costs_itself(
     assert "picture" not in bad
     assert "1 of 2 images have no picture" in done.stderr
     json.dumps(done.document)
+
+
+def test_samples_without_places_are_refused_at_once(
+    install_doubles: Callable[..., None], tfxfer: Run, tmp_path: Path
+) -> None:
+    install_doubles("sensor")
+    run = RunDirectory.create(tmp_path / "run")
+    run.write_manifest(Manifest(backbone="x", head="y", modality="double_sensor", status="done"))
+    done = tfxfer("explain", run.path, "a.npy", registry=Registry())
+    assert done.code == 1
+    assert "expected samples that are pictures" in done.error
+    assert "Received: windows" in done.error

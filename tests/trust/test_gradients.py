@@ -14,7 +14,8 @@ import keras
 import numpy as np
 import pytest
 
-from tfxfer.errors import ScheduleError
+from tfxfer import explain
+from tfxfer.errors import ModelError, ScheduleError
 from tfxfer.stages import attach_info, get_info, stage_tensor
 from tfxfer.trust.gradients import StageGradients, find_logits
 
@@ -121,6 +122,18 @@ def test_what_follows_a_stage_may_read_an_input_of_its_own(model: Any) -> None:
     np.testing.assert_allclose(slopes, given[0] * kernel / 16, rtol=1e-5)
 
 
+def test_a_stage_that_ends_inside_of_a_block_is_refused(model: Any) -> None:
+    source = keras.Input((4, 4, 2))
+    first = keras.layers.Conv2D(2, 1, name="first")(source)
+    end = keras.layers.Conv2D(2, 1, name="end")(first)
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Add()([first, end]))
+    other = keras.Model(source, keras.layers.Dense(2)(pooled))
+    info = get_info(model)
+    attach_info(other, replace(info, stages=(replace(info.stages[0], name="s", end="end"),)))
+    with pytest.raises(ModelError, match="layer 'first' crosses, too"):
+        StageGradients(other, "s")
+
+
 def test_no_such_stage(model: Any) -> None:
     with pytest.raises(ScheduleError, match="Did you mean 'block_2'"):
         StageGradients(model, "blok_2")
@@ -132,7 +145,7 @@ import numpy as np
 sys.path.insert(0, sys.argv[1])
 import keras
 import conftest
-from tfxfer import build_model
+from tfxfer import build_model, explain
 from tfxfer.trust.gradients import StageGradients
 from tfxfer_heads import Classification
 
@@ -146,6 +159,9 @@ maps, slopes = StageGradients(model, "block_1").compute([given["pixels"]], given
 np.testing.assert_allclose(maps, given["maps"], atol=1e-4)
 np.testing.assert_allclose(slopes, given["slopes"], atol=1e-4 * np.abs(given["slopes"]).max())
 assert np.abs(slopes - given["slopes"][::-1]).max() > 1e-2 * np.abs(slopes).max()
+heat = explain(model, given["pixels"])
+np.testing.assert_allclose(heat, given["heat"], atol=1e-3)
+assert np.abs(heat - given["heat"][::-1]).max() > 0.1
 print("done")
 """
 
@@ -155,7 +171,8 @@ def test_jax_says_the_same(model: Any, pixels: np.ndarray, tmp_path: Path) -> No
     maps, slopes = StageGradients(model, "block_1").compute([pixels], CHOSEN)
     weights = {f"weight_{number}": value for number, value in enumerate(model.get_weights())}
     given = tmp_path / "given.npz"
-    np.savez(given, pixels=pixels, chosen=CHOSEN, maps=maps, slopes=slopes, **weights)
+    found = {"maps": maps, "slopes": slopes, "heat": explain(model, pixels)}
+    np.savez(given, pixels=pixels, chosen=CHOSEN, **found, **weights)
     done = subprocess.run(
         [sys.executable, "-c", JAX, str(Path(__file__).parent.parent), str(given)],
         env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},

@@ -125,6 +125,19 @@ def test_each_sample_is_explained_by_its_own_answer(watcher: Any) -> None:
     assert share_inside(named[1:], green[1:])[0] >= INSIDE - 0.2
 
 
+def test_a_head_may_say_which_output_is_behind_its_answer(watcher: Any) -> None:
+    class Least(Classification):
+        def pick_outputs(self, scores: np.ndarray) -> np.ndarray:
+            found: np.ndarray = scores.argmin(axis=1)
+            return found
+
+    whole = wrap_model(watcher)
+    least = Predictor(**{**vars(whole), "head": Least()})
+    pixels, _ = paint(2)
+    assert map_heat(whole, pixels).outputs.tolist() == [0, 0]
+    assert map_heat(least, pixels).outputs.tolist() == [2, 2]
+
+
 def test_many_samples_are_what_each_is_alone(watcher: Any) -> None:
     pixels, _ = paint(11)
     together = explain(watcher, pixels)

@@ -108,6 +108,14 @@ def inputs(subject: ModalitySubject) -> None:
                     received=f"{field}={getattr(spec, field)!r}",
                     fix="Write it as 'float32' or 'int32'.",
                 )
+    shown = subject.plugin.picture_input
+    if shown is not None and (shown not in found or len(found[shown].shape) != 3):
+        fail(
+            what,
+            expected="an input (height, width, channels) among them as picture_input, or None",
+            received=f"picture_input={shown!r}",
+            fix="Heat maps are drawn over its places.",
+        )
     again = subject.plugin.list_inputs(subject.size, subject.contract)
     if list(again.items()) != list(found.items()):
         fail(

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from tfxfer.errors import SetupError
-from tfxfer.frontier.cut import find_crossing, list_prefix_inputs
+from tfxfer.frontier.cut import list_crossing, list_prefix_inputs
 from tfxfer.keras_private import find_source
 from tfxfer.stages import stage_tensor
 
@@ -35,15 +35,14 @@ class StageGradients:
             `sigmoid`; None where the model's own output is differentiated.
 
     Raises:
-        ModelError: see `get_info`.
+        ModelError: see `get_info` and `list_crossing`.
         ScheduleError: the model has no such stage.
     """
 
     def __init__(self, model: keras.Model, stage: str) -> None:
         end = stage_tensor(model, stage)
         logits, self.squashed_by = find_logits(model)
-        crossing = {id(tensor) for tensor in find_crossing(end, [logits])[0]}
-        self._crossing = [i for i, tensor in enumerate(model.inputs) if id(tensor) in crossing]
+        self._crossing = list_crossing(model, stage)
         self._needed = list_prefix_inputs(model, [stage])
         self._dtypes = [tensor.dtype for tensor in model.inputs]
         before = [model.inputs[position] for position in self._needed]

@@ -99,6 +99,11 @@ class OddType(Ramp):
         return {"series": InputSpec((size, 1), stored="floaty")}
 
 
+@fault("inputs")
+class FlatPicture(Ramp):
+    picture_input = "series"  # (steps, 1) are no places of a picture
+
+
 @fault("findings")
 class NamesFiles(Ramp):
     def inspect(self, sample: Sample) -> Findings:
