@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tfxfer.preprocessing import Preprocessing
 from tfxfer.run.directory import Manifest, RunDirectory
 
 Learnt = tuple[Path, Any]
@@ -45,7 +46,13 @@ def place(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
     (root / "photos").symlink_to(photos)
     for name, status in (("done", "done"), ("cut", "interrupted")):
         run = RunDirectory.create(root / name)
-        manifest = Manifest(backbone="double_vivid", head="classification", status=status)
+        manifest = Manifest(
+            backbone="double_vivid",
+            head="classification",
+            status=status,
+            size=32,
+            preprocessing=Preprocessing().to_dict(),
+        )
         run.write_manifest(manifest)
     (root / "done" / "model.keras").write_bytes(b"a model")
     return root
@@ -94,6 +101,11 @@ def place(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
         ("predict cut photos", 1, "status='interrupted'"),
         ("predict done gone.jpg", 1, "gone.jpg"),
         ("predict done empty", 1, "expected images in it"),
+        ("predict done file.txt", 1, "expected one of the formats"),
+        ("predict done loose", 1, "0 bytes"),
+        ("predict done file.txt gone.jpg loose", 1, "Received: none among 3"),
+        ("predict model.keras loose/1.jpg", 1, "0 bytes"),
+        ("predict model.tflite file.txt", 1, "expected one of the formats"),
         ("predict done photos --csv file.txt", 1, "--overwrite"),
         ("predict model.keras photos --labels gone.txt", 1, "gone.txt"),
         ("explain gone photos", 1, "nothing there"),
@@ -105,6 +117,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
         ("explain model.tflite --worst 3", 2, "a run, which knows its mistakes"),
         ("explain model.tflite photos", 2, "expected --out FOLDER"),
         ("explain done gone.jpg", 1, "gone.jpg"),
+        ("explain done loose", 1, "0 bytes"),
         ("explain done photos --label cat", 2, "as label. Received: label='cat'"),
         ("explain done photos --stage block_9", 1, "no stage 'block_9'"),
         ("explain done photos --box 1,2,3", 2, "LEFT,TOP,RIGHT,BOTTOM"),
@@ -156,11 +169,31 @@ def test_wrong_arguments(words: str, code: int, message: str, place: Path) -> No
     assert "Traceback" not in done.stderr
 
 
+def test_each_sample_that_cannot_be_read_has_its_line(place: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "predict", "done", "file.txt", "loose", "gone.jpg"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=place,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    starts = ["warning: image 'file.txt'", "warning: image 'loose/1.jpg'"]
+    starts += ["warning: image 'gone.jpg'", "error: images: expected at least one"]
+    assert len(lines) == len(starts)
+    assert all(line.startswith(start) for line, start in zip(lines, starts, strict=True)), lines
+
+
 @pytest.mark.parametrize(
     "words",
     [
         "train photos --backbone double_vivid --weights none",
         "evaluate done photos",
+        "predict done file.txt photos",
+        "predict model.keras photos",
         "gap photos loose/../photos --backbone double_vivid --weights none",
         "explain done photos --stage block_1 --box 0,0,1,1",
     ],

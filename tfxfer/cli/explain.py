@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfxfer.cli.opening import find_model, open_predictor
+from tfxfer.cli.opening import find_model, find_run, open_predictor, refuse_unreadable
 from tfxfer.cli.options import model_options
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.depth import resolve_stage
@@ -79,7 +79,7 @@ def command(
     # Before Keras starts, which takes long: a slip of the finger is told at once.
     named = model
     model, modality = find_model(output, model)
-    run = _find_run(model)
+    run = find_run(model)
     _check_options(samples, worst, stage, method, file, runner_up, box, mask)
     from tfxfer.inference.labelling import find_samples
     from tfxfer.trust.explanation import Question, check_same_outputs, explain_samples
@@ -101,9 +101,6 @@ def command(
         truths = {str(item.path): item.truth for item in mistakes}
         samples = tuple(truths)
     found = find_samples(samples, modality)
-    missing = [item.error for item in found if item.error is not None]
-    if len(missing) == len(found):
-        raise missing[0]
     if run is not None:
         _check_names(output, run, stage, label)
     if out is None and run is None:
@@ -111,6 +108,7 @@ def command(
     folder = run.explain if out is None and run is not None else Path(str(out))
     targets = name_pictures([item.name for item in found])
     check_targets(folder, targets, overwrite=overwrite or out is None)
+    refuse_unreadable(output, model, found, modality)
     other = None if file is None else find_model(output, file)[0]
     predictor = open_predictor(output, model, labels_file=labels_file, head=head)
     beside = None
@@ -127,12 +125,6 @@ def command(
                 save_picture(path, explanation.draw())
             done.append((explanation, path))
     return _tell(output, done, truths, modality)
-
-
-def _find_run(model: str) -> RunDirectory | None:
-    path = Path(model)
-    folder = path.parent if path.name == "model.keras" else path
-    return RunDirectory.open(folder) if (folder / "run.json").is_file() else None
 
 
 def _check_options(

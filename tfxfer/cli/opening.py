@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfxfer.backbone import Backbone
 from tfxfer.cli.options import read_labels
@@ -19,9 +20,17 @@ from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer.system.records import read_document
 
 if TYPE_CHECKING:
+    from tfxfer.inference.labelling import Labelled
     from tfxfer.inference.predictor import Predictor
 
-__all__ = ["check_table", "find_head", "find_model", "open_predictor"]
+__all__ = [
+    "check_table",
+    "find_head",
+    "find_model",
+    "find_run",
+    "open_predictor",
+    "refuse_unreadable",
+]
 
 _NEEDS_KERAS = (".keras", ".h5", ".hdf5")
 
@@ -72,6 +81,17 @@ def find_model(output: Output, model: str) -> tuple[str, Modality]:
     return str(path), registry.load_modality(Backbone.modality)
 
 
+def find_run(model: str) -> RunDirectory | None:
+    """Returns the run that a model is, or whose `model.keras` it is; None for any other file.
+
+    Args:
+        model: as `find_model` returned it.
+    """
+    path = Path(model)
+    folder = path.parent if path.name == "model.keras" else path
+    return RunDirectory.open(folder) if (folder / "run.json").is_file() else None
+
+
 def find_head(output: Output, model: str) -> Head | None:
     """Returns the head of a run; None where only the opened model tells it.
 
@@ -79,12 +99,63 @@ def find_head(output: Output, model: str) -> Head | None:
         output: of the command.
         model: as `find_model` returned it.
     """
-    path = Path(model)
-    run = path.parent if path.name == "model.keras" else path
-    if not (run / "run.json").is_file():
+    run = find_run(model)
+    if run is None:
         return None
-    manifest = RunDirectory.open(run).read_manifest()
+    manifest = run.read_manifest()
     return get_head(manifest.head, options=dict(manifest.head_options), registry=output.registry)
+
+
+def refuse_unreadable(
+    output: Output, model: str, found: Sequence[Labelled], modality: Modality
+) -> None:
+    """Refuses samples of which none can be read: why, a line each; imports no TensorFlow.
+
+    Args:
+        output: of the command.
+        model: as `find_model` returned it.
+        found: the samples that the command was given.
+        modality: reads a sample.
+
+    Raises:
+        DataError: none of them can be read.
+        RunError: a run's manifest cannot be read.
+    """
+    from tfxfer.inference.labelling import check_samples
+
+    checked, described = list(found), _find_input(model, modality)
+    if described is not None:
+        size, contract = described
+        with output.progress() as progress:
+            checked = check_samples(
+                checked, modality, size=size, contract=contract, progress=progress
+            )
+    faults = [item.error for item in checked if item.error is not None]
+    if len(faults) < len(checked):
+        return
+    if len(faults) == 1:
+        raise faults[0]
+    for fault in faults:
+        output.warn(str(fault))
+    raise DataError(
+        f"{modality.plural}: expected at least one that can be read. "
+        f"Received: none among {len(faults)}."
+    )
+
+
+def _find_input(model: str, modality: Modality) -> tuple[int, Any] | None:
+    """Returns size and contract of a model's inputs; None of a run that loading will refuse."""
+    run = find_run(model)
+    if run is None:
+        # Of a file only the opened model tells; whether an image can be read shows at any size.
+        return Backbone.default_image_size, Backbone.preprocessing
+    manifest = run.read_manifest()
+    if manifest.size is None or manifest.preprocessing is None:
+        return None
+    try:
+        return manifest.size, modality.read_contract(manifest.preprocessing)
+    except (TypeError, ValueError, LookupError):  # what an author's own reader may raise
+        return None
 
 
 def _find_exported(folder: Path) -> Path:

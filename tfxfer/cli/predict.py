@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfxfer.cli.opening import check_table, find_model, open_predictor
+from tfxfer.cli.opening import check_table, find_model, open_predictor, refuse_unreadable
 from tfxfer.cli.options import model_options
 from tfxfer.cli.output import Output, tfxfer_command
 
@@ -47,9 +47,7 @@ def command(
     model, modality = find_model(output, model)
     check_table(table, "--csv", overwrite=overwrite, inputs=(model, *samples))
     found = find_samples(samples, modality)
-    missing = [item.error for item in found if item.error is not None]
-    if len(missing) == len(found):
-        raise missing[0]
+    refuse_unreadable(output, model, found, modality)
     predictor = open_predictor(output, model, labels_file=labels_file, head=head)
     with output.quietly(), output.progress() as progress:
         found = label_samples(predictor, found, progress=progress)

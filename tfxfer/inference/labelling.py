@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from tfxfer.inference.predictor import BATCH_SAMPLES, Predictor
 from tfxfer.modality import Modality, Sample
 from tfxfer.progress import Progress
 
-__all__ = ["Labelled", "find_samples", "label_samples"]
+__all__ = ["Labelled", "check_samples", "find_samples", "label_samples"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,41 @@ def find_samples(arguments: Sequence[str], modality: Modality) -> list[Labelled]
             else:
                 found.append(Labelled(name, sample))
     return found
+
+
+def check_samples(
+    samples: Sequence[Labelled],
+    modality: Modality,
+    *,
+    size: int,
+    contract: Any,
+    progress: Progress | None = None,
+) -> list[Labelled]:
+    """Returns the samples as they are where one can be read, else each with why it cannot.
+
+    A model need not be loaded for this, and the first that can be read ends it.
+
+    Args:
+        samples: from `find_samples`; one with an error stays as it is.
+        modality: reads a sample.
+        size: of an input, in the modality's unit.
+        contract: what the network expects of raw values.
+        progress: told of samples that cannot be read.
+    """
+    checked = []
+    with modality.reading():
+        for item in samples:
+            if item.sample is not None:
+                try:
+                    modality.read(item.sample, size=size, contract=contract)
+                except DataError as error:
+                    item = replace(item, error=error)
+                else:
+                    return list(samples)
+            checked.append(item)
+            if progress is not None:
+                progress(f"reading {modality.plural}", len(checked), len(samples))
+    return checked
 
 
 def label_samples(
