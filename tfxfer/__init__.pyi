@@ -120,4 +120,5 @@ from .training.options import Augmentation as Augmentation
 from .training.options import Cache as Cache
 from .training.options import Control as Control
 from .trust.calibration import calibrate as calibrate
+from .trust.watch import Watch as Watch
 from .version import __version__ as __version__

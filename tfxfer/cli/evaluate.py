@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tfxfer.cli.opening import check_table, find_model, open_predictor
-from tfxfer.cli.options import model_options
+from tfxfer.cli.options import min_score_option, model_options
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.cli.results import show_figures, show_warnings
 
@@ -16,10 +16,11 @@ __all__ = ["command"]
 @click.argument("model")
 @click.argument("data")
 @model_options
+@min_score_option
 @click.option(
     "--out",
     metavar="FILE.csv",
-    help="Write what is said of each sample: path,split,truth,label,score,right.",
+    help="Write what is said of each sample: path,split,truth,label,score,right[,sure].",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the file at --out.")
 def command(
@@ -29,6 +30,7 @@ def command(
     data: str,
     labels_file: str | None,
     head: str | None,
+    min_score: float | None,
     out: str | None,
     overwrite: bool,
 ) -> None:
@@ -50,7 +52,16 @@ def command(
     from tfxfer.inference.scoring import score_split
     from tfxfer.inference.unseen import load_unseen
     from tfxfer.system.files import write_table
+    from tfxfer.trust.abstention import (
+        check_min_score,
+        find_confidence,
+        is_sure,
+        list_abstentions,
+        measure_abstention,
+    )
 
+    if min_score is not None:
+        check_min_score(predictor.head)
     with output.quietly(), output.progress() as progress:
         unseen = load_unseen(model, data, predictor, source=source, progress=progress)
         for remark in unseen.remarks:
@@ -64,11 +75,26 @@ def command(
         metrics = score_predictions(
             split.targets, scores, head=predictor.head, labels=predictor.labels
         )
+    answers = find_confidence(predictor.head, split.targets, scores, predictor.labels)
+    abstention = None
+    if answers is not None and min_score is not None:
+        abstention = measure_abstention(*answers, min_score)
+        metrics["abstention"] = abstention.to_dict()
     if out is not None:
-        write_table(out, list_answers(predictor, split, scores))
+        rows = list_answers(predictor, split, scores)
+        if answers is not None and min_score is not None:
+            sure = is_sure(answers[0], min_score)
+            words = ["true" if x else "false" for x in sure.tolist()]
+            rows = [{**row, "sure": word} for row, word in zip(rows, words, strict=True)]
+        write_table(out, rows)
     seen = {"known": unseen.is_known, "left_out": unseen.left_out}
     output.emit({**metrics, "trained_on": seen})
     show_figures(output, f"{model} on {data}", metrics, predictor.head, predictor.modality)
+    if answers is not None and output.verbosity:
+        columns = ("FROM A SCORE OF", "ANSWERED", "OF THESE RIGHT")
+        output.show_table(columns, [item.cells() for item in list_abstentions(*answers)])
+    if abstention is not None:
+        output.show(abstention.describe())
     show_warnings(output, find_warnings(metrics, predictor.head))
     if out is not None:
         output.show(f"each {predictor.modality.noun}: {out}")

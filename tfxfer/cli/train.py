@@ -119,6 +119,14 @@ def training_options(command: Any) -> Any:
     help="Leave the samples that an earlier run knows in its train, val and test.",
 )
 @click.option(
+    "--on-collapse",
+    type=click.Choice(["warn", "stop", "rollback"]),
+    default="warn",
+    show_default=True,
+    help="What to do where the model collapses onto one label or the loss diverges: say so, end "
+    "the training, or go back to the best epoch and on with the next phase.",
+)
+@click.option(
     "--no-calibration",
     is_flag=True,
     help="Leave the scores as training made them, and do not make them mean what they say.",
@@ -252,6 +260,7 @@ def run_training(
                 progress=tell,
                 on_plan=lambda lines: show_plan(output, lines),
                 on_audit=lambda data: show_audit(output, data),
+                on_finding=output.warn,
             )
         except BaseException as error:
             stopped = output.interrupted or not isinstance(error, Exception)

@@ -50,6 +50,7 @@ class TrainRequest:
         cache_dir: where large caches go; None is the system's place for temporary files.
         strict: stop at data of which anything would have to be left out.
         split_from: an earlier run, whose samples keep their parts; None draws all of them.
+        on_collapse: what is done about a collapse or a divergence, one of `Watch`'s words.
         calibrate: False leaves out the temperature that makes confidence mean something.
     """
 
@@ -76,6 +77,7 @@ class TrainRequest:
     strict: bool = False
     split_from: str | None = None
     calibrate: bool = True
+    on_collapse: str = "warn"
 
     def __post_init__(self) -> None:
         checks = {

@@ -111,7 +111,7 @@ def run_phase(
     average.start_phase(len(train) * phase.epochs if phase.average else None)
     pace.start_phase(phase, steps=len(train), first_epoch=first_epoch, sets_rate=not constant_rate)
     best.start_phase(phase.name, phase.patience)
-    bridge.start_phase(len(train))
+    bridge.start_phase(len(train), phase.name)
     with (
         training_precision(model, context.device.precision),
         adapted_momentum(model, steps_per_epoch=len(train)),
@@ -142,7 +142,9 @@ def run_phase(
                     raise failure from error
             raise
     logs = {key: [float(x) for x in values] for key, values in result.history.items()}
-    if not np.isfinite(logs["loss"][-1]):
+    # A callback that noticed it has ended the phase, and there is an epoch to go on from.
+    is_noticed = bridge.ended_phase and best.best is not None
+    if not (np.isfinite(logs["loss"][-1]) or is_noticed):
         raise ModelError(
             f"phase {phase.name!r}: expected a finite loss. Received: loss={logs['loss'][-1]}. "
             f"Lower the learning rate, {phase.learning_rate:g}, or check the targets."
