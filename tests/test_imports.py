@@ -35,6 +35,7 @@ KERAS_AT_TOP = (
     "stages.py",
     "trust/gradients.py",
     "trust/moments.py",
+    "trust/watch.py",
 )
 """What works on Keras models says so in its first lines."""
 

@@ -123,4 +123,5 @@ from .trust.gap import compare_sets as compare_sets
 from .trust.gap import measure_gap as measure_gap
 from .trust.heatmaps import explain as explain
 from .trust.label_search import find_label_errors as find_label_errors
+from .trust.watch import Watch as Watch
 from .version import __version__ as __version__

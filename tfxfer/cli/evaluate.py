@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tfxfer.cli.opening import check_table, find_head, find_model, open_predictor
-from tfxfer.cli.options import model_options
+from tfxfer.cli.options import min_score_option, model_options
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.cli.results import show_figures, show_judgement, show_slices, show_warnings
 
@@ -25,10 +25,11 @@ __all__ = ["command"]
 @click.argument("model")
 @click.argument("data")
 @model_options
+@min_score_option
 @click.option(
     "--out",
     metavar="FILE.csv",
-    help="Write what is said of each sample: path,split,truth,label,score,right.",
+    help="Write what is said of each sample: path,split,truth,label,score,right[,sure].",
 )
 @click.option(
     "--slice",
@@ -59,6 +60,7 @@ def command(
     data: str,
     labels_file: str | None,
     head: str | None,
+    min_score: float | None,
     out: str | None,
     columns: tuple[str, ...],
     slices_file: str | None,
@@ -91,10 +93,19 @@ def command(
     from tfxfer.inference.unseen import load_unseen
     from tfxfer.system.files import write_table
     from tfxfer.system.plain_text import guard_row
+    from tfxfer.trust.abstention import (
+        check_min_score,
+        find_confidence,
+        is_sure,
+        list_abstentions,
+        measure_abstention,
+    )
     from tfxfer.trust.gate import judge_gate
     from tfxfer.trust.groups import FEWEST_SAMPLES
     from tfxfer.trust.slices import measure_slices
 
+    if min_score is not None:
+        check_min_score(predictor.head)
     with output.quietly(), output.progress() as progress:
         unseen = load_unseen(model, data, predictor, source=source, progress=progress)
         for remark in unseen.remarks:
@@ -120,8 +131,18 @@ def command(
             also=() if gate is None else gate.columns,
             least=FEWEST_SAMPLES if gate is None else gate.least,
         )
+    answers = find_confidence(predictor.head, split.targets, scores, predictor.labels)
+    abstention = None
+    if answers is not None and min_score is not None:
+        abstention = measure_abstention(*answers, min_score)
+        metrics["abstention"] = abstention.to_dict()
     if out is not None:
-        write_table(out, map(guard_row, list_answers(predictor, split, scores)))
+        rows = list_answers(predictor, split, scores)
+        if answers is not None and min_score is not None:
+            sure = is_sure(answers[0], min_score)
+            words = ["true" if x else "false" for x in sure.tolist()]
+            rows = [{**row, "sure": word} for row, word in zip(rows, words, strict=True)]
+        write_table(out, map(guard_row, rows))
     seen = {"known": unseen.is_known, "left_out": unseen.left_out}
     own = find_own_run(model, data)
     if own is not None and report.columns:
@@ -133,6 +154,11 @@ def command(
     output.emit({**metrics, "trained_on": seen, "slices": sliced, "gate": judged})
     show_figures(output, f"{model} on {data}", metrics, predictor.head, predictor.modality)
     show_slices(output, report, predictor.head, predictor.modality)
+    if answers is not None and output.verbosity:
+        columns = ("FROM A SCORE OF", "ANSWERED", "OF THESE RIGHT")
+        output.show_table(columns, [item.cells() for item in list_abstentions(*answers)])
+    if abstention is not None:
+        output.show(abstention.describe())
     show_warnings(output, find_warnings(metrics, predictor.head))
     if out is not None:
         output.show(f"each {predictor.modality.noun}: {out}")

@@ -12,7 +12,15 @@ import click
 from tfxfer.errors import DataError
 from tfxfer.system.spelling import did_you_mean
 
-__all__ = ["FRACTION", "TIME", "Names", "model_options", "parse_time", "read_labels"]
+__all__ = [
+    "FRACTION",
+    "TIME",
+    "Names",
+    "min_score_option",
+    "model_options",
+    "parse_time",
+    "read_labels",
+]
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(
@@ -127,6 +135,16 @@ def model_options(command: Callable[..., int | None]) -> Callable[..., int | Non
     return click.option(
         "--head",
         help="For a model outside of a run.  [default: what the installed heads declare]",
+    )(command)
+
+
+def min_score_option(command: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Adds the score below which a model is not sure."""
+    return click.option(
+        "--min-score",
+        type=click.FloatRange(0, 1),
+        metavar="S",
+        help="Give no answer whose score is below S, 0 to 1: the model is not sure of it.",
     )(command)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfxfer.cli.opening import check_table, find_model, open_predictor, refuse_unreadable
-from tfxfer.cli.options import model_options
+from tfxfer.cli.options import min_score_option, model_options
 from tfxfer.cli.output import Output, tfxfer_command
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ _TOP_LABELS = 3
 @click.argument("model")
 @click.argument("samples", nargs=-1, required=True)
 @model_options
+@min_score_option
 @click.option("--csv", "table", metavar="FILE.csv", help="Write label, score and all scores.")
 @click.option("--overwrite", is_flag=True, help="Replace the file at --csv.")
 def command(
@@ -32,6 +33,7 @@ def command(
     samples: tuple[str, ...],
     labels_file: str | None,
     head: str | None,
+    min_score: float | None,
     table: str | None,
     overwrite: bool,
 ) -> int:
@@ -49,16 +51,21 @@ def command(
     found = find_samples(samples, modality)
     refuse_unreadable(output, model, found, modality)
     predictor = open_predictor(output, model, labels_file=labels_file, head=head)
+    if min_score is not None:
+        from tfxfer.trust.abstention import check_min_score
+
+        check_min_score(predictor.head)
     with output.quietly(), output.progress() as progress:
         found = label_samples(predictor, found, progress=progress)
     failed = [item.error for item in found if item.error is not None]
     if len(failed) == len(found):
         raise failed[0]
     noun = predictor.modality.noun
-    output.emit([item.to_dict(noun) for item in found])
-    output.show_table((noun.upper(), "LABEL", "SCORE", "BEST"), list(map(_list_cells, found)))
+    output.emit([_describe(item, noun, min_score) for item in found])
+    cells = [_list_cells(item, min_score) for item in found]
+    output.show_table((noun.upper(), "LABEL", "SCORE", "BEST"), cells)
     if table is not None:
-        _write_scores(table, noun, found, predictor.labels)
+        _write_scores(table, noun, found, predictor.labels, min_score)
     for error in failed:
         output.warn(str(error))
     if failed:
@@ -67,26 +74,53 @@ def command(
     return 1 if failed else 0
 
 
-def _list_cells(item: Labelled) -> tuple[str, str, str, str]:
+def _is_unsure(item: Labelled, min_score: float | None) -> bool:
+    found = item.prediction
+    return min_score is not None and found is not None and found.score < min_score
+
+
+def _describe(item: Labelled, noun: str, min_score: float | None) -> dict[str, Any]:
+    document = item.to_dict(noun)
+    if min_score is None or item.prediction is None:
+        return document
+    is_unsure = _is_unsure(item, min_score)
+    # A script that reads labels alone must not take for an answer what is none.
+    return {**document, "sure": not is_unsure} | ({"label": None} if is_unsure else {})
+
+
+def _list_cells(item: Labelled, min_score: float | None) -> tuple[str, str, str, str]:
     if item.prediction is None:
         return item.name, "", "", "not read, see below"
     scores = item.prediction.scores.items()
     ranked = sorted(scores, key=lambda pair: -pair[1])[:_TOP_LABELS]
     others = ", ".join(f"{label} {score:.3f}" for label, score in ranked)
-    return item.name, item.prediction.label, f"{item.prediction.score:.3f}", others
+    label = "not sure" if _is_unsure(item, min_score) else item.prediction.label
+    return item.name, label, f"{item.prediction.score:.3f}", others
 
 
-def _write_scores(path: str, noun: str, found: Sequence[Labelled], labels: Sequence[str]) -> None:
+def _write_scores(
+    path: str,
+    noun: str,
+    found: Sequence[Labelled],
+    labels: Sequence[str],
+    min_score: float | None,
+) -> None:
     from tfxfer.system.files import write_table
     from tfxfer.system.plain_text import guard_row
 
     rows: list[dict[str, Any]] = []
     for item in found:
         row: dict[str, Any] = {noun: item.name, "label": "", "score": "", "error": ""}
+        if min_score is not None:
+            row["sure"] = ""
         if item.prediction is None:
             row["error"] = str(item.error)
         else:
-            row["label"], row["score"] = item.prediction.label, item.prediction.score
+            is_unsure = _is_unsure(item, min_score)
+            row["label"] = "" if is_unsure else item.prediction.label
+            row["score"] = item.prediction.score
+            if min_score is not None:
+                row["sure"] = "false" if is_unsure else "true"
             row |= {f"score_{label}": item.prediction.scores[label] for label in labels}
         rows.append(row)
     write_table(path, map(guard_row, rows))

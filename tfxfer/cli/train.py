@@ -134,6 +134,14 @@ def training_options(command: Any) -> Any:
     help="What else is known of the samples: path, and a column for each thing, such as hospital.",
 )
 @click.option(
+    "--on-collapse",
+    type=click.Choice(["warn", "stop", "rollback"]),
+    default="warn",
+    show_default=True,
+    help="What to do where the model collapses onto one label or the loss diverges: say so, end "
+    "the training, or go back to the best epoch and on with the next phase.",
+)
+@click.option(
     "--no-calibration",
     is_flag=True,
     help="Leave the scores as training made them, and do not make them mean what they say.",
@@ -326,6 +334,7 @@ def run_training(
                 on_audit=lambda data: show_audit(output, data),
                 on_model=models.append,
                 reserve_seconds=reserve,
+                on_finding=output.warn,
             )
         except BaseException as error:
             stopped = output.interrupted or not isinstance(error, Exception)

@@ -53,6 +53,7 @@ class TrainRequest:
         strict: stop at data of which anything would have to be left out.
         split_from: an earlier run, whose samples keep their parts; None draws all of them.
         slices: a table of further columns, joined by path; None has those of `data` alone.
+        on_collapse: what is done about a collapse or a divergence, one of `Watch`'s words.
         calibrate: False leaves out the temperature that makes confidence mean something.
         baselines: what the run is held against, of `tfxfer.trust.baselines.BASELINES`.
     """
@@ -82,6 +83,7 @@ class TrainRequest:
     slices: str | None = None
     calibrate: bool = True
     baselines: tuple[str, ...] = ()
+    on_collapse: str = "warn"
 
     def __post_init__(self) -> None:
         checks = {

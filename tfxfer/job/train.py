@@ -39,6 +39,7 @@ from tfxfer.training.ladder import FRONTIERS
 from tfxfer.training.options import DEFAULT_VIEWS
 from tfxfer.training.plan import plan_fit
 from tfxfer.training.speeds import macs_share, probe_speeds
+from tfxfer.trust.watch import Watch
 
 __all__ = ["train_run"]
 
@@ -58,6 +59,7 @@ def train_run(
     on_audit: Callable[[SampleData], None] | None = None,
     on_model: Callable[[Any], None] | None = None,
     reserve_seconds: float = 0.0,
+    on_finding: Callable[[str], None] | None = None,
 ) -> RunDirectory:
     """Trains, tests and saves; the run directory holds everything after.
 
@@ -74,6 +76,7 @@ def train_run(
         on_audit: gets the samples, audited and split.
         on_model: gets the Keras model once the run is done.
         reserve_seconds: of a budget, for what is done with the run afterwards.
+        on_finding: gets a line on each thing that goes wrong in the training.
 
     Raises:
         TfxferError: see the parts: data, plugins, weights, schedule, device, run.
@@ -148,8 +151,17 @@ def train_run(
             run.write_labels(data.labels)
             state = load_checkpoint(run, model) if resume else None
             deadline = clock.find_deadline(model, data, choice.read_seconds)
+            earlier = record.manifest.findings
+
+            def tell(line: str) -> None:
+                found = (each.to_dict() for each in watch.findings)
+                record.update(findings=(*earlier, *found))
+                if on_finding is not None:
+                    on_finding(line)
+
+            watch = Watch(request.on_collapse, validation=data.val, tell=tell)
             fitting = Fitting(
-                prepared, data, store, conversion, device, callbacks, progress,
+                prepared, data, store, conversion, device, (*callbacks, watch), progress,
                 deadline=deadline, last_seconds=choice.last_seconds,
                 on_features=LabelCheck(run, request, data, prepared.head, progress),
             )  # fmt: skip

@@ -158,6 +158,8 @@ class Manifest:
         data: what it was trained and measured on.
         plan: the resolved schedule, as JSON data.
         phases: the finished ones.
+        findings: what went wrong in the training: `kind`, `epoch`, `phase`, `message`, `remedy` and
+            `action` of each.
         calibration: what became of the model's confidence, a `tfxfer.trust` record; None where its
             head says nothing of it, and in runs of before there was one.
         metrics: by split (`val`, `test`), then by name; sampled ones with their interval.
@@ -185,6 +187,7 @@ class Manifest:
     data: DataSummary | None = None
     plan: tuple[Any, ...] = ()
     phases: tuple[PhaseRecord, ...] = ()
+    findings: tuple[Any, ...] = ()
     calibration: Mapping[str, Any] | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[Any, ...] = ()
@@ -201,7 +204,7 @@ class Manifest:
             "request", "head_options", "preprocessing", "versions", "calibration", "metrics",
         ):  # fmt: skip
             object.__setattr__(self, name, to_plain(getattr(self, name)))
-        for name in ("labels", "plan", "warnings", "exports"):
+        for name in ("labels", "plan", "findings", "warnings", "exports"):
             object.__setattr__(self, name, tuple(to_plain(getattr(self, name))))
         object.__setattr__(self, "phases", tuple(self.phases))
 

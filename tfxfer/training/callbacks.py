@@ -142,7 +142,9 @@ class Bridge(keras.callbacks.Callback):
     In a suffix `fit` Keras hands callbacks the suffix: a ModelCheckpoint would save a model that
     takes activations. Here they see the full model, with the same optimizer; `stop_training` is
     carried over. A stop ends the phase when an EarlyStopping asks for it, whose patience restarts
-    with the next phase, and ends the whole training when anything else does. In `fit` it stands
+    with the next phase, or a callback whose attribute `ends_phase` is true, and ends the whole
+    training when anything else does. A callback that has `on_phase_begin` is told the name of each
+    phase. In `fit` it stands
     before tfxfer's own callbacks, so that a stop it sees was asked for by the user's.
 
     Args:
@@ -166,12 +168,18 @@ class Bridge(keras.callbacks.Callback):
         self._began = False
         self.stopped = False
 
-    def start_phase(self, describe: Callable[[], Mapping[str, Any]]) -> None:
+    @property
+    def ended_phase(self) -> bool:
+        """Whether a callback has ended the phase, to go on from the best epoch."""
+        return any(getattr(callback, "ends_phase", False) for callback in self._callbacks)
+
+    def start_phase(self, describe: Callable[[], Mapping[str, Any]], name: str = "") -> None:
         """Restarts every patience; the first time, shows the model, compiled by now.
 
         Args:
             describe: returns what the callbacks' `params` are to be; asked before every epoch,
                 since a clock may settle how many there will be.
+            name: of the phase.
         """
         self._full.stop_training = False
         self._describe, self._described = describe, {}
@@ -186,6 +194,10 @@ class Bridge(keras.callbacks.Callback):
             # Once only: TensorBoard would drop its open files at a second time.
             self._list.set_model(self._full)
             self._list.on_train_begin()
+        for callback in self._callbacks:
+            begin = getattr(callback, "on_phase_begin", None)
+            if callable(begin):
+                begin(name)
 
     def end_training(self) -> None:
         """Tells the callbacks that all phases are over."""
@@ -203,10 +215,11 @@ class Bridge(keras.callbacks.Callback):
         if not self._full.stop_training:
             return
         self.model.stop_training = True
-        self.stopped = self.stopped or not any(
+        is_patience = any(
             isinstance(callback, keras.callbacks.EarlyStopping) and callback.stopped_epoch
             for callback in self._callbacks
         )
+        self.stopped = self.stopped or not (is_patience or self.ended_phase)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Forwards, with what is known by now of how many epochs there will be."""

@@ -187,7 +187,8 @@ def fit(
                 constant_rate=constant,
             )
             seconds = time.monotonic() - started
-            records.append(_record(item, logs, seconds, pace=pace, stopped=bridge.stopped))
+            stopped = bridge.stopped or bridge.ended_phase
+            records.append(_record(item, logs, seconds, pace=pace, stopped=stopped))
             best.restore()
             state = FitState(tuple(records), best.best, best.peak, best.epoch, best.phase)
             if watch.on_phase_end is not None:

@@ -125,7 +125,8 @@ def run_phase(
             "phase": phase.name,
             "phase_first_epoch": first_epoch,
             "phase_epochs": pace.epochs,
-        }
+        },
+        phase.name,
     )
     with (
         training_precision(model, context.device.precision),
@@ -157,7 +158,9 @@ def run_phase(
                     raise failure from error
             raise
     logs = {key: [float(x) for x in values] for key, values in result.history.items()}
-    if not np.isfinite(logs["loss"][-1]):
+    # A callback that noticed it has ended the phase, and there is an epoch to go on from.
+    is_noticed = bridge.ended_phase and best.best is not None
+    if not (np.isfinite(logs["loss"][-1]) or is_noticed):
         raise ModelError(
             f"phase {phase.name!r}: expected a finite loss. Received: loss={logs['loss'][-1]}. "
             f"Lower the learning rate, {phase.learning_rate:g}, or check the targets."
