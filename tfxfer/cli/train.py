@@ -123,6 +123,14 @@ def training_options(command: Any) -> Any:
     metavar="FILE.csv",
     help="What else is known of the samples: path, and a column for each thing, such as hospital.",
 )
+@click.option(
+    "--fair",
+    type=click.Choice(["equal_opportunity", "equalized_odds", "demographic_parity"]),
+    help="Train the head again, with a penalty on the gap between the groups of --slice.",
+)
+@click.option(
+    "--slice", metavar="COLUMN", help="For --fair: the column whose groups are treated alike."
+)
 @click.option("--resume", is_flag=True, help="Go on after the last finished phase of --out.")
 @training_options
 def command(
@@ -301,6 +309,7 @@ def show_result(
 ) -> None:
     """Prints what came out of a training, and what to do next."""
     from tfxfer.registry.lookup import get_head, get_modality
+    from tfxfer.trust.fair_record import FairTraining
     from tfxfer.trust.slices import SliceReport
 
     manifest = run.read_manifest()
@@ -310,6 +319,9 @@ def show_result(
         output.warn(line)
     title = f"on {modality.plural} that the training never saw"
     show_figures(output, title, manifest.metrics["test"], head, modality)
+    fair = FairTraining.read(run.trust)
+    for line in () if fair is None else fair.describe():
+        output.show(f"  {line}")
     slices = SliceReport.read(run.trust)
     if slices is not None:
         show_slices(output, slices, head, modality)

@@ -10,6 +10,7 @@ from typing import Any, Self
 from tfxfer.errors import RunError, UsageError
 from tfxfer.schedule import Phase, from_scratch, progressive, two_phase
 from tfxfer.system.records import read_record
+from tfxfer.trust.fairness import CRITERIA
 
 __all__ = ["SCHEDULES", "TrainRequest"]
 
@@ -51,6 +52,9 @@ class TrainRequest:
         strict: stop at data of which anything would have to be left out.
         split_from: an earlier run, whose samples keep their parts; None draws all of them.
         slices: a table of further columns, joined by path; None has those of `data` alone.
+        fair: what the head is trained again for, `equal_opportunity`, `equalized_odds` or
+            `demographic_parity`; None trains it once.
+        slice: the column whose groups are to be treated alike.
     """
 
     data: str
@@ -76,6 +80,8 @@ class TrainRequest:
     strict: bool = False
     split_from: str | None = None
     slices: str | None = None
+    fair: str | None = None
+    slice: str | None = None
 
     def __post_init__(self) -> None:
         checks = {
@@ -83,6 +89,7 @@ class TrainRequest:
             "a batch size of at least 1": self.batch_size >= 1,
             "views of at least 1": self.views is None or self.views >= 1,
             "a seed of at least 0": self.seed >= 0,
+            f"fair among {', '.join(CRITERIA)}": self.fair in (None, *CRITERIA),
         }
         for expected, holds in checks.items():
             if not holds:
@@ -90,6 +97,16 @@ class TrainRequest:
         chosen = ("head_epochs", "epochs", "unfreeze_from", "views")
         given = [name for name in chosen if getattr(self, name) is not None]
         given += ["schedule"] * (self.schedule != "two_phase")
+        if (self.fair is None) != (self.slice is None):
+            raise UsageError(
+                "training: expected --fair CRITERION and --slice COLUMN together. "
+                f"Received: fair={self.fair!r}, slice={self.slice!r}."
+            )
+        if self.fair is not None and self.budget_seconds is not None:
+            raise UsageError(
+                "training: expected --budget without --fair, which takes time of its own. "
+                f"Received: both, budget_seconds={self.budget_seconds:g}. Leave one of them out."
+            )
         if self.budget_seconds is not None and given:
             raise UsageError(
                 "training: expected a budget, which chooses views, depth and epochs, or those. "

@@ -25,6 +25,7 @@ from tfxfer.inference.provenance import add_to_keras_file
 from tfxfer.inference.scoring import score_split
 from tfxfer.job.causes import find_cause
 from tfxfer.job.checkpoint import load_checkpoint, save_checkpoint
+from tfxfer.job.fair import check_request_fair, make_fair
 from tfxfer.job.fitting import Fitting, build
 from tfxfer.job.plan_text import PlanLine, describe_plan
 from tfxfer.job.prepare import Prepared, check_place, find_earlier_split
@@ -108,6 +109,7 @@ def train_run(
     if on_audit is not None:
         on_audit(data)
     _check_parts(data)
+    check_request_fair(request, data, prepared.head)
     _say(progress, "building the model")
     model = build(prepared, data)
     _say(progress, "measuring this machine")
@@ -155,6 +157,7 @@ def train_run(
                 record.write_phases(reached)
 
             state = fitting.run(model, plan, state=state, on_phase_end=keep)
+            make_fair(run, request, model, data, progress)
             _finish(run, record, data, model, state, progress, seed=request.seed)
         except BaseException:
             record.mark_interrupted()
