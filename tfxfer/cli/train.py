@@ -154,6 +154,14 @@ def training_options(command: Any) -> Any:
     help="Also train what transfer must beat, and say whether it does: probe (the head alone), "
     "scratch (random weights, in the same time).",
 )
+@click.option(
+    "--fair",
+    type=click.Choice(["equal_opportunity", "equalized_odds", "demographic_parity"]),
+    help="Train the head again, with a penalty on the gap between the groups of --slice.",
+)
+@click.option(
+    "--slice", metavar="COLUMN", help="For --fair: the column whose groups are treated alike."
+)
 @click.option("--plan", metavar="FILE", help="Train as `tfxfer advise --out FILE` says.")
 @click.option("--resume", is_flag=True, help="Go on after the last finished phase of --out.")
 @training_options
@@ -388,6 +396,7 @@ def show_result(
     """Prints what came out of a training, and what to do next."""
     from tfxfer.registry.lookup import get_head, get_modality
     from tfxfer.trust.baselines import read_baselines
+    from tfxfer.trust.fair_record import FairTraining
     from tfxfer.trust.slices import SliceReport
 
     manifest = run.read_manifest()
@@ -399,6 +408,9 @@ def show_result(
         output.print(line)
     title = f"on {modality.plural} that the training never saw"
     show_figures(output, title, manifest.metrics["test"], head, modality)
+    fair = FairTraining.read(run.trust)
+    for line in () if fair is None else fair.describe():
+        output.show(f"  {line}")
     slices = SliceReport.read(run.trust)
     if slices is not None:
         show_slices(output, slices, head, modality)

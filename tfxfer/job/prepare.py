@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tfxfer.backbone import BACKBONE_END, Backbone, check_size
 from tfxfer.data.labels import read_labels
 from tfxfer.data.record import Source
-from tfxfer.data.slice_table import add_slices
+from tfxfer.data.slice_table import add_slices, check_columns, list_columns
 from tfxfer.data.sources import read_source
 from tfxfer.data.table import read_split_table
 from tfxfer.errors import RunError, UsageError
@@ -113,6 +113,8 @@ def prepare(
         source = stored_source(request.data) or read_source(request.data, modality)
     if request.slices is not None:
         source = add_slices(source, request.slices, plural=modality.plural)
+    if request.fair is not None and request.slice is not None:
+        request = replace(request, slice=_find_column(request.slice, source, head))
     read_labels(source, head, modality)
     if "scratch" in request.baselines:
         resolve_weights(backbone, None)  # refused where it cannot do without its own
@@ -134,6 +136,17 @@ def prepare(
         ),
         registry=registry,
     )
+
+
+def _find_column(name: str, source: Source, head: Head) -> str:
+    """Returns the column of `--slice`, as the data writes it."""
+    if not head.can_balance:
+        raise UsageError(
+            f"--fair: expected a head whose answers are labels. Received: head={head.name!r}. "
+            "Leave it out."
+        )
+    (found,) = check_columns([name], list_columns(source.records), where="--slice")
+    return found
 
 
 def find_earlier_split(run: str | Path | None) -> Path | None:

@@ -12,6 +12,7 @@ from tfxfer.schedule import Phase
 from tfxfer.standard_schedules import from_scratch, progressive, two_phase
 from tfxfer.system.records import read_record
 from tfxfer.trust.baselines import BASELINES
+from tfxfer.trust.fairness import CRITERIA
 
 __all__ = ["SCHEDULES", "TrainRequest"]
 
@@ -56,6 +57,9 @@ class TrainRequest:
         on_collapse: what is done about a collapse or a divergence, one of `Watch`'s words.
         calibrate: False leaves out the temperature that makes confidence mean something.
         baselines: what the run is held against, of `tfxfer.trust.baselines.BASELINES`.
+        fair: what the head is trained again for, `equal_opportunity`, `equalized_odds` or
+            `demographic_parity`; None trains it once.
+        slice: the column whose groups are to be treated alike.
     """
 
     data: str
@@ -84,6 +88,8 @@ class TrainRequest:
     calibrate: bool = True
     baselines: tuple[str, ...] = ()
     on_collapse: str = "warn"
+    fair: str | None = None
+    slice: str | None = None
 
     def __post_init__(self) -> None:
         checks = {
@@ -92,6 +98,7 @@ class TrainRequest:
             "views of at least 1": self.views is None or self.views >= 1,
             "a seed of at least 0": self.seed >= 0,
             f"baselines among {', '.join(BASELINES)}": set(self.baselines) <= set(BASELINES),
+            f"fair among {', '.join(CRITERIA)}": self.fair in (None, *CRITERIA),
         }
         for expected, holds in checks.items():
             if not holds:
@@ -99,6 +106,16 @@ class TrainRequest:
         chosen = ("head_epochs", "epochs", "unfreeze_from", "views")
         given = [name for name in chosen if getattr(self, name) is not None]
         given += ["schedule"] * (self.schedule != "two_phase")
+        if (self.fair is None) != (self.slice is None):
+            raise UsageError(
+                "training: expected --fair CRITERION and --slice COLUMN together. "
+                f"Received: fair={self.fair!r}, slice={self.slice!r}."
+            )
+        if self.fair is not None and self.budget_seconds is not None:
+            raise UsageError(
+                "training: expected --budget without --fair, which takes time of its own. "
+                f"Received: both, budget_seconds={self.budget_seconds:g}. Leave one of them out."
+            )
         if self.budget_seconds is not None and given:
             raise UsageError(
                 "training: expected a budget, which chooses views, depth and epochs, or those. "

@@ -22,6 +22,7 @@ from tfxfer.frontier.fill import Conversion
 from tfxfer.frontier.store import CacheStore
 from tfxfer.job.baselines import train_baselines
 from tfxfer.job.checkpoint import load_checkpoint, save_checkpoint
+from tfxfer.job.fair import check_request_fair, make_fair
 from tfxfer.job.fitting import Fitting, build
 from tfxfer.job.label_check import LabelCheck, plan_seconds
 from tfxfer.job.plan_text import PlanLine, describe_plan
@@ -112,6 +113,7 @@ def train_run(
     if on_audit is not None:
         on_audit(data)
     _check_parts(data)
+    check_request_fair(request, data, prepared.head)
     _say(progress, "building the model")
     model = build(prepared, data)
     _say(progress, "measuring this machine")
@@ -171,6 +173,7 @@ def train_run(
                 record.write_phases(reached)
 
             state = fitting.run(model, plan, state=state, on_phase_end=keep)
+            make_fair(run, request, model, data, progress)
             _say(progress, "saving the model")
             freeze_to(model, None, batch_norm=True)
             record.write_phases(state)
