@@ -11,7 +11,8 @@ import click
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.cli.report import try_report
 from tfxfer.cli.results import quote
-from tfxfer.cli.train import run_training, training_options
+from tfxfer.cli.train import run_training
+from tfxfer.cli.train_options import shared_options
 from tfxfer.errors import ContractError, GateError, PluginConflictError, PluginImportError
 
 __all__ = ["command"]
@@ -29,7 +30,7 @@ __all__ = ["command"]
 @click.option(
     "--force", is_flag=True, help="Exit with 0, too, where the model is no better than chance."
 )
-@training_options
+@shared_options
 def command(
     output: Output,
     *,

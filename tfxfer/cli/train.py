@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfxfer.cli.options import FRACTION, TIME, Names
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.cli.report import find_reserve, try_report
 from tfxfer.cli.results import (
@@ -25,146 +24,18 @@ from tfxfer.cli.results import (
     show_slices,
     show_warnings,
 )
+from tfxfer.cli.train_options import shared_options, train_options
 
 if TYPE_CHECKING:
     from tfxfer.run.directory import RunDirectory
 
-__all__ = ["command", "run_training", "training_options"]
-
-
-def training_options(command: Any) -> Any:
-    """Adds the options that `train` and `demo` share."""
-    options = [
-        click.option(
-            "--budget", type=TIME, help="Finish within this time; chooses views, depth and epochs."
-        ),
-        click.option(
-            "--seed",
-            type=click.IntRange(0),
-            default=0,
-            show_default=True,
-            help="Seed for the split, the head's weights and the order of samples.",
-        ),
-        click.option(
-            "--device",
-            type=click.Choice(["auto", "cpu", "gpu"]),
-            default="auto",
-            show_default=True,
-            help="Where to compute; auto takes a GPU where the backend sees one.",
-        ),
-        click.option("--overwrite", is_flag=True, help="Replace the run at --out."),
-        click.option("--cache-dir", help="Folder for large caches; removed afterwards."),
-        click.option(
-            "--no-report",
-            is_flag=True,
-            help="Make no report.html; `tfxfer report` makes one later.",
-        ),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+__all__ = ["command", "run_training"]
 
 
 @tfxfer_command("train")
 @click.argument("data", required=False)
-@click.option(
-    "--backbone",
-    help="Name of a backbone; `tfxfer plugins` lists them.  [default: what an installed "
-    "distribution declares]",
-)
-@click.option("--head", help="Name of a head.  [default: what the installed heads declare]")
-@click.option(
-    "--out", help="Folder of the run; made anew.  [default: runs/N, the next number that is free]"
-)
-@click.option(
-    "--weights",
-    default="default",
-    show_default=True,
-    help="Named source, path of a file, or `none` for random weights.",
-)
-@click.option(
-    "--size",
-    "--image-size",
-    "size",
-    type=click.IntRange(1),
-    help="Of the input: the side of an image in pixels.  [default: the backbone's]",
-)
-@click.option(
-    "--schedule",
-    type=click.Choice(["two_phase", "progressive", "head", "scratch"]),
-    default="two_phase",
-    show_default=True,
-    help="Which phases: the head and then the upper network, step by step, one of them, or all.",
-)
-@click.option("--head-epochs", type=click.IntRange(1), help="Epochs of the head's phase.")
-@click.option("--epochs", type=click.IntRange(1), help="Epochs of each later phase.")
-@click.option(
-    "--unfreeze-from",
-    type=FRACTION,
-    help="Stage up to which everything stays frozen in phase two, or the fraction of stages.",
-)
-@click.option(
-    "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Samples a step."
-)
-@click.option(
-    "--augment",
-    help="How far samples may vary, images none, light or strong.  [default: light]",
-)
-@click.option("--no-flip", is_flag=True, help="Never mirror: for text, or left and right hands.")
-@click.option("--views", type=click.IntRange(1), help="Cached augmented versions of each image.")
-@click.option(
-    "--balance",
-    type=click.Choice(["none", "weights", "oversample"]),
-    default="none",
-    show_default=True,
-    help="What to do about rare classes.",
-)
-@click.option(
-    "--no-cache", is_flag=True, help="Train every phase through the whole network; much slower."
-)
-@click.option("--strict", is_flag=True, help="Stop at the first fault in the data.")
-@click.option(
-    "--split-from",
-    metavar="RUN",
-    help="Leave the samples that an earlier run knows in its train, val and test.",
-)
-@click.option(
-    "--slices",
-    metavar="FILE.csv",
-    help="What else is known of the samples: path, and a column for each thing, such as hospital.",
-)
-@click.option(
-    "--on-collapse",
-    type=click.Choice(["warn", "stop", "rollback"]),
-    default="warn",
-    show_default=True,
-    help="What to do where the model collapses onto one label or the loss diverges: say so, end "
-    "the training, or go back to the best epoch and on with the next phase.",
-)
-@click.option(
-    "--no-calibration",
-    is_flag=True,
-    help="Leave the scores as training made them, and do not make them mean what they say.",
-)
-@click.option(
-    "--baselines",
-    type=Names(("probe", "scratch")),
-    default=(),
-    metavar="NAME,…",
-    help="Also train what transfer must beat, and say whether it does: probe (the head alone), "
-    "scratch (random weights, in the same time).",
-)
-@click.option(
-    "--fair",
-    type=click.Choice(["equal_opportunity", "equalized_odds", "demographic_parity"]),
-    help="Train the head again, with a penalty on the gap between the groups of --slice.",
-)
-@click.option(
-    "--slice", metavar="COLUMN", help="For --fair: the column whose groups are treated alike."
-)
-@click.option("--plan", metavar="FILE", help="Train as `tfxfer advise --out FILE` says.")
-@click.option("--resume", is_flag=True, help="Go on after the last finished phase of --out.")
-@training_options
+@train_options
+@shared_options
 def command(
     output: Output,
     *,
