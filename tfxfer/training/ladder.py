@@ -15,17 +15,19 @@ from tfxfer.standard_schedules import two_phase
 
 __all__ = ["FRONTIERS", "HEAD_ONLY_LOSS", "LONGEST_EPOCHS", "Rung", "list_rungs", "make_phases"]
 
-# Points of accuracy below the largest training, measured one at a time around it; they are added
-# up. `benchmarks/budget_ladder.py` measures them, docs/benchmarks/defaults.md has the table.
-_BY_SIZE = {1.0: 0.0, 0.86: 0.3, 0.71: 0.6, 0.57: 1.8}
+# Points of accuracy below the largest training, measured one at a time around a smaller one; they
+# are added up. `benchmarks/budget_ladder.py` measures them, docs/benchmarks/defaults.md has the
+# table. Where that leaves no order, or has no row, more is taken for slightly better.
+_BY_SIZE = {1.0: 0.0, 0.86: 0.2, 0.71: 0.6, 0.57: 1.9}
 """By the side of an image, in that of the full size."""
-_BY_FRONTIER = {0.5: 0.0, 0.6: 0.05, 0.7: 0.1, 0.8: 0.3, 0.9: 1.5}
+_NO_LAST_BY_SIZE = {1.0: 0.0, 0.86: 0.4, 0.71: 2.8, 0.57: 25.0}
+"""What is lost on top where no epoch at full size follows."""
+_BY_FRONTIER = {0.5: 0.0, 0.6: 0.05, 0.7: 0.1, 0.8: 0.2, 0.9: 0.4}
 FRONTIERS = tuple(_BY_FRONTIER)
-_BY_VIEWS = {8: 0.0, 4: 0.1, 3: 0.4, 2: 0.9, 1: 2.0}
-_BY_EPOCHS = {20: 0.0, 16: 0.1, 12: 0.2, 8: 0.5, 6: 0.8, 4: 1.6, 3: 2.5, 2: 3.5}
+_BY_VIEWS = {8: 0.0, 4: 0.3, 3: 0.4, 2: 0.6, 1: 2.0}
+_BY_EPOCHS = {20: 0.0, 16: 0.1, 12: 0.2, 8: 0.5, 6: 0.8, 4: 0.9, 3: 1.0, 2: 2.0}
 HEAD_ONLY_LOSS = 6.0
 _SHORT_HEAD_LOSS = 1.0
-_NO_LAST_LOSS = 2.8
 
 _FULL_SIZE_FRONTIER = 0.8
 _FULL_SIZE_RATE = 3e-4
@@ -73,7 +75,7 @@ def list_rungs(*, sizes: Sequence[float] = (1.0,), augment: bool = True) -> tupl
                 continue
             loss = small + _BY_FRONTIER[frontier] + _BY_VIEWS[views] + _BY_EPOCHS[epochs]
             for has_last in (False, True) if size < 1 else (False,):
-                more = _NO_LAST_LOSS if size < 1 and not has_last else 0.0
+                more = 0.0 if has_last else _interpolate(_NO_LAST_BY_SIZE, size)
                 rung = Rung(
                     size, views, frontier, _HEAD_EPOCHS, epochs, has_last, _saturate(loss + more)
                 )
