@@ -184,12 +184,14 @@ def test_it_is_told_where_samples_leave_the_known_world() -> None:
     assert describe(0.05, 0.05, 0.1, 0.05) == ()
     assert describe(0.6, 0.4, 0.1, 0.1) == (
         "farthest at stage s0, depth 0.25: 0.60",
-        "mostly in the first layers: they look different",
+        "only the first layers find them strange: they look unusual",
     )
     assert describe(0.05, 0.05, 0.2, 0.3) == (
         "farthest at stage s3, depth 1.00: 0.30",
-        "mostly in the last layers: what they show is new to it",
+        "only the last layers find them strange: what they show is unusual",
     )
+    assert describe(0.5, 0.3, 0.3, 0.13) == ("farthest at stage s0, depth 0.25: 0.50",)
+    assert describe(0.1, 0.5, 0.1, 0.1) == ("farthest at stage s1, depth 0.50: 0.50",)
     assert describe(0.3, 0.3, 0.3, 0.3) == ("farthest at stage s0, depth 0.25: 0.30",)
 
 

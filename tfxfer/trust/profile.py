@@ -41,8 +41,6 @@ RESAMPLES = 400
 """Of the bootstrap; an end of the mean's interval moves by less than .002 from seed to seed
 (flowers5, 128 images) (m). Source: Efron and Tibshirani 1993, section 13.3, take 1,000."""
 
-_LEAN = 1.5  # how much farther one half of a network must be to be named
-
 
 @dataclass(frozen=True)
 class StageGap:
@@ -205,12 +203,12 @@ def describe_profile(
         landmarks: what to compare with, of the modality, the nearest first.
 
     Example:
-        >>> stages = (StageGap("stem", 0.5, 0.05, 0.04, 0.06), StageGap("top", 1.0, 0.3, 0.2, 0.4))
-        >>> profile = GapProfile("net", 96, stages, 0.175, low=0.12, high=0.23)
+        >>> stages = (StageGap("stem", 0.3, 0.05, 0.04, 0.06), StageGap("top", 1.0, 0.3, 0.2, 0.4))
+        >>> profile = GapProfile("net", 96, stages, 0.174, low=0.12, high=0.23)
         >>> marks = [("photos", 0.04, 0.09), ("noise", 0.7, 0.9)]
         >>> print(*describe_profile(profile, marks), sep="; ")
         some way off: 0.17 [0.12, 0.23], between photos (to 0.09) and noise (from 0.70); farthest \
-at stage top, depth 1.00: 0.30; mostly in the last layers: what they show is new to it
+at stage top, depth 1.00: 0.30; only the last layers find them strange: what they show is unusual
     """
     if profile.mean is None or profile.low is None or profile.high is None:
         return (f"the domain gap cannot be had: {profile.reason}",)
@@ -239,12 +237,16 @@ def _place(distance: float, landmarks: Sequence[tuple[str, float, float]]) -> st
 
 
 def _find_lean(stages: Sequence[StageGap]) -> str:
-    """Returns which half of a network finds samples strange; empty where both do."""
-    early = [stage.distance for stage in stages if stage.depth <= 0.5]
-    late = [stage.distance for stage in stages if stage.depth > 0.5]
-    if not early or not late:
+    """Returns which end of a network alone finds samples strange; empty where both do."""
+    ends = (
+        [stage.distance for stage in stages if stage.depth <= 1 / 3],
+        [stage.distance for stage in stages if stage.depth > 2 / 3],
+    )
+    if not all(ends):
         return ""
-    first, last = float(np.mean(early)), float(np.mean(late))
-    if first > _LEAN * last:
-        return "mostly in the first layers: they look different"
-    return "mostly in the last layers: what they show is new to it" if last > _LEAN * first else ""
+    first, last = (float(np.mean(end)) > NEAR for end in ends)
+    if first and not last:
+        return "only the first layers find them strange: they look unusual"
+    return (
+        "only the last layers find them strange: what they show is unusual" if last > first else ""
+    )
