@@ -1,4 +1,4 @@
-"""What is made of named samples: the progress of all, and pictures that are forgotten once drawn."""
+"""What is made of named samples: the progress of all, and pictures forgotten once drawn."""
 
 from __future__ import annotations
 
