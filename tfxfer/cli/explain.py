@@ -123,7 +123,7 @@ def command(
             path = folder / name if explanation.panels else None
             if path is not None:
                 save_picture(path, explanation.draw())
-            done.append((explanation, path))
+            done.append((explanation.without_pixels(), path))
     return _tell(output, done, truths, modality)
 
 

@@ -56,19 +56,16 @@ class Panel:
     Args:
         label: the output that is explained.
         score: of that output.
-        heat: 0..1.
+        heat: 0..1; None once it is drawn and forgotten.
+        is_blank: whether no place speaks for the output.
         who: `file`, or empty for the model itself.
     """
 
     label: str
     score: float
-    heat: np.ndarray
+    heat: np.ndarray | None
+    is_blank: bool
     who: str = ""
-
-    @property
-    def is_blank(self) -> bool:
-        """Whether no place speaks for the output."""
-        return not self.heat.any()
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +98,9 @@ class Explanation:
         Shapes: uint8 (height, width, 3).
         """
         assert self.picture is not None
-        drawn = [overlay(self.picture, panel.heat) for panel in self.panels]
+        drawn = [
+            overlay(self.picture, panel.heat) for panel in self.panels if panel.heat is not None
+        ]
         if len(drawn) == 1:
             return drawn[0]
         captions = [
@@ -109,6 +108,11 @@ class Explanation:
             for panel in self.panels
         ]
         return put_side_by_side(drawn, captions)
+
+    def without_pixels(self) -> Explanation:
+        """Returns what is told of the sample, without what is drawn: pictures fill a memory."""
+        panels = tuple(replace(panel, heat=None) for panel in self.panels)
+        return replace(self, picture=None, panels=panels)
 
     def to_dict(self, noun: str) -> dict[str, Any]:
         """Returns the document of one sample.
@@ -171,9 +175,28 @@ def explain_samples(
         batch = items[start : start + BATCH_SAMPLES]
         read = [_read(predictor, item, question.find_inside) for item in batch]
         known = [found for found in read if isinstance(found, _Read)]
-        rows = iter(_explain_batch(predictor, known, question, progress) if known else ())
+        told = _scale_progress(progress, start, len(batch), len(items), predictor.modality.plural)
+        rows = iter(_explain_batch(predictor, known, question, told) if known else ())
         for found in read:
             yield next(rows) if isinstance(found, _Read) else Explanation(found)
+
+
+def _scale_progress(
+    progress: Progress | None, start: int, count: int, total: int, plural: str
+) -> Callable[[int, int], Progress | None]:
+    """Returns what makes the progress of one of some maps of a batch that of all samples."""
+
+    def of_map(number: int, maps: int) -> Progress | None:
+        if progress is None:
+            return None
+
+        def tell(_: str, done: int, whole: int) -> None:
+            share = (number + done / whole) / maps
+            progress(f"explaining {plural}", round(1000 * (start + count * share)), 1000 * total)
+
+        return tell
+
+    return of_map
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,11 +229,12 @@ def _explain_batch(
     predictor: Predictor,
     samples: Sequence[_Read],
     question: Question,
-    progress: Progress | None,
+    tell: Callable[[int, int], Progress | None],
 ) -> list[Explanation]:
     inputs = map_arrays(
         lambda *parts: np.concatenate(parts), *(sample.inputs for sample in samples)
     )
+    count = 1 + (question.file is not None) + question.runner_up
     method: Method | None = question.method
     if question.file is not None:
         method = "occlusion"  # like with like
@@ -220,7 +244,7 @@ def _explain_batch(
         stage=question.stage,
         label=question.label,
         method=method,
-        progress=progress,
+        progress=tell(0, count),
     )
     answers = predictor.head.decode(maps.scores, predictor.labels)
     panels = [_list_panels(maps, predictor.labels)]
@@ -229,7 +253,7 @@ def _explain_batch(
         file = question.file
         chosen = [file.labels.index(predictor.labels[i]) for i in maps.outputs.tolist()]
         beside = map_heat(
-            file, inputs, method="occlusion", outputs=np.array(chosen), progress=progress
+            file, inputs, method="occlusion", outputs=np.array(chosen), progress=tell(1, count)
         )
         file_answers = file.head.decode(beside.scores, file.labels)
         panels.append(_list_panels(beside, file.labels, who="file"))
@@ -242,7 +266,7 @@ def _explain_batch(
             stage=question.stage,
             method=method,
             outputs=others.argmax(axis=1),
-            progress=progress,
+            progress=tell(count - 1, count),
         )
         panels.append(_list_panels(second, predictor.labels))
     return [
@@ -263,7 +287,8 @@ def _explain_batch(
 
 
 def _list_panels(maps: HeatMaps, labels: Sequence[str], who: str = "") -> list[Panel]:
+    blank = maps.is_blank.tolist()
     return [
-        Panel(labels[output], float(maps.scores[row, output]), maps.values[row], who)
+        Panel(labels[output], float(maps.scores[row, output]), maps.values[row], blank[row], who)
         for row, output in enumerate(maps.outputs.tolist())
     ]

@@ -13,6 +13,8 @@ from tfxfer.system.files import atomic_write, describe_storage_error
 
 __all__ = ["check_targets", "name_pictures", "save_picture"]
 
+_STEM_BYTES = 180
+
 
 def name_pictures(names: Sequence[str]) -> tuple[str, ...]:
     """Returns a file name for the picture of each sample.
@@ -24,7 +26,12 @@ def name_pictures(names: Sequence[str]) -> tuple[str, ...]:
     taken: Counter[str] = Counter()
     found = []
     for name in names:
-        stem = Path(name).stem
+        # A disk takes 255 bytes; names that are no text lose what they cannot say.
+        stem = (
+            Path(name)
+            .stem.encode("utf-8", "surrogateescape")[:_STEM_BYTES]
+            .decode("utf-8", "ignore")
+        )
         taken[stem.lower()] += 1  # some disks do not tell capitals
         count = taken[stem.lower()]
         found.append(f"{stem}_heat.png" if count == 1 else f"{stem}_heat_{count}.png")
