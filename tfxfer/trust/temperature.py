@@ -186,7 +186,7 @@ def find_temperature(scores: np.ndarray, targets: np.ndarray, *, link: Link) -> 
 def temper(scores: np.ndarray, temperature: float, *, link: Link) -> np.ndarray:
     """Returns the scores of a model whose logits are divided by a temperature.
 
-    A probability so near to 1 that float32 cannot tell counts as the nearest that it can.
+    A probability that float32 cannot tell from 1 counts as the nearest to it.
 
     Shapes: (samples, outputs); returns the same, float32.
 
@@ -199,19 +199,14 @@ def temper(scores: np.ndarray, temperature: float, *, link: Link) -> np.ndarray:
 
 
 def compare_calibration(
-    before: np.ndarray,
-    after: np.ndarray,
-    targets: np.ndarray,
-    *,
-    link: Link,
-    seed: int = 0,
+    before: np.ndarray, after: np.ndarray, targets: np.ndarray, *, link: Link, seed: int = 0
 ) -> SplitCalibration:
-    """Returns how good the probabilities of a split were and are.
+    """Returns how good the probabilities of a split were and are; see `find_temperature`.
 
     Args:
         before: scores of the model as it was trained.
         after: scores with the temperature.
-        targets: see `find_temperature`.
+        targets: of the samples.
         link: what makes scores of logits.
         seed: of the intervals.
 
@@ -224,8 +219,8 @@ def compare_calibration(
 
 def _measure(scores: np.ndarray, targets: np.ndarray, link: Link, seed: int) -> CalibrationFigures:
     losses = _measure_losses(_find_logits(scores, link), targets, link)
-    weights = resample(np.zeros(len(losses), int), seed=seed, resamples=RESAMPLES)
-    resampled = np.concatenate([rows @ losses / len(losses) for rows in weights])
+    draws = resample(np.zeros(len(losses), int), seed=seed, resamples=RESAMPLES)
+    resampled = np.concatenate([weights @ losses / len(losses) for weights in draws])
     loss = Figure.of(percentile(float(losses.mean()), resampled))
     if link == "softmax":
         confidence = scores.max(axis=1)

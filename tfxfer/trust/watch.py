@@ -129,7 +129,8 @@ class Watch(keras.callbacks.Callback):
         if self._validation is not None:
             self._truths = self._decode(self._list_targets())
         self._forget()
-        self._best = None
+        self._best, self._phase = None, None
+        self._is_phased = self.ends_phase = False  # until a phase begins
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Says what this epoch shows that no earlier one did."""
@@ -162,14 +163,10 @@ class Watch(keras.callbacks.Callback):
         self._losses.append(float(logs["loss"]))
         if "val_loss" in logs:
             self._val_losses.append(float(logs["val_loss"]))
-        rate = logs["learning_rate"] if "learning_rate" in logs else self._read_rate()
-        self._rates.append(float(rate))
+        self._rates.append(float(read_rates(self.model.optimizer)[0]))
         score = self._find_score()[0]
         if score in logs:
             self._scores.append(float(logs[score]))
-
-    def _read_rate(self) -> float:
-        return float(read_rates(self.model.optimizer)[0])
 
     def _find_score(self) -> tuple[str, bool]:
         """Returns the validation quantity that is watched, and whether it is a share."""
@@ -229,8 +226,7 @@ class Watch(keras.callbacks.Callback):
     def _find_falling_slice(self) -> str | None:
         if self._groups is None:
             return None
-        answers = self._answer(np.arange(len(self._truths)))
-        right = np.array(answers) == np.array(self._truths)
+        right = np.array(self._answer(np.arange(len(self._truths)))) == np.array(self._truths)
         names, counts = np.unique(self._groups, return_counts=True)
         sizes = dict(zip(names.tolist(), counts.tolist(), strict=True))
         self._overall.append(float(right.mean()))
