@@ -58,3 +58,8 @@ def test_what_is_looked_at_by_default() -> None:
     groupings, left_out = choose_groupings(slices, ["age", "same"])
     assert [len(grouping.names) for grouping in groupings] == [4, 1]
     assert left_out == {}
+
+
+def test_a_column_that_none_of_the_samples_has() -> None:
+    with pytest.raises(DataError, match="empty cells alone"):
+        choose_groupings({"camera": ["x"]}, ["site"])

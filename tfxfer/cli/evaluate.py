@@ -74,12 +74,10 @@ def command(
     trained on is left out, wherever it lies. Further columns of a CSV, such as hospital or camera,
     are slices: the result is told for each of their values, the worst first.
     """
-    from tfxfer.trust.gate_rules import read_gate
-
     # Before Keras starts, which takes long: a slip of the finger is told at once.
     model, modality = find_model(output, model)
     check_table(out, "--out", overwrite=overwrite, inputs=(data, model))
-    gate = None if gate_file is None else read_gate(gate_file)
+    gate = None if gate_file is None else _read_gate(gate_file)
     source, wanted = _list_samples(model, data, modality, slices_file, columns)
     if gate is not None:
         _check_gate(gate, source, find_head(output, model))
@@ -101,7 +99,7 @@ def command(
         measure_abstention,
     )
     from tfxfer.trust.gate import judge_gate
-    from tfxfer.trust.groups import FEWEST_SAMPLES
+    from tfxfer.trust.groups import FEWEST_SAMPLES, choose_groupings
     from tfxfer.trust.slices import measure_slices
 
     if min_score is not None:
@@ -115,6 +113,8 @@ def command(
             output.warn(f"{problem.path} left out: {problem.kind}, {problem.detail}")
         for note in split.notes:
             output.warn(note)
+        also = () if gate is None else gate.columns
+        choose_groupings(split.slices, wanted, also)  # what cannot be grouped is told at once
         scores = score_split(predictor, split, progress=progress)
         metrics = score_predictions(
             split.targets, scores, head=predictor.head, labels=predictor.labels
@@ -128,7 +128,7 @@ def command(
             metrics=metrics,
             data=data,
             columns=wanted,
-            also=() if gate is None else gate.columns,
+            also=also,
             least=FEWEST_SAMPLES if gate is None else gate.least,
         )
     answers = find_confidence(predictor.head, split.targets, scores, predictor.labels)
@@ -183,6 +183,12 @@ def _list_samples(
     if not columns:
         return source, None
     return source, check_columns(columns, list_columns(source.records), where="--slice")
+
+
+def _read_gate(path: str) -> Gate:
+    from tfxfer.trust.gate_rules import read_gate
+
+    return read_gate(path)
 
 
 def _check_gate(gate: Gate, source: Source, head: Head | None, labels: Sequence[str] = ()) -> None:

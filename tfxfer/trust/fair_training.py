@@ -112,7 +112,9 @@ def train_fairly(
     info = get_info(model)
     groupings = check_fair(data, info.head, column)
     splits = (data.train, data.val, data.test)
-    features = [embed(model, split, progress=progress) for split in splits]
+    # Train, val and test follow one another.
+    everything = embed(model, data, progress=progress)
+    features = np.split(everything, np.cumsum([len(split) for split in splits])[:-1])
     groups = [_encode(grouping) for grouping in groupings]
     weights = None if balance == "none" else sample_weights(data.train.targets, "weights")
     train, val = (

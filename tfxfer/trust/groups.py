@@ -100,7 +100,7 @@ def choose_groupings(
     """
     if columns is not None:
         wanted = dict.fromkeys((*columns, *also))
-        return [group_samples(column, slices[column]) for column in wanted], {}
+        return [group_samples(column, slices.get(column, ())) for column in wanted], {}
     groupings, left_out = [], {}
     for column, cells in slices.items():
         if column in also:

@@ -15,6 +15,7 @@ from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
 from tfxfer.system.arguments import check_texts
 from tfxfer.system.keras_settings import check_keras_settings
+from tfxfer.trust.groups import choose_groupings
 from tfxfer_edge.conversion.recipes import FLOAT
 from tfxfer_edge.conversion.sources import PreprocessingArgument
 from tfxfer_edge.handover.folder import write_folder
@@ -147,6 +148,9 @@ def export(
         needs_metadata=any(name != "onnx" for name in names),
         progress=progress,
     )
+    if rules is not None:
+        # What cannot be grouped is told before files are made.
+        choose_groupings(subject.data.test.slices, (), rules.columns)
     pixels, files = pick_calibration(subject.calibration, images=calibration_images, seed=seed)
     made, baseline = _make_and_time(subject, names, pixels, tell, told)
     comparison = Comparison(
