@@ -190,6 +190,10 @@ def test_chance_is_said_in_red_with_the_likely_cause(
         assert set(item) == {"kind", "message", "cause"}
         assert item["message"] in done.stderr
     assert "likely: only 1 epoch of training: give it more --epochs; random weights" in done.stderr
+    # What is told to do next is no command that ends with an error.
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("next   train again, with what the warnings say; ")
+    assert last.endswith(f"tfxfer export {tmp_path / 'run'} --force")
 
 
 def test_a_run_without_a_place_and_a_backbone(

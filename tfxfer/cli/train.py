@@ -306,4 +306,10 @@ def show_result(
     if suggest:
         can_export = any(each.name == "export" for each in output.registry.list("command"))
         words = ("export", run.path) if can_export else ("evaluate", run.path, "OTHER_DATA")
-        output.show(f"next   {quote('tfxfer', *words)}")
+        step = quote("tfxfer", *words)
+        if manifest.warnings:
+            # An export refuses such a run: what it tells to do next must not end with an error.
+            step = "train again, with what the warnings say"
+            if can_export:
+                step += f"; a file all the same: {quote('tfxfer', *words, '--force')}"
+        output.show(f"next   {step}")

@@ -356,11 +356,15 @@ SILENT = {"kind": "unpredicted_classes", "message": "'amber' is never the answer
 
 
 @pytest.mark.parametrize(
-    ("warning", "told"),
-    [(CHANCE, "told from guessing: too few"), (SILENT, "'amber' is never the answer")],
+    ("warnings", "told"),
+    [
+        ((CHANCE,), "told from guessing. Likely: too few. To export"),
+        ((SILENT,), "'amber' is never the answer. Train longer or on more samples. To export"),
+        ((CHANCE, SILENT | {"cause": "too few"}), "never the answer. Likely: too few. To export"),
+    ],
 )
 def test_a_run_at_chance_is_refused_before_any_work(
-    warning: dict[str, str],
+    warnings: tuple[dict[str, str], ...],
     told: str,
     run: RunDirectory,
     tmp_path: Path,
@@ -370,7 +374,7 @@ def test_a_run_at_chance_is_refused_before_any_work(
         raise AssertionError("work began")
 
     monkeypatch.setattr("tfxfer_edge.exports.open_subject", work)
-    warned = set_warnings(run, tmp_path, warning)
+    warned = set_warnings(run, tmp_path, *warnings)
     with pytest.raises(GateError, match="--force") as caught:
         export(warned, tmp_path / "edge")
     assert told in str(caught.value)

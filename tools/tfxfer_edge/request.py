@@ -82,8 +82,11 @@ def _choose_folder(path: Path, out: str | Path | None, *, of_run: bool) -> Path:
 def _refuse_worthless(run: RunDirectory) -> None:
     warnings = find_warnings(run)
     if warnings:
+        messages = "; ".join(message for message, _ in warnings)
+        # Several warnings of one run mostly have the same cause, which is said once.
+        causes = "; ".join(dict.fromkeys(cause for _, cause in warnings if cause))
+        remedy = f"Likely: {causes}" if causes else "Train longer or on more samples"
         raise GateError(
             f"export of {str(run.path)!r}: expected a result that is worth exporting. "
-            f"Received: {'; '.join(warnings)}. Train longer or on more samples; to export it all "
-            "the same: --force"
+            f"Received: {messages}. {remedy}. To export it all the same: --force"
         )

@@ -64,8 +64,11 @@ def command(
         phone = find_phone()
     elif program is not None:
         raise click.UsageError("--benchmark-model is for a phone: add --device adb.")
+    from tfxfer_edge.tflite.flatbuffer import check_model_file
     from tfxfer_edge.timing.latency import measure
 
+    for path in models:
+        check_model_file(path)
     fed = {}
     with output.progress() as progress:
 

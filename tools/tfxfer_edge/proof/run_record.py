@@ -70,11 +70,14 @@ def read_record(run: RunDirectory) -> RunRecord:
     )
 
 
-def find_warnings(run: RunDirectory) -> tuple[str, ...]:
-    """Returns why a run is not worth exporting, one line each: what it was warned of itself.
+def find_warnings(run: RunDirectory) -> tuple[tuple[str, str], ...]:
+    """Returns why a run is not worth exporting: what it was warned of itself, and what is to blame.
 
     Args:
         run: finished. One that says nothing of warnings has none.
+
+    Returns:
+        A message and its likely cause each; the cause is empty where none is known.
 
     Raises:
         RunError: its `run.json` cannot be read.
@@ -82,13 +85,12 @@ def find_warnings(run: RunDirectory) -> tuple[str, ...]:
     where = str(run.manifest_path)
     document = read_document(run.manifest_path, expected="the JSON of a run", error=RunError)
     entries = _check(_check(document, dict, where).get("warnings", []), list, f"{where}: warnings")
-    lines = []
+    found = []
     for number, item in enumerate(entries):
         place = f"{where}: warnings[{number}]"
         if _take(item, "kind", str, place) in _WORTHLESS:
-            message, cause = (_take(item, key, str, place) for key in ("message", "cause"))
-            lines.append(f"{message}: {cause}" if cause else message)
-    return tuple(lines)
+            found.append((_take(item, "message", str, place), _take(item, "cause", str, place)))
+    return tuple(found)
 
 
 def _complete_options(

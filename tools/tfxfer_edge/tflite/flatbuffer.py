@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ __all__ = [
     "TensorInfo",
     "as_text",
     "builtin_of",
+    "check_model_file",
     "find_forbidden",
     "list_operators",
     "operator_names",
@@ -65,6 +67,8 @@ def read_model(content: bytes | bytearray) -> Any:
     from ai_edge_litert import schema_py_generated as schema
 
     content = bytes(content)
+    if not content:
+        raise ModelError("model: expected a TFLite file. Received: an empty one, of 0 bytes.")
     if content[4:8] != _IDENTIFIER:
         raise ModelError(
             "model: expected a TFLite file, with TFL3 at byte 4. "
@@ -77,17 +81,40 @@ def read_model(content: bytes | bytearray) -> Any:
             if buffer.offset > 1:
                 end = buffer.offset + buffer.size
                 if end > len(content):
-                    raise ValueError(f"weights end at byte {end} of {len(content)}")
+                    raise _make_cut(len(content), f"weights end at byte {end:,}")
                 buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
             buffer.offset = buffer.size = 0
+    except ModelError:
+        raise
     # A damaged file fails in struct, numpy or flatbuffers, each with errors of its own.
     except Exception as error:
-        raise ModelError(
-            f"model: expected a whole TFLite file. Received: {len(content)} bytes, {error}"
-        ) from error
+        raise _make_cut(len(content), "parts of its graph are missing") from error
     if not model.subgraphs:
         raise ModelError("model: expected a TFLite file with a graph. Received: none.")
     return model
+
+
+def check_model_file(path: str | Path) -> None:
+    """Refuses a file that is no whole `.tflite` file, before a runtime says so in its own words.
+
+    Raises:
+        ModelError: it cannot be read, is empty, something else, or cut off.
+    """
+    try:
+        read_model(Path(path).read_bytes())
+    except OSError as error:
+        raise ModelError(
+            f"model {str(path)!r}: expected a .tflite file. Received: {error.strerror or error}."
+        ) from error
+    except ModelError as error:
+        raise ModelError(f"model {str(path)!r}: {str(error).removeprefix('model: ')}") from error
+
+
+def _make_cut(length: int, received: str) -> ModelError:
+    return ModelError(
+        f"model: expected a whole TFLite file. Received: {length:,} bytes, cut off or damaged: "
+        f"{received}. Copy or export it again."
+    )
 
 
 def write_model(model: Any) -> bytes:
