@@ -34,7 +34,7 @@ from tfxfer.version import __version__
 __all__ = ["COMMANDS", "cli", "main", "run"]
 
 COMMANDS: Mapping[str, str] = {
-    "advise": "Say how to train on samples, and why, before anything is trained.",
+    "advise": "Say how to train on samples, and why.",
     "audit": "Say what is wrong with labelled samples, without training on them.",
     "compare": "Say which of two models is better, on the same samples.",
     "demo": "Train on real images from pip, and export for a phone: the whole job in one line.",

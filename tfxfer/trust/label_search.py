@@ -58,11 +58,9 @@ def find_label_errors(
         RunError: a run without its split.
 
     Example:
-        ```python
         model = tfxfer.build_model("efficientnet_lite0", labels=data.labels)
         for error in tfxfer.find_label_errors(model, data)[:20]:
             print(error.path, error.label, error.suggested, error.margin)
-        ```
 
     Source:
         Northcutt et al. 2021, https://arxiv.org/abs/1911.00068; see `docs/label_errors.md`.
