@@ -101,6 +101,9 @@ def test_it_is_printed_light_and_whole(browser: Any, page_file: Path) -> None:
     visit.page.emulate_media(media="print", color_scheme="dark")
     assert _read_colour(visit.style("body", "backgroundColor")) == [255, 255, 255]
     assert visit.style("nav", "display") == "none"
+    # A4 without its margins: nobody scrolls a table on paper.
+    visit.page.set_viewport_size({"width": 718, "height": 1000})
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 718
     printed = visit.page.pdf(format="A4")
     assert printed.startswith(b"%PDF")
     assert printed.count(b"/Type /Page\n") + printed.count(b"/Type /Page ") >= 1
