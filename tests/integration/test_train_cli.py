@@ -127,7 +127,7 @@ def test_the_run_directory_is_complete(learnt: tuple[Path, Any], weights: Path) 
     assert document["exports"] == []
     assert {path.name for path in run.iterdir()} == {
         ".lock", ".tfxfer-run", "run.json", "model.keras", "labels.txt", "split.csv", "history.csv",
-        "skipped.csv", "predictions.csv", "checkpoints", "export",
+        "skipped.csv", "predictions.csv", "checkpoints", "export", "trust",
     }  # fmt: skip
     assert document["warnings"] == []
 
