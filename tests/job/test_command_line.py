@@ -33,6 +33,10 @@ CHANGED: dict[str, Any] = {
     "split_from": "runs/1",
     "slices": "more.csv",
     "calibrate": False,
+    "baselines": ("probe", "scratch"),
+    "on_collapse": "stop",
+    "fair": "equal_opportunity",
+    "slice": "hospital",
 }
 # What click calls the same.
 PARAMS = {

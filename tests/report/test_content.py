@@ -19,11 +19,12 @@ from tfxfer.report.audit import CopyGroup, find_copy_groups, list_left_out
 from tfxfer.report.content import Content
 from tfxfer.report.material import read_material
 from tfxfer.report.mistakes import rank_mistakes
-from tfxfer.report.parts import Curves, Facts, Gallery, Profile, Reliability, Section
+from tfxfer.report.parts import Curves, Facts, Gallery, Note, Profile, Reliability, Section
 from tfxfer.run.directory import RunDirectory
 from tfxfer.system.files import to_json
 from tfxfer.trust.baselines import BaselineRecord, BaselineResult
 from tfxfer.trust.estimate import Estimate
+from tfxfer.trust.fair_record import Effect, FairTraining
 from tfxfer.trust.fairness import Fairness
 from tfxfer.trust.label_errors import LabelError, write_label_errors
 from tfxfer.trust.profile import GapProfile, StageGap
@@ -186,6 +187,11 @@ def test_records_of_trust_are_shown(class_run: RunDirectory, describe: Describe)
     column = ColumnSlices("light", (poor,), "night", Fairness(reason="no groups"))
     whole = SliceGroup("", 12, {"accuracy": Estimate(0.75, 0.47, 0.91)})
     SliceReport("test", "accuracy", 5, whole, (column,)).write(class_run.trust)
+    before, after = Estimate(0.8, 0.7, 0.9), Estimate(0.75, 0.6, 0.9)
+    effect = Effect(12, before, after, Estimate(5.0, 1.0, 9.0), None, None)
+    FairTraining(
+        "equal_opportunity", "light", ("day", "night"), "accuracy", 0.5, (), effect, effect
+    ).write(class_run.trust)
     error = LabelError("test/01.png", "test", "ant", "bee", 0.01, 0.98, 0.97, confident=True)
     write_label_errors(
         class_run.trust / "label_errors.csv", [error, replace(error, confident=False)]
@@ -201,6 +207,9 @@ def test_records_of_trust_are_shown(class_run: RunDirectory, describe: Describe)
     assert "Worse by light: night has accuracy 50.0 %, between 20.0 and 80.0 %." in texts
     assert "Fine-tuning helps: accuracy 75.0 % against 50.0 %." in texts
     assert any("are far from what tiny was pretrained on" in text for text in texts)
+    notes = [note.text for note in list_parts(find(content, "groups"), Note)]
+    assert "Fair by light: penalty 0.5 on the gap in equal opportunity." in notes
+    assert any(note.startswith("Test: gap none → none; accuracy 0.8 → 0.75") for note in notes)
     (profile,) = list_parts(find(content, "domain"), Profile)
     assert [(point.depth, point.value) for point in profile.points] == [(0.5, 0.1), (1.0, 0.9)]
     (gallery,) = list_parts(find(content, "labels"), Gallery)

@@ -11,7 +11,7 @@ from tfxfer.job.request import TrainRequest
 __all__ = ["write_command"]
 
 _NAMES = {"budget_seconds": "budget"}
-_NEGATIVES = {"cache": "no-cache"}
+_NEGATIVES = {"cache": "no-cache", "calibrate": "no-calibration"}
 # What the command line cannot say, or says in another way below.
 _OTHERS = ("data", "head_options", "view_options")
 
@@ -44,5 +44,5 @@ def write_command(request: TrainRequest) -> str:
 
 def _write_value(name: str, value: Any) -> list[str]:
     if isinstance(value, (list, tuple)):
-        return [str(item) for item in value]
+        return [",".join(map(str, value))]
     return [f"{value:g}s" if name == "budget_seconds" else str(value)]

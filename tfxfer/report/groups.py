@@ -17,10 +17,11 @@ _MOST_GROUPS = 20
 def make_groups(material: Material) -> Section | None:
     """Returns a table for each column that says more of the samples; None where none does."""
     report = material.slices
-    if report is None or not (report.columns or report.left_out):
+    fair = [] if material.fair is None else material.fair.describe()
+    if report is None or not (report.columns or report.left_out or fair):
         return None
     metric = material.head.figures.catalogue[report.metric]
-    parts: list[Part] = []
+    parts: list[Part] = [Note(f"{line.strip()[:1].upper()}{line.strip()[1:]}.") for line in fair]
     for column in report.columns:
         parts.append(_tabulate(column, report, metric))
         parts += _list_gaps(column)

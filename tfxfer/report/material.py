@@ -22,6 +22,7 @@ from tfxfer.run.directory import RunDirectory
 from tfxfer.run.manifest import Manifest
 from tfxfer.system.records import read_document
 from tfxfer.trust.baselines import BaselineRecord, read_baselines
+from tfxfer.trust.fair_record import FairTraining
 from tfxfer.trust.gap import read_gap
 from tfxfer.trust.label_errors import LabelError, read_label_errors
 from tfxfer.trust.profile import GapProfile
@@ -98,6 +99,7 @@ class Material:
         audit: what was found in the files.
         export: `export/export.json`.
         slices: how each group of test samples fares.
+        fair: what it cost to treat groups alike, where that was asked for.
         baselines: how simpler ways of training do.
         gap: how far the samples are from what the pretrained network knows.
         label_errors: labels that look wrong; None where nobody looked.
@@ -116,6 +118,7 @@ class Material:
     audit: Audit | None = None
     export: Mapping[str, Any] | None = None
     slices: SliceReport | None = None
+    fair: FairTraining | None = None
     baselines: BaselineRecord | None = None
     gap: GapProfile | None = None
     label_errors: tuple[LabelError, ...] | None = None
@@ -170,6 +173,7 @@ def read_material(
         if export.is_file()
         else None,
         slices=SliceReport.read(run.trust),
+        fair=FairTraining.read(run.trust),
         baselines=read_baselines(run.trust),
         gap=read_gap(run),
         calibration=None
