@@ -37,7 +37,7 @@ COMMANDS: Mapping[str, str] = {
     "demo": "Train on real images from pip, and export for a phone: the whole job in one line.",
     "doctor": "Say what is installed, what does not fit together, and the remedy.",
     "evaluate": "Measure a run or a model file on labelled samples.",
-    "explain": "Show where a model looks: heat maps over pictures.",
+    "explain": "Show where a model looks when it answers.",
     "help": "Say what a command does and takes.",
     "plugin": "Start a plugin of your own, or check one.",
     "plugins": "List installed plugins of every kind, and where they come from.",

@@ -41,7 +41,18 @@ DEFAULTS = "tfxfer.defaults"
 are names of components, and are never imported."""
 
 RESERVED_COMMANDS = frozenset(
-    {"compare", "demo", "doctor", "evaluate", "help", "plugin", "plugins", "predict", "train"}
+    {
+        "compare",
+        "demo",
+        "doctor",
+        "evaluate",
+        "explain",
+        "help",
+        "plugin",
+        "plugins",
+        "predict",
+        "train",
+    }
 )
 """Commands that `tfxfer` itself has: a plugin that claims one of them loses it."""
 
