@@ -90,6 +90,24 @@ ARGUMENTS: dict[str, tuple[Call, set[str]]] = {
         lambda x, ours: tfxfer.embed(ours.model, ours.data.test, stage=x),
         {"a fraction"},
     ),
+    "explain(model)": (lambda x, ours: tfxfer.explain(x, ours.data.test), set()),
+    "explain(samples)": (lambda x, ours: tfxfer.explain(ours.model, x), set()),
+    "explain(stage)": (
+        lambda x, ours: tfxfer.explain(ours.model, ours.data.test, stage=x),
+        {"None"},
+    ),
+    "explain(label)": (
+        lambda x, ours: tfxfer.explain(ours.model, ours.data.test, label=x),
+        {"None"},
+    ),
+    "explain(method)": (
+        lambda x, ours: tfxfer.explain(ours.model, ours.data.test, method=x),
+        {"None"},
+    ),
+    "explain(labels)": (
+        lambda x, ours: tfxfer.explain(ours.file, ours.data.test, labels=x),
+        set(),
+    ),
     "load_model(path)": (lambda x, _: tfxfer.load_model(x), set()),
     "load_run(path)": (lambda x, _: tfxfer.load_run(x), set()),
     "RunDirectory(path)": (lambda x, _: tfxfer.RunDirectory(x), {"a text", "a path"}),
@@ -135,7 +153,7 @@ ARGUMENTS: dict[str, tuple[Call, set[str]]] = {
 # These only store what they are given, or are to be subclassed.
 STORE = {
     "ApplicationBackbone", "Backbone", "Control", "Findings", "Head", "InputSpec", "Modality",
-    "Monitor", "Prediction", "Registry", "Sample", "Stage", "Weights",
+    "Monitor", "Picture", "Prediction", "Registry", "Sample", "Stage", "Weights",
 }  # fmt: skip
 
 
@@ -206,7 +224,17 @@ def test_an_argument_of_the_wrong_kind_is_refused_in_our_words(
 
 
 def test_public_functions_name_the_model_they_take() -> None:
-    for name in ("build_model", "embed", "evaluate", "fit", "freeze_to", "load_model", "predict"):
+    names = (
+        "build_model",
+        "embed",
+        "evaluate",
+        "explain",
+        "fit",
+        "freeze_to",
+        "load_model",
+        "predict",
+    )
+    for name in names:
         signature = inspect.signature(getattr(tfxfer, name))
         hints = [str(x.annotation) for x in signature.parameters.values() if x.name == "model"]
         hints += [str(signature.return_annotation)] * (name in ("build_model", "load_model"))

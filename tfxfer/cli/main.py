@@ -40,7 +40,7 @@ COMMANDS: Mapping[str, str] = {
     "demo": "Train on real images from pip, and export for a phone: the whole job in one line.",
     "doctor": "Say what is installed, what does not fit together, and the remedy.",
     "evaluate": "Measure a run or a model file on labelled samples.",
-    "explain": "Show where a model looks: heat maps over pictures.",
+    "explain": "Show where a model looks when it answers.",
     "gap": "Say how far samples are from what a backbone was trained on, or from other samples.",
     "help": "Say what a command does and takes.",
     "plugin": "Start a plugin of your own, or check one.",

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfxfer.errors import ModelError
+from tfxfer.errors import ModelError, ScheduleError
 from tfxfer.progress import Progress
 from tfxfer.stages import get_info, stage_tensor
+from tfxfer.system.arguments import check_kind
 from tfxfer.trust.gradients import StageGradients
 
 if TYPE_CHECKING:
@@ -39,6 +40,14 @@ def choose_stage(model: keras.Model, stage: str | None) -> str:
         ScheduleError: the model has no such stage.
     """
     if stage is not None:
+        check_kind(
+            stage,
+            str,
+            where="explain",
+            name="stage",
+            expected="the name of a stage, or None",
+            error=ScheduleError,
+        )
         stage_tensor(model, stage)  # no such stage: says so, with the closest name
     known = list_map_stages(model)
     if not known:
