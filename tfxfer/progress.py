@@ -238,6 +238,10 @@ def _open_bar(stream: TextIO) -> rich.progress.Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=Console(file=stream, force_terminal=True),
+        # Opened inside `quiet_native` it would put back a stream that is closed by then, and the
+        # next line to stderr would end the process.
+        redirect_stdout=sys.stdout is sys.__stdout__,
+        redirect_stderr=sys.stderr is sys.__stderr__,
         transient=True,
     )
     bar.start()
