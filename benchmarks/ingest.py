@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from advice import WAYS, find_regret
 from claims import comparable, first_reached, group
 from tables import Record
 
@@ -143,6 +145,50 @@ def _read_steps(document: Document) -> dict[str, Rows]:
     return {"steps": document["steps"]}
 
 
+def _read_advice(document: Document) -> dict[str, Rows]:
+    runs = document["runs"]
+    rows: Rows = []
+    for place in sorted({key.rpartition("/")[0] for key in runs}):
+        name, _, seed = place.partition("/")
+        found = {
+            way: runs[f"{place}/{way}"]["accuracy"]
+            for way in ("advised", *WAYS)
+            if f"{place}/{way}" in runs
+        }
+        regret = find_regret({way: figure["value"] for way, figure in found.items()})
+        rows.append({"set": name, "seed": int(seed), **found, "regret": regret})
+    return {"advice": rows}
+
+
+def _read_domain_gap(document: Document) -> dict[str, Rows]:
+    """Reads the mean distance of each set by each backbone."""
+    rows: Rows = []
+    for name, profiles in document["sets"].items():
+        row: dict[str, Any] = {"set": name}
+        for backbone, found in profiles.items():
+            row[backbone] = {"value": found["mean"], "low": found["low"], "high": found["high"]}
+        row["halves_differ"] = statistics.mean(x["halves_differ"] for x in profiles.values())
+        rows.append(row)
+    return {"domain_gap": rows}
+
+
+def _read_label_errors(document: Document) -> dict[str, Rows]:
+    """Reads what was found in all draws of a set, beside what looks wrong in it as it is."""
+    runs = document["runs"]
+    rows: Rows = []
+    for name in dict.fromkeys(run["set"] for run in runs):
+        draws = [run for run in runs if run["set"] == name and run["seed"] is not None]
+        row = {"set": name, "images": draws[0]["images"], "made": draws[0]["made"]}
+        for key in ("found", "confident", "confident_made", "seconds"):
+            each = [run[key] for run in draws]
+            row[key] = {"rounds": each} if len(each) > 1 else each[0]
+        for run in runs:
+            if run["set"] == name and run["seed"] is None:
+                row["confident_as_is"] = run["confident"]
+        rows.append(row)
+    return {"label_errors": rows}
+
+
 def _compare(cached: list[float], whole: list[float]) -> dict[str, Any]:
     """Returns rounds of both, and how many times faster the first are, each beside its own."""
     return {
@@ -153,14 +199,17 @@ def _compare(cached: list[float], whole: list[float]) -> dict[str, Any]:
 
 
 READERS: Mapping[str, Callable[[Document], dict[str, Rows]]] = {
+    "advice": _read_advice,
     "breakdown": _read_breakdown,
     "budget_ladder": _read_ladder,
     "claims": _read_claims,
     "convert_speed": _read_rows("convert_speed"),
     "decode_speed": _read_rows("decode_speed"),
+    "domain_gap": _read_domain_gap,
     "gpu_training": _read_rows("gpu_training"),
     "growth": _read_growth,
     "head_phase": _read_head_phase,
+    "label_errors": _read_label_errors,
     "mediapipe_agreement": _read_rows("mediapipe_agreement"),
     "reference_latency": _read_rows("reference_latency"),
     "scratch_claims": _read_steps,

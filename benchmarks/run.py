@@ -31,6 +31,8 @@ BENCHMARKS: dict[str, list[Arguments]] = {
     "two_phase_speed": [lambda o: []],
     "breakdown": [lambda o: []],
     "advice": [lambda o: []],
+    "domain_gap": [lambda o: []],
+    "label_errors": [lambda o: ["--sets", "flowers5,hymenoptera", "--seeds", "0,1,2,3"]],
     "budget_ladder": [lambda o: []],
     "training": [
         lambda o: ["--sets", f"flowers5,{FEW}"],

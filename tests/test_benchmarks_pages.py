@@ -1,4 +1,4 @@
-"""The tables of docs/benchmarks.md and its pages are made from records, and from nothing else."""
+"""The tables of benchmarks in docs/ are made from records, and from nothing else."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def main(script: Callable[[str], Any]) -> Callable[[list[str]], int]:
 def docs(tmp_path: Path) -> Path:
     """A copy of the pages and records."""
     shutil.copytree(ROOT / "docs" / "benchmarks", tmp_path / "benchmarks")
-    shutil.copy(ROOT / "docs" / "benchmarks.md", tmp_path)
+    for page in (ROOT / "docs").glob("*.md"):
+        shutil.copy(page, tmp_path)
     return tmp_path
 
 
@@ -131,6 +132,51 @@ def test_every_reader_takes_what_its_script_writes(script: Callable[[str], Any])
     assert rows["growth"][0]["s_per_1000"] == 62
 
 
+def test_figures_of_trust_are_read(script: Callable[[str], Any]) -> None:
+    readers = script("ingest").READERS
+    profile = {"images": 9, "mean": 0.5, "low": 0.4, "high": 0.6, "halves_differ": 0.02}
+    sets = {"noise": {"a": profile, "b": {**profile, "mean": 0.45, "halves_differ": 0.05}}}
+    (row,) = readers["domain_gap"]({"sets": sets})["domain_gap"]
+    assert row["a"] == {"value": 0.5, "low": 0.4, "high": 0.6}
+    assert (row["b"]["value"], row["halves_differ"]) == (0.45, pytest.approx(0.035))
+
+    draw = {"set": "s", "images": 90, "made": 3, "found": 1.0, "seconds": 1.0}
+    draw |= {"confident": 4, "confident_made": 2}
+    runs = [
+        {**draw, "seed": 0},
+        {**draw, "seed": 1, "confident": 6},
+        {**draw, "seed": None, "made": 0, "found": None, "confident": 1, "confident_made": 0},
+        {**draw, "set": "s, shuffled", "seed": 0, "found": 0.0},
+    ]
+    real, shuffled = readers["label_errors"]({"runs": runs})["label_errors"]
+    assert (real["confident"], real["confident_as_is"]) == ({"rounds": [4, 6]}, 1)
+    assert (real["made"], real["found"]) == (3, {"rounds": [1.0, 1.0]})
+    assert (shuffled["found"], "confident_as_is" in shuffled) == (0.0, False)
+
+    def run(value: float) -> dict[str, Any]:
+        return {"accuracy": {"value": value, "low": 0.1, "high": 0.9}}
+
+    ways = {"advised": 0.75, "default": 1.0, "frozen": 0.5, "last_third": 0.875}
+    runs_by_key = {f"s/1/{way}": run(value) for way, value in ways.items()}
+    (row,) = readers["advice"]({"runs": runs_by_key})["advice"]
+    assert (row["set"], row["seed"], row["regret"]) == ("s", 1, None)  # of three ways
+    runs_by_key |= {"s/1/two_thirds": run(0.5), "s/1/all": run(0.25)}
+    (row,) = readers["advice"]({"runs": runs_by_key})["advice"]
+    assert row["regret"] == 12.5  # the default is none of the four
+    assert row["advised"] == {"value": 0.75, "low": 0.1, "high": 0.9}
+
+
+def test_a_page_outside_of_the_benchmarks_is_rendered_too(
+    main: Callable[[list[str]], int], docs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = docs / "domain_gap.md"
+    text = page.read_text("utf-8")
+    assert text.count("0.190 [0.182, 0.199]") == 1
+    page.write_text(text.replace("0.190 [0.182, 0.199]", "0.180 [0.172, 0.189]"), "utf-8")
+    assert main(["--check", "--folder", str(docs)]) == 1
+    assert capsys.readouterr().err == f"{page}: stale. Run: scripts/render_benchmarks\n"
+
+
 def test_a_best_that_ours_never_reaches_is_no_gain(script: Callable[[str], Any]) -> None:
     def run(*accuracies: float) -> dict[str, Any]:
         epochs = [{"seconds": 10.0 * n, "val_accuracy": x} for n, x in enumerate(accuracies, 1)]
@@ -152,7 +198,7 @@ def test_a_best_that_ours_never_reaches_is_no_gain(script: Callable[[str], Any])
 
 
 def test_files_of_no_script_are_refused(script: Callable[[str], Any], tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"other\.json: expected one of breakdown, "):
+    with pytest.raises(ValueError, match=r"other\.json: expected one of advice, breakdown, "):
         script("ingest").ingest(tmp_path / "other.json", RECORDS)
 
 
@@ -193,7 +239,7 @@ def test_records_hold_what_is_documented_and_nothing_else(
 
 
 def test_every_record_is_shown(script: Callable[[str], Any]) -> None:
-    pages = [ROOT / "docs" / "benchmarks.md", *(ROOT / "docs" / "benchmarks").glob("*.md")]
+    pages = [*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "benchmarks").glob("*.md")]
     text = "\n".join(path.read_text("utf-8") for path in pages)
     shown = set(re.findall(r"<!-- table: (\w+)", text))
     # Two are of the claims alone: what all share, and a median over the rows of another.

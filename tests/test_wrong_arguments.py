@@ -74,6 +74,10 @@ ARGUMENTS: dict[str, tuple[Call, set[str]]] = {
     "fit(control)": (lambda x, ours: ours.fit(control=x), {"None"}),
     "evaluate(model)": (lambda x, ours: tfxfer.evaluate(x, ours.data.test), set()),
     "evaluate(data)": (lambda x, ours: tfxfer.evaluate(ours.model, x), set()),
+    "evaluate(seed)": (
+        lambda x, ours: tfxfer.evaluate(ours.model, ours.data.test, seed=x),
+        set(),
+    ),
     "predict(model)": (lambda x, ours: tfxfer.predict(x, ours.data.test), set()),
     "predict(samples)": (lambda x, ours: tfxfer.predict(ours.model, x), set()),
     "predict(labels)": (
@@ -148,12 +152,65 @@ ARGUMENTS: dict[str, tuple[Call, set[str]]] = {
         {"a fraction", "a negative number"},
     ),
     "Resize(fit)": (lambda x, _: tfxfer.Resize(fit=x), set()),
+    "measure_gap(model)": (lambda x, ours: tfxfer.measure_gap(x, ours.data), set()),
+    "measure_gap(data)": (lambda x, ours: tfxfer.measure_gap(ours.model, x), set()),
+    "measure_gap(images)": (
+        lambda x, ours: tfxfer.measure_gap(ours.model, ours.data, images=x),
+        set(),
+    ),
+    "measure_gap(seed)": (
+        lambda x, ours: tfxfer.measure_gap(ours.model, ours.data, seed=x),
+        set(),
+    ),
+    "compare_sets(model)": (lambda x, ours: tfxfer.compare_sets(x, ours.data, ours.data), set()),
+    "compare_sets(a)": (lambda x, ours: tfxfer.compare_sets(ours.model, x, ours.data), set()),
+    "compare_sets(b)": (lambda x, ours: tfxfer.compare_sets(ours.model, ours.data, x), set()),
+    "compare_sets(images)": (
+        lambda x, ours: tfxfer.compare_sets(ours.model, ours.data, ours.data, images=x),
+        set(),
+    ),
+    "compare_sets(seed)": (
+        lambda x, ours: tfxfer.compare_sets(ours.model, ours.data, ours.data, seed=x),
+        set(),
+    ),
+    "explain(model)": (lambda x, ours: tfxfer.explain(x, ours.data.test), set()),
+    "explain(samples)": (lambda x, ours: tfxfer.explain(ours.model, x), set()),
+    "explain(stage)": (lambda x, ours: ours.explain(stage=x), {"None"}),
+    "explain(label)": (lambda x, ours: ours.explain(label=x), {"None"}),
+    "explain(method)": (lambda x, ours: ours.explain(method=x), {"None"}),
+    "explain(labels)": (
+        lambda x, ours: tfxfer.explain(ours.file, ours.data.test, labels=x),
+        set(),
+    ),
+    "find_label_errors(model)": (lambda x, ours: tfxfer.find_label_errors(x, ours.data), set()),
+    "find_label_errors(data)": (lambda x, ours: tfxfer.find_label_errors(ours.model, x), set()),
+    "find_label_errors(seed)": (
+        lambda x, ours: tfxfer.find_label_errors(ours.model, ours.data, seed=x),
+        set(),
+    ),
+    "calibrate(model)": (lambda x, ours: tfxfer.calibrate(x, ours.data.val), set()),
+    "calibrate(data)": (lambda x, ours: tfxfer.calibrate(ours.model, x), set()),
+    "calibrate(seed)": (
+        lambda x, ours: tfxfer.calibrate(ours.model, ours.data.val, seed=x),
+        set(),
+    ),
+    "Watch(on_collapse)": (lambda x, _: tfxfer.Watch(x), set()),
+    "Watch(validation)": (lambda x, _: tfxfer.Watch(validation=x), {"None"}),
+    "Watch(pair)": (lambda x, _: tfxfer.Watch(validation=(x, x)), {"an array"}),
+    "Watch(groups)": (
+        lambda x, ours: tfxfer.Watch(validation=ours.data.val, groups=x),
+        {"None"},
+    ),
+    "Watch(tell)": (
+        lambda x, _: tfxfer.Watch(tell=x),
+        {"a class", "an unbuilt model", "a model of somebody's"},  # can be called
+    ),
 }
 
 # These only store what they are given, or are to be subclassed.
 STORE = {
     "ApplicationBackbone", "Backbone", "Control", "Findings", "Head", "InputSpec", "Modality",
-    "Monitor", "Picture", "Prediction", "Registry", "Sample", "Stage", "Weights",
+    "Monitor", "Picture", "Prediction", "Registry", "Sample", "Stage", "Tempering", "Weights",
 }  # fmt: skip
 
 
@@ -182,6 +239,7 @@ def ours(
         labels=images.labels,
         data=images,
         build=lambda **other: tfxfer.build_model(tiny_backbone(), **(build | other)),
+        explain=lambda **other: tfxfer.explain(model, images.test, **other),
         fit=lambda **other: tfxfer.fit(model, images, **({"verbose": 0} | other)),
         load=lambda **other: tfxfer.load_images(root, **({"image_size": 32} | other)),
         load_samples=lambda **other: tfxfer.load_samples(**(samples | other)),

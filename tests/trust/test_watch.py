@@ -240,3 +240,15 @@ def test_arguments_that_cannot_be_meant_are_refused() -> None:
         Watch(groups=["day"])
     with pytest.raises(UsageError, match=r"expected validation samples .* Received: 3"):
         Watch(validation=3)  # type: ignore[arg-type]
+    three, four = np.zeros((3, 8)), np.zeros(4)
+    with pytest.raises(UsageError, match=r"as many of each. Received: 3 inputs, 4 targets"):
+        Watch(validation=(three, four))
+    with pytest.raises(UsageError, match=r"as many of each. Received: 4 ids, 3 mask, 4 targets"):
+        Watch(validation=({"ids": four, "mask": three}, four))
+    with pytest.raises(UsageError, match=r"Received: inputs=a list"):
+        Watch(validation=([[1], [1, 2]], four))
+    with pytest.raises(UsageError, match=r"Received: groups='day'"):
+        Watch(validation=(three, three), groups="day")
+    with pytest.raises(UsageError, match=r"a function .* Received: tell='print'"):
+        Watch(tell="print")  # type: ignore[arg-type]
+    Watch(validation=([[1], [2]], [0, 1]), groups=np.array(["day", "night"]))

@@ -27,7 +27,7 @@ from tfxfer.inference.reading import Samples, open_stream
 from tfxfer.progress import Progress
 from tfxfer.registry.lookup import get_head
 from tfxfer.run.directory import RunDirectory
-from tfxfer.system.arguments import check_kind, check_texts, describe_value
+from tfxfer.system.arguments import check_kind, check_number, check_texts, describe_value
 from tfxfer.system.keras_settings import check_keras_settings
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ def evaluate(
             them, or none at all.
         UsageError: something else.
     """
+    check_number(seed, where="evaluate", name="seed", least=0)
     predictor = make_predictor(model)
     scores, targets = score_labelled(predictor, data, where="evaluate", progress=progress)
     return score_predictions(

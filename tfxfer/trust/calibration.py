@@ -12,6 +12,7 @@ from tfxfer.inference.keras_model import wrap_model
 from tfxfer.inference.scoring import score_labelled
 from tfxfer.progress import Progress
 from tfxfer.stages import get_info
+from tfxfer.system.arguments import check_number
 from tfxfer.trust.temperature import (
     Calibration,
     Temperature,
@@ -44,6 +45,7 @@ def calibrate(
     Raises:
         ModelError: the model's head does not say how it is tempered.
         DataError: samples that `evaluate` would refuse.
+        UsageError: a seed that is no whole number.
 
     Example:
         model = tfxfer.build_model("efficientnet_lite0", labels=data.labels)
@@ -53,6 +55,7 @@ def calibrate(
     Source:
         Guo et al. 2017, section 4.2, https://arxiv.org/abs/1706.04599.
     """
+    check_number(seed, where="calibrate", name="seed", least=0)
     found = find_tempering(model)
     if found is None:
         info = get_info(model)

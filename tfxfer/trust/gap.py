@@ -91,6 +91,8 @@ def measure_gap(
     subset = _draw(model, data, contract, images, seed, progress)
     reason = explain_missing(model)
     if reason:
+        # What is no sample of the backbone's is refused all the same.
+        next(_open_batches(model, subset, images)[1], None)
         return profile_moments(model, None, reason=reason, seed=seed)
     moments = read_moments(model, subset, images=images, progress=progress)
     return profile_moments(model, moments, seed=seed)
@@ -203,12 +205,7 @@ def read_moments(
     model: keras.Model, subset: Subset, *, images: int, progress: Progress | None = None
 ) -> Moments:
     """Returns what one pass over drawn samples leaves; see `collect_moments`."""
-    info = get_info(model)
-    stream = open_stream(
-        subset.samples, modality=info.modality, size=info.size, contract=subset.contract
-    )
-    total = min(images, stream.count or images)
-    batches = _take(stream.iter_batches(BATCH_SAMPLES), images)
+    total, batches = _open_batches(model, subset, images)
     return collect_moments(model, batches, total=total, progress=progress)
 
 
@@ -249,6 +246,16 @@ def _draw(
     return draw_subset(
         data, modality=modality, contract=contract, count=images, seed=seed, progress=progress
     )
+
+
+def _open_batches(model: Any, subset: Subset, images: int) -> tuple[int, Iterator[Arrays]]:
+    """Returns how many samples there are at most, and their batches."""
+    info = get_info(model)
+    stream = open_stream(
+        subset.samples, modality=info.modality, size=info.size, contract=subset.contract
+    )
+    total = min(images, stream.count or images)
+    return total, _take(stream.iter_batches(BATCH_SAMPLES), images)
 
 
 def _take(batches: Iterator[Arrays], count: int) -> Iterator[Arrays]:

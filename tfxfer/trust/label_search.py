@@ -14,7 +14,7 @@ from tfxfer.progress import Progress
 from tfxfer.registry.lookup import Registry, get_backbone, get_head, get_modality
 from tfxfer.run.directory import RunDirectory
 from tfxfer.stages import get_info
-from tfxfer.system.arguments import check_kind
+from tfxfer.system.arguments import check_kind, check_number
 from tfxfer.trust.label_errors import (
     LabelError,
     judge_labels,
@@ -53,7 +53,7 @@ def find_label_errors(
         registry: where a run's backbone and head come from; None is what is installed.
 
     Raises:
-        UsageError: a model without data.
+        UsageError: a model without data, or a seed that is no whole number.
         DataError: labels that do not exclude each other, or too few samples of them.
         RunError: a run without its split.
 
@@ -65,6 +65,7 @@ def find_label_errors(
     Source:
         Northcutt et al. 2021, https://arxiv.org/abs/1911.00068; see `docs/label_errors.md`.
     """
+    check_number(seed, where="find_label_errors", name="seed", least=0)
     if isinstance(model, (str, Path)):
         model = RunDirectory.open(model)
     if isinstance(model, RunDirectory):

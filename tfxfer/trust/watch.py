@@ -14,7 +14,7 @@ from tfxfer.data.samples import SampleSplit
 from tfxfer.errors import ModelError, UsageError
 from tfxfer.inference.keras_model import wrap_model
 from tfxfer.stages import ModelInfo, get_info
-from tfxfer.system.arguments import check_word, describe_value
+from tfxfer.system.arguments import check_word
 from tfxfer.training.optimizers import read_rates
 from tfxfer.trust.course import (
     Finding,
@@ -25,6 +25,7 @@ from tfxfer.trust.course import (
     find_plateau,
     may_have_collapsed,
 )
+from tfxfer.trust.watched import check_groups, check_tell, check_validation
 
 __all__ = ["ON_COLLAPSE", "Watch"]
 
@@ -73,23 +74,12 @@ class Watch(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         check_word(on_collapse, ON_COLLAPSE, where="Watch", name="on_collapse")
-        is_pair = isinstance(validation, tuple) and len(validation) == 2
-        if not (validation is None or isinstance(validation, SampleSplit) or is_pair):
-            raise UsageError(
-                "Watch: expected validation samples as load_images(…).val or arrays (inputs, "
-                f"targets). Received: {describe_value(validation)}."
-            )
+        count = check_validation(validation)
+        check_tell(tell)
         self.findings: list[Finding] = []
         self.ends_phase = False
         self._action, self._validation, self._tell = on_collapse, validation, tell
-        self._groups = None if groups is None else np.asarray(groups, str)
-        if self._groups is not None:
-            count = 0 if validation is None else _count(validation)
-            if len(self._groups) != count:
-                raise UsageError(
-                    "Watch: expected one group for each validation sample. Received: "
-                    f"{len(self._groups)} groups, {count} samples."
-                )
+        self._groups = check_groups(groups, count)
         self._phase: str | None = None
         self._is_phased = False
         self._info: ModelInfo | None = None
@@ -293,7 +283,3 @@ class Watch(keras.callbacks.Callback):
         if self._info is not None:
             return self._decode(wrap_model(self.model).score(inputs))
         return self._decode(np.asarray(self.model.predict_on_batch(inputs)))
-
-
-def _count(validation: Any) -> int:
-    return len(validation) if isinstance(validation, SampleSplit) else len(validation[1])
