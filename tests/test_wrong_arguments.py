@@ -94,24 +94,6 @@ ARGUMENTS: dict[str, tuple[Call, set[str]]] = {
         lambda x, ours: tfxfer.embed(ours.model, ours.data.test, stage=x),
         {"a fraction"},
     ),
-    "explain(model)": (lambda x, ours: tfxfer.explain(x, ours.data.test), set()),
-    "explain(samples)": (lambda x, ours: tfxfer.explain(ours.model, x), set()),
-    "explain(stage)": (
-        lambda x, ours: tfxfer.explain(ours.model, ours.data.test, stage=x),
-        {"None"},
-    ),
-    "explain(label)": (
-        lambda x, ours: tfxfer.explain(ours.model, ours.data.test, label=x),
-        {"None"},
-    ),
-    "explain(method)": (
-        lambda x, ours: tfxfer.explain(ours.model, ours.data.test, method=x),
-        {"None"},
-    ),
-    "explain(labels)": (
-        lambda x, ours: tfxfer.explain(ours.file, ours.data.test, labels=x),
-        set(),
-    ),
     "load_model(path)": (lambda x, _: tfxfer.load_model(x), set()),
     "load_run(path)": (lambda x, _: tfxfer.load_run(x), set()),
     "RunDirectory(path)": (lambda x, _: tfxfer.RunDirectory(x), {"a text", "a path"}),
