@@ -26,6 +26,7 @@ def test_first_two_commands_are_what_ci_runs() -> None:
 
 def test_every_command_and_option_exists(capfd: pytest.CaptureFixture[str]) -> None:
     lines = [line for block in blocks("sh") for line in block.splitlines()]
+    lines += re.findall(r"`(tfxfer [^`]*)`", README)
     table = re.findall(r"`(--[a-z][^`]*)`", README)
     commands = {
         words for line in lines for words in re.findall(r"tfxfer ([a-z]+)(?: (new|check)\b)?", line)

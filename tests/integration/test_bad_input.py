@@ -453,7 +453,7 @@ def mount(tmp_path: Path) -> Iterator[Callable[..., Path]]:
 
 
 @pytest.mark.parametrize(
-    ("free_kb", "name"), [(4, "run.json"), (32, "1-head.npz"), (64, "model.keras")]
+    ("free_kb", "name"), [(4, "run.json"), (32, "1-head.npz"), (76, "model.keras")]
 )
 def test_a_disk_that_is_really_full(
     free_kb: int, name: str, photos: Path, train: Run, mount: Callable[..., Path]

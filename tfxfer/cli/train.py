@@ -69,6 +69,7 @@ def command(
             output.print(f"run {out!r} is done: nothing is left to train")
             output.emit(manifest.to_dict())
             show_result(output, run)
+            show_next(output, run)
             return
     else:
         if plan is not None:
@@ -225,13 +226,15 @@ def run_training(
     model, page = next(iter(models), None), None
     if with_report and reserve:
         page = try_report(output, run, model=model)
-    show_result(output, run, took_s=time.monotonic() - started, suggest=suggest)
+    show_result(output, run, took_s=time.monotonic() - started)
     if with_report and not reserve:
         if request.budget_seconds is not None:
             output.print("making the report after --budget, too small to hold it")
         page = try_report(output, run, model=model)
     if page is not None:
         output.show(f"report {page}")
+    if suggest:
+        show_next(output, run)
     document: dict[str, Any] = run.read_manifest().to_dict()
     return document
 
@@ -261,10 +264,8 @@ def show_plan(output: Output, lines: list[Any]) -> None:
         output.print(f"  {line.what.ljust(width)}  {line.value}")
 
 
-def show_result(
-    output: Output, run: RunDirectory, *, took_s: float | None = None, suggest: bool = True
-) -> None:
-    """Prints what came out of a training, and what to do next."""
+def show_result(output: Output, run: RunDirectory, *, took_s: float | None = None) -> None:
+    """Prints what came out of a training."""
     from tfxfer.registry.lookup import get_head, get_modality
     from tfxfer.trust.baselines import read_baselines
     from tfxfer.trust.fair_record import FairTraining
@@ -303,13 +304,16 @@ def show_result(
     if took_s is not None:
         budget = manifest.request.get("budget_seconds")
         output.print(f"took {took_s:.0f} s" + (f" of --budget {budget:g} s" if budget else ""))
-    if suggest:
-        can_export = any(each.name == "export" for each in output.registry.list("command"))
-        words = ("export", run.path) if can_export else ("evaluate", run.path, "OTHER_DATA")
-        step = quote("tfxfer", *words)
-        if manifest.warnings:
-            # An export refuses such a run: what it tells to do next must not end with an error.
-            step = "train again, with what the warnings say"
-            if can_export:
-                step += f"; a file all the same: {quote('tfxfer', *words, '--force')}"
-        output.show(f"next   {step}")
+
+
+def show_next(output: Output, run: RunDirectory) -> None:
+    """Prints what to do with a run that is done."""
+    can_export = any(each.name == "export" for each in output.registry.list("command"))
+    words = ("export", run.path) if can_export else ("evaluate", run.path, "OTHER_DATA")
+    step = quote("tfxfer", *words)
+    if run.read_manifest().warnings:
+        # An export refuses such a run: what it tells to do next must not end with an error.
+        step = "train again, with what the warnings say"
+        if can_export:
+            step += f"; a file all the same: {quote('tfxfer', *words, '--force')}"
+    output.show(f"next   {step}")

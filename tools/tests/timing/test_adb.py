@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from tfxfer.cli.main import run as run_cli
 from tfxfer.errors import ModelError
+from tfxfer_edge.tflite.flatbuffer import write_model
 from tfxfer_edge.timing.adb import read_report
 
 OLD = """Loaded model /data/local/tmp/x.tflite
@@ -82,10 +84,19 @@ def wire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wire:
     return Wire(folder)
 
 
+def write_file(path: Path, description: str) -> None:
+    """Writes a whole file with an empty graph: the program on the phone is a script here."""
+    graph = schema.SubGraphT(tensors=[], inputs=[], outputs=[], operators=[])
+    model = schema.ModelT(
+        version=3, description=description, operatorCodes=[], subgraphs=[graph], buffers=[]
+    )
+    path.write_bytes(write_model(model))
+
+
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     path = tmp_path / "model.tflite"
-    path.write_bytes(b"TFL3")
+    write_file(path, "short")
     return path
 
 
@@ -94,7 +105,7 @@ def test_files_take_turns_on_the_phone(
 ) -> None:
     wire.connect()
     other = model.with_name("other.tflite")
-    other.write_bytes(b"TFL3 longer")
+    write_file(other, "a longer one")
     args = ["benchmark", str(model), str(other), "--device", "adb", "--rounds", "2", "--json"]
     assert run_cli(args) == 0
     document = json.loads(capfd.readouterr().out)
