@@ -125,7 +125,9 @@ def test_training_ends_with_a_page(
     done = tfxfer(*words, "--out", tmp_path / "run")
     assert done.code == 0, done.stderr
     page = tmp_path / "run" / "report.html"
-    assert done.stdout.splitlines()[-1] == f"report {page}"
+    *_, told, following = done.stdout.splitlines()
+    assert told == f"report {page}"
+    assert following.startswith("next   ")
     assert page.is_file()
 
     def fail(*_: Any, **__: Any) -> None:
