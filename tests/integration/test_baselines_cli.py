@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfxfer.trust.baselines import BaselineRecord, read_baselines
+from tfxfer.trust.baselines import BaselineRecord
 
 Run = Callable[..., Any]
 Paint = Callable[[np.random.Generator, int], Image.Image]
@@ -46,7 +46,7 @@ def compare(tfxfer: Run, data: Path, weights: Path, out: Path) -> tuple[Baseline
         "--baselines", "probe,scratch",
     )  # fmt: skip
     assert done.code == 0, done.stderr
-    record = read_baselines(out / "trust")
+    record = BaselineRecord.read(out / "trust")
     assert record is not None
     return record, done.stdout
 

@@ -29,7 +29,8 @@ from tfxfer.data.table import SplitRow, write_split_table
 from tfxfer.registry.discovery import find_entry_points
 from tfxfer.registry.lookup import default_registry
 from tfxfer.run.directory import Manifest, WeightsUsed
-from tfxfer.trust.gap import find_gap, read_gap
+from tfxfer.trust.gap import find_gap
+from tfxfer.trust.profile import GapProfile
 from tfxfer.trust.subject import open_run_subject
 from tfxfer.weights import file_sha256
 
@@ -194,7 +195,7 @@ def test_a_run_is_measured_as_it_began(
     tfxfer: Run, registry: Registry, file: Path, photos: Path, noise: Path, tmp_path: Path
 ) -> None:
     run = make_run(tmp_path / "run", photos, file)
-    assert read_gap(run) is None
+    assert GapProfile.read(run.trust) is None
     done = tfxfer("gap", run.path, "--json", registry=registry)
     assert done.code == 0, done.stderr
     assert done.document["images"] == 30  # of its split, not all there are
@@ -208,7 +209,7 @@ def test_a_run_is_measured_as_it_began(
         find_gap(run, registry=registry)
     (run.trust / "gap.json").unlink()
     assert find_gap(run, images=20, registry=registry).images == 20
-    assert read_gap(run).images == 20  # type: ignore[union-attr]
+    assert GapProfile.read(run.trust).images == 20  # type: ignore[union-attr]
     both = tfxfer("gap", run.path, noise, "--json", registry=registry)
     assert both.document["p_value"] == 0.001
 

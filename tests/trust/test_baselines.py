@@ -15,7 +15,6 @@ from tfxfer.trust.baselines import (
     BaselineRecord,
     BaselineResult,
     judge_baseline,
-    read_baselines,
 )
 from tfxfer_heads import Classification, Regression
 
@@ -94,11 +93,11 @@ def test_an_error_of_which_less_is_better() -> None:
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
-    assert read_baselines(tmp_path) is None
+    assert BaselineRecord.read(tmp_path) is None
     record = BaselineRecord((judge(make_answers(90), make_answers(70)),), ("a note",))
     record.write(tmp_path / "trust")
-    assert read_baselines(tmp_path / "trust") == record
+    assert BaselineRecord.read(tmp_path / "trust") == record
     assert record.describe()[-1] == "a note"
     (tmp_path / "trust" / "baselines.json").write_text('{"results": [{}]}')
-    with pytest.raises(RunError, match=r"baselines\.json"):
-        read_baselines(tmp_path / "trust")
+    with pytest.raises(RunError, match="record of baselines"):
+        BaselineRecord.read(tmp_path / "trust")

@@ -106,7 +106,7 @@ def command(
     for remark in dict.fromkeys(line for subset in subsets for line in subset.remarks):
         output.print(remark)
     with output.starting(f"importing TensorFlow, building {subject.backbone.name}"):
-        from tfxfer.trust.gap import profile_moments, read_moments, write_gap
+        from tfxfer.trust.gap import profile_moments, read_moments
         from tfxfer.trust.moments import explain_missing
         from tfxfer.trust.set_gap import make_set_gap
 
@@ -127,7 +127,7 @@ def command(
                 first, second = (x.features for x in moments)
                 between = make_set_gap(first, second, backbone=profiles[0].backbone, seed=seed)
     if run is not None:
-        write_gap(run, profiles[0])
+        profiles[0].write(run.trust)
     if reason:
         output.print(*_describe(profiles[0], subject))
     else:

@@ -267,7 +267,7 @@ def show_plan(output: Output, lines: list[Any]) -> None:
 def show_result(output: Output, run: RunDirectory, *, took_s: float | None = None) -> None:
     """Prints what came out of a training."""
     from tfxfer.registry.lookup import get_head, get_modality
-    from tfxfer.trust.baselines import read_baselines
+    from tfxfer.trust.baselines import BaselineRecord
     from tfxfer.trust.fair_record import FairTraining
     from tfxfer.trust.slices import SliceReport
 
@@ -291,7 +291,7 @@ def show_result(output: Output, run: RunDirectory, *, took_s: float | None = Non
             output.print(f"note, validation: {note}")
     show_warnings(output, manifest.warnings)
     show_calibration(output, manifest)
-    baselines = read_baselines(run.trust)
+    baselines = BaselineRecord.read(run.trust)
     for line in [] if baselines is None else baselines.describe():
         output.show(line)
     if run.label_errors_path.is_file():

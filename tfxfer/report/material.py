@@ -21,9 +21,8 @@ from tfxfer.registry.lookup import Registry, get_head, get_modality
 from tfxfer.run.directory import RunDirectory
 from tfxfer.run.manifest import Manifest
 from tfxfer.system.records import read_document
-from tfxfer.trust.baselines import BaselineRecord, read_baselines
+from tfxfer.trust.baselines import BaselineRecord
 from tfxfer.trust.fair_record import FairTraining
-from tfxfer.trust.gap import read_gap
 from tfxfer.trust.label_errors import LabelError, read_label_errors
 from tfxfer.trust.profile import GapProfile
 from tfxfer.trust.slices import SliceReport
@@ -174,8 +173,8 @@ def read_material(
         else None,
         slices=SliceReport.read(run.trust),
         fair=FairTraining.read(run.trust),
-        baselines=read_baselines(run.trust),
-        gap=read_gap(run),
+        baselines=BaselineRecord.read(run.trust),
+        gap=GapProfile.read(run.trust),
         calibration=None
         if manifest.calibration is None
         else Calibration.from_dict(manifest.calibration),

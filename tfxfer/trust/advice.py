@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar
 
 from tfxfer.errors import RunError
 from tfxfer.system.files import atomic_write, to_json
-from tfxfer.system.records import read_document, read_record
+from tfxfer.system.records import read_document
 from tfxfer.trust.profile import FAR
+from tfxfer.trust.stored import PlainRecord
 
 __all__ = [
     "Advice",
@@ -109,7 +110,7 @@ class Strategy:
 
 
 @dataclass(frozen=True)
-class Advice:
+class Advice(PlainRecord):
     """A training that `tfxfer train --plan` runs, and what led to it.
 
     Args:
@@ -120,24 +121,13 @@ class Advice:
         evidence: of each backbone that was tried.
     """
 
+    title: ClassVar[str] = "plan"
+
     request: Mapping[str, Any]
     seconds: float
     phases: tuple[str, ...]
     reasons: tuple[str, ...]
     evidence: tuple[Evidence, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain JSON data; `from_dict` reads it back."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Reads `to_dict`'s data.
-
-        Raises:
-            RunError: it is something else.
-        """
-        return read_record(cls, data, where="plan", error=RunError)
 
     def write(self, path: Path) -> None:
         """Writes it where `read_advice` finds it."""

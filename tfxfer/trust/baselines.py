@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from tfxfer.errors import RunError
 from tfxfer.evaluation import paired_difference
-from tfxfer.system.files import atomic_write, to_json
-from tfxfer.system.records import read_document, read_record
+from tfxfer.trust.stored import StoredRecord
 
 if TYPE_CHECKING:
     from tfxfer.head import Head
@@ -23,7 +20,6 @@ __all__ = [
     "BaselineRecord",
     "BaselineResult",
     "judge_baseline",
-    "read_baselines",
 ]
 
 BASELINES: Mapping[str, str] = {
@@ -75,7 +71,7 @@ class BaselineResult:
 
 
 @dataclass(frozen=True)
-class BaselineRecord:
+class BaselineRecord(StoredRecord):
     """`trust/baselines.json`.
 
     Args:
@@ -83,47 +79,15 @@ class BaselineRecord:
         notes: why one was not.
     """
 
+    title: ClassVar[str] = "record of baselines"
+    file_name: ClassVar[str] = "baselines.json"
+
     results: tuple[BaselineResult, ...] = ()
     notes: tuple[str, ...] = ()
 
     def describe(self) -> list[str]:
         """Returns what a person is told, a line each."""
         return [*(result.words for result in self.results), *self.notes]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain JSON data; `from_dict` reads it back."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Reads `to_dict`'s data.
-
-        Raises:
-            RunError: it is something else.
-        """
-        return read_record(cls, data, where="baselines.json", error=RunError)
-
-    def write(self, folder: Path) -> None:
-        """Writes the record into a run's folder `trust`, which is made."""
-        folder.mkdir(exist_ok=True)
-        with atomic_write(folder / _FILE) as temporary:
-            temporary.write_text(to_json(self.to_dict()), encoding="utf-8")
-
-
-_FILE = "baselines.json"
-
-
-def read_baselines(folder: Path) -> BaselineRecord | None:
-    """Returns the record in a run's folder `trust`; None where no baseline was trained.
-
-    Raises:
-        RunError: it cannot be read.
-    """
-    path = folder / _FILE
-    if not path.is_file():
-        return None
-    document = read_document(path, expected="the JSON of baselines", error=RunError)
-    return BaselineRecord.from_dict(document)
 
 
 def judge_baseline(

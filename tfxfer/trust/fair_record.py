@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
-from tfxfer.errors import RunError
-from tfxfer.system.files import atomic_write, to_json, to_plain
-from tfxfer.system.records import read_document, read_record
 from tfxfer.trust.estimate import Estimate
 from tfxfer.trust.fairness import Criterion, Gap
 from tfxfer.trust.slice_words import read_gap
+from tfxfer.trust.stored import StoredRecord
 
 __all__ = ["MOST_COST", "Effect", "FairTraining", "Rung", "choose_rung"]
-
-_FILE = "fair_training.json"
 
 MOST_COST = 2.0
 """Points of the headline that may be lost on the validation split."""
@@ -72,7 +67,7 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class FairTraining:
+class FairTraining(StoredRecord):
     """Which penalty was kept, and what it cost; `trust/fair_training.json`.
 
     Args:
@@ -85,6 +80,9 @@ class FairTraining:
         val: what it did on the validation split, by which it was chosen.
         test: what it did on the test split.
     """
+
+    title: ClassVar[str] = "record of a fair training"
+    file_name: ClassVar[str] = "fair_training.json"
 
     criterion: Criterion
     column: str
@@ -114,42 +112,6 @@ class FairTraining:
                 f"[{cost.low:+.2f}, {cost.high:+.2f}]"
             )
         return lines
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain JSON data; `from_dict` reads it back."""
-        document: dict[str, Any] = to_plain(asdict(self))
-        return document
-
-    @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Reads `to_dict`'s data.
-
-        Raises:
-            RunError: it is something else.
-        """
-        return read_record(cls, data, where="fair training", error=RunError)
-
-    def write(self, folder: Path) -> None:
-        """Writes the record into a run's `trust/`, which it makes.
-
-        Raises:
-            StorageError: the disk is full or cannot be written.
-        """
-        folder.mkdir(exist_ok=True)
-        with atomic_write(folder / _FILE) as temporary:
-            temporary.write_text(to_json(self.to_dict()), encoding="utf-8")
-
-    @classmethod
-    def read(cls, folder: Path) -> Self | None:
-        """Reads a run's record; None where it has none.
-
-        Raises:
-            RunError: it is something else.
-        """
-        path = folder / _FILE
-        if not path.is_file():
-            return None
-        return cls.from_dict(read_document(path, expected="a fair training", error=RunError))
 
 
 def choose_rung(

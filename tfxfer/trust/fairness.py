@@ -20,20 +20,18 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Self, get_args
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
-from tfxfer.errors import RunError
 from tfxfer.evaluation.bootstrap import RESAMPLES
 from tfxfer.evaluation.intervals import describe, subtract, wilson
-from tfxfer.system.files import to_plain
-from tfxfer.system.records import read_record
 from tfxfer.trust.estimate import Estimate
 from tfxfer.trust.group_rates import Events, find_rates, resample_rates, shuffle_rates
 from tfxfer.trust.groups import FEWEST_SAMPLES, Grouping
 from tfxfer.trust.rates import Decisions
+from tfxfer.trust.stored import PlainRecord
 
 __all__ = ["CRITERIA", "Criterion", "Fairness", "Gap", "GroupRates", "LabelGaps", "find_gaps"]
 
@@ -104,7 +102,7 @@ class LabelGaps:
 
 
 @dataclass(frozen=True)
-class Fairness:
+class Fairness(PlainRecord):
     """How groups differ in all labels.
 
     Args:
@@ -115,25 +113,13 @@ class Fairness:
         reason: why there are no gaps; empty where there are some.
     """
 
+    title: ClassVar[str] = "record of fairness"
+
     groups: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     gaps: Mapping[str, Gap] = field(default_factory=dict)
     labels: tuple[LabelGaps, ...] = ()
     reason: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain JSON data; `from_dict` reads it back."""
-        document: dict[str, Any] = to_plain(asdict(self))
-        return document
-
-    @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Reads `to_dict`'s data.
-
-        Raises:
-            RunError: it is something else.
-        """
-        return read_record(cls, data, where="fairness", error=RunError)
 
 
 def find_gaps(

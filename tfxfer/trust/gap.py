@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from tfxfer.data.arrays import Arrays, count_rows, map_arrays
 from tfxfer.data.record import Source
-from tfxfer.errors import RunError, UsageError
+from tfxfer.errors import UsageError
 from tfxfer.inference.reading import Samples, open_stream
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
 from tfxfer.stages import get_info
 from tfxfer.system.arguments import check_number
-from tfxfer.system.files import atomic_write, to_json
 from tfxfer.system.keras_settings import check_keras_settings
-from tfxfer.system.records import read_document
 from tfxfer.trust.moments import BATCH_SAMPLES, Moments, collect_moments, explain_missing
 from tfxfer.trust.profile import GapProfile, make_profile
 from tfxfer.trust.set_gap import SetGap, make_set_gap
@@ -35,9 +33,7 @@ __all__ = [
     "find_gap",
     "measure_gap",
     "profile_moments",
-    "read_gap",
     "read_moments",
-    "write_gap",
 ]
 
 IMAGES = 256
@@ -47,7 +43,6 @@ MOST_IMAGES = 1024
 """More would only take longer, and some 200 kB of memory each."""
 
 _QUICK_IMAGES = 128  # a report waits for them
-_RECORD = "gap.json"
 
 
 def measure_gap(
@@ -162,7 +157,7 @@ def find_gap(
         WeightsError: the weights that it began with are no longer there.
         PluginError: its backbone is not installed.
     """
-    stored = read_gap(run)
+    stored = GapProfile.read(run.trust)
     if stored is not None:
         return stored
     subject = open_run_subject(run, registry=registry)
@@ -172,33 +167,8 @@ def find_gap(
     reason = explain_missing(model)
     moments = None if reason else read_moments(model, subset, images=images, progress=progress)
     profile = profile_moments(model, moments, reason=reason, seed=seed)
-    write_gap(run, profile)
+    profile.write(run.trust)
     return profile
-
-
-def read_gap(run: RunDirectory) -> GapProfile | None:
-    """Returns the stored profile of a run; None where none is.
-
-    Raises:
-        RunError: the record is another one.
-    """
-    path = run.trust / _RECORD
-    if not path.is_file():
-        return None
-    return GapProfile.from_dict(
-        read_document(path, expected="the JSON of a domain gap", error=RunError)
-    )
-
-
-def write_gap(run: RunDirectory, profile: GapProfile) -> None:
-    """Stores a profile in a run.
-
-    Raises:
-        StorageError: the disk is full or cannot be written.
-    """
-    run.trust.mkdir(exist_ok=True)
-    with atomic_write(run.trust / _RECORD) as temporary:
-        temporary.write_text(to_json(profile.to_dict()), encoding="utf-8")
 
 
 def read_moments(

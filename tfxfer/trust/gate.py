@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from tfxfer.errors import RunError
-from tfxfer.system.files import to_plain
-from tfxfer.system.records import read_record
 from tfxfer.trust.estimate import Estimate
 from tfxfer.trust.gate_rules import Bound, Gate, Rule
 from tfxfer.trust.slices import ColumnSlices, SliceGroup, SliceReport, measure_slices
+from tfxfer.trust.stored import PlainRecord
 
 if TYPE_CHECKING:
     from tfxfer.head import Head
@@ -43,7 +41,7 @@ class RuleResult:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Judgement(PlainRecord):
     """What became of a gate.
 
     Args:
@@ -52,6 +50,8 @@ class Judgement:
         least: samples below which groups did not count.
         rules: what became of each.
     """
+
+    title: ClassVar[str] = "record of a gate"
 
     source: str
     bound: Bound
@@ -74,20 +74,6 @@ class Judgement:
         """Returns the rules that do not hold, in one line; empty where all do."""
         failed = [result for result in self.rules if not result.holds]
         return "; ".join(f"{result.rule}: {result.words}" for result in failed)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain JSON data; `from_dict` reads it back."""
-        document: dict[str, Any] = to_plain(asdict(self))
-        return document
-
-    @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Reads `to_dict`'s data.
-
-        Raises:
-            RunError: it is something else.
-        """
-        return read_record(cls, data, where="gate", error=RunError)
 
 
 @dataclass(frozen=True)

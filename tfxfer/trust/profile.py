@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
-from tfxfer.errors import DataError, RunError
+from tfxfer.errors import DataError
 from tfxfer.evaluation.intervals import resample
-from tfxfer.system.files import to_plain
-from tfxfer.system.records import read_record
 from tfxfer.trust.distances import channel_distance
 from tfxfer.trust.moments import LayerMoments, Moments
+from tfxfer.trust.stored import StoredRecord
 
 __all__ = [
     "BEYOND",
@@ -62,7 +61,7 @@ class StageGap:
 
 
 @dataclass(frozen=True)
-class GapProfile:
+class GapProfile(StoredRecord):
     """How far samples are from what a backbone was trained on.
 
     Args:
@@ -78,6 +77,9 @@ class GapProfile:
         seed: of the draw of the samples and of the intervals.
     """
 
+    title: ClassVar[str] = "gap record"
+    file_name: ClassVar[str] = "gap.json"
+
     backbone: str
     images: int
     stages: tuple[StageGap, ...] = ()
@@ -88,20 +90,6 @@ class GapProfile:
     weights: str = ""
     size: int | None = None
     seed: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain JSON data; `from_dict` reads it back."""
-        document: dict[str, Any] = to_plain(asdict(self))
-        return document
-
-    @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Reads `to_dict`'s data.
-
-        Raises:
-            RunError: it is something else.
-        """
-        return read_record(cls, data, where="gap record", error=RunError)
 
 
 def make_profile(

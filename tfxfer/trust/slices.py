@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from tfxfer.errors import RunError
 from tfxfer.evaluation.blame import blame_head
 from tfxfer.evaluation.bootstrap import measure
 from tfxfer.evaluation.intervals import subtract
-from tfxfer.system.files import atomic_write, to_json, to_plain
-from tfxfer.system.records import read_document, read_record
 from tfxfer.trust.estimate import Estimate
 from tfxfer.trust.fairness import Fairness, find_gaps
 from tfxfer.trust.groups import FEWEST_SAMPLES, Grouping, choose_groupings
 from tfxfer.trust.rates import Decisions, find_decisions, mean_recall
+from tfxfer.trust.stored import StoredRecord
 
 if TYPE_CHECKING:
     from tfxfer.evaluation.figures import Metric
     from tfxfer.head import Head
 
 __all__ = ["ColumnSlices", "SliceGroup", "SliceReport", "measure_slices"]
-
-_FILE = "slices.json"
 
 RESAMPLES = 400
 """Of each group. Source: Efron and Tibshirani 1993, section 6.4: 200 are enough for a standard
@@ -87,7 +82,7 @@ class ColumnSlices:
 
 
 @dataclass(frozen=True)
-class SliceReport:
+class SliceReport(StoredRecord):
     """How a model fares on all groups; `trust/slices.json`.
 
     Args:
@@ -99,48 +94,15 @@ class SliceReport:
         left_out: further columns, and why they were not.
     """
 
+    title: ClassVar[str] = "record of slices"
+    file_name: ClassVar[str] = "slices.json"
+
     data: str
     metric: str
     least: int
     whole: SliceGroup
     columns: tuple[ColumnSlices, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain JSON data; `from_dict` reads it back."""
-        document: dict[str, Any] = to_plain(asdict(self))
-        return document
-
-    @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Reads `to_dict`'s data.
-
-        Raises:
-            RunError: it is something else.
-        """
-        return read_record(cls, data, where="slices", error=RunError)
-
-    def write(self, folder: Path) -> None:
-        """Writes the record into a run's `trust/`, which it makes.
-
-        Raises:
-            StorageError: the disk is full or cannot be written.
-        """
-        folder.mkdir(exist_ok=True)
-        with atomic_write(folder / _FILE) as temporary:
-            temporary.write_text(to_json(self.to_dict()), encoding="utf-8")
-
-    @classmethod
-    def read(cls, folder: Path) -> Self | None:
-        """Reads a run's record; None where it has none.
-
-        Raises:
-            RunError: it is something else.
-        """
-        path = folder / _FILE
-        if not path.is_file():
-            return None
-        return cls.from_dict(read_document(path, expected="the slices of a run", error=RunError))
 
 
 def measure_slices(

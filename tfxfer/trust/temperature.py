@@ -6,16 +6,16 @@ Here is the mathematics, of scores as arrays; `tfxfer.trust.calibration` does it
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from tfxfer.errors import DataError, RunError
+from tfxfer.errors import DataError
 from tfxfer.evaluation.bootstrap import RESAMPLES
 from tfxfer.evaluation.intervals import percentile, resample
-from tfxfer.system.records import read_record
 from tfxfer.trust.reliability import Figure, measure_calibration_error
+from tfxfer.trust.stored import PlainRecord
 
 __all__ = [
     "FEWEST_SAMPLES",
@@ -84,7 +84,7 @@ class SplitCalibration:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(PlainRecord):
     """The calibration of a run, `calibration` in its `run.json`.
 
     Args:
@@ -94,23 +94,12 @@ class Calibration:
         reason: see `Temperature`.
     """
 
+    title: ClassVar[str] = "calibration"
+
     temperature: float
     val: SplitCalibration
     test: SplitCalibration | None = None
     reason: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain JSON data; `from_dict` reads it back."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Any) -> Self:
-        """Reads `to_dict`'s data.
-
-        Raises:
-            RunError: it is something else.
-        """
-        return read_record(cls, data, where="calibration", error=RunError)
 
     def describe(self) -> str:
         """Returns a line for a person.
