@@ -131,3 +131,12 @@ def test_columns_are_named_in_any_case() -> None:
         check_columns(["hospitl"], ["hospital"], where="--slice")
     with pytest.raises(DataError, match="--slices FILE"):
         check_columns(["site"], [], where="--slice")
+
+
+def test_our_own_table_is_read_as_it_was_written(tmp_path: Path) -> None:
+    slices = (("dose;unit;route", "5;mg;oral"),)
+    records = (Record(" a\\b.jpg", "x", slices=slices), Record("c.jpg", "y", slices=slices))
+    table = tmp_path / "slices.csv"
+    write_slices(table, records)
+    bare = Source(tmp_path, tuple(Record(x.path, x.label) for x in records), "folders")
+    assert complete_slices(bare, table).records == records

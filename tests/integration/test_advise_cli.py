@@ -66,3 +66,27 @@ def test_wrong_input_is_told_at_once(tfxfer: Run, photos: Path, tmp_path: Path) 
     assert done.code == 2
     assert "--out: expected a file in a folder that is there" in done.error
     assert tfxfer("advise", tmp_path / "none", "--backbone", "double_vivid").code == 1
+
+
+def test_a_budget_is_planned_for_with_what_is_left_of_it(
+    tfxfer: Run, photos: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tfxfer.job import advise
+
+    given: list[dict[str, Any]] = []
+    choose = advise.choose_schedule
+
+    def watch(*args: Any, **options: Any) -> Any:
+        given.append(options)
+        return choose(*args, **options)
+
+    monkeypatch.setattr(advise, "choose_schedule", watch)
+    done = tfxfer(
+        "advise", photos, "--backbone", "double_vivid", "--weights", weights, "--budget", "10m",
+        "--json",
+    )  # fmt: skip
+    assert done.code == 0, done.stderr
+    assert done.document["request"]["budget_seconds"] == 600
+    # `train` reads the samples, measures, saves and makes its page within the same time.
+    assert 0 < given[0]["seconds"] < 600 - advise.RESERVE_SECONDS - 10
+    assert given[0]["augment"] is True

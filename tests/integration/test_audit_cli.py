@@ -172,3 +172,17 @@ def test_the_search_refuses_what_it_cannot_look_at(make_tiny: Any, images: Any) 
         find_label_errors(make_tiny())
     with pytest.raises(DataError, match="do not exclude each other"):
         find_label_errors(make_tiny(head=Multilabel()), images)
+
+
+def test_a_file_that_is_gone_by_then_is_no_mild_remark(
+    spoilt: Path, audit: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tfxfer import DataError
+
+    def fail(*_: object, **__: object) -> None:
+        raise DataError("image 'zebra/00.jpg': nothing there")
+
+    monkeypatch.setattr("tfxfer.trust.label_search.find_label_errors", fail)
+    done = audit(spoilt)
+    assert done.code == 1
+    assert "nothing there" in done.error

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tfxfer import ModelError, RunDirectory
 from tfxfer.trust.baselines import BaselineRecord
 
 Run = Callable[..., Any]
@@ -81,6 +82,48 @@ def test_a_head_alone_is_its_own_probe(
     )  # fmt: skip
     assert "the run trained its head alone: it is the probe itself" in done.stdout
     assert done.code == 0
+
+
+def test_an_interruption_in_the_baselines_is_gone_on_with(
+    tfxfer: Run, photos: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr("tfxfer.job.train.train_baselines", stop)
+        done = tfxfer(
+            "train", photos, "--backbone", "double_vivid", "--weights", weights, "--out", run,
+            "--schedule", "head", "--head-epochs", 1, "--baselines", "probe", "--no-report",
+        )  # fmt: skip
+    assert done.code == 130
+    assert RunDirectory.open(run).read_manifest().status == "interrupted"
+    done = tfxfer("train", "--resume", "--out", run, "--no-report")
+    assert done.code == 0, done.stderr
+    assert BaselineRecord.read(run / "trust") is not None
+    assert RunDirectory.open(run).read_manifest().status == "done"
+
+
+def test_a_baseline_that_cannot_be_trained_costs_its_own_line(
+    tfxfer: Run, photos: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def fail(*_: Any, **options: Any) -> None:
+        asked.append(options)
+        raise ModelError("the loss became NaN")
+
+    monkeypatch.setattr("tfxfer.job.baselines._fit", fail)
+    done = tfxfer(
+        "train", photos, "--backbone", "double_vivid", "--weights", weights, "--out",
+        tmp_path / "run", "--head-epochs", 1, "--epochs", 1, "--views", 2, "--no-report",
+        "--baselines", "scratch",
+    )  # fmt: skip
+    assert done.code == 0, done.stderr
+    assert "scratch: could not be trained: the loss became NaN" in done.stdout
+    # Compared like with like: as many views of each sample as the run had.
+    assert [options["views"] for options in asked] == [2]
 
 
 def test_a_name_that_is_none_is_told_before_anything(tfxfer: Run, photos: Path) -> None:

@@ -16,6 +16,7 @@ from tfxfer.job import train as job
 from tfxfer.job.prepare import Prepared, prepare
 from tfxfer.job.request import TrainRequest
 from tfxfer.job.train import train_run
+from tfxfer.run.directory import RunDirectory
 from tfxfer.schedule import resolve_schedule
 
 SMALL, FULL = 32, 48
@@ -27,17 +28,21 @@ PHASES = (
 
 
 class Sizes(keras.callbacks.Callback):
-    """Notes the side of the images of every epoch, and may end the process at one of them."""
+    """Notes the side of the images of every epoch; may end the process or the training at one."""
 
-    def __init__(self, stop_at: int | None = None) -> None:
+    def __init__(self, stop_at: int | None = None, *, end_at: int | None = None) -> None:
         super().__init__()
         self.sides: list[int] = []
-        self.stop_at = stop_at
+        self.stop_at, self.end_at = stop_at, end_at
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         if epoch == self.stop_at:
             raise KeyboardInterrupt
         self.sides.append(self.model.input_shape[1])
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if epoch == self.end_at:
+            self.model.stop_training = True
 
 
 @pytest.fixture
@@ -116,3 +121,35 @@ def test_an_interrupted_run_goes_on_alike(prepared: Prepared, tmp_path: Path, st
     assert [item["best_epoch"] for item in document["phases"]] == [None, None, 4]
     for ours, theirs in zip(weights(tmp_path / "run"), weights(tmp_path / "whole"), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_what_ends_the_training_ends_it_at_all_sizes(prepared: Prepared, tmp_path: Path) -> None:
+    sizes = Sizes(end_at=0)
+    document = train(prepared, tmp_path / "run", sizes)
+    assert sizes.sides == [SMALL]
+    assert [item["name"] for item in document["phases"]] == ["head"]
+    assert document["status"] == "done"
+
+
+def test_a_phase_that_the_clock_left_out_is_not_made_up_for_at_another_size(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job._Clock, "find_deadline", lambda *_: 0.0)  # long over
+    sizes = Sizes()
+    document = train(prepared, tmp_path / "run", sizes)
+    assert [item["name"] for item in document["phases"]] == ["head", "full_size"]
+    assert sizes.sides == [SMALL, FULL]
+    # Of the full size, whatever the small images scored.
+    assert [item["best_epoch"] for item in document["phases"]] == [None, 1]
+
+
+def test_findings_of_a_phase_that_starts_over_are_forgotten(
+    prepared: Prepared, tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(prepared, tmp_path / "run", Sizes(stop_at=2))
+    run = RunDirectory.open(tmp_path / "run")
+    found = tuple({"phase": phase.name} for phase in PHASES[:2])
+    run.write_manifest(replace(run.read_manifest(), findings=found))
+    document = train(prepared, tmp_path / "run", Sizes(), resume=True)
+    assert document["findings"] == [{"phase": "head"}]

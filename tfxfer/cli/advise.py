@@ -9,6 +9,7 @@ import click
 
 from tfxfer.cli.options import TIME
 from tfxfer.cli.output import Output, tfxfer_command
+from tfxfer.cli.report import find_reserve
 from tfxfer.cli.results import quote
 from tfxfer.cli.train import show_audit
 
@@ -95,6 +96,7 @@ def command(
         advice = advise(
             candidates,
             budget_seconds=budget,
+            reserve_seconds=find_reserve(budget),
             progress=progress,
             on_audit=lambda found: show_audit(output, found),
         )

@@ -128,7 +128,7 @@ def complete_slices(source: Source, table: str | Path) -> Source:
     """
     if not Path(table).is_file():
         return source
-    found = _read_table(Path(table), f"slices {str(table)!r}")
+    found = _read_table(Path(table), f"slices {str(table)!r}", is_ours=True)
     own = set(list_columns(source.records))
     return replace(
         source,
@@ -186,12 +186,18 @@ def _leave_out(slices: Slices, names: Collection[str]) -> Slices:
     return tuple(pair for pair in slices if pair[0] not in names)
 
 
-def _read_table(path: Path, where: str) -> dict[str, Record]:
-    """Returns samples without labels, by path."""
+def _read_table(path: Path, where: str, *, is_ours: bool = False) -> dict[str, Record]:
+    """Returns samples without labels, by path.
+
+    Args:
+        path: of the table.
+        where: what it is, for messages.
+        is_ours: whether `write_slices` wrote it: then there are commas, and paths as they are.
+    """
     try:
         text = path.read_text("utf-8-sig")
         heading = text.partition("\n")[0]
-        delimiter = max(_DELIMITERS, key=heading.count)
+        delimiter = "," if is_ours else max(_DELIMITERS, key=heading.count)
         lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(
@@ -214,7 +220,9 @@ def _read_table(path: Path, where: str) -> dict[str, Record]:
                 f"Received: {len(cells)}."
             )
         row = dict(zip(columns, cells, strict=True))
-        name = row["path"].strip().replace("\\", "/").removeprefix("./")
+        name = row["path"]
+        if not is_ours:
+            name = name.strip().replace("\\", "/").removeprefix("./")
         slices = tuple((column, clean_slice(row[column])) for column in names)
         if name in found:
             raise DataError(

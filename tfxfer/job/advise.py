@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from tfxfer.job.fitting import build
 from tfxfer.job.plan_text import describe_phase, format_seconds
 from tfxfer.job.prepare import Prepared
 from tfxfer.job.request import TrainRequest
+from tfxfer.job.train import RESERVE_SECONDS
 from tfxfer.progress import Progress
 from tfxfer.schedule import Phase, resolve_fractions, resolve_schedule
 from tfxfer.stages import get_info
@@ -56,6 +58,8 @@ class _Trial:
         shares: from `macs_share`.
         stages: of the backbone.
         work: how many samples.
+        views: of each sample, where a strategy says nothing of them.
+        prepare_seconds: until the training itself could begin.
     """
 
     prepared: Prepared
@@ -64,6 +68,8 @@ class _Trial:
     shares: dict[str | None, float]
     stages: tuple[str, ...]
     work: Workload
+    views: int
+    prepare_seconds: float
 
     def count_seconds(self, phases: Sequence[Phase], views: int) -> float:
         """Returns what a training takes here."""
@@ -74,6 +80,7 @@ def advise(
     candidates: Sequence[Prepared],
     *,
     budget_seconds: float | None = None,
+    reserve_seconds: float = 0.0,
     progress: Progress | None = None,
     on_audit: Callable[[SampleData], None] | None = None,
 ) -> Advice:
@@ -85,6 +92,7 @@ def advise(
     Args:
         candidates: a request for each backbone, of the same samples.
         budget_seconds: that the training may take; None is no limit.
+        reserve_seconds: of these, what is done with the run afterwards.
         progress: told how far long work is.
         on_audit: gets the samples, audited and split.
 
@@ -93,6 +101,7 @@ def advise(
     """
     trials: list[_Trial] = []
     for prepared in candidates:
+        started = time.monotonic()
         data = load_samples(
             prepared.source,
             modality=prepared.modality,
@@ -104,7 +113,7 @@ def advise(
         )
         if on_audit is not None and not trials:
             on_audit(data)
-        trials.append(_try_backbone(prepared, data, progress))
+        trials.append(_try_backbone(prepared, data, progress, started=started))
     evidence = [trial.evidence for trial in trials]
     chosen, reasons = choose_backbone(evidence)
     trial = trials[evidence.index(chosen)]
@@ -117,16 +126,17 @@ def advise(
     if budget_seconds is None:
         strategy = choose_strategy(chosen)
         fields |= strategy.to_request()
-        views = strategy.views or DEFAULT_VIEWS
+        views = trial.views if trial.views == 1 else strategy.views or trial.views
         schedule = TrainRequest(**fields).make_schedule()
         phases = resolve_schedule(schedule, trial.stages, backbone=chosen.backbone)
         seconds = trial.count_seconds(phases, views)
         reasons += strategy.reasons
     else:
         fields["budget_seconds"] = budget_seconds
+        left = budget_seconds - reserve_seconds - RESERVE_SECONDS - trial.prepare_seconds
         found = choose_schedule(
-            trial.speeds, trial.shares, trial.stages, seconds=budget_seconds, work=trial.work,
-            sizes=trial.prepared.list_sizes(),
+            trial.speeds, trial.shares, trial.stages, seconds=left, work=trial.work,
+            sizes=trial.prepared.list_sizes(), augment=trial.views > 1,
         )  # fmt: skip
         phases, seconds, views = found.schedule, found.seconds, found.views
         reasons += (
@@ -140,7 +150,9 @@ def advise(
     return Advice(fields, seconds, tuple(lines), reasons, tuple(evidence))
 
 
-def _try_backbone(prepared: Prepared, data: SampleData, progress: Progress | None) -> _Trial:
+def _try_backbone(
+    prepared: Prepared, data: SampleData, progress: Progress | None, *, started: float
+) -> _Trial:
     model = build(prepared, data)
     stages = tuple(stage.name for stage in get_info(model).stages)
     cuts = [x for x in resolve_fractions((*FRONTIERS, 1.0), stages) if x is not None]
@@ -150,8 +162,10 @@ def _try_backbone(prepared: Prepared, data: SampleData, progress: Progress | Non
     if progress is not None:
         progress("measuring this machine", 0, 0)
     speeds = probe_speeds(model, source, stages=cuts, conversion=Conversion())
+    prepare_seconds = time.monotonic() - started
     if progress is not None:
         progress("measuring this machine", 1, 1)
+    views = 1 if level == "none" else DEFAULT_VIEWS
     shares = macs_share(model)
     work = Workload(len(data.train), len(data.val), len(data.test), request.batch_size)
     default = resolve_schedule(two_phase(), stages, backbone=request.backbone)
@@ -163,14 +177,18 @@ def _try_backbone(prepared: Prepared, data: SampleData, progress: Progress | Non
         size=prepared.size,
         samples=len(data.train),
         groups=0 if classes is None else len(data.labels),
-        rarest=0 if classes is None else int(np.min(np.bincount(classes))),
+        rarest=0 if classes is None else _count_rarest(classes, len(data.labels)),
         probes=probes,
         half=half,
         gap=gap.mean,
         gap_words=describe_profile(gap)[0],
-        seconds=estimate_seconds(speeds, shares, default, views=DEFAULT_VIEWS, work=work),
+        seconds=estimate_seconds(speeds, shares, default, views=views, work=work),
     )
-    return _Trial(prepared, evidence, speeds, shares, stages, work)
+    return _Trial(prepared, evidence, speeds, shares, stages, work, views, prepare_seconds)
+
+
+def _count_rarest(classes: np.ndarray, count: int) -> int:
+    return int(np.min(np.bincount(classes, minlength=count)))
 
 
 def _probe_stages(

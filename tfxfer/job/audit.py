@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfxfer.data.loading import load_samples
 from tfxfer.data.samples import SampleData
-from tfxfer.errors import DataError, StorageError
+from tfxfer.errors import StorageError
 from tfxfer.head import Head
 from tfxfer.progress import Progress
 from tfxfer.system.files import write_table
@@ -119,14 +119,15 @@ def audit_data(
         return DataAudit(data, classes, None, "this head's labels do not exclude each other")
     # Keras starts here: an --out that cannot be written is told before.
     from tfxfer.job.fitting import build
-    from tfxfer.trust.label_search import find_label_errors
+    from tfxfer.trust.label_errors import list_classes
+    from tfxfer.trust.label_search import find_label_errors, list_groups
+    from tfxfer.trust.probe import can_judge
 
+    parts = [part for part in (data.train, data.val, data.test) if len(part)]
+    if not can_judge(list_classes(parts, prepared.head), list_groups(data)):
+        return DataAudit(data, classes, None, "too few samples of two classes to judge by others")
     model = build(prepared, data)
-    try:
-        errors = find_label_errors(model, data, seed=prepared.request.seed, progress=progress)
-    except DataError as error:
-        # Too few samples of a class, which is told beside all else that was found.
-        return DataAudit(data, classes, None, str(error))
+    errors = find_label_errors(model, data, seed=prepared.request.seed, progress=progress)
     return DataAudit(data, classes, errors)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from tfxfer.backbone import BACKBONE_END
 from tfxfer.data.samples import SampleData
 from tfxfer.device import Device
+from tfxfer.errors import ModelError
 from tfxfer.evaluation import score_predictions
 from tfxfer.frontier.fill import Conversion
 from tfxfer.frontier.store import CacheStore
@@ -39,6 +40,7 @@ def train_baselines(
     state: FitState,
     metrics: Mapping[str, Any],
     model: Any,
+    views: int,
     device: Device,
     progress: Progress | None = None,
 ) -> BaselineRecord:
@@ -51,6 +53,7 @@ def train_baselines(
         state: what its training came to. A baseline from random weights gets as many seconds.
         metrics: of its model on the test samples.
         model: that model.
+        views: versions of each sample that the run drew among; so does one from random weights.
         device: that computes.
         progress: told how far long work is.
     """
@@ -60,17 +63,24 @@ def train_baselines(
     run = Answers(score_split(wrap_model(model), data.test, progress=progress), metrics)
     is_head_only = all(record.stage == BACKBONE_END for record in state.records)
     for name in dict.fromkeys(names):
-        if name == "probe" and is_head_only:
+        if name == "probe" and is_head_only and prepared.request.fair is None:
             notes.append("the run trained its head alone: it is the probe itself")
             continue
         started = time.monotonic()
-        if name == "probe":
-            rival, epochs = _fit(prepared, data, two_phase(epochs=0), device, progress)
-        else:
-            random = replace(prepared, weights=resolve_weights(prepared.backbone, None))
-            phases = tuple(replace(x, longest=_LONGEST_EPOCHS) for x in from_scratch())
-            seconds = sum(record.seconds for record in state.records)
-            rival, epochs = _fit(random, data, phases, device, progress, seconds=seconds)
+        try:
+            if name == "probe":
+                rival, epochs = _fit(prepared, data, two_phase(epochs=0), device, progress)
+            else:
+                random = replace(prepared, weights=resolve_weights(prepared.backbone, None))
+                phases = tuple(replace(x, longest=_LONGEST_EPOCHS) for x in from_scratch())
+                seconds = sum(record.seconds for record in state.records)
+                rival, epochs = _fit(
+                    random, data, phases, device, progress, views=views, seconds=seconds
+                )
+        except ModelError as error:
+            # Such as a loss that is not finite: the run itself is none the worse for it.
+            notes.append(f"{name}: could not be trained: {error}")
+            continue
         seconds = time.monotonic() - started
         scores = score_split(wrap_model(rival), data.test, progress=progress)
         found = score_predictions(data.test.targets, scores, head=head, labels=labels, seed=seed)
@@ -99,6 +109,7 @@ def _fit(
     device: Device,
     progress: Progress | None,
     *,
+    views: int = 1,
     seconds: float | None = None,
 ) -> tuple[Any, int]:
     """Returns a trained model, and the epochs that it had."""
@@ -109,7 +120,7 @@ def _fit(
             model,
             resolve_schedule(phases, stages),
             images=len(data.train),
-            views=1,
+            views=views,
             val=len(data.val),
             store=store,
             cache=prepared.request.cache,

@@ -8,7 +8,6 @@ from tfxfer.data.samples import SampleData
 from tfxfer.job.request import TrainRequest
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
-from tfxfer.stages import get_info
 from tfxfer.trust.fair_training import check_fair, train_fairly
 from tfxfer.trust.fairness import Criterion
 
@@ -50,7 +49,7 @@ def make_fair(
         data,
         column=request.slice,
         criterion=cast("Criterion", request.fair),
-        balance=request.balance if get_info(model).head.can_balance else "none",
+        balance=request.balance,
         seed=request.seed,
         progress=progress,
     )

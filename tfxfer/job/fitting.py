@@ -93,34 +93,41 @@ class Fitting:
             on_phase_end: gets the network that was trained, and the state.
         """
         own = self.prepared.size
-        sizes = [item.phase.size or own for item in plan.phases]
-        end = 0
         state = state or FitState()
-        for size, group in itertools.groupby(sizes):
-            start, end = end, end + len(list(group))
-            if len(state.records) >= end:
+        groups = [
+            (size, tuple(items))
+            for size, items in itertools.groupby(plan.phases, lambda item: item.phase.size or own)
+        ]
+        for number, (size, items) in enumerate(groups):
+            names = {record.name for record in state.records}
+            left = tuple(item for item in items if item.phase.name not in names)
+            if not left:
                 continue
-            if start and len(state.records) == start:
+            if len(left) == len(items):
                 state = FitState(state.records)
-            is_last = end == len(sizes)
+            # A phase of another size that the clock left out is not made up for at this one.
+            done = tuple(item for item in plan.phases if item.phase.name in names)
+            later = [item for _, others in groups[number + 1 :] for item in others]
             network = model if size == own else build(self.prepared, self.data, size=size)
             if network is not model:
                 network.set_weights(model.get_weights())
-            state = self._fit(
+            state, is_stopped = self._fit(
                 network,
                 self.data if size == own else self.data.resized(size),
                 replace(
                     plan,
-                    phases=plan.phases[:end],
-                    later_epochs=sum(item.phase.epochs for item in plan.phases[end:]),
+                    phases=(*done, *left),
+                    later_epochs=sum(item.phase.epochs for item in later),
                 ),
                 state,
                 conversion=self.conversion if network is model else None,
-                deadline=self._find_deadline(is_last=is_last),
+                deadline=self._find_deadline(is_last=not later),
                 on_phase_end=functools.partial(on_phase_end, network),
             )
             if network is not model:
                 model.set_weights(network.get_weights())
+            if is_stopped:
+                break
         return state
 
     def _find_deadline(self, *, is_last: bool) -> float | None:
@@ -138,7 +145,8 @@ class Fitting:
         conversion: Conversion | None,
         deadline: float | None,
         on_phase_end: Callable[[FitState], None],
-    ) -> FitState:
+    ) -> tuple[FitState, bool]:
+        """Returns how far a network has come, and whether that is all of the training."""
         request = self.prepared.request
         history = fit(
             network,
@@ -160,5 +168,4 @@ class Fitting:
             ),
             verbose=0,
         )
-        reached: FitState = history.state
-        return reached
+        return history.state, history.is_stopped

@@ -50,6 +50,8 @@ def plan_seconds(request: TrainRequest, data: SampleData, head: Head, features: 
 class LabelCheck:
     """Judges the labels of the training and the validation samples; what it finds, the run keeps.
 
+    Not to be asked where `plan_seconds` is 0.
+
     Args:
         run: where `trust/label_errors.csv` goes.
         request: what the training was asked for.
@@ -65,13 +67,11 @@ class LabelCheck:
     progress: Progress | None = None
 
     def __call__(self, train: np.ndarray, val: np.ndarray) -> None:
-        """Writes the labels that look wrong, unless `plan_seconds` says that there is no look.
+        """Writes the labels that look wrong.
 
         Shapes: train and val (samples, features); rows of NaN, of samples that the training does
             not draw, are not judged.
         """
-        if not plan_seconds(self.request, self.data, self.head, train.shape[1]):
-            return
         features = np.concatenate([train, val])
         known = np.isfinite(features).all(axis=1)
         of_train, of_val = np.split(known, [len(train)])

@@ -38,7 +38,7 @@ def write_result(
 
     Args:
         run: whose lock is held.
-        record: of the run, which is done afterwards.
+        record: of the run.
         data: its samples.
         model: with its final weights; its last layer is divided by a temperature.
         progress: told of samples scored.
@@ -79,7 +79,7 @@ def write_result(
     write_table(run.predictions_path, map(guard_row, rows))
     cause = find_cause(record.manifest, data.train.raw_labels, predictor.head)
     warnings = find_warnings(metrics["test"], predictor.head, cause=cause)
-    record.update(metrics=metrics, calibration=calibration, warnings=tuple(warnings), status="done")
+    record.update(metrics=metrics, calibration=calibration, warnings=tuple(warnings))
 
 
 def _save(run: RunDirectory, data: SampleData, model: Any) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from tfxfer.data.samples import SampleSplit
 from tfxfer.inference.predictor import Predictor
 from tfxfer.run.directory import RunDirectory
-from tfxfer.trust.slices import SliceReport, measure_slices
+from tfxfer.trust.slices import measure_slices
 
 __all__ = ["record_slices"]
 
@@ -23,8 +23,8 @@ def record_slices(
     metrics: Mapping[str, Any],
     *,
     seed: int,
-) -> SliceReport | None:
-    """Writes how a run fares on each group of its test samples; None where there are no groups.
+) -> None:
+    """Writes how a run fares on each group of its test samples; nothing where there are no groups.
 
     Args:
         run: whose lock is held.
@@ -38,7 +38,7 @@ def record_slices(
     """
     slices = split.slices
     if not slices:
-        return None
+        return
     report = measure_slices(
         split.targets,
         scores,
@@ -50,4 +50,3 @@ def record_slices(
         seed=seed,
     )
     report.write(run.trust)
-    return report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +42,10 @@ from tfxfer.training.plan import plan_fit
 from tfxfer.training.speeds import macs_share, probe_speeds
 from tfxfer.trust.watch import Watch
 
-__all__ = ["train_run"]
+__all__ = ["RESERVE_SECONDS", "train_run"]
 
-_RESERVE_SECONDS = 5.0  # saving the model and its answers
+RESERVE_SECONDS = 5.0
+"""Of a budget, for saving the model and what is said of it."""
 
 
 def train_run(
@@ -117,12 +118,15 @@ def train_run(
     _say(progress, "building the model")
     model = build(prepared, data)
     _say(progress, "measuring this machine")
-    clock = _Clock(request.budget_seconds, started, _RESERVE_SECONDS + reserve_seconds)
+    clock = _Clock(request.budget_seconds, started, RESERVE_SECONDS + reserve_seconds)
     conversion = Conversion()
+    features = stage_shape(model, BACKBONE_END)[-1]
+    label_seconds = plan_seconds(request, data, prepared.head, features)
     if manifest is not None:
         choice = _recall(manifest)
     else:
-        choice = _choose(prepared, data, model, clock, conversion)
+        planned = replace(clock, reserve_seconds=clock.reserve_seconds + label_seconds)
+        choice = _choose(prepared, data, model, planned, conversion)
     _say(progress, "measuring this machine", is_done=True)
     if run is None:
         # From here on nothing that was asked for can be at fault: an earlier run may go.
@@ -153,7 +157,11 @@ def train_run(
             run.write_labels(data.labels)
             state = load_checkpoint(run, model) if resume else None
             deadline = clock.find_deadline(model, data, choice.read_seconds)
-            earlier = record.manifest.findings
+            # What an interrupted phase showed is shown again: it starts over.
+            finished = {each.name for each in state.records} if state is not None else set()
+            earlier = tuple(x for x in record.manifest.findings if x["phase"] in finished)
+            if earlier != record.manifest.findings:
+                record.update(findings=earlier)
 
             def tell(line: str) -> None:
                 found = (each.to_dict() for each in watch.findings)
@@ -161,11 +169,12 @@ def train_run(
                 if on_finding is not None:
                     on_finding(line)
 
+            look = LabelCheck(run, request, data, prepared.head, progress)
             watch = Watch(request.on_collapse, validation=data.val, tell=tell)
             fitting = Fitting(
                 prepared, data, store, conversion, device, (*callbacks, watch), progress,
                 deadline=deadline, last_seconds=choice.last_seconds,
-                on_features=LabelCheck(run, request, data, prepared.head, progress),
+                on_features=look if label_seconds else None,
             )  # fmt: skip
 
             def keep(network: Any, reached: FitState) -> None:
@@ -183,9 +192,11 @@ def train_run(
             if request.baselines:
                 baselines = train_baselines(
                     request.baselines, prepared=prepared, data=data, state=state, model=model,
-                    metrics=record.manifest.metrics["test"], device=device, progress=progress,
+                    metrics=record.manifest.metrics["test"], views=choice.views, device=device,
+                    progress=progress,
                 )  # fmt: skip
                 baselines.write(run.trust)
+            record.update(status="done")
         except BaseException:
             record.mark_interrupted()
             raise
@@ -284,12 +295,11 @@ def _choose(
         conversion=conversion if request.cache else None,
     )  # fmt: skip
     if request.budget_seconds is not None:
-        features = stage_shape(model, BACKBONE_END)[-1]
         chosen = choose_schedule(
             speeds,
             shares,
             stages,
-            seconds=clock.count_left() - plan_seconds(request, data, prepared.head, features),
+            seconds=clock.count_left(),
             work=work,
             sizes=prepared.list_sizes(),
             augment=level != "none",

@@ -20,7 +20,7 @@ Source:
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,12 +121,11 @@ class FairHead:
         ]
         return np.concatenate(parts)
 
-    def fit(self, strength: float, *, on_epoch: Callable[[int], None] | None = None) -> None:
+    def fit(self, strength: float) -> None:
         """Trains the head from where it is; the epoch of the lowest validation loss remains.
 
         Args:
             strength: of the penalty, which is in the validation loss, too.
-            on_epoch: told of each epoch.
         """
         keras.utils.set_random_seed(self.seed)
         info = get_info(self.model)
@@ -142,10 +141,6 @@ class FairHead:
                 monitor="val_loss", mode="min", patience=_PATIENCE, restore_best_weights=True
             )
         ]
-        if on_epoch is not None:
-            callbacks.append(
-                keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch(epoch))
-            )
         (x, *y), (val_x, *val_y) = self.train, self.val
         head.fit(
             x,

@@ -94,7 +94,8 @@ def fit(
         class numbers (batch,).
 
     Returns:
-        A Keras `History`. Beside `history` and `epoch` it has `state`, a `FitState`.
+        A Keras `History`. Beside `history` and `epoch` it has `state`, a `FitState`, and
+        `is_stopped`: whether a callback ended all of the training.
 
     Raises:
         SetupError: another project's settings make Keras another one.
@@ -202,7 +203,7 @@ def fit(
         for key, values in record.history.items():
             history.history.setdefault(key, []).extend(values)
     history.epoch = list(range(sum(record.epochs for record in records)))
-    history.state = state
+    history.state, history.is_stopped = state, bridge.stopped
     return history
 
 

@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 BASELINES: Mapping[str, str] = {
-    "probe": "the head alone, on features that stay as they were pretrained",
+    "probe": "the head alone, on pretrained features of plain samples",
     "scratch": "the same network from random weights, in the same time",
 }
 """What a run can be held against, in words."""
