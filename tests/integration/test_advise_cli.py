@@ -58,13 +58,43 @@ def test_a_plan_is_not_mixed_with_something_else(
     assert said in done.error
 
 
+@pytest.mark.parametrize(
+    "more", [{"cache": False}, {"augment": "none", "batch_size": 4}, {"nothing": 1}]
+)
+def test_what_no_advice_says_is_refused(
+    tfxfer: Run, photos: Path, tmp_path: Path, more: dict[str, Any]
+) -> None:
+    from tfxfer.trust.advice import Advice
+
+    plan = tmp_path / "plan.json"
+    Advice({"data": str(photos), "backbone": "double_vivid", **more}, 1.0, (), (), ()).write(plan)
+    done = tfxfer("train", "--plan", plan, "--augment", "light", "--out", tmp_path / "run")
+    assert done.code == 1
+    assert f"Received: {', '.join(more)} in it." in done.error
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_earlier_plan_is_replaced_when_told_to(
+    tfxfer: Run, photos: Path, weights: Path, tmp_path: Path
+) -> None:
+    plan = tmp_path / "plan.json"
+    plan.write_text("mine")
+    words = ("advise", photos, "--backbone", "double_vivid", "--weights", weights, "--out", plan)
+    refused = tfxfer(*words)
+    assert refused.code == 1
+    assert "To replace it: --overwrite" in refused.error
+    assert plan.read_text() == "mine"
+    assert tfxfer(*words, "--overwrite").code == 0
+    assert json.loads(plan.read_text())["request"]["backbone"] == "double_vivid"
+
+
 def test_wrong_input_is_told_at_once(tfxfer: Run, photos: Path, tmp_path: Path) -> None:
     done = tfxfer("train", "--plan", tmp_path / "none.json")
     assert done.code == 1
     assert "a plan, as `tfxfer advise --out` writes it" in done.error
     done = tfxfer("advise", photos, "--backbone", "double_vivid", "--out", "no/such/plan.json")
-    assert done.code == 2
-    assert "--out: expected a file in a folder that is there" in done.error
+    assert done.code == 1
+    assert "no such folder to put it in" in done.error
     assert tfxfer("advise", tmp_path / "none", "--backbone", "double_vivid").code == 1
 
 

@@ -138,6 +138,21 @@ def test_earlier_tables_are_kept(spoilt: Path, audit: Run, tmp_path: Path) -> No
     assert (out / "split.csv").read_text() != "mine"
 
 
+def test_labels_that_were_not_checked_leave_no_earlier_table(
+    photos: Path, tfxfer: Run, tmp_path: Path
+) -> None:
+    out = tmp_path / "tables"
+    out.mkdir()
+    (out / "label_errors.csv").write_text("of other photos")
+    (out / "mine.csv").write_text("mine")
+    words = ("audit", photos, "--backbone", "double_vivid", "--no-label-check", "--out", out)
+    done = tfxfer(*words, "--overwrite", "--json")
+    assert done.code == 0, done.stderr
+    tables = {"skipped.csv", "split.csv", "duplicates.csv"}
+    assert {Path(path).name for path in done.document["files"]} == tables
+    assert {path.name for path in out.iterdir()} == {*tables, "mine.csv"}
+
+
 def test_a_training_looks_at_its_labels_on_the_way(
     spoilt: Path, train: Run, learnt: tuple[Path, Any], tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from tfxfer import Registry
+from tfxfer.data.record import Source
 from tfxfer.run.directory import Manifest, RunDirectory
 
 Run = Callable[..., Any]
@@ -116,6 +118,34 @@ def test_the_worst_mistakes(
     assert [item["image"] for item in done.document] == expected
     assert [item["truth"] for item in done.document] == ["nobody"] * 2
     assert len(list((tmp_path / "worst").glob("*_heat*.png"))) == 2
+
+
+@pytest.mark.parametrize("data", ["demo:photos", "table"])
+def test_mistakes_lie_where_the_run_has_its_samples_from(
+    learnt: Learnt,
+    photos: Path,
+    tfxfer: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    data: str,
+) -> None:
+    run, root = tmp_path / "run", tmp_path / "photos"
+    shutil.copytree(learnt[0], run)
+    shutil.copytree(photos, root)
+    (root / "all.csv").write_text("path,label\n")
+    document = json.loads((run / "run.json").read_text())
+    document["request"]["data"] = str(root / "all.csv") if data == "table" else data
+    (run / "run.json").write_text(json.dumps(document))
+    table = run / "predictions.csv"
+    header, first, *_ = table.read_text().splitlines()
+    table.write_text(f"{header}\n{first.replace('true', 'false')}\n")
+    if data != "table":
+        monkeypatch.setattr(
+            "tfxfer.job.demo.stored_source", {data: Source(root, (), "folders")}.get
+        )
+    done = tfxfer("explain", run, "--worst", 1, "--json")
+    assert done.code == 0, done.stderr
+    assert [item["image"] for item in done.document] == [str(root / first.split(",")[0])]
 
 
 def test_an_exported_file_is_explained_and_compared(

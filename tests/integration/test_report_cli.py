@@ -72,6 +72,26 @@ def test_a_page_elsewhere(run: Path, tmp_path: Path, tfxfer: Run) -> None:
     assert tfxfer("report", run, "--out", page).code == 0
     assert page.is_file()
     assert not (run / "report.html").exists()
+    page.write_text("mine")
+    refused = tfxfer("report", run, "--out", page)
+    assert refused.code == 1
+    assert "To replace it: --overwrite" in refused.error
+    assert page.read_text() == "mine"
+    assert tfxfer("report", run, "--out", page, "--overwrite").code == 0
+    assert page.read_text() != "mine"
+
+
+@pytest.mark.parametrize("name", ["run.json", "trust/gap.json", "model.keras"])
+def test_a_page_replaces_nothing_of_its_run(run: Path, tfxfer: Run, name: str) -> None:
+    file = run / name
+    file.parent.mkdir(exist_ok=True)
+    file.touch()
+    kept = file.read_bytes()
+    for words in ((), ("--overwrite",)):
+        done = tfxfer("report", run, "--out", file, *words)
+        assert done.code == 1
+        assert "expected another file than what is read" in done.error
+    assert file.read_bytes() == kept
 
 
 @pytest.mark.parametrize(

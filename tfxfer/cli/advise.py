@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tfxfer.cli.opening import check_table
 from tfxfer.cli.options import TIME
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.cli.report import find_reserve
@@ -49,7 +50,8 @@ __all__ = ["command"]
     show_default=True,
     help="Seed for the split, as for train.",
 )
-@click.option("--out", help="Write the plan there, for `tfxfer train --plan`.")
+@click.option("--out", metavar="FILE", help="Write the plan there, for `tfxfer train --plan`.")
+@click.option("--overwrite", is_flag=True, help="Replace the file at --out.")
 def command(
     output: Output,
     *,
@@ -61,6 +63,7 @@ def command(
     budget: float | None,
     seed: int,
     out: str | None,
+    overwrite: bool,
 ) -> None:
     """Say how to train on samples, and why.
 
@@ -68,14 +71,10 @@ def command(
     what the network knows, and how fast this machine is lead to a plan. Nothing is trained, and the
     test samples are not looked at.
     """
-    from tfxfer.errors import UsageError
     from tfxfer.job.prepare import prepare
     from tfxfer.job.request import TrainRequest
 
-    if out is not None and not Path(out).absolute().parent.is_dir():
-        raise UsageError(
-            f"--out: expected a file in a folder that is there. Received: {out!r}. Make it first."
-        )
+    check_table(out, "--out", overwrite=overwrite, inputs=(data, weights))
     names = dict.fromkeys(backbones or (output.registry.default("backbone"),))
     candidates = [
         prepare(

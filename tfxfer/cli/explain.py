@@ -12,7 +12,7 @@ from tfxfer.cli.opening import find_model, find_run, open_predictor, refuse_unre
 from tfxfer.cli.options import model_options
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.depth import resolve_stage
-from tfxfer.errors import DataError, UsageError
+from tfxfer.errors import DataError, RunError, UsageError
 from tfxfer.modality import Modality
 from tfxfer.registry.lookup import get_backbone
 from tfxfer.run.directory import RunDirectory
@@ -95,7 +95,7 @@ def command(
             raise UsageError(
                 f"--worst: expected a run, which knows its mistakes. Received: {named!r}."
             )
-        mistakes = list_mistakes(run, worst)
+        mistakes = list_mistakes(run, worst, root=_find_root(run))
         if not mistakes:
             raise DataError(f"run {str(run.path)!r}: expected mistakes. Received: none.")
         truths = {str(item.path): item.truth for item in mistakes}
@@ -153,6 +153,23 @@ def _check_options(
     for expected, clash in clashes.items():
         if clash:
             raise UsageError(f"explain: expected {expected}. Received: both.")
+
+
+def _find_root(run: RunDirectory) -> Path:
+    """Returns the folder that the paths of a run's samples are relative to."""
+    from tfxfer.job.demo import stored_source
+
+    data = str(run.read_manifest().request.get("data", ""))
+    if not data:
+        raise RunError(
+            f"run {str(run.path)!r}: expected one that says where its samples are. "
+            "Received: no data in its request. Name the samples."
+        )
+    stored = stored_source(data)
+    if stored is not None:
+        return stored.root
+    path = Path(data)
+    return path if path.is_dir() else path.parent
 
 
 def _check_names(output: Output, run: RunDirectory, stage: str | None, label: str | None) -> None:

@@ -176,7 +176,7 @@ def _find_exported(folder: Path) -> Path:
 
 
 def check_table(path: str | None, option: str, *, overwrite: bool, inputs: tuple[str, ...]) -> None:
-    """Refuses a place where a table cannot be written, before the work that fills it.
+    """Refuses a place where a file cannot be written, before the work that fills it.
 
     Args:
         path: where it is to go; None is nowhere.

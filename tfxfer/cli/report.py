@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tfxfer.cli.opening import check_table
 from tfxfer.cli.output import Output, tfxfer_command
-from tfxfer.errors import RunError, StorageError
+from tfxfer.errors import RunError
 
 if TYPE_CHECKING:
     from tfxfer.report.writer import WrittenReport
@@ -26,20 +27,23 @@ _MOST_OF_BUDGET = 0.1
 @click.option(
     "--out", metavar="FILE", help="Where the page of a single RUN goes.  [default: RUN/report.html]"
 )
+@click.option("--overwrite", is_flag=True, help="Replace the file at --out.")
 @click.option("--open", "show", is_flag=True, help="Open the page in a browser.")
-def command(output: Output, *, runs: tuple[str, ...], out: str | None, show: bool) -> None:
+def command(
+    output: Output, *, runs: tuple[str, ...], out: str | None, overwrite: bool, show: bool
+) -> None:
     """Make the page of a run: what came of it, why, and what to do next.
 
     One HTML file, RUN/report.html, that needs no network: a verdict in plain words, how the
     training went, each class, the worst mistakes as pictures, the data, the files for a phone, and
-    a model card. A page that is there is made anew, such as after an export.
+    a model card. A RUN/report.html that is there is made anew, such as after an export.
     """
     if out is not None and len(runs) > 1:
         raise click.UsageError(
             f"--out is the page of a single run. Received: {len(runs)} runs. Leave --out out."
         )
     opened = [_open_run(run) for run in runs]
-    _check_place(out)
+    check_table(out, "--out", overwrite=overwrite, inputs=_list_inputs(opened[0]) if out else ())
     reports = []
     for run in opened:
         report, document = make_report(output, run, out=out)
@@ -121,10 +125,8 @@ def _open_run(path: str) -> RunDirectory:
     return run
 
 
-def _check_place(out: str | None) -> None:
-    if out is None:
-        return
-    target = Path(out)
-    if target.is_dir() or not target.absolute().parent.is_dir():
-        what = "a folder" if target.is_dir() else "no such folder to put it in"
-        raise StorageError(f"--out {out!r}: expected a file to write. Received: {what}.")
+def _list_inputs(run: RunDirectory) -> tuple[str, ...]:
+    """Returns what the page is made from, which it must not replace."""
+    files = (path for path in run.path.rglob("*") if path != run.report_path)
+    data = str(run.read_manifest().request.get("data", ""))
+    return (*map(str, files), *([data] if data else []))

@@ -106,6 +106,8 @@ _PLANNED = (
     "views", "budget", "seed",
 )  # fmt: skip
 """Options that a plan stands for."""
+_FIELDS = {"data", "budget_seconds", *_PLANNED} - {"budget"}
+"""What of a request a plan may settle; all else is said beside it."""
 
 
 def _list_given() -> dict[str, str]:
@@ -121,6 +123,7 @@ def _list_given() -> dict[str, str]:
 
 def _read_plan(path: str, data: str | None) -> tuple[str, dict[str, Any]]:
     """Returns the samples that a plan is for, and the options that it stands for."""
+    from tfxfer.errors import RunError
     from tfxfer.job.request import TrainRequest
     from tfxfer.trust.advice import read_advice
 
@@ -131,6 +134,12 @@ def _read_plan(path: str, data: str | None) -> tuple[str, dict[str, Any]]:
             "Leave that out, or the plan."
         )
     fields = dict(read_advice(Path(path)).request)
+    unknown = sorted(set(fields) - _FIELDS)
+    if unknown:
+        raise RunError(
+            f"plan {path!r}: expected a request as `tfxfer advise --out` writes it. "
+            f"Received: {', '.join(unknown)} in it. Take that out, and give options beside --plan."
+        )
     request = TrainRequest.from_dict(fields)
     if data is not None and Path(data).resolve() != Path(request.data).resolve():
         raise click.UsageError(

@@ -64,6 +64,8 @@ class DataAudit:
     def write_tables(self, folder: Path) -> tuple[str, ...]:
         """Writes `TABLES`, of the last only where labels were looked at; returns their names.
 
+        Where they were not, an earlier one is removed: it need not be of these samples.
+
         Raises:
             StorageError: the disk is full or cannot be written.
         """
@@ -84,6 +86,7 @@ class DataAudit:
         ]
         write_table(folder / TABLES[2], copies, columns=("path", "kind", "detail"))
         if self.label_errors is None:
+            _remove(folder / TABLES[3])
             return TABLES[:3]
         write_label_errors(folder / TABLES[3], self.label_errors)
         return TABLES
@@ -129,6 +132,16 @@ def audit_data(
     model = build(prepared, data)
     errors = find_label_errors(model, data, seed=prepared.request.seed, progress=progress)
     return DataAudit(data, classes, errors)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"table {str(path)!r}: expected to remove what an earlier audit wrote. "
+            f"Received: {error.strerror}."
+        ) from error
 
 
 def count_classes(data: SampleData, head: Head) -> dict[str, dict[str, int]]:

@@ -31,7 +31,7 @@ class Mistake:
     score: float
 
 
-def list_mistakes(run: RunDirectory, count: int) -> tuple[Mistake, ...]:
+def list_mistakes(run: RunDirectory, count: int, *, root: Path) -> tuple[Mistake, ...]:
     """Returns the wrong answers of a run to its validation and test samples, the surest first.
 
     Imports neither Keras nor TensorFlow.
@@ -39,6 +39,7 @@ def list_mistakes(run: RunDirectory, count: int) -> tuple[Mistake, ...]:
     Args:
         run: a finished one.
         count: how many at most.
+        root: that the paths of its samples are relative to.
 
     Raises:
         RunError: its answers were not kept.
@@ -50,8 +51,6 @@ def list_mistakes(run: RunDirectory, count: int) -> tuple[Mistake, ...]:
             f"run {str(run.path)!r}: expected predictions.csv, which names its mistakes. "
             "Received: none. Name the samples."
         )
-    data = Path(str(run.read_manifest().request["data"]))
-    root = data if data.is_dir() else data.parent
     try:
         with table.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file, strict=True))

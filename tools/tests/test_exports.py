@@ -2,27 +2,35 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from dataclasses import replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tfxfer import Preprocessing
+from tfxfer import Preprocessing, Registry
+from tfxfer.cli.main import run as run_cli
 from tfxfer.data.provenance import Provenance
-from tfxfer.errors import DataError, GateError, ModelError, UsageError
+from tfxfer.errors import DataError, GateError, ModelError, UnknownHeadError, UsageError
 from tfxfer.inference.loading import load_predictor
 from tfxfer.inference.scoring import predict
 from tfxfer.inference.unseen import load_unseen
+from tfxfer.registry.discovery import find_entry_points
 from tfxfer.run.directory import RunDirectory
 from tfxfer_edge import exports
 from tfxfer_edge.exports import export
 from tfxfer_edge.proof import comparison
+from tfxfer_edge.proof.run_images import list_run_images
 from tfxfer_edge.proof.run_record import find_warnings
 from tfxfer_edge.proof.subject import Subject, open_subject
+from tfxfer_edge.request import check_request
 from tfxfer_edge.tflite.interpreter import TFLiteModel
+from tfxfer_heads import Classification
 
 SIDE = 48
 
@@ -156,6 +164,41 @@ def test_a_gate_that_cannot_be_meant_is_refused_before_any_work(
     (tmp_path / "gate.toml").write_text(f'bound = "value"\nrules = ["{rule}"]\n')
     with pytest.raises(error, match=words):
         export(sliced_run, tmp_path / "edge", gate=tmp_path / "gate.toml")
+
+
+def test_the_rules_are_read_with_the_registry_that_is_given(
+    sliced_run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = ModuleType("head_of_nobody")
+    module.OfNobody = type("OfNobody", (Classification,), {"name": "of_nobody"})  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "head_of_nobody", module)
+    gate = tmp_path / "gate.toml"
+    gate.write_text('bound = "value"\nrules = ["worst-slice accuracy by site >= 0.1"]\n')
+    sliced_run.write_manifest(replace(sliced_run.read_manifest(), head="of_nobody"))
+    head = EntryPoint("of_nobody", "head_of_nobody:OfNobody", "tfxfer.heads")
+    registry = Registry([*find_entry_points(), head])
+    found = check_request(sliced_run, tmp_path / "edge", gate=gate, registry=registry)
+    assert found.rules is not None
+    assert found.rules.columns == ("site",)
+    with pytest.raises(UnknownHeadError, match="of_nobody"):
+        check_request(sliced_run, tmp_path / "edge", gate=gate)
+
+
+def test_one_command_reads_the_rules_once(
+    sliced_run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[Path] = []
+
+    def count(run: RunDirectory, modality: Any) -> Any:
+        listed.append(run.path)
+        return list_run_images(run, modality)
+
+    monkeypatch.setattr("tfxfer_edge.proof.rules.list_run_images", count)
+    gate = tmp_path / "gate.toml"
+    gate.write_text('bound = "value"\nleast = 1\nrules = ["worst-slice accuracy >= 0.1"]\n')
+    words = ["--recipe", "float32", "--gate", str(gate), "--out", str(tmp_path / "edge")]
+    assert run_cli(["export", str(sliced_run.path), *words]) == 0
+    assert listed == [sliced_run.path]
 
 
 @pytest.fixture

@@ -26,12 +26,11 @@ from tfxfer_edge.proof.gate import Candidate, ladder
 from tfxfer_edge.proof.made import Made, make_files, time_files
 from tfxfer_edge.proof.parity import Parity, check_parity
 from tfxfer_edge.proof.preference import PREFERENCES
-from tfxfer_edge.proof.rules import read_rules
 from tfxfer_edge.proof.run_images import pick_calibration
 from tfxfer_edge.proof.run_record import read_record
 from tfxfer_edge.proof.scoring import Scorer, open_scorer
 from tfxfer_edge.proof.subject import Subject, open_subject
-from tfxfer_edge.request import check_request
+from tfxfer_edge.request import CheckedRequest, check_request
 
 __all__ = ["ExportResult", "export"]
 
@@ -74,6 +73,7 @@ def export(
     gate: str | Path | None = None,
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
+    checked: CheckedRequest | None = None,
 ) -> ExportResult:
     """Quantizes a model, scores every candidate on real images, and keeps the best.
 
@@ -106,6 +106,7 @@ def export(
             `worst-slice recall >= 0.8`; see `tfxfer.trust.gate_rules`.
         progress: told of each step, and of how far it is.
         say: gets remarks, one line each.
+        checked: what `check_request` returned of the same; None asks it.
 
     Raises:
         SetupError: another project's settings make Keras another one.
@@ -118,7 +119,7 @@ def export(
     check_keras_settings()
     recipes = check_texts(recipes, where="export", name="recipes", expected="a list of names")
     tell, told = say or (lambda line: None), progress or (lambda *_: None)
-    folder = check_request(
+    checked = checked or check_request(
         model,
         out,
         recipes=recipes,
@@ -132,9 +133,7 @@ def export(
         force=force,
         gate=gate,
     )
-    rules = None
-    if gate is not None:
-        rules = read_rules(gate, model, calibration=calibration, labels=labels, head=head)
+    folder, rules = checked.folder, checked.rules
     names = ladder(recipes, allow_float=allow_float)
     subject = open_subject(
         model,

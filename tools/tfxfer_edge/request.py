@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tfxfer.errors import GateError, UsageError
 from tfxfer.registry.lookup import Registry, get_head, get_modality
 from tfxfer.run.directory import RunDirectory
 from tfxfer.system.arguments import check_path
+from tfxfer.trust.gate_rules import Gate
 from tfxfer_edge.handover.folder import check_folder
 from tfxfer_edge.proof.arguments import check_arguments, is_run
 from tfxfer_edge.proof.gate import ladder
@@ -18,7 +20,20 @@ from tfxfer_edge.proof.preference import PREFERENCES, check_preference
 from tfxfer_edge.proof.rules import read_rules
 from tfxfer_edge.proof.run_record import find_warnings
 
-__all__ = ["check_request"]
+__all__ = ["CheckedRequest", "check_request"]
+
+
+@dataclass(frozen=True)
+class CheckedRequest:
+    """What is settled of an export before TensorFlow is loaded.
+
+    Args:
+        folder: to make.
+        rules: of the gate; None where there is none.
+    """
+
+    folder: Path
+    rules: Gate | None = None
 
 
 def check_request(
@@ -36,10 +51,10 @@ def check_request(
     force: bool = False,
     gate: str | Path | None = None,
     registry: Registry | None = None,
-) -> Path:
-    """Returns the folder to make; the arguments are those of `tfxfer_edge.export`.
+) -> CheckedRequest:
+    """Returns what is settled; the arguments are those of `tfxfer_edge.export`.
 
-    A head's name is looked up in `registry`; None is that of all that is installed.
+    Names of plugins are looked up in `registry`; None is that of all that is installed.
 
     Raises:
         UsageError: a word or a combination that cannot be meant, or something is missing.
@@ -61,11 +76,14 @@ def check_request(
     of_run = check_arguments(
         model, calibration=calibration, labels=labels, head=head, preprocessing=preprocessing
     )
+    rules = None
     if gate is not None:
-        read_rules(gate, model, calibration=calibration, labels=labels, head=head)
+        rules = read_rules(
+            gate, model, calibration=calibration, labels=labels, head=head, registry=registry
+        )
     if of_run and not force:
         _refuse_worthless(RunDirectory(path))
-    return folder
+    return CheckedRequest(folder, rules)
 
 
 def _choose_folder(path: Path, out: str | Path | None, *, of_run: bool) -> Path:

@@ -184,7 +184,7 @@ def run_export(output: Output, model: str, **options: Any) -> dict[str, Any]:
     # Starting TensorFlow takes long, and an option that cannot be meant is known at once.
     check_keras_settings()
     given = {key: options[key] for key in _CHECKED if key in options}
-    check_request(model, registry=output.registry, **given)
+    checked = check_request(model, registry=output.registry, **given)
     with output.starting("importing TensorFlow"):
         import tensorflow as tf
 
@@ -198,7 +198,7 @@ def run_export(output: Output, model: str, **options: Any) -> dict[str, Any]:
             progress(what, done, total)
 
         try:
-            result = export(model, progress=tell, say=output.detail, **options)
+            result = export(model, progress=tell, say=output.detail, checked=checked, **options)
         except (GateError, ModelError) as error:
             if hasattr(error, "document"):
                 show_candidates(output, error.document)

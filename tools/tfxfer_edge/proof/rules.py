@@ -9,7 +9,7 @@ from typing import Any
 from tfxfer.data.slice_table import list_columns
 from tfxfer.data.sources import read_source
 from tfxfer.head import Head
-from tfxfer.registry.lookup import get_head, get_modality
+from tfxfer.registry.lookup import Registry, get_head, get_modality
 from tfxfer.run.directory import RunDirectory
 from tfxfer.trust.gate_rules import Gate, check_gate, read_gate
 from tfxfer_edge.proof.run_images import list_run_images
@@ -24,6 +24,7 @@ def read_rules(
     calibration: str | Path | None = None,
     labels: Sequence[str] | None = None,
     head: Any = None,
+    registry: Registry | None = None,
 ) -> Gate:
     """Returns the rules of a file; imports neither Keras nor TensorFlow.
 
@@ -33,6 +34,7 @@ def read_rules(
         calibration: labelled images, which judge a model outside of a run.
         labels: names of its outputs.
         head: what they mean.
+        registry: where plugins are looked up; None is what is installed.
 
     Raises:
         UsageError: a rule that cannot be meant.
@@ -43,14 +45,15 @@ def read_rules(
     if (place / "run.json").is_file():
         run = RunDirectory.open(place)
         manifest = run.read_manifest()
-        task = get_head(manifest.head, options=dict(manifest.head_options))
+        task = get_head(manifest.head, options=dict(manifest.head_options), registry=registry)
         names: Sequence[str] = manifest.labels
-        source = list_run_images(run, get_modality(manifest.modality))
+        modality = get_modality(manifest.modality, registry)
+        source = list_run_images(run, modality)
     else:
-        task = head if isinstance(head, Head) else get_head(head)
+        task = head if isinstance(head, Head) else get_head(head, registry=registry)
         names = labels or ()
         assert calibration is not None
-        source = read_source(calibration, get_modality("image"))
+        source = read_source(calibration, get_modality("image", registry))
     told = {name for record in source.records for name in task.read_label(record.label)}
     check_gate(
         gate,

@@ -65,7 +65,7 @@ def list_run_images(run: RunDirectory, modality: Modality) -> Source:
     """
     from tfxfer.job.demo import stored_source
 
-    where = read_record(run).data
+    where = read_record(run, modality).data
     source = stored_source(where) or read_source(where, modality)
     return complete_slices(source, run.slices_path)
 

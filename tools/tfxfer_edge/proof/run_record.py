@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from tfxfer.errors import RunError, UsageError
 from tfxfer.job.request import TrainRequest
+from tfxfer.modality import Modality
 from tfxfer.registry.lookup import get_modality
 from tfxfer.run.directory import RunDirectory
 from tfxfer.system.records import read_document
@@ -43,11 +44,12 @@ class RunRecord:
     exports: tuple[Path, ...]
 
 
-def read_record(run: RunDirectory) -> RunRecord:
+def read_record(run: RunDirectory, modality: Modality | None = None) -> RunRecord:
     """Returns what `run.json` says.
 
     Args:
         run: finished.
+        modality: of its images; None is the installed one of the name that the run has.
 
     Raises:
         RunError: it is missing, or a value is not what tfxfer writes.
@@ -62,7 +64,9 @@ def read_record(run: RunDirectory) -> RunRecord:
     return RunRecord(
         data=request.data,
         varies=augment != "none" and any(views),
-        view_options=_complete_options(manifest.modality, augment, request.view_options, where),
+        view_options=_complete_options(
+            modality or get_modality(manifest.modality), augment, request.view_options, where
+        ),
         exports=tuple(
             Path(_take(item, "path", str, f"{where}: exports[{number}]"))
             for number, item in enumerate(manifest.exports)
@@ -94,10 +98,10 @@ def find_warnings(run: RunDirectory) -> tuple[tuple[str, str], ...]:
 
 
 def _complete_options(
-    modality: str, augment: str, options: Mapping[str, Any], where: str
+    modality: Modality, augment: str, options: Mapping[str, Any], where: str
 ) -> Mapping[str, Any]:
     try:
-        return get_modality(modality).complete_options(augment, options)
+        return modality.complete_options(augment, options)
     except UsageError as error:
         raise RunError(f"cannot read {where}: {error}") from error
 
