@@ -22,6 +22,7 @@ from tfxfer.report.pictures import PictureBook
 from tfxfer.run.directory import RunDirectory
 from tfxfer.run.manifest import DataSummary, Manifest, PhaseRecord, WeightsUsed
 from tfxfer.system.files import to_json, write_table
+from tfxfer.system.plain_text import guard_row
 
 ATTACK = "<img src=x onerror=alert(1)>"
 LABELS = ("ant", f"bee \"'& {ATTACK}", "$cat$")
@@ -67,7 +68,7 @@ def fill_run(
     rows = [
         row for part in ("val", "test") for row in make_rows(head, labels, truths, scores, part)
     ]
-    write_table(run.predictions_path, rows)
+    write_table(run.predictions_path, map(guard_row, rows))
     run.write_history(
         [
             {
@@ -125,6 +126,12 @@ def paint(path: Path, seed: int = 0) -> None:
 def fill() -> Callable[..., RunDirectory]:
     """Returns `fill_run`."""
     return fill_run
+
+
+@pytest.fixture(scope="session")
+def export() -> Callable[[RunDirectory], None]:
+    """Returns `write_export`."""
+    return write_export
 
 
 @pytest.fixture

@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tfxfer import RunError
+from tfxfer import Phase, RunError
 from tfxfer.data.audit_file import write_audit
 from tfxfer.data.problems import Audit, Problem
-from tfxfer.data.table import SplitRow, write_split_table
+from tfxfer.data.table import SplitRow, read_split_table, write_split_table
 from tfxfer.evaluation.tables import Matrix, Table
-from tfxfer.report.audit import CopyGroup, find_copy_groups, list_left_out
-from tfxfer.report.content import Content
-from tfxfer.report.material import read_material
+from tfxfer.report.answers import Answer
+from tfxfer.report.audit import list_left_out
+from tfxfer.report.content import Content, make_content
+from tfxfer.report.copies import CopyGroup
+from tfxfer.report.material import Material, read_material
 from tfxfer.report.mistakes import rank_mistakes
 from tfxfer.report.parts import Curves, Facts, Gallery, Note, Profile, Reliability, Section
 from tfxfer.run.directory import RunDirectory
-from tfxfer.system.files import to_json
+from tfxfer.run.manifest import PhaseRecord
+from tfxfer.system.files import to_json, write_table
+from tfxfer.system.plain_text import guard_row
 from tfxfer.trust.baselines import BaselineRecord, BaselineResult
+from tfxfer.trust.course import Finding
 from tfxfer.trust.estimate import Estimate
 from tfxfer.trust.fair_record import Effect, FairTraining
-from tfxfer.trust.fairness import Fairness
+from tfxfer.trust.fairness import Fairness, Gap
 from tfxfer.trust.label_errors import LabelError, write_label_errors
 from tfxfer.trust.profile import GapProfile, StageGap
+from tfxfer.trust.reliability import Figure
 from tfxfer.trust.slices import ColumnSlices, SliceGroup, SliceReport
+from tfxfer.trust.temperature import Calibration, CalibrationFigures, SplitCalibration
 from tfxfer_heads import Classification, Multilabel, Regression
 
 Describe = Callable[..., Content]
@@ -47,6 +55,16 @@ def list_parts(section: Section, kind: type) -> list[Any]:
     return [part for part in section.parts if isinstance(part, kind)]
 
 
+def list_ranked(material: Material) -> list[Answer]:
+    found = rank_mistakes(material)
+    assert found is not None
+    return found
+
+
+def list_notes(content: Content, name: str) -> list[str]:
+    return [note.text for note in list_parts(find(content, name), Note)]
+
+
 def test_the_verdict_counts_and_names(class_run: RunDirectory, describe: Describe) -> None:
     first, *rest = describe(class_run).verdict
     # Wilson's interval of 9 of 12 is 46.8 to 91.1 %.
@@ -58,7 +76,7 @@ def test_the_verdict_counts_and_names(class_run: RunDirectory, describe: Describ
     texts = [sentence.text for sentence in rest]
     assert texts[0].startswith("The most frequent mistake: ant is taken for bee")
     assert texts[0].endswith(", 2 of 4 times.")
-    assert "The time was up after 2 of 4 epochs of phase fine_tune" in texts[1]
+    assert texts[1] == "Phase 'fine_tune' was stopped by --budget after 2 of 4 epochs."
     assert "The phone's file is 3.6 MB (int8), takes 4.4 ms" in texts[2]
     assert "loses nothing that a test of this size can see" in texts[2]
     assert texts[3:] == [
@@ -88,6 +106,123 @@ def test_curves_have_their_phases(class_run: RunDirectory, describe: Describe) -
     assert (validation.is_main, training.is_main) == (True, False)
 
 
+def test_the_page_tells_the_course_as_the_terminal_does(
+    class_run: RunDirectory, describe: Describe
+) -> None:
+    head = PhaseRecord("head", "top", 3, 1e-3, 10, cached=True, seconds=1.0, planned_epochs=3)
+    cut = replace(head, name="fine_tune", epochs=17, planned_epochs=8, stopped="budget")
+    plan = [
+        {
+            "phase": asdict(Phase(name, "top", 8, 1e-3)),
+            "views": 1, "trainable_parameters": 10, "cached": True,
+        }
+        for name in ("head", "fine_tune", "all")
+    ]  # fmt: skip
+    manifest = replace(class_run.read_manifest(), phases=(head, cut), plan=tuple(plan))
+    class_run.write_manifest(manifest)
+    content = describe(class_run)
+    texts = list_texts(content)
+    assert (
+        "Phase 'fine_tune' was stopped by --budget in epoch 17, before its learning rate had "
+        "fallen."
+    ) in texts
+    assert "Phase 'all' was not begun: --budget left no time for it." in texts
+    (table,) = list_parts(find(content, "training"), Table)
+    assert [row[3] for row in table.rows] == ["3", "17"]
+    useless = replace(head, name="fine_tune", epochs=5)
+    manifest = replace(manifest, phases=(replace(head, best_epoch=2), useless))
+    class_run.write_manifest(manifest)
+    content = describe(class_run)
+    assert any(text.startswith("Fine-tuning did not help") for text in list_texts(content))
+    # Planned as three epochs, had five: the plan is none of it.
+    (table,) = list_parts(find(content, "training"), Table)
+    assert [row[3] for row in table.rows] == ["3", "5"]
+
+
+def test_what_went_wrong_in_the_training_is_said(
+    class_run: RunDirectory, describe: Describe
+) -> None:
+    findings = (
+        Finding("collapse", 1, "it has collapsed", "lower the rate", "head", "rollback"),
+        Finding("overfitting", 4, "it overfits", "train shorter", "fine_tune"),
+    )
+    manifest = replace(class_run.read_manifest(), findings=tuple(x.to_dict() for x in findings))
+    class_run.write_manifest(manifest)
+    content = describe(class_run)
+    collapse = "Epoch 2: it has collapsed; back to the best epoch. Lower the rate."
+    notes = list_notes(content, "training")
+    assert [x for x in notes if x.startswith("Epoch")] == [
+        collapse,
+        "Epoch 5: it overfits. Train shorter.",
+    ]
+    # A collapse can make a model worthless; overfitting costs the epochs after the best.
+    bad = [sentence.text for sentence in content.verdict if sentence.tone == "bad"]
+    assert bad == [collapse]
+    class_run.write_manifest(replace(manifest, findings=({"kind": "collapse"},)))
+    with pytest.raises(RunError, match="finding of a training"):
+        describe(class_run)
+
+
+@pytest.mark.parametrize(("right", "sure"), [(50, 99), (99, 99), (100, 60)])
+def test_confidence_that_is_off_is_said(
+    tmp_path: Path, fill: Fill, describe: Describe, right: int, sure: int
+) -> None:
+    truths = ["a"] * right + ["b"] * (100 - right)
+    scores = np.tile([[sure / 100, 1 - sure / 100]], (100, 1))
+    run = fill(tmp_path / "run", Classification(), ("a", "b"), truths, scores)
+    expected = {
+        50: ["It is too sure of itself: it claims 99 % on average, and is right 50 % of the time."],
+        99: [],
+        100: ["It is too modest: it claims 60 % on average, and is right 100 % of the time."],
+    }
+    texts = [text for text in list_texts(describe(run)) if text.startswith("It is too")]
+    assert texts == expected[right]
+
+
+def test_what_the_temperature_did_is_tabulated(class_run: RunDirectory, describe: Describe) -> None:
+    def make(loss: float, error: float) -> CalibrationFigures:
+        return CalibrationFigures(
+            Figure(loss, loss - 0.1, loss + 0.1), Figure(error, error - 0.02, error + 0.02)
+        )
+
+    val = SplitCalibration(12, make(0.9, 0.2), make(0.5, 0.05))
+    record = Calibration(2.0, val).to_dict()
+    class_run.write_manifest(replace(class_run.read_manifest(), calibration=record))
+    (table,) = list_parts(find(describe(class_run), "confidence"), Table)
+    assert table.rows == (
+        ("validation", "20.0 points [18.0, 22.0]", "5.0 points [3.0, 7.0]", "0.900", "0.500"),
+    )
+
+
+def test_gaps_between_groups_and_what_was_not_looked_at(
+    class_run: RunDirectory, describe: Describe
+) -> None:
+    group = SliceGroup("night", 6, {"accuracy": Estimate(0.5, 0.2, 0.8)})
+    gap = Gap(0.3, 0.1, 0.5, "ant")
+    column = ColumnSlices("light", (group,), "night", Fairness(gaps={"equal_opportunity": gap}))
+    whole = SliceGroup("", 12, {"accuracy": Estimate(0.75, 0.47, 0.91)})
+    report = SliceReport("test", "accuracy", 5, whole, (column,), {"id": "a value each"})
+    report.write(class_run.trust)
+    first, second = list_notes(describe(class_run), "groups")
+    assert first.startswith("Gap in equal opportunity: 30.0 points")
+    assert first.endswith(", of ant.")
+    assert second == "id: not looked at, a value each."
+
+
+def test_how_to_measure_the_gap_is_said(class_run: RunDirectory, describe: Describe) -> None:
+    assert list_notes(describe(class_run), "domain") == ["Not measured."]
+    class_run.write_manifest(replace(class_run.read_manifest(), request={"data": "photos"}))
+    material = replace(read_material(class_run), gap_fault="It could not be measured: no weights.")
+    section = find(make_content(material), "domain")
+    measure, again = list_parts(section, Note)
+    path = str(class_run.path)
+    assert measure == Note(
+        "Not measured yet. It could not be measured: no weights. To measure it, type",
+        shlex.join(["tfxfer", "gap", path]),  # of DATA it would not be kept
+    )
+    assert again == Note("and make this page anew:", shlex.join(["tfxfer", "report", path]))
+
+
 def test_results_and_confidence(class_run: RunDirectory, describe: Describe) -> None:
     content = describe(class_run)
     (matrix,) = list_parts(find(content, "results"), Matrix)
@@ -107,7 +242,7 @@ def test_results_and_confidence(class_run: RunDirectory, describe: Describe) -> 
 
 def test_the_surest_mistakes_come_first(class_run: RunDirectory) -> None:
     material = read_material(class_run)
-    found = rank_mistakes(material.tested, material)
+    found = list_ranked(material)
     assert [answer.score for answer in found] == pytest.approx([0.9, 0.6, 0.5])
     assert all(answer.is_right is False for answer in found)
 
@@ -117,7 +252,7 @@ def test_the_farthest_mistakes_come_first(tmp_path: Path, fill: Fill) -> None:
     scores = np.array([[0.9, 0.1], [0.2, 0.1], [0.9, 0.9], [0.9, 0.4]])
     material = read_material(fill(tmp_path / "run", head, ("a", "b"), truths, scores))
     # Both labels wrong, then one: of equally far ones the surer. The right one is none.
-    names = [answer.path[5:7] for answer in rank_mistakes(material.tested, material)]
+    names = [answer.path[5:7] for answer in list_ranked(material)]
     assert names == ["01", "00", "03"]
 
 
@@ -128,8 +263,70 @@ def test_numbers_are_as_far_as_they_are(tmp_path: Path, fill: Fill) -> None:
     labels = ("x", "y")
     material = read_material(fill(tmp_path / "run", head, labels, truths, scores))
     # .5 of a spread of 1.1 is farther than 20 of one of 112.
-    names = [answer.path[5:7] for answer in rank_mistakes(material.tested, material)]
+    names = [answer.path[5:7] for answer in list_ranked(material)]
     assert names == ["02", "01"]
+
+
+def test_numbers_below_zero_are_numbers(
+    tmp_path: Path, fill: Fill, describe: Describe, render: Callable[..., str]
+) -> None:
+    truths = ["-1", "0", "1"] * 4
+    scores = np.tile([[-1.0], [0.0], [1.0]], (4, 1))
+    scores[3] = -3
+    run = fill(tmp_path / "run", Regression(mean=(0.0,), std=(1.0,)), ("x",), truths, scores)
+    # Such answers have no classes, so that nobody looks for labels that look wrong.
+    run.write_manifest(replace(run.read_manifest(), request={"data": "numbers.csv"}))
+    (answer,) = list_ranked(read_material(run))
+    assert (answer.truth, answer.path) == ("-1", "test/03.png")
+    assert float(answer.label) == -3
+    content = describe(run)
+    assert "labels" not in [section.name for section in content.sections]
+    assert "-3.0, in truth -1" in render(run) or "-3, in truth -1" in render(run)
+
+
+def test_a_name_that_no_table_may_have_finds_its_sample(class_run: RunDirectory) -> None:
+    names = {"test/03.png": "=1+1/\x1b3.png", "test/05.png": "'-5.png", "test/07.png": "-7"}
+    split = [
+        replace(row, path=names.get(row.path, row.path))
+        for row in read_split_table(class_run.split_path)
+    ]
+    write_split_table(class_run.split_path, split)
+    answers = [asdict(answer) for answer in read_material(class_run).answers]
+    for row in answers:
+        row["path"] = names.get(row["path"], row["path"])
+        row["right"] = "true" if row.pop("is_right") else "false"
+    write_table(class_run.predictions_path, map(guard_row, answers))
+    found = [answer.path for answer in read_material(class_run).tested]
+    assert [found[number] for number in (3, 5, 7)] == list(names.values())
+    assert "'=1+1/\\x1b3.png" in class_run.predictions_path.read_text()
+
+
+def test_answers_that_nobody_can_rank_are_not_none(
+    tmp_path: Path, fill: Fill, describe: Describe
+) -> None:
+    truths, scores = ["1", "2", "3"] * 4, np.ones((12, 1))
+    run = fill(tmp_path / "run", Regression(mean=(0.0,), std=(1.0,)), ("x",), truths, scores)
+    table = run.predictions_path
+    table.write_text(table.read_text().replace(",2,", ",two,"))
+    run.write_manifest(replace(run.read_manifest(), request={"data": "numbers.csv"}))
+    text = str(find(describe(run), "mistakes"))
+    assert "They cannot be ranked" in text
+    assert "none" not in text
+
+
+def test_what_leaked_is_left_out_and_no_copy_in_use(
+    class_run: RunDirectory, describe: Describe
+) -> None:
+    problems = (
+        Problem("b.png", "split_leak", "a.png is in test", skipped=True, like="a.png"),
+        Problem("b.png", "duplicate", "same as a.png", skipped=False, like="a.png"),
+        Problem("c.png", "split_leak", "a.png is in test", skipped=True, like="a.png"),
+    )
+    write_audit(class_run.audit_path, Audit(problems, images=24, files=26))
+    assert read_material(class_run).copy_groups == []
+    content = describe(class_run)
+    assert not any("same side" in text for text in list_texts(content))
+    assert len(list_parts(find(content, "data"), Gallery)) == 1  # of what was left out
 
 
 def test_copies_are_grouped(class_run: RunDirectory) -> None:
@@ -141,7 +338,7 @@ def test_copies_are_grouped(class_run: RunDirectory) -> None:
     )
     write_audit(class_run.audit_path, Audit(problems, images=24, files=24))
     material = read_material(class_run)
-    assert find_copy_groups(material) == [
+    assert material.copy_groups == [
         CopyGroup("a.png", ("b.png", "c.png"), is_exact=True),
         CopyGroup("d.png", ("e.png",), is_exact=False),
     ]
@@ -157,7 +354,7 @@ def test_a_run_without_an_audit_knows_exact_copies(
         class_run.split_path,
         [SplitRow(f"{x}.png", "ant", "train", "a.png", same if x in "ac" else "") for x in "abcd"],
     )
-    assert find_copy_groups(read_material(class_run)) == [CopyGroup("a.png", ("c.png",), True)]
+    assert read_material(class_run).copy_groups == [CopyGroup("a.png", ("c.png",), True)]
     assert "An earlier tfxfer" in str(find(describe(class_run), "data"))
 
 
@@ -247,6 +444,15 @@ def test_an_export_of_another_version_is_named(
 ) -> None:
     (class_run.export / "export.json").write_text(text)
     with pytest.raises(RunError, match=r"export\.json.*Export anew"):
+        describe(class_run)
+
+
+def test_an_export_that_chose_none_of_its_files_is_named(
+    class_run: RunDirectory, describe: Describe
+) -> None:
+    path = class_run.export / "export.json"
+    path.write_text(path.read_text().replace('"chosen": "int8"', '"chosen": "int4"'))
+    with pytest.raises(RunError, match=r"export\.json.*KeyError: 'int4'\. Export anew"):
         describe(class_run)
 
 

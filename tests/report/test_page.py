@@ -10,7 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tfxfer.data.audit_file import write_audit
+from tfxfer.data.problems import Audit, Problem
 from tfxfer.run.directory import RunDirectory
+from tfxfer.run.manifest import DataSummary
 from tfxfer_heads import Classification, Multilabel, Regression
 
 Fill = Callable[..., RunDirectory]
@@ -169,7 +172,11 @@ def test_several_labels_have_a_table_and_no_matrix(
 
 
 def test_samples_that_are_no_pictures(
-    tmp_path: Path, fill: Fill, render: Render, install_doubles: Callable[..., None]
+    tmp_path: Path,
+    fill: Fill,
+    render: Render,
+    install_doubles: Callable[..., None],
+    export: Callable[[RunDirectory], None],
 ) -> None:
     from tfxfer.registry.lookup import default_registry
 
@@ -180,7 +187,11 @@ def test_samples_that_are_no_pictures(
         run = fill(
             tmp_path / "run", Classification(), ("run", "walk"), truths, np.eye(2)[[1, 0] * 6],
             modality="double_sensor", preprocessing={"zero": [0, 0, 0], "range": [1, 1, 1]},
+            data=DataSummary(24, 0, 12, 12, "f" * 64),
         )  # fmt: skip
+        copy = Problem("b.csv", "duplicate", "same as a.csv", skipped=False, like="a.csv")
+        write_audit(run.audit_path, Audit((copy,), images=24, files=24, plural="windows"))
+        export(run)
         page = Page(render(run, tmp_path))
     finally:
         default_registry.cache_clear()
@@ -188,3 +199,5 @@ def test_samples_that_are_no_pictures(
     assert "walk taken for run" in page.text
     assert "Grad-CAM" not in page.text
     assert "0 of 12 windows" in page.text
+    assert "The same window, 2 times" in page.text
+    assert not re.search(r"\b(picture|photo|image)s?\b", page.text)

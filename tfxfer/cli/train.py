@@ -14,8 +14,6 @@ from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.cli.report import find_reserve, try_report
 from tfxfer.cli.results import (
     describe_audit,
-    describe_course,
-    describe_pace,
     quote,
     show_calibration,
     show_epoch,
@@ -276,6 +274,7 @@ def show_plan(output: Output, lines: list[Any]) -> None:
 def show_result(output: Output, run: RunDirectory, *, took_s: float | None = None) -> None:
     """Prints what came out of a training."""
     from tfxfer.registry.lookup import get_head, get_modality
+    from tfxfer.run.course import describe_course, describe_pace
     from tfxfer.trust.baselines import BaselineRecord
     from tfxfer.trust.fair_record import FairTraining
     from tfxfer.trust.slices import SliceReport

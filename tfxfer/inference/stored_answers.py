@@ -16,9 +16,16 @@ from tfxfer.inference.scoring import score_split
 from tfxfer.inference.unseen import load_unseen
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
-from tfxfer.system.plain_text import guard_cell
+from tfxfer.system.plain_text import escape_controls, unguard_cell
 
-__all__ = ["SPLITS", "Answers", "ask_model", "read_answer_table", "read_answers"]
+__all__ = [
+    "SPLITS",
+    "Answers",
+    "ask_model",
+    "read_answer_table",
+    "read_answers",
+    "read_run_answers",
+]
 
 SPLITS = {"test": ("test",), "val": ("val",), "all": ("val", "test")}
 """Which parts of a run's answers `tfxfer compare --split` takes; nobody answers what it learnt."""
@@ -73,22 +80,14 @@ def read_answers(path: str | Path, *, split: str = "test") -> Answers:
             f"status={manifest.status!r}. Go on with it: tfxfer train --resume --out {path}"
         )
     rows = read_split_table(run.split_path)
-    # People open the answers, so that their cells are guarded; those of 0.1.0 are not.
-    fingerprints = {
-        path: row.fingerprint
-        for row in rows
-        if row.fingerprint
-        for path in (row.path, guard_cell(row.path))
-    }
+    fingerprints = {row.path: row.fingerprint for row in rows if row.fingerprint}
     if not run.predictions_path.is_file() or not fingerprints:
         raise RunError(
             f"run {str(path)!r}: expected predictions.csv, and fingerprints in split.csv. "
             "Received: a run of before they were kept. Score it anew: --data DATA"
         )
     parts = SPLITS[split]
-    answers = _list_rows(
-        read_answer_table(run.predictions_path), where=f"run {str(path)!r}", parts=parts
-    )
+    answers = _list_rows(read_run_answers(run), where=f"run {str(path)!r}", parts=parts)
     known = [x for x in answers if x.path in fingerprints]
     found, remarks = _index([fingerprints[x.path] for x in known], known, name=str(path))
     learning = {"train"} if "val" in parts else {"train", "val"}
@@ -137,11 +136,31 @@ def _index(
     return found, (words,) if copies else ()
 
 
-def read_answer_table(path: Path) -> list[dict[str, str]]:
-    """Returns the rows of a `predictions.csv`, all of them text.
+def read_run_answers(run: RunDirectory) -> list[dict[str, str]]:
+    """Returns the rows of a run's `predictions.csv`, with paths and labels as its data has them.
+
+    In the table of a run their control characters are escapes, which name no file and no label.
 
     Raises:
-        DataError: it cannot be read, or has other columns.
+        RunError: `run.json` cannot be read.
+        DataError: a table that cannot be read, or has other columns.
+    """
+    rows = read_answer_table(run.predictions_path)
+    split = read_split_table(run.split_path) if run.split_path.is_file() else ()
+    paths = {escape_controls(row.path): row.path for row in split}
+    labels = {escape_controls(label): label for label in run.read_manifest().labels}
+    known = {"path": paths, "truth": labels, "label": labels}
+    return [
+        {key: known[key].get(value, value) if key in known else value for key, value in row.items()}
+        for row in rows
+    ]
+
+
+def read_answer_table(path: Path) -> list[dict[str, str]]:
+    """Returns the rows of a `predictions.csv`, all of them text, without what guards its cells.
+
+    Raises:
+        DataError: it cannot be read, or has other columns or a row of more or fewer cells.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -156,7 +175,13 @@ def read_answer_table(path: Path) -> list[dict[str, str]]:
             f"table {str(path)!r}: expected the columns {','.join(_COLUMNS)}. "
             f"Received: {','.join(columns)[:80] or 'nothing'}."
         )
-    return rows
+    for number, row in enumerate(rows, 1):
+        if None in row or None in row.values():
+            raise DataError(
+                f"table {str(path)!r}: expected {len(_COLUMNS)} cells in each row. "
+                f"Received: more or fewer in row {number}."
+            )
+    return [{key: unguard_cell(value) for key, value in row.items()} for row in rows]
 
 
 def _list_rows(

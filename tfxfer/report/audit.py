@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from tfxfer.data.problems import PROBLEM_KINDS, Problem
 from tfxfer.evaluation.tables import Table
+from tfxfer.report.copies import CopyGroup
 from tfxfer.report.material import Material
 from tfxfer.report.parts import Gallery, Note, Part, Plate, Section
+from tfxfer.report.words import make_sentence
 
-__all__ = ["CopyGroup", "find_copy_groups", "list_left_out", "make_audit"]
+__all__ = ["list_left_out", "make_audit"]
 
 _MOST_LEFT_OUT, _MOST_GROUPS, _MOST_COPIES = 12, 8, 4
-
-
-@dataclass(frozen=True)
-class CopyGroup:
-    """Samples that are one photo.
-
-    Args:
-        first: path of the one that the others are copies of.
-        copies: paths of the others.
-        is_exact: whether nothing in them differs.
-    """
-
-    first: str
-    copies: tuple[str, ...]
-    is_exact: bool
 
 
 def make_audit(material: Material) -> Section:
@@ -41,8 +27,8 @@ def make_audit(material: Material) -> Section:
                 f"the best epoch with, {data.test:,} to test with."
             )
         )
-        parts += [Note(f"{note[:1].upper()}{note[1:]}.") for note in data.notes]
-    left_out, groups = list_left_out(material), find_copy_groups(material)
+        parts += [Note(make_sentence(note)) for note in data.notes]
+    left_out, groups = list_left_out(material), material.copy_groups
     if material.audit is not None:
         parts += _tabulate_kinds(material.audit.problems)
     else:
@@ -58,7 +44,7 @@ def make_audit(material: Material) -> Section:
         parts.append(Gallery(plates, "Left out", rest, width="narrow"))
     else:
         parts.append(Note("Nothing was left out."))
-    parts += [_show_group(group) for group in groups[:_MOST_GROUPS]]
+    parts += [_show_group(group, material.modality.noun) for group in groups[:_MOST_GROUPS]]
     if len(groups) > _MOST_GROUPS:
         parts.append(Note(f"And {len(groups) - _MOST_GROUPS:,} more groups of copies."))
     return Section("data", "The data", tuple(parts))
@@ -72,35 +58,9 @@ def list_left_out(material: Material) -> list[Problem]:
     return [Problem(x["path"], x["kind"], x["detail"], skipped=True) for x in skipped]
 
 
-def find_copy_groups(material: Material) -> list[CopyGroup]:
-    """Returns which samples are copies, the largest groups first.
-
-    Without an audit only exact copies are known, by their fingerprints.
-    """
-    exact: dict[str, list[str]] = {}
-    near: dict[str, list[str]] = {}
-    if material.audit is not None:
-        for problem in material.audit.problems:
-            if problem.like:
-                same = problem.kind != "near_duplicate"
-                (exact if same else near).setdefault(problem.like, []).append(problem.path)
-    else:
-        firsts: dict[str, str] = {}
-        for row in material.split:
-            first = firsts.setdefault(row.fingerprint, row.path)
-            if row.fingerprint and first != row.path:
-                exact.setdefault(first, []).append(row.path)
-    found = [*_list_groups(exact, is_exact=True), *_list_groups(near, is_exact=False)]
-    return sorted(found, key=lambda group: (-len(group.copies), group.first))
-
-
-def _list_groups(groups: Mapping[str, Sequence[str]], *, is_exact: bool) -> list[CopyGroup]:
-    return [CopyGroup(first, tuple(copies), is_exact) for first, copies in groups.items()]
-
-
-def _show_group(group: CopyGroup) -> Gallery:
+def _show_group(group: CopyGroup, noun: str) -> Gallery:
     shown = (group.first, *group.copies)[:_MOST_COPIES]
-    what = "The same picture" if group.is_exact else "Nearly the same picture"
+    what = f"The same {noun}" if group.is_exact else f"Nearly the same {noun}"
     return Gallery(
         tuple(Plate(path, (path,)) for path in shown),
         f"{what}, {1 + len(group.copies):,} times",

@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from tfxfer.evaluation.tables import Table
 from tfxfer.report.material import Material
 from tfxfer.report.parts import Bin, Note, Part, Reliability, Section, Sentence
-from tfxfer.trust.reliability import Figure, measure_reliability
-from tfxfer.trust.reliability import Reliability as Measured
+from tfxfer.report.words import make_sentence
+from tfxfer.trust.reliability import Figure
 
-__all__ = ["describe_confidence", "make_confidence", "measure_confidence"]
+__all__ = ["describe_confidence", "make_confidence"]
 
 _NOTICEABLE = 0.05
 """Error of confidence that a reader of the page is told of at its top: one answer in twenty."""
 
 
-def measure_confidence(material: Material) -> Measured | None:
-    """Returns how often answers of each confidence are right; None where that has no meaning.
-
-    It has none for a task whose answers are never simply right, or whose scores are not 0..1.
-    """
-    tested = material.tested
-    if not tested or any(answer.is_right is None for answer in tested):
-        return None
-    scores = np.array([answer.score for answer in tested])
-    if not ((scores >= 0) & (scores <= 1)).all():
-        return None
-    right = np.array([answer.is_right for answer in tested])
-    return measure_reliability(scores, right, seed=material.manifest.seed)
-
-
 def make_confidence(material: Material) -> Section | None:
     """Returns the reliability diagram and what it says; None where it has no meaning."""
-    found = measure_confidence(material)
+    found = material.confidence
     if found is None:
         return None
     bins = tuple(
@@ -70,7 +53,7 @@ def _tabulate_calibration(material: Material) -> list[Part]:
     words = record.describe()
     columns = ("", "off by, before", "after", "log loss, before", "after")
     return [
-        Note(f"{words[:1].upper()}{words[1:]}."),
+        Note(make_sentence(words)),
         Table("What the temperature did to its confidence", columns, rows),
     ]
 
@@ -82,7 +65,7 @@ def _write_points(figure: Figure) -> str:
 
 def describe_confidence(material: Material) -> Sentence | None:
     """Returns a line of the verdict where the confidence is off by more than chance."""
-    found = measure_confidence(material)
+    found = material.confidence
     if found is None or found.error.low == 0 or found.error.value < _NOTICEABLE:
         return None
     tested = material.tested

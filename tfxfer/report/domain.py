@@ -6,6 +6,7 @@ import shlex
 
 from tfxfer.report.material import Material
 from tfxfer.report.parts import Note, Part, Profile, ProfilePoint, Section, Sentence
+from tfxfer.report.words import make_sentence
 from tfxfer.trust.profile import FAR, describe_profile
 
 __all__ = ["describe_gap", "make_domain"]
@@ -19,10 +20,14 @@ def make_domain(material: Material) -> Section:
     title = "How familiar the data is"
     if gap is None:
         why = f" {material.gap_fault}" if material.gap_fault else ""
-        note = Note(f"Not measured yet.{why} To measure it, type", _write_command(material))
-        return Section("domain", title, (note,))
+        if not material.manifest.request.get("data"):
+            return Section("domain", title, (Note(f"Not measured.{why}"),))
+        run = str(material.run.path)
+        note = Note(f"Not measured yet.{why} To measure it, type", _write("gap", run))
+        again = Note("and make this page anew:", _write("report", run))
+        return Section("domain", title, (note, again))
     lines = describe_profile(gap, material.modality.landmarks)
-    parts: list[Part] = [Note(f"{line[:1].upper()}{line[1:]}.") for line in lines]
+    parts: list[Part] = [Note(make_sentence(line)) for line in lines]
     if gap.stages:
         points = tuple(
             ProfilePoint(stage.depth, stage.distance, stage.low, stage.high, stage.name)
@@ -50,7 +55,5 @@ def describe_gap(material: Material) -> Sentence | None:
     )
 
 
-def _write_command(material: Material) -> str:
-    data = material.manifest.request.get("data")
-    backbone = material.manifest.backbone
-    return shlex.join(["tfxfer", "gap", str(data), "--backbone", backbone]) if data else ""
+def _write(command: str, run: str) -> str:
+    return shlex.join(["tfxfer", command, run])

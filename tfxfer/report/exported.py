@@ -15,17 +15,21 @@ from tfxfer.report.parts import Note, Part, Section
 
 __all__ = ["describe_chosen", "make_exported"]
 
+_BROKEN = (AttributeError, KeyError, TypeError, ValueError)
+"""What reading a document that says something else comes to."""
+
 
 def make_exported(material: Material) -> Section:
     """Returns the table of an export, or how to make one."""
     document = material.export
     title = "On the phone"
     if document is None:
-        note = Note("Nothing is exported yet. To make and compare files for a phone, type")
-        return Section("export", title, (_add_command(note, material),))
+        command = shlex.join(["tfxfer", "export", str(material.run.path)])
+        words = "Nothing is exported yet. To make and compare files for a phone, type"
+        return Section("export", title, (Note(words, command),))
     try:
-        parts = _list_parts(document)
-    except (KeyError, TypeError, AttributeError) as error:
+        parts = _list_parts(document, material.modality.noun)
+    except _BROKEN as error:
         raise _refuse(material, error) from error
     return Section("export", title, parts)
 
@@ -44,12 +48,8 @@ def describe_chosen(material: Material) -> str:
         if drop is None:
             return f"{words}."
         return f"{words}, and {_word_drop(drop, metric)}."
-    except (KeyError, TypeError, AttributeError) as error:
+    except _BROKEN as error:
         raise _refuse(material, error) from error
-
-
-def _add_command(note: Note, material: Material) -> Note:
-    return Note(note.text, shlex.join(["tfxfer", "export", str(material.run.path)]))
 
 
 def _refuse(material: Material, error: Exception) -> RunError:
@@ -64,13 +64,12 @@ def _read_metric(document: Mapping[str, Any]) -> Metric:
 
 
 def _find_chosen(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = next(
-        item for item in document["candidates"] if item["recipe"] == document["chosen"]
-    )
+    by_recipe = {item["recipe"]: item for item in document["candidates"]}
+    found: Mapping[str, Any] = by_recipe[document["chosen"]]
     return found
 
 
-def _list_parts(document: Mapping[str, Any]) -> tuple[Part, ...]:
+def _list_parts(document: Mapping[str, Any], noun: str) -> tuple[Part, ...]:
     metric, name = _read_metric(document), document["metric"]["name"]
     whole = document["float"]
     rows = [
@@ -101,7 +100,11 @@ def _list_parts(document: Mapping[str, Any]) -> tuple[Part, ...]:
     notes = [Note(f"{document['chosen']} was chosen: {document['because']}.")]
     if document["chosen"] is None:
         notes = [Note("No file was good enough.")]
-    return (*notes, table, Note("Milliseconds are those of the machine that exported, one image."))
+    return (
+        *notes,
+        table,
+        Note(f"Milliseconds are those of the machine that exported, one {noun}."),
+    )
 
 
 def _write_metric(metrics: Mapping[str, Any] | None, name: str, metric: Metric) -> str:

@@ -6,6 +6,7 @@ from tfxfer.evaluation.figures import Metric
 from tfxfer.evaluation.tables import Table
 from tfxfer.report.material import Material
 from tfxfer.report.parts import Note, Part, Section, Sentence
+from tfxfer.report.words import make_sentence
 from tfxfer.trust.slice_words import read_gap
 from tfxfer.trust.slices import ColumnSlices, SliceReport
 
@@ -21,7 +22,7 @@ def make_groups(material: Material) -> Section | None:
     if report is None or not (report.columns or report.left_out or fair):
         return None
     metric = material.head.figures.catalogue[report.metric]
-    parts: list[Part] = [Note(f"{line.strip()[:1].upper()}{line.strip()[1:]}.") for line in fair]
+    parts: list[Part] = [Note(make_sentence(line.strip())) for line in fair]
     for column in report.columns:
         parts.append(_tabulate(column, report, metric))
         parts += _list_gaps(column)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfxfer.data.arrays import Arrays
+from tfxfer.data.arrays import Arrays, map_arrays
 from tfxfer.data.record import Record
 from tfxfer.errors import DataError
 from tfxfer.modality import Sample
@@ -55,7 +55,8 @@ def map_heats(
     kept, inputs = _read_samples(material, paths, predictor)
     if not kept:
         return {}
-    found = map_heat(predictor, _stack(inputs), method="gradcam", progress=progress)
+    stacked = map_arrays(lambda *each: np.concatenate(each), *inputs)
+    found = map_heat(predictor, stacked, method="gradcam", progress=progress)
     heats = {}
     for (path, sample), values in zip(kept, found.values, strict=True):
         seen = material.modality.read_picture(
@@ -84,10 +85,3 @@ def _read_samples(
             kept.append((path, sample))
             inputs.append(found)
     return kept, inputs
-
-
-def _stack(inputs: Sequence[Arrays]) -> Arrays:
-    first = inputs[0]
-    if isinstance(first, dict):
-        return {name: np.concatenate([each[name] for each in inputs]) for name in first}
-    return np.concatenate([np.asarray(each) for each in inputs])

@@ -6,8 +6,11 @@ import csv
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from tfxfer.data.audit_file import read_audit
 from tfxfer.data.problems import Audit
@@ -15,20 +18,23 @@ from tfxfer.data.record import Source
 from tfxfer.data.table import SplitRow, read_split_table
 from tfxfer.errors import DataError, RunError
 from tfxfer.head import Head
-from tfxfer.inference.stored_answers import read_answer_table
 from tfxfer.modality import Modality
 from tfxfer.registry.lookup import Registry, get_head, get_modality
+from tfxfer.report.answers import Answer, compare_encoded, measure_confidence, read_answers
+from tfxfer.report.copies import CopyGroup, find_copy_groups
 from tfxfer.run.directory import RunDirectory
 from tfxfer.run.manifest import Manifest
 from tfxfer.system.records import read_document
 from tfxfer.trust.baselines import BaselineRecord
+from tfxfer.trust.course import Finding
 from tfxfer.trust.fair_record import FairTraining
 from tfxfer.trust.label_errors import LabelError, read_label_errors
 from tfxfer.trust.profile import GapProfile
+from tfxfer.trust.reliability import Reliability
 from tfxfer.trust.slices import SliceReport
 from tfxfer.trust.temperature import Calibration
 
-__all__ = ["Answer", "Epoch", "Material", "Origin", "read_material"]
+__all__ = ["Epoch", "Material", "Origin", "read_material"]
 
 
 @dataclass(frozen=True)
@@ -61,27 +67,6 @@ class Epoch:
     values: Mapping[str, float]
 
 
-@dataclass(frozen=True)
-class Answer:
-    """One row of `predictions.csv`.
-
-    Args:
-        path: of the sample.
-        split: that it belongs to.
-        truth: its label.
-        label: what the model says.
-        score: how sure it is; of a number the number.
-        is_right: None for a task whose answers are never simply right.
-    """
-
-    path: str
-    split: str
-    truth: str
-    label: str
-    score: float
-    is_right: bool | None
-
-
 @dataclass(frozen=True, eq=False)
 class Material:
     """What there is to show of a run; what it has no record of is empty or None.
@@ -104,6 +89,7 @@ class Material:
         label_errors: labels that look wrong; None where nobody looked.
         calibration: what became of the model's confidence.
         gap_fault: why that could not be measured, in a sentence.
+        findings: what went wrong in the training.
     """
 
     run: RunDirectory
@@ -123,11 +109,27 @@ class Material:
     label_errors: tuple[LabelError, ...] | None = None
     calibration: Calibration | None = None
     gap_fault: str = ""
+    findings: tuple[Finding, ...] = ()
 
-    @property
+    @cached_property
     def tested(self) -> tuple[Answer, ...]:
         """The answers to test samples."""
         return tuple(answer for answer in self.answers if answer.split == "test")
+
+    @cached_property
+    def encoded(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Truths and answers of the test samples, see `compare_encoded`."""
+        return compare_encoded(self.tested, self.head, self.manifest.labels)
+
+    @cached_property
+    def confidence(self) -> Reliability | None:
+        """How often test answers of each confidence are right, see `measure_confidence`."""
+        return measure_confidence(self.tested, seed=self.manifest.seed)
+
+    @cached_property
+    def copy_groups(self) -> list[CopyGroup]:
+        """Which samples are copies of which, the largest groups first."""
+        return find_copy_groups(self.audit, self.split)
 
     @property
     def metrics(self) -> Mapping[str, Any]:
@@ -165,7 +167,7 @@ def read_material(
         modality=get_modality(manifest.modality, registry=registry),
         origin=origin or Origin(),
         history=_read_history(run.history_path) if run.history_path.is_file() else (),
-        answers=_read_answers(run.predictions_path) if run.predictions_path.is_file() else (),
+        answers=read_answers(run),
         split=read_split_table(run.split_path) if run.split_path.is_file() else (),
         audit=read_audit(run.audit_path) if run.audit_path.is_file() else None,
         export=read_document(export, expected="the JSON of an export", error=RunError)
@@ -178,6 +180,7 @@ def read_material(
         calibration=None
         if manifest.calibration is None
         else Calibration.from_dict(manifest.calibration),
+        findings=tuple(map(Finding.from_dict, manifest.findings)),
         label_errors=read_label_errors(errors) if errors.is_file() else None,
     )
 
@@ -200,24 +203,5 @@ def _read_history(path: Path) -> tuple[Epoch, ...]:
     except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"table {str(path)!r}: expected the history of a run, a row of numbers for each epoch. "
-            f"Received: {type(error).__name__}: {error}."
-        ) from error
-
-
-def _read_answers(path: Path) -> tuple[Answer, ...]:
-    rights = {"true": True, "false": False, "": None}
-    try:
-        return tuple(
-            Answer(
-                row["path"], row["split"], row["truth"], row["label"],
-                float(row["score"]), rights[row["right"]],
-            )
-            for row in read_answer_table(path)
-        )  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(
-            f"table {str(path)!r}: expected numbers as score, and right as true, false or nothing. "
             f"Received: {type(error).__name__}: {error}."
         ) from error

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from tfxfer.errors import TfxferError
-from tfxfer.report.material import Answer, Material
+from tfxfer.report.answers import Answer
+from tfxfer.report.material import Material
 from tfxfer.report.parts import Gallery, Note, Plate, Section
 
-__all__ = ["MOST_MISTAKES", "compare_encoded", "make_mistakes", "rank_mistakes"]
+__all__ = ["make_mistakes", "rank_mistakes"]
 
-MOST_MISTAKES = 12
+_MOST_MISTAKES = 12
 
 _LEGEND = (
     "A second picture beside one shows what spoke for the answer, the brighter the more "
@@ -26,11 +24,17 @@ def make_mistakes(material: Material) -> Section:
     if not tested:
         note = Note("This run has no predictions.csv: an earlier tfxfer trained it.")
         return Section("mistakes", "Worst mistakes", (note,))
-    ranked = rank_mistakes(tested, material)
+    ranked = rank_mistakes(material)
+    if ranked is None:
+        note = Note(
+            "They cannot be ranked: the answers of this task are nearer or farther, and its head "
+            "cannot read them back. All answers are in predictions.csv."
+        )
+        return Section("mistakes", "Worst mistakes", (note,))
     if not ranked:
         note = Note(f"There are none among {len(tested):,} {material.modality.plural}.")
         return Section("mistakes", "Worst mistakes", (note,))
-    plates = tuple(_make_plate(answer) for answer in ranked[:MOST_MISTAKES])
+    plates = tuple(_make_plate(answer) for answer in ranked[:_MOST_MISTAKES])
     by = "the surest wrong answers" if ranked[0].is_right is False else "the farthest answers"
     return Section(
         "mistakes",
@@ -43,17 +47,16 @@ def make_mistakes(material: Material) -> Section:
     )
 
 
-def rank_mistakes(answers: Sequence[Answer], material: Material) -> list[Answer]:
-    """Returns the answers that are not right, the worst first.
+def rank_mistakes(material: Material) -> list[Answer] | None:
+    """Returns the test answers that are not right, the worst first; None where nobody can tell.
 
     The worst are those that the head encodes farthest from the truth, and among equally far ones
-    those that the model was surest of.
-
-    Args:
-        answers: of one split.
-        material: of their run.
+    those that the model was surest of. Nobody can tell where answers are never simply right and
+    the head cannot encode them.
     """
-    encoded = compare_encoded(answers, material)
+    answers, encoded = material.tested, material.encoded
+    if encoded is None and any(answer.is_right is None for answer in answers):
+        return None
     distances = np.zeros(len(answers))
     if encoded is not None:
         truths, found = encoded
@@ -67,24 +70,6 @@ def rank_mistakes(answers: Sequence[Answer], material: Material) -> list[Answer]
     ]
     wrong.sort(key=lambda item: (-round(item[0], 9), -item[1], item[2]))
     return [answers[number] for _, _, number in wrong]
-
-
-def compare_encoded(
-    answers: Sequence[Answer], material: Material
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Returns truths and answers as the head encodes them; None where it cannot encode an answer.
-
-    Shapes: float64 (answers, outputs) each.
-    """
-    head, labels = material.head, material.manifest.labels
-    try:
-        found = [
-            np.asarray(head.encode(raw, labels), np.float64)
-            for raw in ([x.truth for x in answers], [x.label for x in answers])
-        ]
-    except TfxferError:
-        return None  # not every head's answers are also labels
-    return found[0], found[1]
 
 
 def _make_plate(answer: Answer) -> Plate:

@@ -6,7 +6,6 @@ from tfxfer.evaluation import format_metrics
 from tfxfer.evaluation.blame import blame_head
 from tfxfer.evaluation.tables import Matrix, Table
 from tfxfer.report.material import Material
-from tfxfer.report.mistakes import compare_encoded
 from tfxfer.report.parts import Note, Part, Scatter, Section
 
 __all__ = ["make_results"]
@@ -70,7 +69,7 @@ def _list_scatters(material: Material) -> list[Scatter]:
     tested = material.tested
     if not tested or any(answer.is_right is not None for answer in tested):
         return []
-    encoded = compare_encoded(tested, material)
+    encoded = material.encoded
     if encoded is None:
         return []
     truths, found = encoded

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 
+from tfxfer.errors import TfxferError
 from tfxfer.report.material import Material
 from tfxfer.report.parts import Gallery, Note, Plate, Section, Sentence
 from tfxfer.trust.label_errors import LabelError
 
-__all__ = ["MOST_SUSPECTS", "describe_suspects", "make_suspects"]
+__all__ = ["describe_suspects", "make_suspects"]
 
-MOST_SUSPECTS = 12
+_MOST_SUSPECTS = 12
 
 
 def make_suspects(material: Material) -> Section | None:
@@ -25,7 +26,7 @@ def make_suspects(material: Material) -> Section | None:
     sure = [error for error in found if error.confident]
     if not sure:
         return Section("labels", title, (Note("None of them stands out."),))
-    plates = tuple(_make_plate(error) for error in sure[:MOST_SUSPECTS])
+    plates = tuple(_make_plate(error) for error in sure[:_MOST_SUSPECTS])
     note = Note(
         "A probe on the pretrained network's features, which had not seen the sample, takes it for "
         "another class. Look at each: some are wrong, some only hard. All are in "
@@ -48,7 +49,10 @@ def _has_classes(material: Material) -> bool:
     truths = [answer.truth for answer in material.tested]
     if not truths:
         return False
-    targets = material.head.encode(truths, material.manifest.labels)
+    try:
+        targets = material.head.encode(truths, material.manifest.labels)
+    except TfxferError:
+        return False  # a label that the head cannot read back is compared with no other
     return material.head.find_classes(targets) is not None
 
 

@@ -8,6 +8,9 @@ import math
 from tfxfer.evaluation.tables import Table
 from tfxfer.report.material import Material
 from tfxfer.report.parts import Curves, Line, Note, Part, Section
+from tfxfer.report.words import make_sentence
+from tfxfer.run.course import describe_pace
+from tfxfer.run.manifest import PhaseRecord
 
 __all__ = ["make_training"]
 
@@ -22,6 +25,8 @@ def make_training(material: Material) -> Section:
     if not parts:
         parts.append(Note("This run has no history.csv, so there are no curves."))
     parts += _describe_kept(material)
+    parts += [Note(make_sentence(finding.describe())) for finding in material.findings]
+    parts += [Note(make_sentence(line)) for line in describe_pace(material.manifest)]
     if material.manifest.phases:
         parts.append(_tabulate_phases(material))
     return Section("training", "How it learnt", tuple(parts))
@@ -75,18 +80,23 @@ def _describe_kept(material: Material) -> list[Note]:
     ]
 
 
+def _count_epochs(phase: PhaseRecord) -> str:
+    """Returns how many there were, and of how many: a phase may go on beyond its plan."""
+    planned = phase.planned_epochs
+    return (
+        f"{phase.epochs}"
+        if planned is None or planned <= phase.epochs
+        else (f"{phase.epochs} of {planned}")
+    )
+
+
 def _tabulate_phases(material: Material) -> Table:
     rows: list[tuple[str, ...]] = [
         (
             phase.name,
             "nothing" if phase.stage is None else f"up to {phase.stage}",
             f"{phase.trainable_parameters:,}",
-            f"{phase.epochs}"
-            + (
-                ""
-                if phase.planned_epochs in (None, phase.epochs)
-                else f" of {phase.planned_epochs}"
-            ),
+            _count_epochs(phase),
             f"{phase.learning_rate:g}",
             f"{phase.seconds:.0f} s",
             "" if phase.stopped is None else _REASONS.get(phase.stopped, phase.stopped),

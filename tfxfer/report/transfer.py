@@ -5,6 +5,7 @@ from __future__ import annotations
 from tfxfer.evaluation.tables import Table
 from tfxfer.report.material import Material
 from tfxfer.report.parts import Note, Part, Section, Sentence, Tone
+from tfxfer.report.words import make_sentence
 from tfxfer.trust.baselines import BASELINES, BaselineResult
 
 __all__ = ["describe_transfer", "make_transfer"]
@@ -32,9 +33,7 @@ def describe_transfer(material: Material) -> list[Sentence]:
     """Returns a line of the verdict for each baseline."""
     record = material.baselines
     return [
-        Sentence(
-            f"{result.words[:1].upper()}{result.words[1:]}.", _TONES[result.verdict], "transfer"
-        )
+        Sentence(make_sentence(result.words), _TONES[result.verdict], "transfer")
         for result in (() if record is None else record.results)
     ]
 

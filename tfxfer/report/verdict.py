@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tfxfer.evaluation.blame import blame_head
 from tfxfer.evaluation.display import headline
-from tfxfer.report.audit import find_copy_groups, list_left_out
+from tfxfer.report.audit import list_left_out
 from tfxfer.report.confidence import describe_confidence
 from tfxfer.report.domain import describe_gap
 from tfxfer.report.exported import describe_chosen
@@ -15,8 +15,13 @@ from tfxfer.report.material import Material
 from tfxfer.report.parts import Sentence, Tone
 from tfxfer.report.suspects import describe_suspects
 from tfxfer.report.transfer import describe_transfer
+from tfxfer.report.words import make_sentence
+from tfxfer.run.course import describe_course
 
 __all__ = ["describe_verdict"]
+
+_RUINOUS = ("collapse", "divergence")
+"""Findings that a model can be worthless by."""
 
 
 def describe_verdict(material: Material) -> tuple[Sentence, ...]:
@@ -58,7 +63,7 @@ def _describe_warnings(material: Material) -> Iterator[Sentence]:
     causes = []
     for warning in material.manifest.warnings:
         message = warning["message"]
-        yield Sentence(f"{message[:1].upper()}{message[1:]}.", "bad", "results")
+        yield Sentence(make_sentence(message), "bad", "results")
         causes.append(warning["cause"])
     for cause in dict.fromkeys(filter(None, causes)):
         yield Sentence(f"Likely: {cause}.", "bad", "training")
@@ -83,14 +88,11 @@ def _describe_confusion(material: Material) -> Iterator[Sentence]:
 
 
 def _describe_course(material: Material) -> Iterator[Sentence]:
-    for phase in material.manifest.phases:
-        if phase.stopped == "budget":
-            planned = "" if phase.planned_epochs is None else f" of {phase.planned_epochs}"
-            yield Sentence(
-                f"The time was up after {phase.epochs}{planned} epochs of phase {phase.name}: more "
-                "time may make it better.",
-                section="training",
-            )
+    for finding in material.findings:
+        if finding.kind in _RUINOUS:
+            yield Sentence(make_sentence(finding.describe()), "bad", "training")
+    for line in describe_course(material.manifest):
+        yield Sentence(make_sentence(line), section="training")
 
 
 def _describe_export(material: Material) -> Iterator[Sentence]:
@@ -100,7 +102,7 @@ def _describe_export(material: Material) -> Iterator[Sentence]:
 
 
 def _describe_data(material: Material) -> Iterator[Sentence]:
-    left_out, groups = list_left_out(material), find_copy_groups(material)
+    left_out, groups = list_left_out(material), material.copy_groups
     noun, plural = material.modality.noun, material.modality.plural
     if left_out:
         count = len(left_out)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["escape_controls", "escape_lines", "guard_cell", "guard_row", "join_counts"]
+__all__ = [
+    "escape_controls",
+    "escape_lines",
+    "guard_cell",
+    "guard_row",
+    "join_counts",
+    "unguard_cell",
+]
 
 # Control and format characters, lone surrogates, and separators of lines and paragraphs.
 _STEERING = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
@@ -14,6 +22,9 @@ _STEERING = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 _JOINERS = frozenset("\u200c\u200d")
 # A spreadsheet takes a cell that begins so for a formula.
 _FORMULA_STARTS = ("=", "+", "-", "@")
+# What begins so and is a number all the same.
+_NUMBER = re.compile(r"[+-](\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_QUOTE = "'"
 
 _MOST_NAMES = 20
 _FEW_NAMES = 10
@@ -39,14 +50,31 @@ def escape_controls(text: str) -> str:
 def guard_cell(text: str) -> str:
     """Returns the text as a cell of a CSV that no spreadsheet takes for a formula.
 
-    For tables that people open: a table that is read back needs its cells as they are.
+    A number is none. For tables that people open; who reads one back needs `unguard_cell`.
 
     Example:
-        >>> guard_cell("=1+1/00.jpg"), guard_cell("a=b")
-        ("'=1+1/00.jpg", 'a=b')
+        >>> guard_cell("=1+1/00.jpg"), guard_cell("a=b"), guard_cell("-0.5")
+        ("'=1+1/00.jpg", 'a=b', '-0.5')
     """
     text = escape_controls(text)
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    if _NUMBER.fullmatch(text) or not _is_formula(text):
+        return text
+    return f"{_QUOTE}{text}"
+
+
+def unguard_cell(text: str) -> str:
+    r"""Returns the text that `guard_cell` made a cell of; escaped controls stay escaped.
+
+    Example:
+        >>> unguard_cell("'=1+1/00.jpg"), unguard_cell("'a'"), unguard_cell("-0.5")
+        ('=1+1/00.jpg', "'a'", '-0.5')
+    """
+    return text[1:] if text.startswith(_QUOTE) and _is_formula(text) else text
+
+
+def _is_formula(text: str) -> bool:
+    """Returns whether it begins as one, behind quotes or none: what has some gets one more."""
+    return text.lstrip(_QUOTE).startswith(_FORMULA_STARTS)
 
 
 def escape_lines(text: str) -> str:

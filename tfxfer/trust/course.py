@@ -6,9 +6,12 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+
+from tfxfer.errors import RunError
+from tfxfer.system.records import read_record
 
 __all__ = [
     "Finding",
@@ -58,6 +61,15 @@ class Finding:
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON data."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Self:
+        """Reads `to_dict`'s data.
+
+        Raises:
+            RunError: it is something else.
+        """
+        return read_record(cls, data, where="finding of a training", error=RunError)
 
     def describe(self) -> str:
         """Returns it in a line for a person.

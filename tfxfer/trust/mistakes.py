@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 from tfxfer.errors import DataError, RunError
+from tfxfer.inference.stored_answers import read_run_answers
 from tfxfer.run.directory import RunDirectory
 
 __all__ = ["Mistake", "list_mistakes"]
-
-_NEEDED = ("path", "truth", "label", "score", "right")
 
 
 @dataclass(frozen=True)
@@ -51,26 +49,18 @@ def list_mistakes(run: RunDirectory, count: int, *, root: Path) -> tuple[Mistake
             f"run {str(run.path)!r}: expected predictions.csv, which names its mistakes. "
             "Received: none. Name the samples."
         )
+    rows = read_run_answers(run)
     try:
-        with table.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"table {str(table)!r}: expected the answers of a run. Received: {error}."
-        ) from error
-    try:
-        kinds = {row["right"] for row in rows}
         wrong = [
             Mistake(root / row["path"], row["truth"], row["label"], float(row["score"]))
             for row in rows
             if row["right"] == "false"
         ]
-    except (KeyError, TypeError, ValueError) as error:
+    except ValueError as error:
         raise DataError(
-            f"table {str(table)!r}: expected the columns {','.join(_NEEDED)}. "
-            f"Received: {type(error).__name__}: {error}."
+            f"table {str(table)!r}: expected a number as score. Received: {error}."
         ) from error
-    if rows and not kinds <= {"true", "false"}:
+    if not {row["right"] for row in rows} <= {"true", "false"}:
         raise DataError(
             f"run {str(run.path)!r}: expected answers that are right or wrong. Received: a task "
             "whose answers are nearer or farther. Name the samples."

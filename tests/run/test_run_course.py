@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from tfxfer import Phase
-from tfxfer.cli.results import describe_course, describe_pace
+from tfxfer.run.course import describe_course, describe_pace
 from tfxfer.run.manifest import Manifest, PhaseRecord
 
 HEAD = PhaseRecord(
