@@ -125,6 +125,14 @@ def test_the_p_value_of_sets_apart_is_the_smallest_there_is() -> None:
     assert measure_mmd(a, b, permutations=199, seed=1) == (value, p_value)
 
 
+def test_sets_as_far_apart_as_they_can_be_are_ties() -> None:
+    # Of six ways to share four points out, two are the one that is seen: p is about a third.
+    rng = np.random.default_rng(6)
+    for _ in range(20):
+        a, b = rng.normal(size=(2, 3)), rng.normal(9, 1, size=(2, 3))
+        assert measure_mmd(a, b)[1] > 0.2
+
+
 def test_p_values_of_one_kind_are_spread_evenly() -> None:
     rng = np.random.default_rng(5)
     found = np.array(
