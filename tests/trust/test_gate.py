@@ -70,6 +70,25 @@ def test_rules_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("rule", "label", "column"),
+    [
+        ("worst-slice recall of 'stand by me' by site >= 0.5", "stand by me", "site"),
+        ("worst-slice recall of 'piece of cake' by 'day of week' >= 0.5", "piece of cake",
+         "day of week"),
+        ("worst-slice recall of Alzheimer's by site's >= 0.5", "Alzheimer's", "site's"),
+        ("worst-slice recall by 'taken by' >= 0.5", None, "taken by"),
+        ("worst-slice recall of cat by day by day >= 0.5", "cat", "day by day"),
+        ("recall of 'stand by me' >= 0.5", "stand by me", None),
+    ],
+)  # fmt: skip
+def test_quotes_protect_the_words_of_a_rule(
+    tmp_path: Path, rule: str, label: str | None, column: str | None
+) -> None:
+    (found,) = read(tmp_path, rule).rules
+    assert (found.name, found.label, found.column) == ("recall", label, column)
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ('rules = ["accuracy >= 0.9"]', 'bound = "low"'),
