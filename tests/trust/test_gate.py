@@ -182,6 +182,34 @@ def test_what_nothing_is_known_of_does_not_hold(tmp_path: Path) -> None:
     assert not gaps.holds
 
 
+def test_what_a_rule_does_not_cover_is_said(tmp_path: Path) -> None:
+    # Of 40 samples each, site B has no malignant one; every patient is a slice of its own.
+    true = np.array([0, 1] * 20 + [0] * 40)
+    case = make_case() | {"targets": np.eye(2)[true], "scores": np.eye(2)[true]}
+    case["metrics"] = score_predictions(
+        case["targets"], case["scores"], head=case["head"], labels=LABELS, resamples=10
+    )
+    case["slices"] = {
+        "site": ["A"] * 40 + ["B"] * 40,
+        "patient": [str(number) for number in range(80)],
+        "camera": ["x", "y"] * 20 + ["x"] * 40,
+        "time": ["day", "night", "night", "day"] * 20,
+    }
+    rules = (
+        "worst-slice recall of malignant >= 0.5",
+        "worst-slice recall of malignant by site >= 0.5",
+        "equal-opportunity gap of malignant <= 1",
+        "accuracy >= 0.5",
+    )
+    worst, by, gap, whole = judge_scores(read(tmp_path, *rules), **case).rules
+    assert (worst.holds, by.holds, whole.holds) == (True, True, True)
+    assert worst.words.endswith("; not looked at: patient; it does not exist for site=B, camera=x")
+    assert by.words.endswith("site=A; it does not exist for site=B")
+    assert "not looked at: patient" in gap.words
+    assert gap.words.endswith("it does not exist for site, camera")
+    assert ";" not in whole.words
+
+
 def test_recall_and_gaps(tmp_path: Path) -> None:
     # Of A's 20 malignant ones (odd numbers) 18 are found, of B's 15.
     judgement = judge(
