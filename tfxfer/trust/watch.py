@@ -86,6 +86,16 @@ class Watch(keras.callbacks.Callback):
         self._truths: list[str] = []
         self._start_over()
 
+    def _start_over(self) -> None:
+        """Forgets all that an earlier training showed."""
+        self.findings: list[Finding] = []
+        self._said: set[str] = set()  # not to be said again
+        self._acted: set[str] = set()  # of these, what is found again once the phase is over
+        self._fallen: set[str] = set()
+        self._before: list[float] = []
+        self._best: tuple[float, list[np.ndarray]] | None = None
+        self._forget()
+
     def on_phase_begin(self, name: str) -> None:
         """Begins a new course: a phase has rates and trainable layers of its own.
 
@@ -135,16 +145,6 @@ class Watch(keras.callbacks.Callback):
         for kind, message, remedy in found:
             if kind not in self._said:
                 self._report(Finding(kind, epoch, message, remedy, self._phase))
-
-    def _start_over(self) -> None:
-        """Forgets all that an earlier training showed."""
-        self.findings: list[Finding] = []
-        self._said: set[str] = set()  # not to be said again
-        self._acted: set[str] = set()  # of these, what is found again once the phase is over
-        self._fallen: set[str] = set()
-        self._before: list[float] = []
-        self._best: tuple[float, list[np.ndarray]] | None = None
-        self._forget()
 
     def _forget(self) -> None:
         self._losses: list[float] = []
