@@ -7,8 +7,9 @@ import numpy as np
 from tfxfer.evaluation.tables import Table
 from tfxfer.report.material import Material
 from tfxfer.report.parts import Bin, Note, Part, Reliability, Section, Sentence
-from tfxfer.trust.reliability import Figure, measure_reliability
+from tfxfer.trust.estimate import Estimate
 from tfxfer.trust.reliability import Reliability as Measured
+from tfxfer.trust.reliability import measure_reliability
 
 __all__ = ["describe_confidence", "make_confidence", "measure_confidence"]
 
@@ -75,7 +76,7 @@ def _tabulate_calibration(material: Material) -> list[Part]:
     ]
 
 
-def _write_points(figure: Figure) -> str:
+def _write_points(figure: Estimate) -> str:
     low, high = 100 * figure.low, 100 * figure.high
     return f"{100 * figure.value:.1f} points [{low:.1f}, {high:.1f}]"
 

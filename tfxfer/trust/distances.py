@@ -11,7 +11,6 @@ from tfxfer.errors import DataError
 __all__ = [
     "FrechetSpace",
     "channel_distance",
-    "frechet_distance",
     "gaussian_distance",
     "measure_mmd",
 ]
@@ -153,31 +152,6 @@ def _find_shrinkage(centred: np.ndarray, covariance: np.ndarray, features: int) 
     if distance <= 0 or error <= 0:
         return 0.0
     return min(1.0, error / len(centred) / distance)
-
-
-def frechet_distance(source: np.ndarray, target: np.ndarray) -> float:
-    """Returns the squared Fréchet distance between two sets of features, as FID is one.
-
-    Args:
-        source: features, at least two rows.
-        target: features of other samples, at least two rows.
-
-    Shapes: (samples, features), with as many features.
-
-    Units: squared units of the features.
-
-    Returns:
-        Non-negative distance, near 0 for equal sets.
-
-    Raises:
-        DataError: fewer than two rows, or the numbers of features differ.
-
-    Source:
-        See `FrechetSpace`.
-    """
-    source, target = _check_features(source, target)
-    owner = np.arange(len(source) + len(target)) < len(source)
-    return FrechetSpace(np.concatenate([source, target])).measure(owner, ~owner)
 
 
 def measure_mmd(
