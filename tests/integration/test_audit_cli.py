@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tfxfer.data.table import read_split_table
+from tfxfer.run.manifest import WeightsUsed
 from tfxfer.trust.label_errors import read_label_errors
 
 Run = Callable[..., Any]
@@ -177,6 +179,28 @@ def test_a_training_looks_at_its_labels_on_the_way(
     # Of clean data nothing is said.
     assert not any(error.confident for error in find_label_errors(learnt[0]))
     assert "wrong" not in learnt[1].stdout
+
+
+def test_a_run_is_searched_with_the_weights_that_it_began_with(
+    learnt: tuple[Path, Any], tmp_path: Path
+) -> None:
+    from tfxfer import RunDirectory, RunError, WeightsError, find_label_errors
+
+    copy = tmp_path / "run"
+    shutil.copytree(learnt[0], copy)
+    run = RunDirectory.open(copy)
+    run.label_errors_path.unlink(missing_ok=True)
+    manifest = run.read_manifest()
+    used = manifest.weights
+    assert used is not None
+    run.write_manifest(replace(manifest, weights=replace(used, sha256="0" * 64)))
+    with pytest.raises(WeightsError, match="weights that it began with, sha256 0000"):
+        find_label_errors(run)
+    request = {**manifest.request, "weights": "none"}
+    none = WeightsUsed("none")
+    run.write_manifest(replace(manifest, weights=none, request=request))
+    with pytest.raises(RunError, match=r"pretrained weights.*weights='none'"):
+        find_label_errors(run)
 
 
 def test_the_search_refuses_what_it_cannot_look_at(make_tiny: Any, images: Any) -> None:

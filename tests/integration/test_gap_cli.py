@@ -20,6 +20,7 @@ from tfxfer import (
     Registry,
     RunDirectory,
     RunError,
+    UsageError,
     WeightsError,
     load_run,
     measure_gap,
@@ -208,6 +209,8 @@ def test_a_run_is_measured_as_it_began(
     with pytest.raises(RunError, match="gap record lacks a key"):
         find_gap(run, registry=registry)
     (run.trust / "gap.json").unlink()
+    with pytest.raises(UsageError, match=r"at most 1,024 images"):
+        find_gap(run, images=1025, registry=registry)
     assert find_gap(run, images=20, registry=registry).images == 20
     assert GapProfile.read(run.trust).images == 20  # type: ignore[union-attr]
     both = tfxfer("gap", run.path, noise, "--json", registry=registry)

@@ -74,6 +74,8 @@ def test_a_plateau_is_one_of_a_training_that_has_fitted_little() -> None:
     assert find(fitted=0.95) is None
     assert find(rates=[1e-3] * 7 + [1e-4] * 2) is None  # a schedule that ends
     assert find(losses=FALLING[:9]) is None
+    assert find(losses=[1.0, *[0.5] * 4, *[0.9] * 4]) is None  # it rises
+    assert find(losses=[1.0, *[0.5] * 4, *[0.501] * 4]) is not None
     assert find(val=[0.9] * 8 + [0.6]) is None  # validation still gets better
     assert find(losses=flat[:8], val=flat[:8]) is None  # too early
     assert find(fitted=None) is not None

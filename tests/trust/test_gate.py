@@ -70,6 +70,25 @@ def test_rules_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("rule", "label", "column"),
+    [
+        ("worst-slice recall of 'stand by me' by site >= 0.5", "stand by me", "site"),
+        ("worst-slice recall of 'piece of cake' by 'day of week' >= 0.5", "piece of cake",
+         "day of week"),
+        ("worst-slice recall of Alzheimer's by site's >= 0.5", "Alzheimer's", "site's"),
+        ("worst-slice recall by 'taken by' >= 0.5", None, "taken by"),
+        ("worst-slice recall of cat by day by day >= 0.5", "cat", "day by day"),
+        ("recall of 'stand by me' >= 0.5", "stand by me", None),
+    ],
+)  # fmt: skip
+def test_quotes_protect_the_words_of_a_rule(
+    tmp_path: Path, rule: str, label: str | None, column: str | None
+) -> None:
+    (found,) = read(tmp_path, rule).rules
+    assert (found.name, found.label, found.column) == ("recall", label, column)
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ('rules = ["accuracy >= 0.9"]', 'bound = "low"'),
@@ -161,6 +180,34 @@ def test_what_nothing_is_known_of_does_not_hold(tmp_path: Path) -> None:
     assert "cannot be told" in judgement.rules[0].words
     gaps = judge(read(tmp_path, "equal-opportunity gap <= 1", head='bound="low"\nleast=50'))
     assert not gaps.holds
+
+
+def test_what_a_rule_does_not_cover_is_said(tmp_path: Path) -> None:
+    # Of 40 samples each, site B has no malignant one; every patient is a slice of its own.
+    true = np.array([0, 1] * 20 + [0] * 40)
+    case = make_case() | {"targets": np.eye(2)[true], "scores": np.eye(2)[true]}
+    case["metrics"] = score_predictions(
+        case["targets"], case["scores"], head=case["head"], labels=LABELS, resamples=10
+    )
+    case["slices"] = {
+        "site": ["A"] * 40 + ["B"] * 40,
+        "patient": [str(number) for number in range(80)],
+        "camera": ["x", "y"] * 20 + ["x"] * 40,
+        "time": ["day", "night", "night", "day"] * 20,
+    }
+    rules = (
+        "worst-slice recall of malignant >= 0.5",
+        "worst-slice recall of malignant by site >= 0.5",
+        "equal-opportunity gap of malignant <= 1",
+        "accuracy >= 0.5",
+    )
+    worst, by, gap, whole = judge_scores(read(tmp_path, *rules), **case).rules
+    assert (worst.holds, by.holds, whole.holds) == (True, True, True)
+    assert worst.words.endswith("; not looked at: patient; it does not exist for site=B, camera=x")
+    assert by.words.endswith("site=A; it does not exist for site=B")
+    assert "not looked at: patient" in gap.words
+    assert gap.words.endswith("it does not exist for site, camera")
+    assert ";" not in whole.words
 
 
 def test_recall_and_gaps(tmp_path: Path) -> None:

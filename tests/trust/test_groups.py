@@ -24,6 +24,18 @@ def test_many_numbers_are_quarters() -> None:
         assert number == value // 25
 
 
+def test_quarters_of_large_numbers_have_names_of_their_own() -> None:
+    # Seconds of one hour: in six digits all of them are 1.7e+09.
+    found = group_samples("time", [str(1_700_000_000 + second) for second in range(100)])
+    assert len(set(found.names)) == 4
+    assert found.names[0] == "below 1700000025"
+    assert found.names[2] == "1700000050 to 1700000074"
+    assert found.list_sizes() == [25, 25, 25, 25]
+    for step in (1e-8, 1e-30, 1e30):
+        cells = [repr(step * (1 + number / 1e9)) for number in range(100)]
+        assert len(set(group_samples("tiny", cells).names)) == 4
+
+
 def test_a_value_that_many_share_is_no_empty_range() -> None:
     found = group_samples("zeros", ["0"] * 200 + [str(number) for number in range(1, 31)])
     assert min(found.list_sizes()) > 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tfxfer.evaluation.intervals import wilson
+from tfxfer.evaluation.intervals import Z, wilson
 from tfxfer.trust.rates import Decisions, find_decisions, mean_recall
 from tfxfer_heads import Classification, Multilabel, Regression
 
@@ -43,10 +43,25 @@ def test_mean_recall() -> None:
     found[:6] = ~found[:6]
     figure = mean_recall(Decisions(("a", "b"), true, found))
     assert figure is not None
-    # 24 of 30 and 10 of 10; variance .8 * .2 / 30 / 4.
+    # 24 of 30 and 10 of 10, whose interval ends at 10 / (10 + z²).
     assert figure["value"] == pytest.approx(0.9)
-    worth = 0.9 * 0.1 / (0.8 * 0.2 / 30 / 4)
-    assert figure == pytest.approx(wilson(0.9 * worth, worth))
-    perfect = mean_recall(Decisions(("a", "b"), true, true))
-    assert perfect == pytest.approx(wilson(30, 30))  # 2² / (1/30 + 1/10) = 30
+    first, second = wilson(24, 30), Z * Z / (10 + Z * Z)
+    below, above = np.hypot(0.8 - first["low"], second) / 2, (first["high"] - 0.8) / 2
+    assert figure["low"] == pytest.approx(0.9 - below)
+    assert figure["high"] == pytest.approx(0.9 + above)
+    # Of one label it is that label's own.
+    alone = mean_recall(Decisions(("a",), true[:, :1], found[:, :1]))
+    assert alone == pytest.approx(wilson(24, 30))
     assert mean_recall(Decisions(("a",), true[:, :1] & False, found[:, :1])) is None
+
+
+def test_a_label_that_is_perfect_on_one_sample_is_not_known_to_be() -> None:
+    true = np.array([[1, 0]] * 500 + [[0, 1]], bool)
+    found = true.copy()
+    found[0] = [False, True]
+    figure = mean_recall(Decisions(("a", "b"), true, found))
+    assert figure is not None
+    assert figure["value"] == pytest.approx((499 / 500 + 1) / 2)
+    # Of 1 in 1 Wilson's interval begins at 1 / (1 + z²) = .2065; half of that distance is .3967.
+    assert figure["low"] == pytest.approx(0.999 - 0.3967, abs=1e-3)
+    assert figure["high"] <= 1

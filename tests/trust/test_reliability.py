@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfxfer import DataError
+from tfxfer import DataError, UsageError
 from tfxfer.evaluation import ClassFigures
 from tfxfer.trust.reliability import (
-    bin_confidence,
     measure_calibration_error,
     measure_reliability,
     read_confidence,
@@ -25,28 +24,28 @@ def draw(count: int, *, boast: float, seed: int = 0) -> tuple[np.ndarray, np.nda
 
 
 def test_bins_of_equal_width_by_hand() -> None:
-    found = bin_confidence(
-        np.array([0.1, 0.25, 0.3, 0.9]), np.array([False, True, True, False]), bins=4
-    )
-    assert [(each.low, each.high, each.samples) for each in found] == [
-        (0.0, 0.25, 2),
-        (0.25, 0.5, 1),
-        (0.75, 1.0, 1),
-    ]
-    assert [each.confidence for each in found] == pytest.approx([0.175, 0.3, 0.9])
+    found = measure_reliability(
+        np.array([0.21, 0.25, 0.3, 0.9]), np.array([False, True, True, False])
+    ).bins
+    assert [each.samples for each in found] == [2, 1, 1]
+    assert [each.low for each in found] == pytest.approx([3 / 15, 4 / 15, 13 / 15])
+    assert [each.high for each in found] == pytest.approx([4 / 15, 5 / 15, 14 / 15])
+    assert [each.confidence for each in found] == pytest.approx([0.23, 0.3, 0.9])
     assert [each.right.value for each in found] == [0.5, 1.0, 0.0]
     assert found[1].right.low == pytest.approx(0.2065, abs=1e-4)  # Wilson: 1 / (1 + z²)
 
 
 def test_bins_of_equal_mass_hold_as_many_and_keep_equals_together() -> None:
     confidence = np.arange(1, 101) / 100
-    found = bin_confidence(confidence, confidence > 0.5, equal="mass", bins=5)
-    assert [each.samples for each in found] == [20] * 5
-    assert [each.high for each in found] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
-    same = bin_confidence(np.full(50, 0.7), np.ones(50), equal="mass", bins=5)
+    found = measure_reliability(confidence, confidence > 0.5, equal="mass").bins
+    assert [each.samples for each in found] == [10] * 10  # of 15 bins each would hold 6
+    assert [each.high for each in found] == pytest.approx(np.arange(1, 11) / 10)
+    same = measure_reliability(np.full(50, 0.7), np.ones(50), equal="mass").bins
     assert [each.samples for each in same] == [50]
-    # Without a number of bins there are as many as hold ten.
-    assert len(bin_confidence(*draw(47, boast=0), equal="mass")) == 4
+    assert len(measure_reliability(*draw(47, boast=0), equal="mass").bins) == 4
+    assert len(measure_reliability(*draw(900, boast=0), equal="mass").bins) == 15
+    with pytest.raises(UsageError, match="width, mass as equal"):
+        measure_reliability(confidence, confidence > 0.5, equal="weight")  # type: ignore[arg-type]
 
 
 def test_the_error_is_that_of_the_evaluation_and_of_the_bins() -> None:
@@ -94,6 +93,6 @@ def test_stored_answers_are_read(tmp_path: Path) -> None:
 
 def test_logits_are_refused() -> None:
     with pytest.raises(DataError, match=r"expected confidence 0..1. Received: 0.5 to 3"):
-        bin_confidence(np.array([0.5, 3.0]), np.array([1, 0]))
+        measure_reliability(np.array([0.5, 3.0]), np.array([1, 0]))
     with pytest.raises(DataError, match=r"confidence=\(0,\)"):
         measure_reliability(np.array([]), np.array([]))

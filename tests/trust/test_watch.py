@@ -126,11 +126,13 @@ def test_overfitting_is_noticed() -> None:
     assert "--augment strong" in watch.findings[0].remedy
 
 
-def test_a_plateau_is_noticed() -> None:
-    watch, _ = watch_of()
-    train(watch, rate=1e-9, epochs=10)
-    assert [each.kind for each in watch.findings] == ["plateau"]
-    assert "--unfreeze-from" in watch.findings[0].remedy
+def test_a_plateau_is_noticed_in_every_training() -> None:
+    watch, lines = watch_of()
+    for count in (1, 2):
+        train(watch, rate=1e-9, epochs=10)
+        assert [each.kind for each in watch.findings] == ["plateau"]
+        assert "--unfreeze-from" in watch.findings[0].remedy
+        assert len(lines) == count
 
 
 def test_a_falling_slice_is_noticed() -> None:
@@ -231,6 +233,48 @@ def test_in_a_schedule_a_rollback_ends_the_phase_alone(
     with pytest.raises(ModelError, match="expected a finite loss"):
         train_phases(stopped)
     assert stopped.findings[0].action == "stop"
+
+
+def test_each_phase_that_diverges_is_rolled_back(
+    make_tiny: Callable[..., Any], blobs: Callable[..., Any]
+) -> None:
+    data = (blobs(48, 3, seed=0), blobs(24, 3, seed=1))
+    phases = tuple(
+        Phase(name, "backbone", epochs, 3e-2, warmup=0)
+        for name, epochs in (("head", 2), ("absurd", 3), ("worse", 3))
+    )
+    model = make_tiny()
+
+    class Spoil(keras.callbacks.Callback):
+        """Makes each phase but the first absurd."""
+
+        def on_phase_begin(self, name: str) -> None:
+            self.is_absurd = name != "head"
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if self.is_absurd:
+                layer = self.model.get_layer("head_dense")
+                layer.bias.assign(np.full(3, np.nan, np.float32))
+
+    watch = Watch("rollback", tell=lambda line: None)
+    for _ in range(2):  # a second training starts afresh
+        fit(model, data, schedule=phases, callbacks=[Spoil(), watch], batch_size=8, verbose=0)
+        assert [(x.kind, x.phase, x.action) for x in watch.findings] == [
+            ("divergence", "absurd", "rollback"),
+            ("divergence", "worse", "rollback"),
+        ]
+        assert all(np.isfinite(weights).all() for weights in model.get_weights())
+
+
+def test_what_nothing_was_done_about_is_said_once_in_all_phases() -> None:
+    lines: list[str] = []
+    watch = Watch(tell=lines.append)
+    watch.set_model(make())
+    watch.on_train_begin()
+    for name in ("head", "all"):
+        watch.on_phase_begin(name)
+        watch.on_epoch_end(0, {"loss": math.nan})
+    assert len(lines) == len(watch.findings) == 1
 
 
 def test_arguments_that_cannot_be_meant_are_refused() -> None:

@@ -6,7 +6,7 @@ from tfxfer.evaluation.tables import Table
 from tfxfer.report.material import Material
 from tfxfer.report.parts import Bin, Note, Part, Reliability, Section, Sentence
 from tfxfer.report.words import make_sentence
-from tfxfer.trust.reliability import Figure
+from tfxfer.trust.estimate import Estimate
 
 __all__ = ["describe_confidence", "make_confidence"]
 
@@ -58,7 +58,7 @@ def _tabulate_calibration(material: Material) -> list[Part]:
     ]
 
 
-def _write_points(figure: Figure) -> str:
+def _write_points(figure: Estimate) -> str:
     low, high = 100 * figure.low, 100 * figure.high
     return f"{100 * figure.value:.1f} points [{low:.1f}, {high:.1f}]"
 

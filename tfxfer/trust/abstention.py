@@ -10,7 +10,7 @@ import numpy as np
 
 from tfxfer.errors import DataError, UsageError
 from tfxfer.evaluation.intervals import wilson
-from tfxfer.trust.reliability import Figure
+from tfxfer.trust.estimate import Estimate
 
 if TYPE_CHECKING:
     from tfxfer.head import Head
@@ -42,8 +42,8 @@ class Abstention:
 
     min_score: float
     answered: int
-    coverage: Figure
-    accuracy: Figure | None
+    coverage: Estimate
+    accuracy: Estimate | None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON data."""
@@ -99,8 +99,8 @@ def measure_abstention(confidence: np.ndarray, right: np.ndarray, min_score: flo
     return Abstention(
         float(min_score),
         answered,
-        Figure.of(wilson(answered, len(sure))),
-        Figure.of(wilson(int(truth[given].sum()), answered)) if answered else None,
+        Estimate.of(wilson(answered, len(sure))),
+        Estimate.of(wilson(int(truth[given].sum()), answered)) if answered else None,
     )
 
 
@@ -166,6 +166,6 @@ def find_confidence(
     return confidence, np.asarray(next(iter(rights.values())))
 
 
-def _write(figure: Figure) -> str:
+def _write(figure: Estimate) -> str:
     value, low, high = (100 * x for x in (figure.value, figure.low, figure.high))
     return f"{value:.1f} % [{low:.1f}, {high:.1f}]"

@@ -171,7 +171,7 @@ def find_plateau(
         return None
     half = _FLAT_EPOCHS // 2
     fall = float(np.mean(recent[:half]) - np.mean(recent[half:]))
-    if fall > _FLAT * abs(losses[0]):
+    if abs(fall) > _FLAT * abs(losses[0]):  # a loss that rises does not stand still either
         return None
     if min(val_losses[-half:]) < (1 - _FLAT) * min(val_losses[:-half]):
         return None

@@ -83,14 +83,7 @@ def measure_gap(
     """
     _check_numbers(images, seed)
     model, contract = _open_model(model)
-    subset = _draw(model, data, contract, images, seed, progress)
-    reason = explain_missing(model)
-    if reason:
-        # What is no sample of the backbone's is refused all the same.
-        next(_open_batches(model, subset, images)[1], None)
-        return profile_moments(model, None, reason=reason, seed=seed)
-    moments = read_moments(model, subset, images=images, progress=progress)
-    return profile_moments(model, moments, seed=seed)
+    return _measure(model, data, contract, images, seed, progress)
 
 
 def compare_sets(
@@ -156,17 +149,16 @@ def find_gap(
         DataError: its data is no longer there.
         WeightsError: the weights that it began with are no longer there.
         PluginError: its backbone is not installed.
+        UsageError: a number that cannot be meant.
     """
+    _check_numbers(images, seed)
     stored = GapProfile.read(run.trust)
     if stored is not None:
         return stored
     subject = open_run_subject(run, registry=registry)
     data = read_run_source(run, subject.modality, source)
     model = subject.build()
-    subset = _draw(model, data, subject.contract, images, seed, progress)
-    reason = explain_missing(model)
-    moments = None if reason else read_moments(model, subset, images=images, progress=progress)
-    profile = profile_moments(model, moments, reason=reason, seed=seed)
+    profile = _measure(model, data, subject.contract, images, seed, progress)
     profile.write(run.trust)
     return profile
 
@@ -207,6 +199,19 @@ def _open_model(model: Any) -> tuple[Any, Any]:
         subject = open_run_subject(run)
         return subject.build(), subject.contract
     return model, get_info(model).preprocessing
+
+
+def _measure(
+    model: Any, data: Any, contract: Any, images: int, seed: int, progress: Progress | None
+) -> GapProfile:
+    subset = _draw(model, data, contract, images, seed, progress)
+    reason = explain_missing(model)
+    if reason:
+        # What is no sample of the backbone's is refused all the same.
+        next(_open_batches(model, subset, images)[1], None)
+        return profile_moments(model, None, reason=reason, seed=seed)
+    moments = read_moments(model, subset, images=images, progress=progress)
+    return profile_moments(model, moments, seed=seed)
 
 
 def _draw(

@@ -78,9 +78,9 @@ class Judgement(PlainRecord):
 
 @dataclass(frozen=True)
 class _Found:
-    """A figure that a rule may be about."""
+    """A figure that a rule may be about; None where it does not exist."""
 
-    figure: Estimate
+    figure: Estimate | None
     where: str
 
 
@@ -89,7 +89,7 @@ def judge_gate(gate: Gate, report: SliceReport) -> Judgement:
 
     Of groups the worst one by the end that counts decides. Groups of fewer than `gate.least`
     samples do not count; where no other is left, the rule does not hold, since nothing says that it
-    does.
+    does. The words name what did not decide: groups without the figure, columns not looked at.
 
     Args:
         gate: the rules.
@@ -133,26 +133,42 @@ def judge_scores(
 
 def _judge_rule(rule: Rule, gate: Gate, report: SliceReport) -> RuleResult:
     columns = [item for item in report.columns if rule.column in (None, item.column)]
+    caveats: list[str] = []
     if rule.scope == "all":
-        found = list(_list_figures(rule, [report.whole], ""))
+        items = list(_list_figures(rule, [report.whole], ""))
         lacking = "it does not exist for these samples"
     else:
         find = _list_gaps if rule.scope == "gap" else _list_worst
-        found = [item for column in columns for item in find(rule, column, gate.least)]
+        items = [item for column in columns for item in find(rule, column, gate.least)]
         lacking = f"no column has two groups of {gate.least} samples or more that it exists for"
         if rule.scope == "worst_slice":
             lacking = f"no group of {gate.least} samples or more has it"
+        caveats = _list_caveats(rule, columns, report, gate.least)
+    found = [(item.figure, item.where) for item in items if item.figure is not None]
     if not found:
-        return RuleResult(rule.text, False, None, "", f"cannot be told, {lacking}")
-    worst = min(found, key=lambda item: _measure_margin(item.figure, rule, gate.bound))
-    holds = _measure_margin(worst.figure, rule, gate.bound) >= -_ROUNDING
-    figure = worst.figure
+        words = "; ".join([f"cannot be told, {lacking}", *caveats])
+        return RuleResult(rule.text, False, None, "", words)
+    without = [item.where for item in items if item.figure is None]
+    if without:
+        caveats.append(f"it does not exist for {', '.join(without)}")
+    figure, where = min(found, key=lambda each: _measure_margin(each[0], rule, gate.bound))
+    holds = _measure_margin(figure, rule, gate.bound) >= -_ROUNDING
     shown = f"{figure.value:.4g} [{figure.low:.4g}, {figure.high:.4g}]"
-    words = f"{shown}, {worst.where}" if worst.where else shown
-    small = _count_small(columns, gate.least) if rule.scope != "all" else 0
+    words = f"{shown}, {where}" if where else shown
+    return RuleResult(rule.text, holds, figure, where, "; ".join([words, *caveats]))
+
+
+def _list_caveats(
+    rule: Rule, columns: Sequence[ColumnSlices], report: SliceReport, least: int
+) -> list[str]:
+    """Returns what a rule about groups does not cover."""
+    caveats = []
+    small = sum(group.samples < least for column in columns for group in column.groups)
     if small:
-        words += f"; {small} of fewer than {gate.least} samples did not count"
-    return RuleResult(rule.text, holds, figure, worst.where, words)
+        caveats.append(f"{small} of fewer than {least} samples did not count")
+    if rule.column is None and report.left_out:
+        caveats.append(f"not looked at: {', '.join(report.left_out)}")
+    return caveats
 
 
 def _measure_margin(figure: Estimate, rule: Rule, bound: Bound) -> float:
@@ -170,8 +186,7 @@ def _list_figures(rule: Rule, groups: Sequence[SliceGroup], column: str) -> Iter
             figure = group.recalls.get(rule.label)
         elif figure is None and rule.name == "recall":
             figure = group.recall
-        if figure is not None:
-            yield _Found(figure, where)
+        yield _Found(figure, where)
 
 
 def _list_worst(rule: Rule, column: ColumnSlices, least: int) -> Iterator[_Found]:
@@ -184,9 +199,7 @@ def _list_gaps(rule: Rule, column: ColumnSlices, least: int) -> Iterator[_Found]
     if rule.label is not None:
         own = {item.label: item.gaps for item in column.fairness.labels}.get(rule.label, {})
         gap = own.get(rule.name)
-    if gap is not None:
+    if gap is None:
+        yield _Found(None, column.column)
+    else:
         yield _Found(gap.to_estimate(), f"of {gap.label} by {column.column}")
-
-
-def _count_small(columns: Sequence[ColumnSlices], least: int) -> int:
-    return sum(group.samples < least for column in columns for group in column.groups)

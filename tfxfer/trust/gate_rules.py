@@ -13,7 +13,8 @@
 A rule is `[worst-slice] FIGURE [of LABEL] [by COLUMN] >= NUMBER`, or with `<=`, or
 `CRITERION gap [of LABEL] [by COLUMN] <= NUMBER`. FIGURE is one of the head's metrics, or `recall`,
 the mean share of each label's samples that is found. CRITERION is `equal-opportunity`,
-`equalized-odds` or `demographic-parity`.
+`equalized-odds` or `demographic-parity`. A label or a column that holds `of` or `by` itself, as
+'stand by me', stands in quotes.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ _KEYS = ("bound", "least", "rules")
 _WORST = "worst_slice_"
 _GAP = "_gap"
 _RULE = re.compile(r"^(?P<left>.+?)\s*(?P<operator>>=|<=|≥|≤)\s*(?P<number>\S+)$")
+# An apostrophe within a word, as in Alzheimer's, opens no quotes.
+_QUOTED = re.compile(r"""(?<!\S)(?:'[^']+'|"[^"]+")(?!\S)""")
 _SIDES = {"≥": ">=", "≤": "<="}
 
 
@@ -246,11 +249,14 @@ def _check_gap(name: str, operator: str, threshold: float, where: str) -> None:
 
 
 def _cut(text: str, word: str) -> tuple[str, str | None]:
-    """Returns what stands before and after the last `word`; quotes around the latter go."""
-    found = re.match(rf"^(.+?)\s+{word}\s+(?:'([^']+)'|\"([^\"]+)\"|(\S.*))$", text.strip())
-    if found is None:
-        return text, None
-    return found[1], next(group for group in found.groups()[1:] if group is not None).strip()
+    """Returns what stands before and after the first `word` that is in no quotes, which go."""
+    quoted = [found.span() for found in _QUOTED.finditer(text)]
+    for found in re.finditer(rf"(?<=\S)\s+{word}\s+(?=\S)", text):
+        if any(start < found.start() < end for start, end in quoted):
+            continue
+        after = text[found.end() :].strip()
+        return text[: found.start()], after[1:-1].strip() if _QUOTED.fullmatch(after) else after
+    return text, None
 
 
 def _normalize(text: str) -> str:

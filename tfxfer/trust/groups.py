@@ -125,7 +125,7 @@ def _bin_numbers(column: str, cells: Sequence[str]) -> Grouping:
     cuts = np.quantile(known[is_known], np.linspace(0, 1, _BINS + 1)[1:-1])
     # A value that a quarter of the samples share is one cut, not two.
     cuts = np.unique(cuts)
-    shown = [f"{cut:.6g}" for cut in cuts]
+    shown = _show_apart(cuts)
     middle = [f"{low} to {high}" for low, high in itertools.pairwise(shown)]
     numbers = np.where(is_known, np.searchsorted(cuts, known, side="right"), -1)
     names = [f"below {shown[0]}", *middle, f"{shown[-1]} or more"]
@@ -134,6 +134,17 @@ def _bin_numbers(column: str, cells: Sequence[str]) -> Grouping:
     place[used] = np.arange(len(used))
     numbers = np.where(numbers >= 0, place[numbers], -1).astype(np.int64)
     return Grouping(column, tuple(names[k] for k in used), numbers, is_binned=True)
+
+
+def _show_apart(cuts: np.ndarray) -> list[str]:
+    """Returns numbers in six digits, or in as many as tell them apart."""
+    # Not more of the digits with an exponent: of 1.70000002e+09 nobody reads the second.
+    decimals = range(16) if np.abs(cuts).max() < 1e16 else ()
+    for shape in (".6g", *(f".{count}f" for count in decimals)):
+        shown = [f"{cut:{shape}}" for cut in cuts]
+        if len(set(shown)) == len(shown):
+            return shown
+    return [repr(float(cut)) for cut in cuts]
 
 
 def _read_number(text: str) -> float | None:

@@ -11,7 +11,7 @@ from tfxfer.errors import RunError, UsageError
 from tfxfer.inference.embedding import embed
 from tfxfer.model import build_model
 from tfxfer.progress import Progress
-from tfxfer.registry.lookup import Registry, get_backbone, get_head, get_modality
+from tfxfer.registry.lookup import Registry, get_head
 from tfxfer.run.directory import RunDirectory
 from tfxfer.stages import get_info
 from tfxfer.system.arguments import check_kind, check_number
@@ -21,7 +21,7 @@ from tfxfer.trust.label_errors import (
     list_classes,
     read_label_errors,
 )
-from tfxfer.weights import DEFAULT_WEIGHTS
+from tfxfer.trust.subject import open_run_subject
 
 if TYPE_CHECKING:
     import keras
@@ -55,7 +55,8 @@ def find_label_errors(
     Raises:
         UsageError: a model without data, or a seed that is no whole number.
         DataError: labels that do not exclude each other, or too few samples of them.
-        RunError: a run without its split.
+        RunError: a run without its split, or one that began with random weights.
+        WeightsError: the weights that a run began with are no longer there, or are others.
 
     Example:
         model = tfxfer.build_model("efficientnet_lite0", labels=data.labels)
@@ -103,32 +104,30 @@ def _open_run(
     registry: Registry | None,
 ) -> tuple[keras.Model, SampleData]:
     """Returns the network that a run began with, and the samples that it was trained on."""
-    manifest = run.read_manifest()
-    request, where = manifest.request, f"run {str(run.path)!r}"
-    weights = str(request.get("weights", DEFAULT_WEIGHTS))
-    if weights == "none":
+    where = f"run {str(run.path)!r}"
+    subject = open_run_subject(run, registry=registry)
+    if subject.weights.sha256 is None:
         raise RunError(
             f"{where}: expected a run that began with pretrained weights, whose features tell "
-            "classes apart. Received: weights='none'."
+            f"classes apart. Received: weights={subject.weights.source!r}."
         )
+    manifest = run.read_manifest()
     head = get_head(manifest.head, options=dict(manifest.head_options), registry=registry)
-    backbone = get_backbone(manifest.backbone, registry)
     if data is None:
-        if not run.split_path.is_file() or manifest.size is None or manifest.preprocessing is None:
+        if not run.split_path.is_file():
             raise RunError(f"{where}: expected its split.csv. Received: a run without one.")
-        modality = get_modality(manifest.modality, registry)
         data = load_samples(
-            str(request.get("data", "")),
-            modality=modality,
+            str(manifest.request.get("data", "")),
+            modality=subject.modality,
             head=head,
-            size=manifest.size,
-            contract=modality.read_contract(manifest.preprocessing),
+            size=subject.size,
+            contract=subject.contract,
             labels=manifest.labels,
             split_file=run.split_path,
             progress=progress,
         )
     model = build_model(
-        backbone, labels=data.labels, head=head, size=data.train.size, weights=weights,
-        targets=data.train.targets, registry=registry,
+        subject.backbone, labels=data.labels, head=head, size=data.train.size,
+        weights=subject.weights, targets=data.train.targets, registry=registry,
     )  # fmt: skip
     return model, data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import numpy as np
 
 from tfxfer.errors import TfxferError
 from tfxfer.evaluation.blame import blame_head
-from tfxfer.evaluation.intervals import wilson
+from tfxfer.evaluation.intervals import describe, wilson
 
 if TYPE_CHECKING:
     from tfxfer.head import Head
@@ -86,22 +87,21 @@ def find_decisions(
 def mean_recall(decisions: Decisions) -> dict[str, float] | None:
     """Returns the mean of the labels' recalls with its interval; None without a positive.
 
-    The interval is Wilson's for the sample size that the variance of such a mean is worth.
+    Each label's own interval says how far its recall may be off, and these distances are combined
+    as those of independent figures are. An interval from the variance alone would take a label
+    that is perfect on one sample for perfect.
 
     Source:
-        Dean and Pagano 2015, https://doi.org/10.1093/jssam/smv024; see
-        `tfxfer.evaluation.intervals.effective_wilson`.
+        Zou and Donner 2008, https://doi.org/10.1002/sim.3095, for a sum of independent figures.
     """
-    sizes = decisions.true.sum(axis=0)
-    present = sizes > 0
-    if not present.any():
+    recalls = list(decisions.recalls().values())
+    if not recalls:
         return None
-    sizes = sizes[present]
-    shares = (decisions.true & decisions.found).sum(axis=0)[present] / sizes
-    value, count = float(shares.mean()), len(sizes)
-    variance = float((shares * (1 - shares) / sizes).sum()) / count**2
-    worth = value * (1 - value) / variance if variance > 0 else count**2 / float((1 / sizes).sum())
-    return wilson(value * worth, worth)
+    count = len(recalls)
+    value = sum(each["value"] for each in recalls) / count
+    below = math.hypot(*(each["value"] - each["low"] for each in recalls)) / count
+    above = math.hypot(*(each["high"] - each["value"] for each in recalls)) / count
+    return describe(value, max(0.0, value - below), min(1.0, value + above))
 
 
 def _name_groups(

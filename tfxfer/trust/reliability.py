@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -20,33 +20,21 @@ from tfxfer.evaluation.calibration import (
 from tfxfer.evaluation.intervals import calibration_interval, resample, wilson
 from tfxfer.inference.stored_answers import read_answer_table
 from tfxfer.run.directory import RunDirectory
+from tfxfer.system.arguments import check_word
+from tfxfer.trust.estimate import Estimate
 
 __all__ = [
-    "Figure",
     "Reliability",
     "ReliabilityBin",
-    "bin_confidence",
     "measure_calibration_error",
     "measure_reliability",
     "read_confidence",
     "read_reliability",
 ]
 
+Spacing = Literal["width", "mass"]
+
 _LEAST = 10  # answers in a bin of equal mass: of fewer, the interval spans half of the diagram
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A measured number with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, figure: dict[str, float]) -> Self:
-        """Returns the figure that a document holds."""
-        return cls(figure["value"], figure["low"], figure["high"])
 
 
 @dataclass(frozen=True)
@@ -65,7 +53,7 @@ class ReliabilityBin:
     high: float
     samples: int
     confidence: float
-    right: Figure
+    right: Estimate
 
 
 @dataclass(frozen=True)
@@ -80,7 +68,7 @@ class Reliability:
     """
 
     bins: tuple[ReliabilityBin, ...]
-    error: Figure
+    error: Estimate
     noise: float
     note: str
 
@@ -89,8 +77,7 @@ def measure_reliability(
     confidence: np.ndarray,
     right: np.ndarray,
     *,
-    equal: Literal["width", "mass"] = "width",
-    bins: int | None = None,
+    equal: Spacing = "width",
     seed: int = 0,
 ) -> Reliability:
     """Returns the reliability diagram of answers, and how far off their confidence is.
@@ -98,23 +85,25 @@ def measure_reliability(
     Args:
         confidence: 0..1, of each answer.
         right: whether it is right.
-        equal: bins of equal width, whose error is the evaluation's `calibration_error`; or of equal
-            mass, each as many answers, which no empty or lonely bin distorts.
-        bins: how many; None is 15, of equal mass fewer where they would hold less than 10 answers.
+        equal: 15 bins of equal width, whose error is the evaluation's `calibration_error`; or of
+            equal mass, each as many answers, which no empty or lonely bin distorts: fewer than 15
+            where they would hold less than 10 answers. Answers of one confidence stay together.
         seed: of the interval.
 
     Shapes: (answers,) each.
 
     Raises:
         DataError: no answers, other shapes, or confidence that is not 0..1.
+        UsageError: bins that are equal in nothing known.
 
     Source:
         Guo et al. 2017, section 2, https://arxiv.org/abs/1706.04599. Equal mass: Nixon et al. 2019,
         https://arxiv.org/abs/1904.01685. The error of few answers is too high, by about `noise`
         where the model is calibrated: Bröcker and Smith 2007, https://doi.org/10.1175/WAF993.1.
     """
+    check_word(equal, get_args(Spacing), where="reliability", name="equal")
     confidence, right = _check(confidence, right)
-    edges, numbers = _place(confidence, equal, bins)
+    edges, numbers = _place(confidence, equal)
     found = _describe_bins(confidence, right, edges, numbers)
     error = measure_calibration_error(confidence, right, numbers=numbers, seed=seed)
     noise = float(draw_calibrated(confidence, numbers, seed=seed).mean())
@@ -128,42 +117,13 @@ def measure_reliability(
     return Reliability(found, error, noise, note)
 
 
-def bin_confidence(
-    confidence: np.ndarray,
-    right: np.ndarray,
-    *,
-    equal: Literal["width", "mass"] = "width",
-    bins: int | None = None,
-) -> tuple[ReliabilityBin, ...]:
-    """Returns the bins that hold answers, by rising confidence.
-
-    Args:
-        confidence: 0..1, of each answer.
-        right: whether it is right.
-        equal: see `measure_reliability`. Of equal mass, answers of one confidence stay together.
-        bins: see `measure_reliability`.
-
-    Shapes: (answers,) each.
-
-    Raises:
-        DataError: no answers, other shapes, or confidence that is not 0..1.
-
-    Example:
-        >>> found = bin_confidence(np.array([0.4, 0.8, 1.0]), np.array([0, 1, 1]), bins=2)
-        >>> [(each.low, each.high, each.samples, each.right.value) for each in found]
-        [(0.0, 0.5, 1, 0.0), (0.5, 1.0, 2, 1.0)]
-    """
-    confidence, right = _check(confidence, right)
-    return _describe_bins(confidence, right, *_place(confidence, equal, bins))
-
-
 def measure_calibration_error(
     confidence: np.ndarray,
     right: np.ndarray,
     *,
     numbers: np.ndarray | None = None,
     seed: int = 0,
-) -> Figure:
+) -> Estimate:
     """Returns the expected calibration error with its interval.
 
     Args:
@@ -182,7 +142,7 @@ def measure_calibration_error(
     draws = resample(np.zeros(len(gaps), int), seed=seed, resamples=RESAMPLES)
     resampled = np.concatenate([measure_error(gaps, weights) for weights in draws])
     calibrated = draw_calibrated(confidence, where, seed=seed)
-    return Figure.of(calibration_interval(value, resampled, calibrated))
+    return Estimate.of(calibration_interval(value, resampled, calibrated))
 
 
 def read_confidence(path: Path, *, split: str = "test") -> tuple[np.ndarray, np.ndarray] | None:
@@ -213,11 +173,7 @@ def read_confidence(path: Path, *, split: str = "test") -> tuple[np.ndarray, np.
 
 
 def read_reliability(
-    run: RunDirectory,
-    *,
-    split: str = "test",
-    equal: Literal["width", "mass"] = "width",
-    bins: int | None = None,
+    run: RunDirectory, *, split: str = "test", equal: Spacing = "width"
 ) -> Reliability | None:
     """Returns the reliability diagram of a run's own answers; see `measure_reliability`.
 
@@ -227,7 +183,7 @@ def read_reliability(
     if not run.predictions_path.is_file():
         return None
     found = read_confidence(run.predictions_path, split=split)
-    return None if found is None else measure_reliability(*found, equal=equal, bins=bins)
+    return None if found is None else measure_reliability(*found, equal=equal)
 
 
 def _check(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -246,14 +202,11 @@ def _check(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.nd
     return sure, truth
 
 
-def _place(
-    confidence: np.ndarray, equal: Literal["width", "mass"], bins: int | None
-) -> tuple[np.ndarray, np.ndarray]:
+def _place(confidence: np.ndarray, equal: Spacing) -> tuple[np.ndarray, np.ndarray]:
     """Returns the bins' edges, and the number of the bin of each answer."""
     if equal == "width":
-        count = CALIBRATION_BINS if bins is None else bins
-        return np.linspace(0, 1, count + 1), find_bins(confidence, bins=count)
-    count = min(CALIBRATION_BINS, max(1, len(confidence) // _LEAST)) if bins is None else bins
+        return np.linspace(0, 1, CALIBRATION_BINS + 1), find_bins(confidence)
+    count = min(CALIBRATION_BINS, max(1, len(confidence) // _LEAST))
     parts = np.array_split(np.sort(confidence), count)
     edges = np.unique([part[-1] for part in parts if len(part)])
     return np.concatenate([[0.0], edges]), np.searchsorted(edges, confidence)
@@ -268,7 +221,7 @@ def _describe_bins(
             float(edges[number + 1]),
             int(chosen.sum()),
             float(confidence[chosen].mean()),
-            Figure.of(wilson(float(right[chosen].sum()), float(chosen.sum()))),
+            Estimate.of(wilson(float(right[chosen].sum()), float(chosen.sum()))),
         )
         for number in np.unique(numbers).tolist()
         for chosen in [numbers == number]

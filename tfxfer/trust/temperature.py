@@ -14,7 +14,8 @@ import numpy as np
 from tfxfer.errors import DataError
 from tfxfer.evaluation.bootstrap import RESAMPLES
 from tfxfer.evaluation.intervals import percentile, resample
-from tfxfer.trust.reliability import Figure, measure_calibration_error
+from tfxfer.trust.estimate import Estimate
+from tfxfer.trust.reliability import measure_calibration_error
 from tfxfer.trust.stored import PlainRecord
 
 __all__ = [
@@ -64,8 +65,8 @@ class CalibrationFigures:
             yes or no; 15 bins of equal width.
     """
 
-    log_loss: Figure
-    calibration_error: Figure
+    log_loss: Estimate
+    calibration_error: Estimate
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class Calibration(PlainRecord):
 
         Example:
             >>> def figures(off):
-            ...     return CalibrationFigures(Figure(0.5, 0.4, 0.6), Figure(off, 0.0, 0.2))
+            ...     return CalibrationFigures(Estimate(0.5, 0.4, 0.6), Estimate(off, 0.0, 0.2))
             >>> test = SplitCalibration(90, figures(0.19), figures(0.03))
             >>> Calibration(2.31, test, test).describe()
             'confidence: off by 19.0 points before, 3.0 after one temperature (2.31)'
@@ -210,7 +211,7 @@ def _measure(scores: np.ndarray, targets: np.ndarray, link: Link, seed: int) -> 
     losses = _measure_losses(_find_logits(scores, link), targets, link)
     draws = resample(np.zeros(len(losses), int), seed=seed, resamples=RESAMPLES)
     resampled = np.concatenate([weights @ losses / len(losses) for weights in draws])
-    loss = Figure.of(percentile(float(losses.mean()), resampled))
+    loss = Estimate.of(percentile(float(losses.mean()), resampled))
     if link == "softmax":
         confidence = scores.max(axis=1)
         right = scores.argmax(axis=1) == targets.argmax(axis=1)

@@ -39,7 +39,8 @@ _FIRST_WAIT = 3  # epochs until answers are asked for again that were in order; 
 class Watch(keras.callbacks.Callback):
     """Notices a collapse, a divergence, overfitting, a plateau and a falling slice.
 
-    Each is said once, in one line with the remedy. It reads the logs, which costs nothing; only
+    Each is said once in a training, in one line with the remedy; one that was rolled back, once in
+    each phase. It reads the logs, which costs nothing; only
     where the validation score is that of one answer to everything does it ask the model about some
     validation samples. It works in `tfxfer.fit` and in Keras's own `fit`.
 
@@ -53,7 +54,7 @@ class Watch(keras.callbacks.Callback):
         tell: gets each line.
 
     Attributes:
-        findings: what was noticed, in order.
+        findings: what was noticed in the latest training, in order.
         ends_phase: whether a `stop_training` of this ends the phase alone, and not the training.
 
     Raises:
@@ -76,7 +77,6 @@ class Watch(keras.callbacks.Callback):
         check_word(on_collapse, ON_COLLAPSE, where="Watch", name="on_collapse")
         count = check_validation(validation)
         check_tell(tell)
-        self.findings: list[Finding] = []
         self.ends_phase = False
         self._action, self._validation, self._tell = on_collapse, validation, tell
         self._groups = check_groups(groups, count)
@@ -84,6 +84,13 @@ class Watch(keras.callbacks.Callback):
         self._is_phased = False
         self._info: ModelInfo | None = None
         self._truths: list[str] = []
+        self._start_over()
+
+    def _start_over(self) -> None:
+        """Forgets all that an earlier training showed."""
+        self.findings: list[Finding] = []
+        self._said: set[str] = set()  # not to be said again
+        self._acted: set[str] = set()  # of these, what is found again once the phase is over
         self._fallen: set[str] = set()
         self._before: list[float] = []
         self._best: tuple[float, list[np.ndarray]] | None = None
@@ -95,8 +102,12 @@ class Watch(keras.callbacks.Callback):
         `tfxfer.fit` calls it, and keeps the best weights itself.
         """
         self._phase, self._is_phased, self.ends_phase = name, True, False
-        # A phase that begins far above the end of the one before has diverged, too.
-        self._before = [loss for loss in self._losses[-1:] if np.isfinite(loss)]
+        # A phase that begins far above the end of the one before has diverged, too; one that
+        # follows a rollback begins elsewhere.
+        last = [] if self._acted else self._losses[-1:]
+        self._before = [loss for loss in last if np.isfinite(loss)]
+        self._said -= self._acted
+        self._acted = set()
         self._forget()
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -118,12 +129,12 @@ class Watch(keras.callbacks.Callback):
             )
         if self._validation is not None:
             self._truths = self._decode(self._list_targets())
-        self._forget()
-        self._best, self._phase = None, None
+        self._start_over()
+        self._phase = None
         self._is_phased = self.ends_phase = False  # until a phase begins
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Says what this epoch shows that no earlier one did."""
+        """Says what this epoch shows that no earlier one did, but for what was acted on."""
         logs = logs or {}
         if "loss" not in logs:
             return
@@ -134,11 +145,6 @@ class Watch(keras.callbacks.Callback):
         for kind, message, remedy in found:
             if kind not in self._said:
                 self._report(Finding(kind, epoch, message, remedy, self._phase))
-
-    @property
-    def _said(self) -> set[str]:
-        """Kinds that are said once; each slice that falls is a finding of its own."""
-        return {each.kind for each in self.findings} - {"falling_slice"}
 
     def _forget(self) -> None:
         self._losses: list[float] = []
@@ -238,6 +244,9 @@ class Watch(keras.callbacks.Callback):
                 self.ends_phase = True
                 if self._best is not None:
                     self.model.set_weights(self._best[1])
+            self._acted.add(finding.kind)
+        if finding.kind != "falling_slice":  # each slice that falls is a finding of its own
+            self._said.add(finding.kind)
         self.findings.append(finding)
         self._tell(finding.describe())
 
