@@ -33,8 +33,8 @@ from tfxfer.trust.estimate import Estimate
 from tfxfer.trust.fair_record import Effect, FairTraining
 from tfxfer.trust.fairness import Fairness, Gap
 from tfxfer.trust.label_errors import LabelError, write_label_errors
+from tfxfer.trust.mistakes import list_mistakes
 from tfxfer.trust.profile import GapProfile, StageGap
-from tfxfer.trust.reliability import Figure
 from tfxfer.trust.slices import ColumnSlices, SliceGroup, SliceReport
 from tfxfer.trust.temperature import Calibration, CalibrationFigures, SplitCalibration
 from tfxfer_heads import Classification, Multilabel, Regression
@@ -182,7 +182,7 @@ def test_confidence_that_is_off_is_said(
 def test_what_the_temperature_did_is_tabulated(class_run: RunDirectory, describe: Describe) -> None:
     def make(loss: float, error: float) -> CalibrationFigures:
         return CalibrationFigures(
-            Figure(loss, loss - 0.1, loss + 0.1), Figure(error, error - 0.02, error + 0.02)
+            Estimate(loss, loss - 0.1, loss + 0.1), Estimate(error, error - 0.02, error + 0.02)
         )
 
     val = SplitCalibration(12, make(0.9, 0.2), make(0.5, 0.05))
@@ -299,6 +299,9 @@ def test_a_name_that_no_table_may_have_finds_its_sample(class_run: RunDirectory)
     found = [answer.path for answer in read_material(class_run).tested]
     assert [found[number] for number in (3, 5, 7)] == list(names.values())
     assert "'=1+1/\\x1b3.png" in class_run.predictions_path.read_text()
+    mistakes = list_mistakes(class_run, 99, root=Path("photos"))
+    assert mistakes
+    assert {item.path for item in mistakes} <= {Path("photos", row.path) for row in split}
 
 
 def test_answers_that_nobody_can_rank_are_not_none(
