@@ -88,6 +88,8 @@ def test_each_phase_sees_its_size_and_the_model_has_its_own(
     # A score on small images says nothing about the full size: the best is of the last phase.
     assert [item["best_epoch"] for item in document["phases"]] == [None, None, 4]
     assert keras.models.load_model(tmp_path / "run/model.keras").input_shape[1] == FULL
+    # Random weights know nothing to hold labels against.
+    assert not (tmp_path / "run/trust/label_errors.csv").exists()
 
 
 def test_without_a_last_phase_the_small_weights_are_kept(
