@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfxfer.cli.opening import check_table
-from tfxfer.cli.options import TIME
+from tfxfer.cli.options import TIME, seed_option, size_option, weights_option
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.cli.report import find_reserve
 from tfxfer.cli.results import quote
@@ -29,27 +29,10 @@ __all__ = ["command"]
     help="Name of a backbone; repeat it to choose among several.  [default: as for train]",
 )
 @click.option("--head", help="Name of a head.  [default: what the installed heads declare]")
-@click.option(
-    "--size",
-    "--image-size",
-    "size",
-    type=click.IntRange(1),
-    help="Of the input: the side of an image in pixels.  [default: the backbone's]",
-)
-@click.option(
-    "--weights",
-    default="default",
-    show_default=True,
-    help="Named source, path of a file, or `none` for random weights.",
-)
+@size_option
+@weights_option
 @click.option("--budget", type=TIME, help="Time that the training may take.")
-@click.option(
-    "--seed",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Seed for the split, as for train.",
-)
+@seed_option("Seed for the split, as for train.")
 @click.option("--out", metavar="FILE", help="Write the plan there, for `tfxfer train --plan`.")
 @click.option("--overwrite", is_flag=True, help="Replace the file at --out.")
 def command(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tfxfer.cli.options import seed_option
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.cli.results import describe_audit
 from tfxfer.system.plain_text import escape_controls
@@ -34,9 +35,7 @@ _MOST_ERRORS = 10
     show_default=True,
     help="Of the backbone: a named source, or the path of a file.",
 )
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed for the split."
-)
+@seed_option("Seed for the split.")
 @click.option(
     "--out",
     metavar="FOLDER",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfxfer.cli.opening import check_table
+from tfxfer.cli.options import seed_option, size_option
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.errors import ModelError
 from tfxfer.system.keras_settings import check_keras_settings
@@ -32,13 +33,7 @@ _BAR_END = 0.8  # noise; what is farther gets no longer bar, but a plus
     help="Name of a backbone; `tfxfer plugins` lists them.  [default: what an installed "
     "distribution declares; of a run its own]",
 )
-@click.option(
-    "--size",
-    "--image-size",
-    "size",
-    type=click.IntRange(1),
-    help="Of the input: the side of an image in pixels.  [default: the backbone's]",
-)
+@size_option
 @click.option(
     "--images",
     type=click.IntRange(2, 1024),
@@ -47,13 +42,7 @@ _BAR_END = 0.8  # noise; what is farther gets no longer bar, but a plus
     help="How many samples of each set are drawn at random.",
 )
 @click.option("--weights", help="Named source, or path of a file.  [default: the backbone's first]")
-@click.option(
-    "--seed",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Seed for the draw of the samples and for the intervals.",
-)
+@seed_option("Seed for the draw of the samples and for the intervals.")
 @click.option("--csv", "table", metavar="FILE.csv", help="Write the distances, a row per stage.")
 @click.option("--overwrite", is_flag=True, help="Replace the file at --csv.")
 def command(

@@ -20,6 +20,9 @@ __all__ = [
     "model_options",
     "parse_time",
     "read_labels",
+    "seed_option",
+    "size_option",
+    "weights_option",
 ]
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -123,6 +126,33 @@ class Names(click.ParamType):
                 expected = ", ".join(self._words)
                 self.fail(f"expected some of: {expected}. Received: {name!r}.{hint}", param, ctx)
         return names
+
+
+size_option = click.option(
+    "--size",
+    "--image-size",
+    "size",
+    type=click.IntRange(1),
+    help="Of the input: the side of an image in pixels.  [default: the backbone's]",
+)
+"""Adds the size of a model that is built."""
+
+weights_option = click.option(
+    "--weights",
+    default="default",
+    show_default=True,
+    help="Named source, path of a file, or `none` for random weights.",
+)
+"""Adds the weights of a model that is trained."""
+
+
+def seed_option(words: str) -> Callable[[Any], Any]:
+    """Returns what adds a seed.
+
+    Args:
+        words: its help, which says what is drawn with it.
+    """
+    return click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help=words)
 
 
 def model_options(command: Callable[..., int | None]) -> Callable[..., int | None]:

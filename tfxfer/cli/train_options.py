@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tfxfer.cli.options import FRACTION, TIME, Names
+from tfxfer.cli.options import FRACTION, TIME, Names, seed_option, size_option, weights_option
 
 __all__ = ["shared_options", "train_options"]
 
@@ -24,19 +24,8 @@ def train_options(command: Any) -> Any:
             "--out",
             help="Folder of the run; made anew.  [default: runs/N, the next number that is free]",
         ),
-        click.option(
-            "--weights",
-            default="default",
-            show_default=True,
-            help="Named source, path of a file, or `none` for random weights.",
-        ),
-        click.option(
-            "--size",
-            "--image-size",
-            "size",
-            type=click.IntRange(1),
-            help="Of the input: the side of an image in pixels.  [default: the backbone's]",
-        ),
+        weights_option,
+        size_option,
         click.option(
             "--schedule",
             type=click.Choice(["two_phase", "progressive", "head", "scratch"]),
@@ -143,13 +132,7 @@ def shared_options(command: Any) -> Any:
         click.option(
             "--budget", type=TIME, help="Finish within this time; chooses views, depth and epochs."
         ),
-        click.option(
-            "--seed",
-            type=click.IntRange(0),
-            default=0,
-            show_default=True,
-            help="Seed for the split, the head's weights and the order of samples.",
-        ),
+        seed_option("Seed for the split, the head's weights and the order of samples."),
         click.option(
             "--device",
             type=click.Choice(["auto", "cpu", "gpu"]),
