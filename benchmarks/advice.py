@@ -4,9 +4,10 @@ Each set is trained as advised, by default, and with nothing, the last third, th
 or all of the network unfrozen; the commands of a user, one process each. The regret is what the
 advised training has less than the best of the four, in points of test accuracy.
 
-    python benchmarks/advice.py --data FOLDER [--sets hymenoptera,neu] [--seeds 0]
+    python benchmarks/advice.py --data FOLDER [--sets NAME,…] [--seeds 0] [--image-size 128]
 
-What is in the JSON file already is not trained again.
+Small pictures make all of it affordable on 2 cores: whole networks are trained, too. What is in the
+JSON file already is not trained again.
 """
 
 from __future__ import annotations
@@ -44,14 +45,15 @@ def main() -> None:
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--ways", default=",".join(("advised", *WAYS)))
+    parser.add_argument("--image-size", default="128")
     options = parser.parse_args()
     runs: dict[str, Any] = read_record(options.json).get("runs", {})
     for name in options.sets.split(","):
         for seed in options.seeds.split(","):
             for way in options.ways.split(","):
-                key = f"{name}/{seed}/{way}"
+                key = f"{name}/{options.image_size}/{seed}/{way}"
                 if key not in runs:
-                    runs[key] = train(find_data(name, options.data), seed, way)
+                    runs[key] = train(find_data(name, options.data), seed, way, options.image_size)
                     print(key, runs[key]["accuracy"], flush=True)
                     write_record(options.json, {"runs": runs})
     show(runs)
@@ -63,11 +65,11 @@ def find_data(name: str, root: Path) -> str:
     return "demo:elpv" if folder is None else str(root / folder)
 
 
-def train(data: str, seed: str, way: str) -> dict[str, Any]:
+def train(data: str, seed: str, way: str, image_size: str) -> dict[str, Any]:
     """Trains one set in one way; returns its test accuracy and what was asked for."""
     with tempfile.TemporaryDirectory() as scratch:
         run = Path(scratch, "run")
-        backbone = ("--backbone", "efficientnet_lite0", "--seed", seed)
+        backbone = ("--backbone", "efficientnet_lite0", "--seed", seed, "--image-size", image_size)
         words: tuple[str, ...]
         advice = None
         if way == "advised":
@@ -116,7 +118,7 @@ def show(runs: dict[str, Any]) -> None:
         regret = find_regret(found)
         cells = [f"{100 * found[way]:.1f}" if way in found else "" for way in ("advised", *WAYS)]
         rows.append((place, *cells, "" if regret is None else f"{regret:+.1f}"))
-    print_table(("set/seed", "advised, %", *WAYS, "regret"), rows)
+    print_table(("set/px/seed", "advised, %", *WAYS, "regret"), rows)
 
 
 if __name__ == "__main__":

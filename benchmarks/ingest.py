@@ -149,14 +149,15 @@ def _read_advice(document: Document) -> dict[str, Rows]:
     runs = document["runs"]
     rows: Rows = []
     for place in sorted({key.rpartition("/")[0] for key in runs}):
-        name, _, seed = place.partition("/")
+        name, size, seed = place.split("/")
         found = {
             way: runs[f"{place}/{way}"]["accuracy"]
             for way in ("advised", *WAYS)
             if f"{place}/{way}" in runs
         }
         regret = find_regret({way: figure["value"] for way, figure in found.items()})
-        rows.append({"set": name, "seed": int(seed), **found, "regret": regret})
+        row: dict[str, Any] = {"set": name, "size": int(size), "seed": int(seed)}
+        rows.append({**row, **found, "regret": regret})
     return {"advice": rows}
 
 

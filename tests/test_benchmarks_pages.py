@@ -157,10 +157,11 @@ def test_figures_of_trust_are_read(script: Callable[[str], Any]) -> None:
         return {"accuracy": {"value": value, "low": 0.1, "high": 0.9}}
 
     ways = {"advised": 0.75, "default": 1.0, "frozen": 0.5, "last_third": 0.875}
-    runs_by_key = {f"s/1/{way}": run(value) for way, value in ways.items()}
+    runs_by_key = {f"s/128/1/{way}": run(value) for way, value in ways.items()}
     (row,) = readers["advice"]({"runs": runs_by_key})["advice"]
-    assert (row["set"], row["seed"], row["regret"]) == ("s", 1, None)  # of three ways
-    runs_by_key |= {"s/1/two_thirds": run(0.5), "s/1/all": run(0.25)}
+    assert (row["set"], row["size"], row["seed"]) == ("s", 128, 1)
+    assert row["regret"] is None  # of three ways
+    runs_by_key |= {"s/128/1/two_thirds": run(0.5), "s/128/1/all": run(0.25)}
     (row,) = readers["advice"]({"runs": runs_by_key})["advice"]
     assert row["regret"] == 12.5  # the default is none of the four
     assert row["advised"] == {"value": 0.75, "low": 0.1, "high": 0.9}
