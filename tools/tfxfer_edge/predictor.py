@@ -22,6 +22,8 @@ from tfxfer.system.records import read_document
 from tfxfer_edge.tflite.card import EXPORT_MANIFEST, ModelCard
 from tfxfer_edge.tflite.ending import find_file_activation
 from tfxfer_edge.tflite.interpreter import TFLiteModel
+from tfxfer_edge.tflite.soundness import check_model_file
+from tfxfer_edge.tflite.trial import try_file
 
 __all__ = ["load_tflite_predictor"]
 
@@ -45,6 +47,8 @@ def load_tflite_predictor(
         ModelError: no such file, labels that do not match the outputs or the metadata, nothing
             that says what the outputs are, or outputs that are no answers of the task.
     """
+    check_model_file(path)
+    try_file(path)
     model = TFLiteModel(path, threads=os.cpu_count() or 1, preprocessing=preprocessing)
     card = model.card
     found = () if card is None else card.labels

@@ -141,3 +141,20 @@ def test_an_archive_that_is_damaged() -> None:
     with pytest.raises(ModelError, match=r"encrypted"):
         read_files(bytes(encrypted))
     assert read_files(b"nothing here") == {}
+
+
+def test_members_that_unpack_to_gigabytes_are_refused_unread() -> None:
+    content = photos.float_in_graph()
+    stream = BytesIO(content)
+    with zipfile.ZipFile(stream, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("labels.txt", bytes(33 << 20))
+    bomb = stream.getvalue()
+    assert len(bomb) < len(content) + 100_000
+    with pytest.raises(ModelError, match=r"at most 100 packed files of 32 MB together"):
+        read_files(bomb)
+    stream = BytesIO(content)
+    with zipfile.ZipFile(stream, "a") as archive:
+        for number in range(101):
+            archive.writestr(f"{number}", b"")
+    with pytest.raises(ModelError, match="Received: 101 of 0 bytes"):
+        read_files(stream.getvalue())

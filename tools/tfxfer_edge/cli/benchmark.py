@@ -64,7 +64,7 @@ def command(
         phone = find_phone()
     elif program is not None:
         raise click.UsageError("--benchmark-model is for a phone: add --device adb.")
-    from tfxfer_edge.tflite.flatbuffer import check_model_file
+    from tfxfer_edge.tflite.soundness import check_model_file
     from tfxfer_edge.timing.latency import measure
 
     for path in models:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,6 @@ __all__ = [
     "TensorInfo",
     "as_text",
     "builtin_of",
-    "check_model_file",
     "find_forbidden",
     "list_operators",
     "operator_names",
@@ -92,22 +90,6 @@ def read_model(content: bytes | bytearray) -> Any:
     if not model.subgraphs:
         raise ModelError("model: expected a TFLite file with a graph. Received: none.")
     return model
-
-
-def check_model_file(path: str | Path) -> None:
-    """Refuses a file that is no whole `.tflite` file, before a runtime says so in its own words.
-
-    Raises:
-        ModelError: it cannot be read, is empty, something else, or cut off.
-    """
-    try:
-        read_model(Path(path).read_bytes())
-    except OSError as error:
-        raise ModelError(
-            f"model {str(path)!r}: expected a .tflite file. Received: {error.strerror or error}."
-        ) from error
-    except ModelError as error:
-        raise ModelError(f"model {str(path)!r}: {str(error).removeprefix('model: ')}") from error
 
 
 def _make_cut(length: int, received: str) -> ModelError:

@@ -16,9 +16,9 @@ from tfxfer.preprocessing import Preprocessing
 from tfxfer.system.arguments import check_path
 from tfxfer.system.quiet import quiet_native
 from tfxfer_edge.tflite.card import ModelCard
-from tfxfer_edge.tflite.flatbuffer import read_model
 from tfxfer_edge.tflite.metadata_reader import read_metadata
 from tfxfer_edge.tflite.runtime import load_interpreter
+from tfxfer_edge.tflite.soundness import read_sound_model
 
 __all__ = ["TFLiteModel", "Tensor"]
 
@@ -96,8 +96,8 @@ class TFLiteModel:
         self.source, self.content = _read(path_or_bytes)
         self._given = preprocessing
         try:
-            # First: the C++ runtime would follow weights that lie behind the end of the file.
-            read_model(self.content)
+            # First: the C++ runtime would follow numbers that lead out of the file.
+            read_sound_model(self.content)
             self._interpreters = [
                 load_interpreter(self.content, threads=threads) for _ in range(workers)
             ]

@@ -26,6 +26,8 @@ __all__ = [
     "split_labels",
 ]
 
+_MAX_FILES = 100
+_MAX_BYTES = 32 << 20
 _RESIZE_KINDS = {"fit": str, "method": str, "antialias": bool}
 
 
@@ -78,14 +80,25 @@ def read_files(content: bytes) -> dict[str, bytes]:
     """Returns the files packed behind a model, by name; none where there is no archive.
 
     Raises:
-        ModelError: the archive is damaged.
+        ModelError: the archive is damaged, or larger than any that is meant.
     """
     stream = io.BytesIO(content)
     try:
         if not zipfile.is_zipfile(stream):
             return {}
         with zipfile.ZipFile(stream) as archive:
-            return {name: archive.read(name) for name in archive.namelist()}
+            members = archive.infolist()
+            total = sum(member.file_size for member in members)
+            # Labels and vocabularies are kilobytes; what compresses well can be made gigabytes.
+            if len(members) > _MAX_FILES or total > _MAX_BYTES:
+                raise ModelError(
+                    f"model: expected at most {_MAX_FILES} packed files of {_MAX_BYTES >> 20} MB "
+                    f"together. Received: {len(members):,} of {total:,} bytes. Nothing of them "
+                    "was read."
+                )
+            return {member.filename: archive.read(member) for member in members}
+    except ModelError:
+        raise
     # Encrypted members raise RuntimeError, unknown compression NotImplementedError, a subclass.
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
         raise ModelError(
