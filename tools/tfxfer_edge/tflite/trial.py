@@ -39,7 +39,8 @@ def try_file(path: str | Path) -> None:
         return
     # An error that has words is told better by whoever loads the file in earnest.
     if outcome.signal or outcome.hung:
+        how = f"ended its process with signal {outcome.signal}"
         raise ModelError(
-            f"model {str(path)!r}: expected a file LiteRT runs. Received: one that {outcome.end}. "
-            "It is damaged: copy or export it again."
+            f"model {str(path)!r}: expected a file LiteRT runs. Received: one that "
+            f"{outcome.end if outcome.hung else how}. It is damaged: copy or export it again."
         )
