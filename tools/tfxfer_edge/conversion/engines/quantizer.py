@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
 from tfxfer_edge.conversion.engines.integer import (
     NAME,
@@ -11,21 +11,25 @@ from tfxfer_edge.conversion.engines.integer import (
     quantize_weights,
 )
 from tfxfer_edge.conversion.engines.selective import quantize_selective
-from tfxfer_edge.conversion.graph import FrozenGraph
+from tfxfer_edge.conversion.graph import FrozenGraph, Prepared
 from tfxfer_edge.conversion.quantized import ConversionError, Quantized
 from tfxfer_edge.conversion.recipes import Recipe
 from tfxfer_edge.tflite.flatbuffer import list_operators, read_model
 
 __all__ = ["NAME", "find_float_islands", "quantize"]
 
+_FLOAT32 = 0
+_LOOKUPS = ("EMBEDDING_LOOKUP", "GATHER", "GATHER_ND")
+_LARGE_TABLE = 10_000  # numbers; what is smaller saves nothing
 
-def quantize(graph: FrozenGraph, recipe: Recipe, inputs: np.ndarray | None) -> Quantized:
+
+def quantize(graph: FrozenGraph, recipe: Recipe, inputs: Prepared | None) -> Quantized:
     """Returns the model as the recipe has it.
 
     Args:
         graph: what to convert.
         recipe: not `onnx`.
-        inputs: calibration images as the graph's input takes them; None for recipes without.
+        inputs: calibration samples as the graph takes them; None for recipes without.
 
     Raises:
         ConversionError: this engine cannot.
@@ -33,9 +37,11 @@ def quantize(graph: FrozenGraph, recipe: Recipe, inputs: np.ndarray | None) -> Q
     if recipe.kind == "float" and recipe.weight_bits == 32:
         return Quantized(graph.float_content)
     if recipe.kind != "static":
-        return Quantized(quantize_weights(graph, recipe))
+        content = quantize_weights(graph, recipe)
+        _refuse_float_tables(content, recipe)
+        return Quantized(content)
     if inputs is None:
-        raise ConversionError(f"recipe {recipe.name!r}: expected calibration images.")
+        raise ConversionError(f"recipe {recipe.name!r}: expected calibration samples.")
     ranges = calibrate(graph, inputs)
     if recipe.selective:
         return quantize_selective(graph, recipe, ranges, inputs)
@@ -51,6 +57,27 @@ def _refuse_float_islands(content: bytes, recipe: Recipe) -> None:
         raise ConversionError(
             f"engine {NAME}: recipe {recipe.name!r} would leave operators in float: {counts}."
         )
+
+
+def _refuse_float_tables(content: bytes, recipe: Recipe) -> None:
+    """Refuses a file whose embeddings are still float32: they may be half of a text model."""
+    graph = read_model(content).subgraphs[0]
+    for name, operator in zip(list_operators(content), graph.operators, strict=True):
+        if name not in _LOOKUPS:
+            continue
+        table = next(
+            (
+                graph.tensors[index]
+                for index in operator.inputs
+                if graph.tensors[index].type == _FLOAT32 and graph.tensors[index].buffer
+            ),
+            None,
+        )
+        if table is not None and math.prod(table.shape) >= _LARGE_TABLE:
+            raise ConversionError(
+                f"engine {NAME}: recipe {recipe.name!r} would leave a table of "
+                f"{' x '.join(map(str, table.shape))} in float32."
+            )
 
 
 def find_float_islands(content: bytes) -> list[str]:
