@@ -80,18 +80,20 @@ class EdgeModality(ABC):
     Attributes:
         name: of the modality, as `tfxfer.modalities` has it; equals the entry point's name.
         ladder: recipes that `auto` tries, from the one a phone runs best.
-        float_recipe: what `--allow-float` adds to them; None where it is among them anyway.
         parity_samples: how many samples go through every client after the choice.
         extremes: how many samples the calibration puts before those it is given.
-        client: who reads such a file by its metadata alone, in words.
+        fills: what an input holds where a file is only tried, by name; 0 where none is named. A
+            mask of zeros would leave nothing to divide by.
+        allows_islands: whether a full-integer file may hold operators that compute in float
+            between integers, since there is no integer kernel for them.
     """
 
     name: ClassVar[str]
     ladder: ClassVar[tuple[str, ...]]
-    float_recipe: ClassVar[str | None] = None
     parity_samples: ClassVar[int] = 16
     extremes: ClassVar[int] = 0
-    client: ClassVar[str] = "MediaPipe"
+    fills: ClassVar[Mapping[str, int]] = {}
+    allows_islands: ClassVar[bool] = False
 
     # Calibration
 

@@ -104,12 +104,14 @@ def _try_engines(
     is_float32 = recipe.kind == "float" and recipe.weight_bits == 32
     # Nothing is left to quantize: the float file is the converter's.
     names = [engine] if engine else [converter.NAME] if is_float32 else list(_ENGINES)
+    if len(names) > 1 and recipe.kind != "static" and quantizer.leaves_tables(graph):
+        names.reverse()
     failures: list[str] = []
     for name in names:
         try:
             result = _ENGINES[name].quantize(graph, recipe, inputs)
             refuse_forbidden(result.content, what=f"model {graph.name!r}")
-            verify(result.content)
+            verify(result.content, fills=find_door(graph.modality).fills)
             _check_input(graph, result.content)
         except ConversionError as error:
             failures.append(str(error))

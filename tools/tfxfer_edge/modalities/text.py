@@ -6,9 +6,9 @@ modality that reads it is looked up by its name, as everywhere: this package imp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfxfer_edge.door import EdgeModality, Feed, InputMetadata
 
@@ -41,6 +41,8 @@ class TextEdge(EdgeModality):
     name = "text"
     ladder = ("int8", "dynamic_w8", "float16")
     parity_samples = 100
+    fills: ClassVar[Mapping[str, int]] = {"mask": 1, "segment_ids": 0}
+    allows_islands = True
 
     def collect_calibration(
         self, calibration: Any, *, inputs: Sequence[Any], recipe: str

@@ -50,14 +50,15 @@ def write_metadata(content: bytes, card: ModelCard) -> bytes:
     check_kind(
         card, ModelCard, where="write_metadata", name="card", expected="a tfxfer_edge.ModelCard"
     )
-    before = probe_ends(content)
+    door = find_door(card.modality)
+    before = probe_ends(content, fills=door.fills)
     _check_labels(card, before)
-    find_door(card.modality).check_card(card, before)
+    door.check_card(card, before)
     model = read_model(content)
     _embed(model, pack_card(card, before))
     files = list_files(card)
     written = append_files(write_model(model), files)
-    if before != probe_ends(written):
+    if before != probe_ends(written, fills=door.fills):
         raise ModelError(
             f"model {card.name!r}: expected the same outputs after its metadata was written. "
             "Received: others."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,8 +47,12 @@ class Probe:
     answer: bytes
 
 
-def probe_ends(content: bytes) -> Probe:
+def probe_ends(content: bytes, *, fills: Mapping[str, int] | None = None) -> Probe:
     """Returns the ends of a file, and runs it once on noise that is always the same.
+
+    Args:
+        content: the file.
+        fills: inputs that hold one value instead, by their names.
 
     Raises:
         ModelError: it does not load, or has no input or several outputs.
@@ -60,7 +65,10 @@ def probe_ends(content: bytes) -> Probe:
         )
     rng = np.random.default_rng(0)
     for source in sources:
-        interpreter.set_tensor(source["index"], _make_noise(source, rng))
+        values = _make_noise(source, rng)
+        if source["name"] in (fills or {}):
+            values = np.full_like(values, (fills or {})[source["name"]])
+        interpreter.set_tensor(source["index"], values)
     try:
         with quiet_native():
             interpreter.invoke()

@@ -14,9 +14,10 @@ from tfxfer_edge.conversion.engines.selective import quantize_selective
 from tfxfer_edge.conversion.graph import FrozenGraph, Prepared
 from tfxfer_edge.conversion.quantized import ConversionError, Quantized
 from tfxfer_edge.conversion.recipes import Recipe
+from tfxfer_edge.door import find_door
 from tfxfer_edge.tflite.flatbuffer import list_operators, read_model
 
-__all__ = ["NAME", "find_float_islands", "quantize"]
+__all__ = ["NAME", "find_float_islands", "leaves_tables", "quantize"]
 
 _FLOAT32 = 0
 _LOOKUPS = ("EMBEDDING_LOOKUP", "GATHER", "GATHER_ND")
@@ -37,47 +38,37 @@ def quantize(graph: FrozenGraph, recipe: Recipe, inputs: Prepared | None) -> Qua
     if recipe.kind == "float" and recipe.weight_bits == 32:
         return Quantized(graph.float_content)
     if recipe.kind != "static":
-        content = quantize_weights(graph, recipe)
-        _refuse_float_tables(content, recipe)
-        return Quantized(content)
+        return Quantized(quantize_weights(graph, recipe))
     if inputs is None:
         raise ConversionError(f"recipe {recipe.name!r}: expected calibration samples.")
     ranges = calibrate(graph, inputs)
     if recipe.selective:
         return quantize_selective(graph, recipe, ranges, inputs)
     content = quantize_static(graph, recipe, ranges)
-    _refuse_float_islands(content, recipe)
-    return Quantized(content)
-
-
-def _refuse_float_islands(content: bytes, recipe: Recipe) -> None:
     islands = find_float_islands(content)
-    if islands:
-        counts = ", ".join(f"{islands.count(name)} {name}" for name in dict.fromkeys(islands))
+    if not islands:
+        return Quantized(content)
+    counts = ", ".join(f"{islands.count(name)} {name}" for name in dict.fromkeys(islands))
+    if not find_door(graph.modality).allows_islands:
         raise ConversionError(
             f"engine {NAME}: recipe {recipe.name!r} would leave operators in float: {counts}."
         )
+    return Quantized(content, notes=(f"{recipe.name}: these compute in float: {counts}",))
 
 
-def _refuse_float_tables(content: bytes, recipe: Recipe) -> None:
-    """Refuses a file whose embeddings are still float32: they may be half of a text model."""
-    graph = read_model(content).subgraphs[0]
-    for name, operator in zip(list_operators(content), graph.operators, strict=True):
-        if name not in _LOOKUPS:
-            continue
-        table = next(
-            (
-                graph.tensors[index]
-                for index in operator.inputs
-                if graph.tensors[index].type == _FLOAT32 and graph.tensors[index].buffer
-            ),
-            None,
-        )
-        if table is not None and math.prod(table.shape) >= _LARGE_TABLE:
-            raise ConversionError(
-                f"engine {NAME}: recipe {recipe.name!r} would leave a table of "
-                f"{' x '.join(map(str, table.shape))} in float32."
-            )
+def leaves_tables(graph: FrozenGraph) -> bool:
+    """Returns whether this engine leaves much of a graph in float32 where only weights get fewer
+    bits: it does so with embeddings (0.11), which may be half of a text model.
+    """
+    main = read_model(graph.float_content).subgraphs[0]
+    return any(
+        name in _LOOKUPS
+        and main.tensors[index].type == _FLOAT32
+        and main.tensors[index].buffer
+        and math.prod(main.tensors[index].shape) >= _LARGE_TABLE
+        for name, operator in zip(list_operators(graph.float_content), main.operators, strict=True)
+        for index in operator.inputs
+    )
 
 
 def find_float_islands(content: bytes) -> list[str]:
