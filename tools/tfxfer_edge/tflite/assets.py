@@ -36,7 +36,8 @@ def read_packed_contract(model: SampleModel) -> tuple[Modality, int, Any]:
         )
     modality = get_modality(card.modality)
     try:
-        contract = modality.read_contract(card.contract, assets=unpack_assets(card.assets))
+        folder = unpack_assets(card.assets) if card.assets else None
+        contract = modality.read_contract(card.contract, assets=folder)
     except PluginError:
         raise
     except TfxferError as error:

@@ -57,8 +57,9 @@ def quantize(graph: FrozenGraph, recipe: Recipe, inputs: Prepared | None) -> Qua
 
 
 def leaves_tables(graph: FrozenGraph) -> bool:
-    """Returns whether this engine leaves much of a graph in float32 where only weights get fewer
-    bits: it does so with embeddings (0.11), which may be half of a text model.
+    """Returns whether this engine leaves much in float32 where only weights get fewer bits.
+
+    It does so with embeddings (0.11), which may be half of a text model.
     """
     main = read_model(graph.float_content).subgraphs[0]
     return any(
