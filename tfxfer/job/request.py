@@ -61,6 +61,8 @@ class TrainRequest:
         fair: what the head is trained again for, `equal_opportunity`, `equalized_odds` or
             `demographic_parity`; None trains it once.
         slice: the column whose groups are to be treated alike.
+        sample_column: of a table, which holds the samples; None is the modality's own name.
+        label_column: of a table, which holds the labels; None is `label`.
     """
 
     data: str
@@ -91,6 +93,8 @@ class TrainRequest:
     on_collapse: str = "warn"
     fair: str | None = None
     slice: str | None = None
+    sample_column: str | None = None
+    label_column: str | None = None
 
     def __post_init__(self) -> None:
         checks = {
