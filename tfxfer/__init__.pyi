@@ -17,6 +17,8 @@ from .backbone import (
     Weights as Weights,
 )
 from .data.loading import load_samples as load_samples
+from .demo import Demo as Demo
+from .demo import DemoSamples as DemoSamples
 from .errors import (
     ContractError as ContractError,
 )

@@ -95,7 +95,7 @@ def command(
             raise UsageError(
                 f"--worst: expected a run, which knows its mistakes. Received: {named!r}."
             )
-        mistakes = list_mistakes(run, worst, root=_find_root(run))
+        mistakes = list_mistakes(run, worst, root=_find_root(output, run))
         if not mistakes:
             raise DataError(f"run {str(run.path)!r}: expected mistakes. Received: none.")
         truths = {str(item.path): item.truth for item in mistakes}
@@ -155,7 +155,7 @@ def _check_options(
             raise UsageError(f"explain: expected {expected}. Received: both.")
 
 
-def _find_root(run: RunDirectory) -> Path:
+def _find_root(output: Output, run: RunDirectory) -> Path:
     """Returns the folder that the paths of a run's samples are relative to."""
     from tfxfer.job.demo import stored_source
 
@@ -165,7 +165,7 @@ def _find_root(run: RunDirectory) -> Path:
             f"run {str(run.path)!r}: expected one that says where its samples are. "
             "Received: no data in its request. Name the samples."
         )
-    stored = stored_source(data)
+    stored = stored_source(data, output.registry)
     if stored is not None:
         return stored.root
     path = Path(data)

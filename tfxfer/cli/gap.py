@@ -15,6 +15,7 @@ from tfxfer.errors import ModelError
 from tfxfer.system.keras_settings import check_keras_settings
 
 if TYPE_CHECKING:
+    from tfxfer.registry.lookup import Registry
     from tfxfer.run.directory import RunDirectory
     from tfxfer.trust.profile import GapProfile
     from tfxfer.trust.subject import Subject
@@ -79,7 +80,7 @@ def command(
     else:
         _refuse_options(run, {"--backbone": backbone, "--size": size, "--weights": weights})
         subject = open_run_subject(run, registry=registry)
-    sources = [_find_source(name, subject) for name in named]
+    sources = [_find_source(name, subject, registry) for name in named]
     with output.progress() as progress:
         subsets = [
             draw_subset(
@@ -155,7 +156,7 @@ def _refuse_options(run: RunDirectory, options: dict[str, Any]) -> None:
         )
 
 
-def _find_source(name: str, subject: Subject) -> Any:
+def _find_source(name: str, subject: Subject, registry: Registry) -> Any:
     """Returns the samples that a word means: those of a run, or those at a path."""
     from tfxfer.job.demo import stored_source
     from tfxfer.trust.subject import read_run_source
@@ -163,7 +164,7 @@ def _find_source(name: str, subject: Subject) -> Any:
 
     run = _find_run(name)
     if run is not None:
-        stored = stored_source(str(run.read_manifest().request.get("data", "")))
+        stored = stored_source(str(run.read_manifest().request.get("data", "")), registry)
         return read_run_source(run, subject.modality, stored)
     return list(locate_samples(name, subject.modality) or ())
 

@@ -110,7 +110,7 @@ def prepare(
     size = check_size(backbone, request.size, modality.size_unit)
     # Before the weights, which may have to be downloaded.
     if source is None:
-        source = stored_source(request.data) or read_source(request.data, modality)
+        source = stored_source(request.data, registry) or read_source(request.data, modality)
     if request.slices is not None:
         source = add_slices(source, request.slices, plural=modality.plural)
     if request.fair is not None and request.slice is not None:

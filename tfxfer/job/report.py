@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfxfer.errors import DataError, StorageError, TfxferError
+from tfxfer.errors import DataError, PluginError, StorageError, TfxferError
 from tfxfer.inference.loading import load_predictor
 from tfxfer.inference.predictor import Predictor
 from tfxfer.job.command_line import write_command
@@ -48,7 +48,7 @@ def report_run(
         RunError: it is not finished, or a record of it says something else.
         TfxferError: see `read_material` and `write_report`.
     """
-    material = read_material(run, origin=find_origin(run), registry=registry)
+    material = read_material(run, origin=find_origin(run, registry), registry=registry)
     material = _measure_gap(material, registry, progress)
     content = make_content(material)
     heats: dict[str, np.ndarray] = {}
@@ -88,11 +88,12 @@ def _open_predictor(run: RunDirectory, model: Any, registry: Registry | None) ->
     return wrap_model(model)
 
 
-def find_origin(run: RunDirectory) -> Origin:
+def find_origin(run: RunDirectory, registry: Registry | None = None) -> Origin:
     """Returns where a run's samples are and what command it came of, as far as that is known.
 
     Args:
         run: whose manifest can be read.
+        registry: where a demo is looked up; None is what is installed.
     """
     manifest = run.read_manifest()
     try:
@@ -103,8 +104,8 @@ def find_origin(run: RunDirectory) -> Origin:
     if demo is not None:
         command = demo_command(demo, request)
         try:
-            found = demo_source(demo)
-        except (DataError, StorageError):
+            found = demo_source(demo, registry=registry)
+        except (DataError, PluginError, StorageError):
             return Origin(command=command)  # its package is gone: the page has no pictures
         return Origin(found.source.root, found.source, command, found.remarks)
     data = Path(request.data)

@@ -12,6 +12,7 @@ from importlib.metadata import Distribution
 from typing import Any, NoReturn
 
 from tfxfer.backbone import BACKBONE_END, CONTRACT_VERSION, Backbone, Stage, Weights
+from tfxfer.demo import Demo
 from tfxfer.errors import ContractError, TfxferError, UsageError
 from tfxfer.head import Monitor
 from tfxfer.modality import Modality
@@ -27,6 +28,7 @@ from tfxfer.version import __version__
 __all__ = [
     "check_backbone",
     "check_class",
+    "check_demo",
     "check_head",
     "check_modality",
     "check_options",
@@ -292,6 +294,16 @@ def check_head(component: Component, instance: Any) -> None:
             raise_contract_error(component, f"True or False as {name}", **{name: value})
     if not isinstance(monitor, Monitor) or monitor.mode not in ("max", "min"):
         raise_contract_error(component, "a tfxfer.Monitor as monitor", monitor=monitor)
+
+
+def check_demo(component: Component, instance: Any) -> None:
+    """Raises ContractError unless every attribute is what `Demo` says."""
+    if not isinstance(instance, Demo):
+        raise_contract_error(component, "an instance of tfxfer.Demo", value=instance)
+    _check_name(component, instance, component.name)
+    request = _get(component, instance, "request")
+    if not isinstance(request, Mapping) or not all(map(_is_word, request)):
+        raise_contract_error(component, "a mapping of names to values as request", request=request)
 
 
 def _is_range(low: Any, high: Any) -> bool:
