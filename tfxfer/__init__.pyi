@@ -90,6 +90,7 @@ from .modality import InputSpec as InputSpec
 from .modality import Modality as Modality
 from .modality import Sample as Sample
 from .model import build_model as build_model
+from .part import Part as Part
 from .picture import Picture as Picture
 from .preprocessing import Preprocessing as Preprocessing
 from .preprocessing import Resize as Resize

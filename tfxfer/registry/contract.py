@@ -229,7 +229,10 @@ def check_modality(component: Component, instance: Any) -> None:
     if not isinstance(instance, Modality):
         raise_contract_error(component, "an instance of tfxfer.Modality", value=instance)
     _check_name(component, instance, component.name)
-    names = "noun", "plural", "size_unit", "suffixes", "column", "levels", "view_options"
+    names = (
+        *("noun", "plural", "size_unit", "suffixes"),
+        *("column", "levels", "view_options", "part_noun"),
+    )
     values = {name: _get(component, instance, name) for name in names}
     suffixes, levels, options = (values[name] for name in ("suffixes", "levels", "view_options"))
     expected = {
@@ -240,6 +243,7 @@ def check_modality(component: Component, instance: Any) -> None:
         ),
         "plural": ("a word", _is_word(values["plural"])),
         "size_unit": ("text", isinstance(values["size_unit"], str)),
+        "part_noun": ("text", isinstance(values["part_noun"], str)),
         "suffixes": (
             "a frozenset of endings in lower case, each with its dot,",
             isinstance(suffixes, frozenset)
