@@ -43,7 +43,10 @@ def make(texts: Any) -> Callable[..., Predictor]:
 
 
 def mark(predictor: Predictor, text: str, output: int = 0, **options: Any) -> Marks:
-    (found,) = mark_parts(predictor, Sample("a", content=text), [output], **options)
+    scores, (found,) = mark_parts(
+        predictor, Sample("a", content=text), lambda _: [output], **options
+    )
+    assert found.score == scores[output]
     return found
 
 
@@ -58,6 +61,9 @@ def test_what_each_word_does_is_found(make: Callable[..., Predictor]) -> None:
     assert found.strengths == (0, 1, -2 / 3, 0, -2 / 3, 1, 0)
     assert (found.label, found.score, found.is_blank) == ("spam", 2.0, False)
     assert found.list_strongest(5) == (("free", 3.0), ("free", 3.0))
+    # The answer is what is explained where nobody says otherwise.
+    assert mark_parts(make(), Sample("a", content="a free"))[1][0].label == "spam"
+    assert mark_parts(make(), Sample("a", content="an ox"))[1][0].label == "ham"
     # Another output has other words: the negative control.
     other = mark(make(), "a free ticket, my friend: free entries!", output=1)
     assert other.drops == (0, 0, 0, 1, 0, 0, 0)

@@ -8,7 +8,7 @@ from tfxfer.report.answers import Answer
 from tfxfer.report.material import Material
 from tfxfer.report.parts import Gallery, Note, Plate, Section
 
-__all__ = ["make_mistakes", "rank_mistakes"]
+__all__ = ["describe_marks", "make_mistakes", "rank_mistakes"]
 
 _MOST_MISTAKES = 12
 
@@ -16,6 +16,20 @@ _LEGEND = (
     "A second picture beside one shows what spoke for the answer, the brighter the more "
     "(Grad-CAM): a model that looks past the object has learnt something else."
 )
+
+
+def describe_marks(material: Material) -> tuple[str, ...]:
+    """Returns what a reader must know of what is shown beside or within a sample."""
+    modality = material.modality
+    if modality.picture_input is not None:
+        return (_LEGEND,)
+    if not modality.part_noun:
+        return ()
+    return (
+        f"Marked is each {modality.part_noun} without which the answer's score falls, the stronger "
+        f"the farther; underlined is one without which it rises. A model that goes by the wrong "
+        f"{modality.part_noun} has learnt something else.",
+    )
 
 
 def make_mistakes(material: Material) -> Section:
@@ -41,7 +55,7 @@ def make_mistakes(material: Material) -> Section:
         "Worst mistakes",
         (
             Note(f"Of the test part, {by} first. All answers are in predictions.csv."),
-            *[Note(_LEGEND)] * (material.modality.picture_input is not None),
+            *(Note(line) for line in describe_marks(material)),
             Gallery(plates, rest=len(ranked) - len(plates)),
         ),
     )

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from tfxfer.report.content import Content
 from tfxfer.report.pictures import PictureBook
 from tfxfer.report.plots import PLOTS, draw_plot
+from tfxfer.report.quotes import QuoteBook
 from tfxfer.system.plain_text import escape_controls
 
 __all__ = ["render_page"]
@@ -19,7 +20,7 @@ __all__ = ["render_page"]
 _FOLDER = files("tfxfer.report") / "templates"
 
 
-def render_page(content: Content, pictures: PictureBook, *, version: str) -> str:
+def render_page(content: Content, pictures: PictureBook, quotes: QuoteBook, *, version: str) -> str:
     """Returns the page as HTML.
 
     Everything that comes from outside, such as a label or the name of a file, is escaped.
@@ -27,6 +28,7 @@ def render_page(content: Content, pictures: PictureBook, *, version: str) -> str
     Args:
         content: what it says.
         pictures: finds the samples that it shows.
+        quotes: finds the words of those that are no pictures.
         version: of tfxfer.
     """
     environment = jinja2.Environment(
@@ -49,6 +51,7 @@ def render_page(content: Content, pictures: PictureBook, *, version: str) -> str
         "kind": lambda part: "plot" if type(part) in PLOTS else type(part).__name__.lower(),
         "picture": pictures.find,
         "heat": pictures.find_heat,
+        "quote": quotes.find,
         "share": _find_share,
     }
     return environment.get_template("page.html").render(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from tfxfer.part import Part
 from tfxfer.progress import Progress
 
 __all__ = ["MOST_SPANS", "Marks", "check_parts", "mark_parts", "place_spans"]
+
+ChooseOutputs: TypeAlias = Callable[[np.ndarray], Sequence[int]]
+"""Scores of one sample → the outputs that are explained, by position."""
 
 MOST_SPANS = 64
 """How many spans of a sample are left out in turn; each costs a pass through the network."""
@@ -105,12 +108,12 @@ def place_spans(count: int, most: int = MOST_SPANS) -> list[range]:
 def mark_parts(
     predictor: Predictor,
     sample: Sample,
-    outputs: Sequence[int],
+    choose: ChooseOutputs | None = None,
     *,
     most: int = MOST_SPANS,
     progress: Progress | None = None,
-) -> tuple[Marks, ...]:
-    """Returns what each part of a sample does for some outputs.
+) -> tuple[np.ndarray, tuple[Marks, ...]]:
+    """Returns the scores of a sample, and what each part of it does for some outputs.
 
     Spans of the parts that the network sees are left out in turn. Of a part the result is the mean
     drop over all spans that it is in.
@@ -118,9 +121,12 @@ def mark_parts(
     Args:
         predictor: the model.
         sample: of its modality.
-        outputs: by position.
+        choose: says which outputs, by position, from the scores of the whole sample; None is the
+            one behind the answer.
         most: how many spans are tried.
         progress: told of spans done.
+
+    Shapes: scores (outputs,).
 
     Raises:
         DataError: the sample cannot be read, or has no parts.
@@ -152,12 +158,13 @@ def mark_parts(
             "the weights whole?"
         )
     drops = total / np.maximum(times, 1)
-    return tuple(
+    outputs = predictor.head.pick_outputs(plain[None]) if choose is None else choose(plain)
+    return plain, tuple(
         Marks(
             predictor.labels[output],
             float(plain[output]),
             tuple(parts),
             tuple(drops[:, output].tolist()),
         )
-        for output in outputs
+        for output in map(int, outputs)
     )
