@@ -77,6 +77,8 @@ class Backbone(ABC):
         min_image_size: smallest side that `build` accepts, in pixels; `min_size` of others.
         default_size: of the input, in the modality's unit; for images `default_image_size`.
         min_size: smallest that `build` accepts; for images `min_image_size`.
+        max_size: largest that `build` accepts, such as what a table of positions ends at; None for
+            any.
         preprocessing: what the weights expect of raw values, a contract of the modality.
         weights: named sources; the first is the default.
         stages: cuts in order from the input, each a single tensor; may be empty.
@@ -93,6 +95,7 @@ class Backbone(ABC):
     modality: ClassVar[str] = "image"
     default_image_size: ClassVar[int] = 224
     min_image_size: ClassVar[int] = 32
+    max_size: ClassVar[int | None] = None
     preprocessing: ClassVar[Any] = Preprocessing()
     weights: ClassVar[Mapping[str, Weights]] = {}
     stages: ClassVar[tuple[Stage, ...]] = ()
@@ -160,10 +163,15 @@ def check_size(backbone: Backbone, size: int | None, unit: str) -> int:
         unit: the modality's, for the message.
 
     Raises:
-        ModelError: the backbone takes no input as small.
+        ModelError: the backbone takes no input as small, or as large.
     """
     if size is None:
         return backbone.default_size
+    if backbone.max_size is not None and size > backbone.max_size:
+        raise ModelError(
+            f"backbone {backbone.name!r}: expected a size of at most {backbone.max_size} "
+            f"{unit}. Received: size={size}."
+        )
     if size < backbone.min_size:
         raise ModelError(
             f"backbone {backbone.name!r}: expected a size of at least {backbone.min_size} "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from tfxfer.backbone import Backbone, Weights
 from tfxfer.errors import WeightsError
 from tfxfer.system.arguments import check_kind
+from tfxfer.system.files import file_sha256
 from tfxfer.system.spelling import did_you_mean
 
 __all__ = ["DEFAULT_WEIGHTS", "ResolvedWeights", "file_sha256", "resolve_weights"]
@@ -32,12 +32,6 @@ class ResolvedWeights:
     path: Path | None = None
     sha256: str | None = None
     licence: str | None = None
-
-
-def file_sha256(path: Path) -> str:
-    """Returns the hexadecimal sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def resolve_weights(

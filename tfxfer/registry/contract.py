@@ -169,6 +169,7 @@ def check_backbone(component: Component, instance: Any, *, requested_name: str) 
             "min_image_size",
             "default_size",
             "min_size",
+            "max_size",
             "preprocessing",
             "weights",
             "stages",
@@ -190,6 +191,10 @@ def check_backbone(component: Component, instance: Any, *, requested_name: str) 
         "default_size": (
             "a number in the modality's unit, at least min_size",
             _is_range(values["min_size"], values["default_size"]),
+        ),
+        "max_size": (
+            "None, or a number in the modality's unit, at least default_size,",
+            values["max_size"] is None or _is_range(values["default_size"], values["max_size"]),
         ),
         # Whether it is the modality's own contract is the modality's to say: `check_contract`.
         "preprocessing": (

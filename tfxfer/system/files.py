@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import errno
+import hashlib
 import json
 import math
 import os
@@ -20,6 +21,7 @@ __all__ = [
     "TEMPORARY",
     "atomic_write",
     "describe_storage_error",
+    "file_sha256",
     "to_json",
     "to_plain",
     "write_table",
@@ -119,6 +121,12 @@ def _flush_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def file_sha256(path: Path) -> str:
+    """Returns the hexadecimal sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def to_json(document: Any, *, indent: int | None = 2) -> str:
