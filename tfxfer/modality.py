@@ -113,7 +113,8 @@ class Modality(ABC):
         plural: and several.
         size_unit: what `--size` counts, such as `px`.
         suffixes: of the files that are samples, lower case with their dot.
-        column: of a CSV; `path` holds a file's, any other the sample itself.
+        column: of a table; `path` holds a file's, any other the sample itself. A modality with
+            a column of its own and with suffixes reads both: cells, and files in folders.
         levels: of augmentation, from none at all upwards.
         view_options: options of augmentation and their defaults, such as whether to mirror.
         picture_input: name of the input that holds a picture, (height, width, channels), so that
@@ -141,6 +142,16 @@ class Modality(ABC):
     def default_level(self) -> str:
         """Level of augmentation where nobody names one: `light`, or the first that varies."""
         return "light" if "light" in self.levels else self.levels[min(1, len(self.levels) - 1)]
+
+    @property
+    def reads_cells(self) -> bool:
+        """Whether a sample may be the cell of a table."""
+        return self.column != "path"
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether a sample may be a file."""
+        return bool(self.suffixes) or not self.reads_cells
 
     def list_smaller_sizes(self, size: int) -> tuple[int, ...]:
         """Returns smaller sizes of the input, in descending order, that still show a sample.

@@ -21,7 +21,7 @@ from tfxfer.errors import DataError, UsageError
 from tfxfer.evaluation.scoring import score_predictions
 from tfxfer.head import Head
 from tfxfer.inference.loading import load_predictor
-from tfxfer.inference.own_run import find_own_run
+from tfxfer.inference.own_run import find_own_run, remember_columns
 from tfxfer.inference.predictor import BATCH_SAMPLES, Predictor
 from tfxfer.inference.reading import Samples, open_stream
 from tfxfer.progress import Progress
@@ -86,7 +86,7 @@ def load_own_test(
     run = find_own_run(model, data)
     if run is None:
         return None
-    listed = source or read_source(data, predictor.modality)
+    listed = source or read_source(data, predictor.modality, remember_columns(model))
     return load_samples(
         complete_slices(listed, run.slices_path),
         modality=predictor.modality,

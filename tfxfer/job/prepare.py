@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfxfer.backbone import BACKBONE_END, Backbone, check_size
+from tfxfer.data.columns import Columns
 from tfxfer.data.labels import read_labels
 from tfxfer.data.record import Source
 from tfxfer.data.slice_table import add_slices, check_columns, list_columns
@@ -110,7 +111,9 @@ def prepare(
     size = check_size(backbone, request.size, modality.size_unit)
     # Before the weights, which may have to be downloaded.
     if source is None:
-        source = stored_source(request.data, registry) or read_source(request.data, modality)
+        columns = Columns(request.sample_column, request.label_column)
+        stored = stored_source(request.data, registry)
+        source = stored or read_source(request.data, modality, columns)
     if request.slices is not None:
         source = add_slices(source, request.slices, plural=modality.plural)
     if request.fair is not None and request.slice is not None:

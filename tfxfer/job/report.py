@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfxfer.data.columns import Columns
 from tfxfer.data.record import Source
 from tfxfer.data.sources import read_source
 from tfxfer.errors import DataError, PluginError, StorageError, TfxferError
@@ -121,10 +122,10 @@ def find_origin(run: RunDirectory, registry: Registry | None = None) -> Origin:
     root = data if data.is_dir() else data.parent
     if not root.is_dir():
         return Origin(command=command)
-    if modality.column == "path" or not data.is_file():
+    if not modality.reads_cells or not data.is_file():
         return Origin(root, command=command)
     try:
-        cells = _list_cells(read_source(data, modality))
+        cells = _list_cells(read_source(data, modality, Columns.of_request(manifest.request)))
     except DataError:
         return Origin(command=command)  # another table by now: the page shows no sample of it
     return Origin(root, cells, command=command)

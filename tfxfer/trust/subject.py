@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfxfer.backbone import Backbone, check_size
+from tfxfer.data.columns import Columns
 from tfxfer.data.record import Source
 from tfxfer.data.sources import read_source
 from tfxfer.data.table import read_split_table
@@ -130,8 +131,10 @@ def read_run_source(run: RunDirectory, modality: Modality, source: Source | None
     Raises:
         DataError: the data is no longer there.
     """
-    data = str(run.read_manifest().request.get("data", ""))
-    source = read_source(data, modality) if source is None else source
+    request = run.read_manifest().request
+    data = str(request.get("data", ""))
+    if source is None:
+        source = read_source(data, modality, Columns.of_request(request))
     if not run.split_path.is_file():
         return source
     used = {row.path for row in read_split_table(run.split_path)}

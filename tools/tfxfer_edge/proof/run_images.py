@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tfxfer.data.columns import Columns
 from tfxfer.data.loading import load_samples
 from tfxfer.data.record import Source
 from tfxfer.data.samples import SampleData, SampleSplit
@@ -66,7 +67,8 @@ def list_run_images(run: RunDirectory, modality: Modality) -> Source:
     from tfxfer.job.demo import stored_source
 
     where = read_record(run, modality).data
-    source = stored_source(where) or read_source(where, modality)
+    columns = Columns.of_request(run.read_manifest().request)
+    source = stored_source(where) or read_source(where, modality, columns)
     return complete_slices(source, run.slices_path)
 
 
