@@ -353,20 +353,37 @@ class Modality(ABC):
         return contextlib.nullcontext()
 
     def parse_samples(self, arguments: Sequence[str]) -> list[Sample]:
-        """Returns the samples that a command line names; files by default.
+        """Returns the samples that a command line names: files, or the samples themselves.
+
+        Where a sample may be either, a word is the name of a file if one is there, or if it ends
+        as one, and else the sample.
 
         Raises:
-            DataError: one of them is not there.
+            DataError: one of them is not there, or is a file of another kind.
         """
-        if self.column != "path":
-            return [Sample(argument, content=argument) for argument in arguments]
-        for argument in arguments:
-            if not Path(argument).is_file():
-                raise DataError(
-                    f"{self.noun} {argument!r}: expected a file. Received: nothing that can be "
-                    "opened there."
-                )
-        return [Sample(argument, Path(argument)) for argument in arguments]
+        return [self._parse_sample(argument) for argument in arguments]
+
+    def _parse_sample(self, argument: str) -> Sample:
+        try:
+            is_file = self.reads_files and Path(argument).is_file()
+        except OSError:  # longer than any name of a file
+            is_file = False
+        endings = tuple(self.suffixes)
+        has_ending = argument.lower().endswith(endings) and len(argument.split()) == 1
+        if is_file and not (self.reads_cells and not argument.lower().endswith(endings)):
+            return Sample(argument, Path(argument))
+        if is_file:
+            raise DataError(
+                f"{self.noun} {argument!r}: expected a file that ends in "
+                f"{', '.join(sorted(endings))}, or a {self.noun} itself. Received: another file. "
+                f"If its name is the {self.noun}, hand that in on a line of its own: -"
+            )
+        if not self.reads_cells or has_ending:
+            raise DataError(
+                f"{self.noun} {argument!r}: expected a file. Received: nothing that can be opened "
+                "there."
+            )
+        return Sample(argument, content=argument)
 
     def complete_options(self, level: str, options: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the augmentation's options with the defaults of those left out.

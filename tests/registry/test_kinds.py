@@ -183,8 +183,8 @@ def test_a_backbone_from_nowhere_is_named_by_its_module() -> None:
     ("attributes", "expected"),
     [
         ({"name": "other"}, "the entry point's name 'good'"),
-        ({"noun": ""}, "a word other than label, score and scores as noun"),
-        ({"noun": "score"}, "a word other than label, score and scores as noun"),
+        ({"noun": ""}, "a word other than label, place, score and scores as noun"),
+        ({"noun": "score"}, "a word other than label, place, score and scores as noun"),
         ({"plural": None}, "a word as plural"),
         ({"size_unit": None}, "text as size_unit"),
         ({"suffixes": {".npy"}}, "a frozenset of endings"),

@@ -243,8 +243,9 @@ def check_modality(component: Component, instance: Any) -> None:
     expected = {
         # The documents of `predict` have these keys beside the noun.
         "noun": (
-            "a word other than label, score and scores",
-            _is_word(values["noun"]) and values["noun"] not in ("label", "score", "scores"),
+            "a word other than label, place, score and scores",
+            _is_word(values["noun"])
+            and values["noun"] not in ("label", "place", "score", "scores"),
         ),
         "plural": ("a word", _is_word(values["plural"])),
         "size_unit": ("text", isinstance(values["size_unit"], str)),
