@@ -12,7 +12,7 @@ from tfxfer.cli.opening import find_model, find_run, open_predictor, refuse_unre
 from tfxfer.cli.options import model_options
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.depth import resolve_stage
-from tfxfer.errors import DataError, RunError, UsageError
+from tfxfer.errors import DataError, UsageError
 from tfxfer.modality import Modality
 from tfxfer.registry.lookup import get_backbone
 from tfxfer.run.directory import RunDirectory
@@ -81,7 +81,8 @@ def command(
     model, modality = find_model(output, model)
     run = find_run(model)
     _check_options(samples, worst, stage, method, file, runner_up, box, mask)
-    from tfxfer.inference.labelling import find_samples
+    from tfxfer.inference.labelling import Labelled, find_samples
+    from tfxfer.job.run_samples import open_run_samples
     from tfxfer.trust.explanation import Question, check_same_outputs, explain_samples
     from tfxfer.trust.heatmaps import check_pictures
     from tfxfer.trust.mistakes import list_mistakes
@@ -95,12 +96,13 @@ def command(
             raise UsageError(
                 f"--worst: expected a run, which knows its mistakes. Received: {named!r}."
             )
-        mistakes = list_mistakes(run, worst, root=_find_root(output, run))
+        mistakes = list_mistakes(run, worst, locate=open_run_samples(run, output.registry))
         if not mistakes:
             raise DataError(f"run {str(run.path)!r}: expected mistakes. Received: none.")
-        truths = {str(item.path): item.truth for item in mistakes}
-        samples = tuple(truths)
-    found = find_samples(samples, modality)
+        truths = {item.sample.name: item.truth for item in mistakes}
+        found = [Labelled(item.sample.name, item.sample) for item in mistakes]
+    else:
+        found = find_samples(samples, modality)
     if run is not None:
         _check_names(output, run, stage, label)
     if out is None and run is None:
@@ -153,23 +155,6 @@ def _check_options(
     for expected, clash in clashes.items():
         if clash:
             raise UsageError(f"explain: expected {expected}. Received: both.")
-
-
-def _find_root(output: Output, run: RunDirectory) -> Path:
-    """Returns the folder that the paths of a run's samples are relative to."""
-    from tfxfer.job.demo import stored_source
-
-    data = str(run.read_manifest().request.get("data", ""))
-    if not data:
-        raise RunError(
-            f"run {str(run.path)!r}: expected one that says where its samples are. "
-            "Received: no data in its request. Name the samples."
-        )
-    stored = stored_source(data, output.registry)
-    if stored is not None:
-        return stored.root
-    path = Path(data)
-    return path if path.is_dir() else path.parent
 
 
 def _check_names(output: Output, run: RunDirectory, stage: str | None, label: str | None) -> None:

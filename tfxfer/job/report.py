@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfxfer.data.columns import Columns
-from tfxfer.data.record import Source
-from tfxfer.data.sources import read_source
 from tfxfer.errors import DataError, PluginError, StorageError, TfxferError
 from tfxfer.inference.loading import load_predictor
 from tfxfer.inference.predictor import Predictor
 from tfxfer.job.command_line import write_command
 from tfxfer.job.demo import demo_command, demo_source, find_demo
 from tfxfer.job.request import TrainRequest
+from tfxfer.job.run_samples import list_cells, read_cells_of
 from tfxfer.progress import Progress
 from tfxfer.registry.lookup import get_modality
 from tfxfer.report.content import make_content
@@ -116,22 +114,14 @@ def find_origin(run: RunDirectory, registry: Registry | None = None) -> Origin:
         except (DataError, PluginError, StorageError):
             return Origin(command=command)  # its package is gone: the page has no pictures
         return Origin(
-            found.source.root, _list_cells(found.source), found.source, command, found.remarks
+            found.source.root, list_cells(found.source), found.source, command, found.remarks
         )
     data, command = Path(request.data), write_command(request)
     root = data if data.is_dir() else data.parent
     if not root.is_dir():
         return Origin(command=command)
-    if not modality.reads_cells or not data.is_file():
-        return Origin(root, command=command)
     try:
-        cells = _list_cells(read_source(data, modality, Columns.of_request(manifest.request)))
+        cells = read_cells_of(run, modality)
     except DataError:
         return Origin(command=command)  # another table by now: the page shows no sample of it
     return Origin(root, cells, command=command)
-
-
-def _list_cells(source: Source) -> dict[str, str]:
-    """Returns the samples that are cells of a table, by path."""
-    cells = ((record.path, record.content) for record in source.records)
-    return {path: cell for path, cell in cells if cell is not None}
