@@ -35,7 +35,7 @@ class Target:
 
     Args:
         layer: name of ours.
-        part: which of its variables: the path of attributes, such as `query_dense.kernel`.
+        part: which of its variables, such as `kernel`.
         shape: of the tensor in the file.
         is_dense: whether it is a matrix that maps columns to rows, as PyTorch has it.
     """
@@ -82,11 +82,8 @@ def load_encoder(model: Any, config: EncoderConfig, path: Path) -> None:
     """
     values = list(_read(path, list_targets(config)))
     for target, value in values:
-        variable: Any = model.get_layer(target.layer)
-        for name in target.part.split("."):
-            variable = getattr(variable, name)
-        # Of attention the variables are split by heads; the order of the numbers is the same.
-        variable.assign((value.T if target.is_dense else value).reshape(variable.shape))
+        variable = getattr(model.get_layer(target.layer), target.part)
+        variable.assign(value.T if target.is_dense else value)
 
 
 def _norm(theirs: str, ours: str, config: EncoderConfig) -> dict[str, Target]:
@@ -96,10 +93,10 @@ def _norm(theirs: str, ours: str, config: EncoderConfig) -> dict[str, Target]:
     }
 
 
-def _dense(theirs: str, layer: str, part: str, outputs: int, inputs: int) -> dict[str, Target]:
+def _dense(theirs: str, ours: str, outputs: int, inputs: int) -> dict[str, Target]:
     return {
-        f"{theirs}.weight": Target(layer, f"{part}kernel", (outputs, inputs), is_dense=True),
-        f"{theirs}.bias": Target(layer, f"{part}bias", (outputs,)),
+        f"{theirs}.weight": Target(ours, "kernel", (outputs, inputs), is_dense=True),
+        f"{theirs}.bias": Target(ours, "bias", (outputs,)),
     }
 
 
@@ -133,10 +130,10 @@ def _block(config: EncoderConfig, number: int) -> dict[str, Target]:
     ours, width = f"block_{number + 1}", config.hidden_size
     found: dict[str, Target] = {}
     for part in ("query", "key", "value", "output"):
-        found |= _dense(theirs[part], f"{ours}_attention", f"{part}_dense.", width, width)
+        found |= _dense(theirs[part], f"{ours}_{part}", width, width)
     found |= _norm(theirs["attention_norm"], f"{ours}_attention_norm", config)
-    found |= _dense(theirs["inner"], f"{ours}_inner", "", config.inner_size, width)
-    found |= _dense(theirs["outer"], f"{ours}_outer", "", width, config.inner_size)
+    found |= _dense(theirs["inner"], f"{ours}_inner", config.inner_size, width)
+    found |= _dense(theirs["outer"], f"{ours}_outer", width, config.inner_size)
     found |= _norm(theirs["norm"], f"{ours}_norm", config)
     return found
 
