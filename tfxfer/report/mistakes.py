@@ -7,6 +7,7 @@ import numpy as np
 from tfxfer.report.answers import Answer
 from tfxfer.report.material import Material
 from tfxfer.report.parts import Gallery, Note, Plate, Section
+from tfxfer.report.quotes import describe_marking
 
 __all__ = ["describe_marks", "make_mistakes", "rank_mistakes"]
 
@@ -23,13 +24,7 @@ def describe_marks(material: Material) -> tuple[str, ...]:
     modality = material.modality
     if modality.picture_input is not None:
         return (_LEGEND,)
-    if not modality.part_noun:
-        return ()
-    return (
-        f"Marked is each {modality.part_noun} without which the answer's score falls, the stronger "
-        f"the farther; underlined is one without which it rises. A model that goes by the wrong "
-        f"{modality.part_noun} has learnt something else.",
-    )
+    return (describe_marking(modality),) if modality.part_noun else ()
 
 
 def make_mistakes(material: Material) -> Section:

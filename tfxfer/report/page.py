@@ -15,7 +15,7 @@ from tfxfer.report.plots import PLOTS, draw_plot
 from tfxfer.report.quotes import QuoteBook
 from tfxfer.system.plain_text import escape_controls
 
-__all__ = ["render_page"]
+__all__ = ["make_environment", "render_page"]
 
 _FOLDER = files("tfxfer.report") / "templates"
 
@@ -31,22 +31,14 @@ def render_page(content: Content, pictures: PictureBook, quotes: QuoteBook, *, v
         quotes: finds the words of those that are no pictures.
         version: of tfxfer.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_read_template),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        # Names of files may hold what steers a terminal or turns text around.
-        finalize=_finalize,
-    )
+    environment = make_environment()
     numbers = itertools.count(1)
 
     def draw(part: Any) -> Markup:
         # Of numbers, and of text that matplotlib and `draw_plot` escape.
         return Markup(draw_plot(part, name=f"plot{next(numbers)}"))  # noqa: S704
 
-    environment.globals = {
+    environment.globals |= {
         "draw": draw,
         "kind": lambda part: "plot" if type(part) in PLOTS else type(part).__name__.lower(),
         "picture": pictures.find,
@@ -56,9 +48,23 @@ def render_page(content: Content, pictures: PictureBook, quotes: QuoteBook, *, v
     }
     return environment.get_template("page.html").render(
         content=content,
-        style=Markup(_read_template("page.css")),  # noqa: S704  ours
         version=version,
     )
+
+
+def make_environment() -> jinja2.Environment:
+    """Returns what renders our templates: names from outside are text, and never markup."""
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_read_template),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # Names of files may hold what steers a terminal or turns text around.
+        finalize=_finalize,
+    )
+    environment.globals = {"style": Markup(_read_template("page.css"))}  # noqa: S704  ours
+    return environment
 
 
 def _read_template(name: str) -> str:

@@ -7,10 +7,19 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from tfxfer.errors import DataError
+from tfxfer.modality import Modality
 from tfxfer.report.material import Material
 from tfxfer.trust.marks import Marks
 
-__all__ = ["LENGTHS", "Piece", "Quote", "QuoteBook", "quote_marks", "quote_text"]
+__all__ = [
+    "LENGTHS",
+    "Piece",
+    "Quote",
+    "QuoteBook",
+    "describe_marking",
+    "quote_marks",
+    "quote_text",
+]
 
 LENGTHS: Mapping[str, int] = {"wide": 600, "narrow": 160}
 """Characters of a sample that are shown, by how wide a gallery shows it."""
@@ -51,6 +60,16 @@ class Quote:
     is_late: bool = False
     is_cut: bool = False
     reason: str = ""
+
+
+def describe_marking(modality: Modality) -> str:
+    """Returns what a reader must know of marked parts."""
+    noun = modality.part_noun
+    return (
+        f"Marked is each {noun} without which the answer's score falls, the stronger the farther; "
+        f"underlined is one without which it rises. A model that goes by the wrong {noun} has "
+        "learnt something else."
+    )
 
 
 def quote_text(text: str, longest: int) -> Quote:

@@ -13,6 +13,7 @@ from tfxfer.inference.predictor import BATCH_SAMPLES, Predictor
 from tfxfer.modality import Modality, Sample
 from tfxfer.part import Part
 from tfxfer.progress import Progress
+from tfxfer.system.plain_text import shorten_text
 
 __all__ = ["MOST_SPANS", "Marks", "check_parts", "mark_parts", "place_spans"]
 
@@ -59,6 +60,13 @@ class Marks:
         return tuple(
             (self.parts[i].text.strip(), self.drops[i]) for i in ranked if self.drops[i] > 0
         )
+
+    def describe(self, count: int = 5) -> str:
+        """Returns which parts the score falls most without, in a line; empty where none does."""
+        found = ", ".join(
+            f"{shorten_text(text, 40)} {drop:.3f}" for text, drop in self.list_strongest(count)
+        )
+        return f"the score falls without: {found}" if found else ""
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON data."""
