@@ -112,8 +112,10 @@ def advise(
             size=prepared.size,
             contract=prepared.backbone.preprocessing,
             seed=prepared.request.seed,
+            least_size=prepared.least_size,
             progress=progress,
         )
+        prepared = prepared.at_size(data.train.size)
         if on_audit is not None and not trials:
             on_audit(data)
         trials.append(_try_backbone(prepared, data, progress, started=started))

@@ -14,6 +14,7 @@ from tfxfer.data.table import read_split_table
 from tfxfer.errors import DataError, RunError, WeightsError
 from tfxfer.modality import Modality
 from tfxfer.registry.lookup import default_registry
+from tfxfer.run.assets import read_run_contract
 from tfxfer.run.directory import RunDirectory
 from tfxfer.weights import DEFAULT_WEIGHTS, ResolvedWeights, resolve_weights
 
@@ -116,7 +117,7 @@ def open_run_subject(run: RunDirectory, *, registry: Registry | None = None) -> 
             f"run {str(run.path)!r}: expected the weights that it began with, sha256 "
             f"{used.sha256}. Received: {subject.weights.sha256} from {request!r}."
         )
-    contract = subject.modality.read_contract(manifest.preprocessing)
+    contract = read_run_contract(run, subject.modality)
     return replace(subject, contract=contract)
 
 
