@@ -17,6 +17,8 @@ from .backbone import (
     Weights as Weights,
 )
 from .data.loading import load_samples as load_samples
+from .demo import Demo as Demo
+from .demo import DemoSamples as DemoSamples
 from .errors import (
     ContractError as ContractError,
 )
@@ -90,6 +92,7 @@ from .modality import InputSpec as InputSpec
 from .modality import Modality as Modality
 from .modality import Sample as Sample
 from .model import build_model as build_model
+from .part import Part as Part
 from .picture import Picture as Picture
 from .preprocessing import Preprocessing as Preprocessing
 from .preprocessing import Resize as Resize

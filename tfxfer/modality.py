@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -16,6 +16,7 @@ from tfxfer.system.spelling import did_you_mean
 if TYPE_CHECKING:
     import numpy as np
 
+    from tfxfer.part import Part
     from tfxfer.picture import Picture
     from tfxfer.progress import Progress
 
@@ -127,6 +128,8 @@ class Modality(ABC):
         view_options: options of augmentation and their defaults, such as whether to mirror.
         picture_input: name of the input that holds a picture, (height, width, channels), so that
             places of it can be shown; None where a sample has no such places.
+        part_noun: what one part of a sample is called, such as `word`, where it has parts that can
+            be left out, so that those that matter can be shown; empty where it has none.
         landmarks: what some well-known kinds of sample measure by `tfxfer gap`, the nearest first,
             for a person to compare with: a name in the plural, and the range of the distances.
     """
@@ -140,6 +143,7 @@ class Modality(ABC):
     levels: ClassVar[tuple[str, ...]] = ("none", "light", "strong")
     view_options: ClassVar[Mapping[str, Any]] = {}
     picture_input: ClassVar[str | None] = None
+    part_noun: ClassVar[str] = ""
     landmarks: ClassVar[tuple[tuple[str, float, float], ...]] = ()
     contract_version: ClassVar[str] = CONTRACT_VERSION
 
@@ -368,25 +372,89 @@ class Modality(ABC):
             f"{self.name!r}, whose {self.plural} are none."
         )
 
+    def describe_sample(self, sample: Sample) -> str:
+        """Returns a sample as a person reads it: the cell where it is one, else its name.
+
+        Whoever shows it makes it as short as there is room for, and harmless.
+
+        Raises:
+            DataError: the sample cannot be read.
+        """
+        return sample.name if sample.content is None else sample.content
+
+    def list_parts(self, sample: Sample, *, size: int, contract: Any) -> tuple[Part, ...]:
+        """Returns what a sample is made of, in order; only where there is a `part_noun`.
+
+        Args:
+            sample: where it is.
+            size: in `size_unit`.
+            contract: the backbone's `preprocessing`.
+
+        Raises:
+            DataError: the sample cannot be read, or this modality has no parts, as by default.
+        """
+        raise self._refuse_parts(sample)
+
+    def read_without(
+        self, sample: Sample, left_out: Sequence[Collection[int]], *, size: int, contract: Any
+    ) -> np.ndarray | dict[str, np.ndarray]:
+        """Returns versions of a sample, each without some of its parts.
+
+        Args:
+            sample: where it is.
+            left_out: of each version, which parts it lacks, by their position in `list_parts`.
+            size: in `size_unit`.
+            contract: the backbone's `preprocessing`.
+
+        Shapes: (versions, …) for each input, as `read` returns views.
+
+        Raises:
+            DataError: the sample cannot be read, or this modality has no parts, as by default.
+        """
+        raise self._refuse_parts(sample)
+
+    def _refuse_parts(self, sample: Sample) -> DataError:
+        return DataError(
+            f"{self.noun} {sample.name!r}: expected parts that can be left out. Received: modality "
+            f"{self.name!r}, whose {self.plural} have none."
+        )
+
     def reading(self) -> contextlib.AbstractContextManager[None]:
         """Returns what must hold while samples are read, such as a library that is kept quiet."""
         return contextlib.nullcontext()
 
     def parse_samples(self, arguments: Sequence[str]) -> list[Sample]:
-        """Returns the samples that a command line names; files by default.
+        """Returns the samples that a command line names: files, or the samples themselves.
+
+        Where a sample may be either, a word is the name of a file if one is there, or if it ends
+        as one, and else the sample.
 
         Raises:
-            DataError: one of them is not there.
+            DataError: one of them is not there, or is a file of another kind.
         """
-        if self.column != "path":
-            return [Sample(argument, content=argument) for argument in arguments]
-        for argument in arguments:
-            if not Path(argument).is_file():
-                raise DataError(
-                    f"{self.noun} {argument!r}: expected a file. Received: nothing that can be "
-                    "opened there."
-                )
-        return [Sample(argument, Path(argument)) for argument in arguments]
+        return [self._parse_sample(argument) for argument in arguments]
+
+    def _parse_sample(self, argument: str) -> Sample:
+        try:
+            is_file = self.reads_files and Path(argument).is_file()
+        except OSError:  # longer than any name of a file
+            is_file = False
+        endings = tuple(self.suffixes)
+        has_ending = argument.lower().endswith(endings) and len(argument.split()) == 1
+        if is_file and not (self.reads_cells and not argument.lower().endswith(endings)):
+            return Sample(argument, Path(argument))
+        if is_file:
+            raise DataError(
+                f"{self.noun} {argument!r}: expected a file that ends in "
+                f"{', '.join(sorted(endings))}, or a {self.noun} itself. Received: another file. "
+                f"If its name is the {self.noun}, hand that in on a line of its own: -"
+            )
+        if not self.reads_cells or has_ending:
+            raise DataError(
+                f"{self.noun} {argument!r}: expected a file. Received: nothing that can be opened "
+                "there."
+            )
+        return Sample(argument, content=argument)
 
     def complete_options(self, level: str, options: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the augmentation's options with the defaults of those left out.

@@ -28,8 +28,8 @@ def small_demo(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
     """Leaves everything of the demo but the number of images, the backbone and the epochs."""
     whole_source, whole_request = tfxfer.job.demo.demo_source, tfxfer.job.demo.demo_request
 
-    def demo_source(name: str) -> tfxfer.job.demo.DemoSource:
-        found = whole_source(name)
+    def demo_source(*args: Any, **options: Any) -> tfxfer.job.demo.DemoSamples:
+        found = whole_source(*args, **options)
         by_label: dict[str, list[Any]] = {}
         for record in found.source.records:
             by_label.setdefault(record.label, []).append(record)
@@ -51,7 +51,7 @@ def small_demo(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
 
     monkeypatch.setattr(tfxfer.job.demo, "demo_source", demo_source)
     monkeypatch.setattr(tfxfer.job.demo, "demo_request", demo_request)
-    declared = {"backbone": "double_vivid", "head": "classification"}
+    declared = {"backbone": "double_vivid", "head": "classification", "demo": "elpv"}
     monkeypatch.setattr("tfxfer.registry.lookup.Registry.default", lambda _, kind: declared[kind])
     # What 16 images and one epoch teach loses any amount of points.
     monkeypatch.setattr("tfxfer_edge.proof.comparison.judge", lambda *_: (True, ""))

@@ -158,6 +158,7 @@ def test_evaluate_for_people(learnt: Learnt, photos: Path, tfxfer: Run, tmp_path
     assert len(rows) == count
     assert {row["truth"] for row in rows} == {"apple", "mango", "zebra"}
     wrong = sum(row["right"] == "false" for row in rows)
+    assert ("the surest mistakes:" in lines) is (wrong > 0)
 
     again = tfxfer("evaluate", learnt[0], tmp_path / "photos", "--out", table)
     assert again.code == 1
@@ -167,6 +168,7 @@ def test_evaluate_for_people(learnt: Learnt, photos: Path, tfxfer: Run, tmp_path
     assert ["METRIC", str(count), "images"] in [line.split() for line in again.stdout.splitlines()]
     document = tfxfer("evaluate", learnt[0], tmp_path / "photos", "--json").document
     assert document["accuracy"]["value"] == pytest.approx(1 - wrong / count)
+    assert len(document["mistakes"]) == min(wrong, 20)
 
 
 def test_evaluate_refuses_labels_the_model_does_not_have(

@@ -141,7 +141,7 @@ def test_mistakes_lie_where_the_run_has_its_samples_from(
     table.write_text(f"{header}\n{first.replace('true', 'false')}\n")
     if data != "table":
         monkeypatch.setattr(
-            "tfxfer.job.demo.stored_source", {data: Source(root, (), "folders")}.get
+            "tfxfer.job.run_samples.stored_source", {data: Source(root, (), "folders")}.get
         )
     done = tfxfer("explain", run, "--worst", 1, "--json")
     assert done.code == 0, done.stderr

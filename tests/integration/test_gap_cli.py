@@ -232,7 +232,8 @@ def test_a_run_without_a_path_gets_its_data_from_who_knows_it(
         find_gap(run, registry=registry)
     source = read_source(photos, default_registry().load_modality("image"))
     assert find_gap(run, source=source, registry=registry).images == 30
-    monkeypatch.setattr("tfxfer.job.demo.stored_source", {"demo:photos": source}.get)
+    stored = {"demo:photos": source}
+    monkeypatch.setattr("tfxfer.job.demo.stored_source", lambda data, _: stored[data])
     done = tfxfer("gap", run.path, "--images", 9, "--json", registry=registry)
     assert done.code == 0, done.stderr
     assert done.document["images"] == 9

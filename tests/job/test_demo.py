@@ -6,11 +6,13 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from tfxfer import DataError, RunDirectory, StorageError
+from tfxfer import DataError, Registry, RunDirectory, StorageError
+from tfxfer.errors import UnknownPluginError
 from tfxfer.job.demo import demo_request, demo_source, is_demo_run, stored_source
 from tfxfer.run.manifest import Manifest
 
@@ -106,15 +108,30 @@ def test_is_demo_run(tmp_path: Path, data: str, expected: bool) -> None:
     assert not is_demo_run(tmp_path / "nothing")
 
 
+def settle(name: str, **options: Any) -> Any:
+    given = {"budget": None, "seed": 0, "device": "auto", "cache_dir": None, **options}
+    registry = Registry()
+    return demo_request(registry.load_demo(name), registry=registry, options=given)
+
+
 def test_demo_request() -> None:
-    options = {"budget": 60.0, "seed": 3, "device": "cpu", "cache_dir": None}
-    photos = demo_request("elpv", demo_source("elpv"), backbone="b", options=options)
+    photos = settle("elpv", budget=60.0, seed=3, device="cpu")
     assert (photos.data, photos.view_options, photos.size) == ("demo:elpv", {}, None)
     assert (photos.budget_seconds, photos.seed, photos.device) == (60.0, 3, "cpu")
-    digits = demo_request("digits", demo_source("digits"), backbone="b", options=options)
+    assert photos.backbone == Registry().default("backbone")
+    digits = settle("digits")
     # A mirrored digit is none.
     assert (digits.data, digits.view_options, digits.size) == (
         "demo:digits",
         {"flip": False},
         96,
     )
+    assert digits.budget_seconds == 240
+
+
+def test_a_demo_that_is_not_there_names_the_others() -> None:
+    with pytest.raises(UnknownPluginError, match="Did you mean 'digits'") as caught:
+        demo_source("digit")
+    assert "elpv (tfxfer " in str(caught.value)
+    with pytest.raises(UnknownPluginError, match=r"pip install tfxfer-text$"):
+        stored_source("demo:sms", Registry([]))

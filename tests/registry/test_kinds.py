@@ -111,7 +111,7 @@ def test_two_claims_of_one_name_are_a_conflict_of_any_kind(kind: Any) -> None:
 
 
 def test_one_name_may_be_of_several_kinds() -> None:
-    kinds = ("modality", "backbone", "head", "command", "reader", "exporter")
+    kinds = ("modality", "backbone", "head", "command", "reader", "exporter", "demo")
     registry = Registry([point("same", "json:loads", kind) for kind in kinds])
     assert [(c.kind, c.status) for c in registry.list()] == [(kind, "ok") for kind in kinds]
 
@@ -183,8 +183,8 @@ def test_a_backbone_from_nowhere_is_named_by_its_module() -> None:
     ("attributes", "expected"),
     [
         ({"name": "other"}, "the entry point's name 'good'"),
-        ({"noun": ""}, "a word other than label, score and scores as noun"),
-        ({"noun": "score"}, "a word other than label, score and scores as noun"),
+        ({"noun": ""}, "a word other than label, place, score and scores as noun"),
+        ({"noun": "score"}, "a word other than label, place, score and scores as noun"),
         ({"plural": None}, "a word as plural"),
         ({"size_unit": None}, "text as size_unit"),
         ({"suffixes": {".npy"}}, "a frozenset of endings"),
@@ -278,7 +278,7 @@ def test_every_kind_is_loaded_as_its_own(install_doubles: Install) -> None:
 
 
 def test_a_module_that_is_not_there_is_told_from_metadata() -> None:
-    kinds = ("modality", "reader", "exporter")
+    kinds = ("modality", "reader", "exporter", "demo")
     registry = Registry(
         [point("gone", "no_such_module:x", kind, FakeDistribution("gone")) for kind in kinds]
     )

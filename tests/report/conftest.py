@@ -19,6 +19,7 @@ from tfxfer.report.content import Content, make_content
 from tfxfer.report.material import Origin, read_material
 from tfxfer.report.page import render_page
 from tfxfer.report.pictures import PictureBook
+from tfxfer.report.quotes import QuoteBook
 from tfxfer.run.directory import RunDirectory
 from tfxfer.run.manifest import DataSummary, Manifest, PhaseRecord, WeightsUsed
 from tfxfer.system.files import to_json, write_table
@@ -194,10 +195,15 @@ def write_export(run: RunDirectory) -> None:
 def render() -> Callable[..., str]:
     """Returns the page of a run; `root` is where its samples are."""
 
-    def make(run: RunDirectory, root: Path | None = None, **origin: Any) -> str:
+    def make(run: RunDirectory, root: Path | None = None, marks: Any = None, **origin: Any) -> str:
         material = read_material(run, origin=Origin(root, **origin))
         heats = {f"test/{0:02}{ATTACK}.png": np.zeros((8, 8, 3), np.uint8)}
-        return render_page(make_content(material), PictureBook(material, heats), version="0")
+        return render_page(
+            make_content(material),
+            PictureBook(material, heats),
+            QuoteBook(material, marks),
+            version="0",
+        )
 
     return make
 

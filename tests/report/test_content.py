@@ -16,6 +16,7 @@ from tfxfer.data.audit_file import write_audit
 from tfxfer.data.problems import Audit, Problem
 from tfxfer.data.table import SplitRow, read_split_table, write_split_table
 from tfxfer.evaluation.tables import Matrix, Table
+from tfxfer.modality import Sample
 from tfxfer.report.answers import Answer
 from tfxfer.report.audit import list_left_out
 from tfxfer.report.content import Content, make_content
@@ -299,9 +300,9 @@ def test_a_name_that_no_table_may_have_finds_its_sample(class_run: RunDirectory)
     found = [answer.path for answer in read_material(class_run).tested]
     assert [found[number] for number in (3, 5, 7)] == list(names.values())
     assert "'=1+1/\\x1b3.png" in class_run.predictions_path.read_text()
-    mistakes = list_mistakes(class_run, 99, root=Path("photos"))
+    mistakes = list_mistakes(class_run, 99, locate=Sample)
     assert mistakes
-    assert {item.path for item in mistakes} <= {Path("photos", row.path) for row in split}
+    assert {item.sample.name for item in mistakes} <= {row.path for row in split}
 
 
 def test_answers_that_nobody_can_rank_are_not_none(

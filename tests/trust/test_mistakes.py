@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from tfxfer.data.record import Record
 from tfxfer.errors import DataError, RunError
+from tfxfer.modality import Sample
+from tfxfer.registry.lookup import get_modality
 from tfxfer.run.directory import Manifest, RunDirectory
-from tfxfer.trust.mistakes import list_mistakes
+from tfxfer.trust.mistakes import Mistake, find_mistakes, list_mistakes
 
 HEADER = "path,split,truth,label,score,right\n"
 ROWS = (
@@ -29,13 +33,41 @@ def run(tmp_path: Path) -> RunDirectory:
 def test_the_surest_first(run: RunDirectory) -> None:
     root = Path("photos")
     run.predictions_path.write_text(HEADER + ROWS)
-    found = list_mistakes(run, 2, root=root)
-    assert [(item.path.name, item.truth, item.label, item.score) for item in found] == [
-        ("3.png", "b", "a", 0.9),
-        ("1.png", "a", "b", 0.7),
+    found = list_mistakes(run, 2, locate=lambda path: Sample(path, root / path))
+    assert [(item.sample.name, item.truth, item.label, item.score) for item in found] == [
+        ("b/3.png", "b", "a", 0.9),
+        ("a/1.png", "a", "b", 0.7),
     ]
-    assert found[0].path == root / "b" / "3.png"
-    assert len(list_mistakes(run, 9, root=root)) == 3
+    assert found[0].sample.path == root / "b" / "3.png"
+    assert len(list_mistakes(run, 9, locate=Sample)) == 3
+
+
+def test_a_mistake_is_told_as_a_person_reads_the_sample() -> None:
+    image = get_modality("image")
+    photo = Mistake(Sample("b/3.png", Path("photos/b/3.png")), "b", "a", 0.9)
+    assert photo.to_dict(image) == {"image": "b/3.png", "truth": "b", "label": "a", "score": 0.9}
+    cell = Mistake(Sample("t.csv:2", content="win a prize"), "spam", "ham", 0.9)
+    assert cell.to_dict(image) == {
+        "image": "win a prize", "place": "t.csv:2", "truth": "spam", "label": "ham", "score": 0.9,
+    }  # fmt: skip
+
+
+def test_the_mistakes_of_a_measurement() -> None:
+    rows = [
+        {"path": "1", "truth": "a", "label": "b", "score": 0.6, "right": "false"},
+        {"path": "2", "truth": "a", "label": "a", "score": 0.9, "right": "true"},
+        {"path": "3", "truth": "b", "label": "a", "score": 0.8, "right": "false"},
+    ]
+    records = tuple(
+        Record(row["path"], row["truth"], content=f"text {row['path']}") for row in rows
+    )
+    split = SimpleNamespace(root=Path(), records=records)
+    found = find_mistakes(split, rows, 5)  # type: ignore[arg-type]
+    assert [(x.sample.content, x.label) for x in found] == [("text 3", "a"), ("text 1", "b")]
+    assert find_mistakes(split, rows, 1) == found[:1]  # type: ignore[arg-type]
+    # Answers that are nearer or farther are no mistakes.
+    far = [{**row, "right": ""} for row in rows]
+    assert find_mistakes(split, far, 5) == ()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -55,4 +87,4 @@ def test_no_mistakes_to_be_had(
     if text is not None:
         run.predictions_path.write_text(text)
     with pytest.raises(error, match=message):
-        list_mistakes(run, 3, root=Path("photos"))
+        list_mistakes(run, 3, locate=Sample)

@@ -1,4 +1,4 @@
-"""`tfxfer demo`: the whole job on real photos that come from pip."""
+"""`tfxfer demo`: the whole job on real samples that come from pip."""
 
 from __future__ import annotations
 
@@ -8,24 +8,38 @@ from typing import Any
 
 import click
 
-from tfxfer.cli.output import Output, tfxfer_command
+from tfxfer.cli.output import Output, Session, tfxfer_command
 from tfxfer.cli.report import try_report
 from tfxfer.cli.results import quote
 from tfxfer.cli.train import run_training
 from tfxfer.cli.train_options import shared_options
 from tfxfer.errors import ContractError, GateError, PluginConflictError, PluginImportError
+from tfxfer.registry.lookup import default_registry
 
 __all__ = ["command"]
+
+
+class _DemoOption(click.Option):
+    """An option whose help lists the demos that are installed, imported or not."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        record = super().get_help_record(ctx)
+        session = ctx.find_root().obj
+        registry = session.registry if isinstance(session, Session) else default_registry()
+        names = dict.fromkeys(component.name for component in registry.list("demo"))
+        if record is None or not names:
+            return record
+        return record[0], f"{record[1]}  [installed: {', '.join(names)}]"
 
 
 @tfxfer_command("demo")
 @click.option("--out", default="runs/demo", show_default=True, help="Folder of the run.")
 @click.option(
     "--data",
-    type=click.Choice(["elpv", "digits"]),
-    default="elpv",
-    show_default=True,
-    help="Photos of solar cells (CC BY-NC-SA), or scikit-learn's digits.",
+    metavar="NAME",
+    cls=_DemoOption,
+    help="Which samples; tfxfer itself brings elpv, photos of solar cells (CC BY-NC-SA), and "
+    "digits of scikit-learn.  [default: what an installed distribution declares]",
 )
 @click.option(
     "--force", is_flag=True, help="Exit with 0, too, where the model is no better than chance."
@@ -35,33 +49,37 @@ def command(
     output: Output,
     *,
     out: str,
-    data: str,
+    data: str | None,
     force: bool,
     overwrite: bool,
     no_report: bool,
     **options: Any,
 ) -> None:
-    """Train on real images from pip, and export for a phone: the whole job in one line.
+    """Train on real samples from pip, and export for a phone: the whole job in one line.
 
-    EfficientNet-Lite0 and its weights came with pip, too: it needs no network. The run at --out is
-    replaced if it is an earlier demo's. A --budget is that of the training; the export and the
-    report come after it.
+    EfficientNet-Lite0, its weights and the photos came with pip, too: without --data it needs no
+    network. The run at --out is replaced if it is an earlier demo's. A --budget is that of the
+    training; the export and the report come after it.
     """
     started = time.monotonic()
     from tfxfer.job.demo import demo_request, demo_source, is_demo_run
     from tfxfer.run.directory import RunDirectory
 
     export = _find_exporter(output)
-    source = demo_source(data)
-    for line in source.remarks:
+    name = data or output.registry.default("demo")
+    demo = output.registry.load_demo(name)
+    request = demo_request(demo, registry=output.registry, options=options)
+    with output.progress() as progress:
+        found = demo_source(name, registry=output.registry, progress=progress)
+    for line in found.remarks:
         output.print(line)
     document = run_training(
         output,
-        demo_request(data, source, backbone=output.registry.default("backbone"), options=options),
+        request,
         out,
         started=started,
         overwrite=overwrite or is_demo_run(out),
-        source=source.source,
+        source=found.source,
         suggest=False,
         with_report=False,
     )
@@ -88,7 +106,7 @@ def command(
         report()
         model = next(x["path"] for x in made["candidates"] if x["recipe"] == made["chosen"])
     output.print(f"took {time.monotonic() - started:.0f} s in all")
-    output.show(f"try it:  {quote('tfxfer', 'predict', model, source.example)}")
+    output.show(f"try it:  {quote('tfxfer', 'predict', model, found.example)}")
     if document["warnings"] and not force:
         raise GateError(
             f"demo: expected a model that is better than chance. Received: "

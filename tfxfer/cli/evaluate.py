@@ -10,7 +10,13 @@ import click
 from tfxfer.cli.opening import check_table, find_head, find_model, open_predictor
 from tfxfer.cli.options import column_options, min_score_option, model_options
 from tfxfer.cli.output import Output, tfxfer_command
-from tfxfer.cli.results import show_figures, show_judgement, show_slices, show_warnings
+from tfxfer.cli.results import (
+    show_figures,
+    show_judgement,
+    show_mistakes,
+    show_slices,
+    show_warnings,
+)
 
 if TYPE_CHECKING:
     from tfxfer.data.columns import Columns
@@ -20,6 +26,8 @@ if TYPE_CHECKING:
     from tfxfer.trust.gate_rules import Gate
 
 __all__ = ["command"]
+
+_MOST_MISTAKES = 20  # in the document; a terminal gets the first few
 
 
 @tfxfer_command("evaluate")
@@ -108,6 +116,7 @@ def command(
     )
     from tfxfer.trust.gate import judge_gate
     from tfxfer.trust.groups import FEWEST_SAMPLES, choose_groupings
+    from tfxfer.trust.mistakes import find_mistakes
     from tfxfer.trust.slices import measure_slices
 
     if min_score is not None:
@@ -144,8 +153,9 @@ def command(
     if answers is not None and min_score is not None:
         abstention = measure_abstention(*answers, min_score)
         metrics["abstention"] = abstention.to_dict()
+    rows = list_answers(predictor, split, scores)
+    mistakes = find_mistakes(split, rows, _MOST_MISTAKES)
     if out is not None:
-        rows = list_answers(predictor, split, scores)
         if answers is not None and min_score is not None:
             sure = is_sure(answers[0], min_score)
             words = ["true" if x else "false" for x in sure.tolist()]
@@ -159,7 +169,15 @@ def command(
     sliced = report.to_dict() if report.columns or report.left_out else None
     judgement = None if gate is None else judge_gate(gate, report)
     judged = None if judgement is None else {"holds": judgement.holds, **judgement.to_dict()}
-    output.emit({**metrics, "trained_on": seen, "slices": sliced, "gate": judged})
+    output.emit(
+        {
+            **metrics,
+            "trained_on": seen,
+            "slices": sliced,
+            "gate": judged,
+            "mistakes": [item.to_dict(predictor.modality) for item in mistakes],
+        }
+    )
     show_figures(output, f"{model} on {data}", metrics, predictor.head, predictor.modality)
     show_slices(output, report, predictor.head, predictor.modality)
     if answers is not None and output.verbosity:
@@ -168,6 +186,7 @@ def command(
     if abstention is not None:
         output.show(abstention.describe())
     show_warnings(output, find_warnings(metrics, predictor.head))
+    show_mistakes(output, mistakes, predictor.modality)
     if out is not None:
         output.show(f"each {predictor.modality.noun}: {out}")
     if judgement is not None:

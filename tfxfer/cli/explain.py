@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tfxfer.cli.marked import check_marks_page, refuse_places, tell_marks
 from tfxfer.cli.opening import find_model, find_run, open_predictor, refuse_unreadable
-from tfxfer.cli.options import model_options
+from tfxfer.cli.options import model_options, sample_column_option
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.depth import resolve_stage
-from tfxfer.errors import DataError, RunError, UsageError
+from tfxfer.errors import DataError, UsageError
 from tfxfer.modality import Modality
 from tfxfer.registry.lookup import get_backbone
 from tfxfer.run.directory import RunDirectory
@@ -30,8 +31,13 @@ _MASK_PX = 4096  # finer than any network's input
 @click.argument("model")
 @click.argument("samples", nargs=-1)
 @model_options
+@sample_column_option
 @click.option("--worst", metavar="N", type=click.IntRange(min=1), help="The N surest mistakes.")
-@click.option("--out", metavar="FOLDER", help="Where pictures go.  [default: RUN/explain]")
+@click.option(
+    "--out",
+    metavar="FOLDER",
+    help="Where pictures go, or the page of texts.  [default: RUN/explain; no page]",
+)
 @click.option("--overwrite", is_flag=True, help="Replace pictures in the folder at --out.")
 @click.option("--stage", help="Where Grad-CAM looks.  [default: the last stage with a map]")
 @click.option("--label", help="The label that is explained.  [default: the model's answer]")
@@ -59,6 +65,7 @@ def command(
     samples: tuple[str, ...],
     labels_file: str | None,
     head: str | None,
+    sample_column: str | None,
     worst: int | None,
     out: str | None,
     overwrite: bool,
@@ -72,22 +79,31 @@ def command(
 ) -> int:
     """Show where a model looks when it answers.
 
-    MODEL is a run, a model file, or the folder of an export. SAMPLES are files, folders, whose
-    files are taken at any depth, or patterns such as 'photos/*.jpg'. Of each a picture is written:
-    the warmer a place, the more it speaks for the label.
+    MODEL is a run, a model file, or the folder of an export. SAMPLES are what `tfxfer predict`
+    takes. Of each image a picture is written: the warmer a place, the more it speaks for the label.
+    Of a text the words are marked without which the score falls, on the terminal, and with --out in
+    a page.
     """
     # Before Keras starts, which takes long: a slip of the finger is told at once.
     named = model
     model, modality = find_model(output, model)
     run = find_run(model)
     _check_options(samples, worst, stage, method, file, runner_up, box, mask)
-    from tfxfer.inference.labelling import find_samples
+    from tfxfer.data.columns import Columns
+    from tfxfer.inference.labelling import Labelled, find_samples
+    from tfxfer.inference.own_run import remember_columns
+    from tfxfer.job.run_samples import open_run_samples
     from tfxfer.trust.explanation import Question, check_same_outputs, explain_samples
-    from tfxfer.trust.heatmaps import check_pictures
+    from tfxfer.trust.marking import mark_samples
+    from tfxfer.trust.marks import check_parts
     from tfxfer.trust.mistakes import list_mistakes
     from tfxfer.trust.picture_files import check_targets, name_pictures, save_picture
 
-    check_pictures(modality)
+    has_places = modality.picture_input is not None
+    if not has_places:
+        check_parts(modality)
+        gradients = method if method == "gradcam" else None
+        refuse_places(modality, stage=stage, method=gradients, box=box, mask=mask)
     find_inside = _read_place(box, mask, modality)
     truths: dict[str, str] = {}
     if worst is not None:
@@ -95,18 +111,21 @@ def command(
             raise UsageError(
                 f"--worst: expected a run, which knows its mistakes. Received: {named!r}."
             )
-        mistakes = list_mistakes(run, worst, root=_find_root(run))
+        mistakes = list_mistakes(run, worst, locate=open_run_samples(run, output.registry))
         if not mistakes:
             raise DataError(f"run {str(run.path)!r}: expected mistakes. Received: none.")
-        truths = {str(item.path): item.truth for item in mistakes}
-        samples = tuple(truths)
-    found = find_samples(samples, modality)
+        truths = {item.sample.name: item.truth for item in mistakes}
+        found = [Labelled(item.sample.name, item.sample) for item in mistakes]
+    else:
+        columns = Columns(sample_column).or_else(remember_columns(model))
+        found = find_samples(samples, modality, columns=columns)
     if run is not None:
         _check_names(output, run, stage, label)
-    if out is None and run is None:
+    if has_places and out is None and run is None:
         raise UsageError(f"explain: expected --out FOLDER, as {named!r} is no run.")
     folder = run.explain if out is None and run is not None else Path(str(out))
-    targets = name_pictures([item.name for item in found])
+    targets = name_pictures([item.name for item in found]) if has_places else ()
+    page = None if has_places else check_marks_page(out, overwrite=overwrite)
     check_targets(folder, targets, overwrite=overwrite or out is None)
     refuse_unreadable(output, model, found, modality)
     other = None if file is None else find_model(output, file)[0]
@@ -116,6 +135,12 @@ def command(
         beside = open_predictor(output, other, labels_file=None, head=None)
         check_same_outputs(predictor, beside)
     question = Question(stage, label, method, runner_up, find_inside, beside)  # type: ignore[arg-type]
+    if not has_places:
+        with output.quietly(), output.progress() as progress:
+            marked = list(mark_samples(predictor, found, question, progress=progress))
+        return tell_marks(
+            output, marked, modality, truths=truths, page=page, title=Path(named).name
+        )
     done: list[tuple[Explanation, Path | None]] = []
     with output.quietly(), output.progress() as progress:
         explained = explain_samples(predictor, found, question, progress=progress)
@@ -153,23 +178,6 @@ def _check_options(
     for expected, clash in clashes.items():
         if clash:
             raise UsageError(f"explain: expected {expected}. Received: both.")
-
-
-def _find_root(run: RunDirectory) -> Path:
-    """Returns the folder that the paths of a run's samples are relative to."""
-    from tfxfer.job.demo import stored_source
-
-    data = str(run.read_manifest().request.get("data", ""))
-    if not data:
-        raise RunError(
-            f"run {str(run.path)!r}: expected one that says where its samples are. "
-            "Received: no data in its request. Name the samples."
-        )
-    stored = stored_source(data)
-    if stored is not None:
-        return stored.root
-    path = Path(data)
-    return path if path.is_dir() else path.parent
 
 
 def _check_names(output: Output, run: RunDirectory, stage: str | None, label: str | None) -> None:

@@ -16,6 +16,7 @@ from tfxfer.system.keras_settings import check_keras_settings
 
 if TYPE_CHECKING:
     from tfxfer.data.columns import Columns
+    from tfxfer.registry.lookup import Registry
     from tfxfer.run.directory import RunDirectory
     from tfxfer.trust.profile import GapProfile
     from tfxfer.trust.subject import Subject
@@ -85,7 +86,7 @@ def command(
         _refuse_options(run, {"--backbone": backbone, "--size": size, "--weights": weights})
         subject = open_run_subject(run, registry=registry)
     called = Columns(sample_column, label_column)
-    sources = [_find_source(name, subject, called, run) for name in named]
+    sources = [_find_source(name, subject, called, run, registry) for name in named]
     with output.progress() as progress:
         subsets = [
             draw_subset(
@@ -161,7 +162,13 @@ def _refuse_options(run: RunDirectory, options: dict[str, Any]) -> None:
         )
 
 
-def _find_source(name: str, subject: Subject, columns: Columns, other: RunDirectory | None) -> Any:
+def _find_source(
+    name: str,
+    subject: Subject,
+    columns: Columns,
+    other: RunDirectory | None,
+    registry: Registry,
+) -> Any:
     """Returns the samples that a word means: those of a run, or those at a path."""
     from tfxfer.inference.own_run import remember_columns
     from tfxfer.job.demo import stored_source
@@ -170,7 +177,7 @@ def _find_source(name: str, subject: Subject, columns: Columns, other: RunDirect
 
     run = _find_run(name)
     if run is not None:
-        stored = stored_source(str(run.read_manifest().request.get("data", "")))
+        stored = stored_source(str(run.read_manifest().request.get("data", "")), registry)
         return read_run_source(run, subject.modality, stored)
     if other is not None:  # what is held against a run's samples is mostly of their kind
         columns = columns.or_else(remember_columns(other.path))

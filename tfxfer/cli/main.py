@@ -37,7 +37,7 @@ COMMANDS: Mapping[str, str] = {
     "advise": "Say how to train on samples, and why.",
     "audit": "Say what is wrong with labelled samples, without training on them.",
     "compare": "Say which of two models is better, on the same samples.",
-    "demo": "Train on real images from pip, and export for a phone: the whole job in one line.",
+    "demo": "Train on real samples from pip, and export for a phone: the whole job in one line.",
     "doctor": "Say what is installed, what does not fit together, and the remedy.",
     "evaluate": "Measure a run or a model file on labelled samples.",
     "explain": "Show where a model looks when it answers.",

@@ -21,6 +21,7 @@ __all__ = [
     "model_options",
     "parse_time",
     "read_labels",
+    "sample_column_option",
     "seed_option",
     "size_option",
     "weights_option",
@@ -176,6 +177,11 @@ def column_options(command: Callable[..., int | None]) -> Callable[..., int | No
         metavar="NAME",
         help="Of a table, the column that holds the labels.  [default: label]",
     )(command)
+    return sample_column_option(command)
+
+
+def sample_column_option(command: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Adds what the column of a table is called that holds the samples."""
     return click.option(
         "--sample-column",
         "--text-column",

@@ -98,6 +98,23 @@ class Output:
             table.add_row(*map(Text, row))  # Text: a cell such as "[x]" is no markup
         Console(file=self.stdout).print(table)
 
+    def show_styled(self, pieces: Iterable[tuple[str, str]]) -> None:
+        """Prints text whose pieces have styles of rich's; in a pipe they have none.
+
+        Args:
+            pieces: texts and their styles, one after the other.
+        """
+        if self.as_json:
+            return
+        harmless = [(escape_lines(text), style) for text, style in pieces]
+        if not self.stdout.isatty():
+            self.show("".join(text for text, _ in harmless))
+            return
+        from rich.console import Console
+        from rich.text import Text
+
+        Console(file=self.stdout, highlight=False).print(Text.assemble(*harmless))
+
     def print(self, *objects: Any) -> None:
         """Prints a remark on stderr; anything but text is drawn by rich."""
         if all(isinstance(item, str) for item in objects):

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfxfer.cli.opening import check_table, find_model, open_predictor, refuse_unreadable
-from tfxfer.cli.options import min_score_option, model_options
+from tfxfer.cli.options import min_score_option, model_options, sample_column_option
 from tfxfer.cli.output import Output, tfxfer_command
+from tfxfer.system.plain_text import shorten_text
 
 if TYPE_CHECKING:
     from tfxfer.inference.labelling import Labelled
@@ -23,6 +24,7 @@ _TOP_LABELS = 3
 @click.argument("model")
 @click.argument("samples", nargs=-1, required=True)
 @model_options
+@sample_column_option
 @min_score_option
 @click.option("--csv", "table", metavar="FILE.csv", help="Write label, score and all scores.")
 @click.option("--overwrite", is_flag=True, help="Replace the file at --csv.")
@@ -33,22 +35,27 @@ def command(
     samples: tuple[str, ...],
     labels_file: str | None,
     head: str | None,
+    sample_column: str | None,
     min_score: float | None,
     table: str | None,
     overwrite: bool,
 ) -> int:
-    """Label samples, such as image files.
+    """Label samples, such as image files or texts.
 
     MODEL is a run, a model file, or the folder of an export. SAMPLES are files, folders, whose
-    files are taken at any depth, or patterns such as 'photos/*.jpg'. One that cannot be read costs
-    its own line, and the exit code is 1.
+    files are taken at any depth, patterns such as 'photos/*.jpg', tables, with or without labels;
+    texts stand for themselves, in quotes. With - each line of stdin is a text, or names a file. One
+    that cannot be read costs its own line, and the exit code is 1.
     """
+    from tfxfer.data.columns import Columns
     from tfxfer.inference.labelling import find_samples, label_samples
+    from tfxfer.inference.own_run import remember_columns
 
     # Before Keras starts, which takes long: a slip of the finger is told at once.
     model, modality = find_model(output, model)
     check_table(table, "--csv", overwrite=overwrite, inputs=(model, *samples))
-    found = find_samples(samples, modality)
+    columns = Columns(sample_column).or_else(remember_columns(model))
+    found = find_samples(samples, modality, columns=columns)
     refuse_unreadable(output, model, found, modality)
     predictor = open_predictor(output, model, labels_file=labels_file, head=head)
     if min_score is not None:
@@ -88,14 +95,20 @@ def _describe(item: Labelled, noun: str, min_score: float | None) -> dict[str, A
     return {**document, "sure": not is_unsure} | ({"label": None} if is_unsure else {})
 
 
+def _shorten(item: Labelled) -> str:
+    """Returns what stands for a sample in a table; the name of a file is left whole."""
+    is_file = item.sample is None or item.sample.content is None
+    return item.name if is_file else shorten_text(item.shown)
+
+
 def _list_cells(item: Labelled, min_score: float | None) -> tuple[str, str, str, str]:
     if item.prediction is None:
-        return item.name, "", "", "not read, see below"
+        return _shorten(item), "", "", "not read, see below"
     scores = item.prediction.scores.items()
     ranked = sorted(scores, key=lambda pair: -pair[1])[:_TOP_LABELS]
     others = ", ".join(f"{label} {score:.3f}" for label, score in ranked)
     label = "not sure" if _is_unsure(item, min_score) else item.prediction.label
-    return item.name, label, f"{item.prediction.score:.3f}", others
+    return _shorten(item), label, f"{item.prediction.score:.3f}", others
 
 
 def _write_scores(
@@ -108,9 +121,13 @@ def _write_scores(
     from tfxfer.system.files import write_table
     from tfxfer.system.plain_text import guard_row
 
+    has_places = any(item.shown != item.name for item in found)
     rows: list[dict[str, Any]] = []
     for item in found:
-        row: dict[str, Any] = {noun: item.name, "label": "", "score": "", "error": ""}
+        row: dict[str, Any] = {noun: item.shown}
+        if has_places:
+            row["place"] = item.name if item.shown != item.name else ""
+        row |= {"label": "", "score": "", "error": ""}
         if min_score is not None:
             row["sure"] = ""
         if item.prediction is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfxfer.cli.output import Output
 from tfxfer.errors import GateError
+from tfxfer.system.plain_text import shorten_text
 
 if TYPE_CHECKING:
     from tfxfer.data.samples import SampleData
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from tfxfer.run.directory import RunDirectory
     from tfxfer.run.manifest import Manifest
     from tfxfer.trust.gate import Judgement
+    from tfxfer.trust.mistakes import Mistake
     from tfxfer.trust.slices import SliceReport
 
 __all__ = [
@@ -26,9 +28,12 @@ __all__ = [
     "show_figures",
     "show_judgement",
     "show_label_errors",
+    "show_mistakes",
     "show_slices",
     "show_warnings",
 ]
+
+_MOST_MISTAKES = 5
 
 
 def show_figures(
@@ -99,6 +104,20 @@ def show_label_errors(output: Output, run: RunDirectory) -> None:
     if words is not None:
         output.show(words)
         output.show(f"  these and others: {path}")
+
+
+def show_mistakes(output: Output, mistakes: Sequence[Mistake], modality: Modality) -> None:
+    """Prints the surest of the wrong answers; of samples that are no files, these themselves."""
+    if not mistakes:
+        return
+    output.show("the surest mistakes:")
+    rows = []
+    for item in mistakes[:_MOST_MISTAKES]:
+        said = modality.describe_sample(item.sample)
+        # The name of a file is left whole.
+        shown = said if said == item.sample.name else shorten_text(said)
+        rows.append((shown, item.truth, item.label, f"{item.score:.3f}"))
+    output.show_table((modality.noun.upper(), "TRUTH", "LABEL", "SCORE"), rows)
 
 
 def show_calibration(output: Output, manifest: Manifest) -> None:

@@ -76,7 +76,9 @@ def read_cells(path: Path, fits: Fits, *, where: str) -> Cells:
     if path.suffix.lower() in JSON_LINES:
         return _read_json_lines(text, where)
     heading = next((line for line in text.splitlines() if line.strip()), "")
-    choices = {delimiter: _split_heading(heading, delimiter) for delimiter in _DELIMITERS}
+    # Of one column the heading tells no delimiter: the ending does.
+    likely = _DELIMITERS if path.suffix.lower() != ".tsv" else _DELIMITERS[::-1]
+    choices = {delimiter: _split_heading(heading, delimiter) for delimiter in likely}
     good = [delimiter for delimiter, names in choices.items() if fits(names)]
     delimiter = good[0] if good else max(choices, key=lambda each: len(choices[each]))
     names = choices[delimiter]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from tfxfer.data.arrays import Arrays, map_arrays
+from tfxfer.data.cells import is_table
+from tfxfer.data.columns import Columns
+from tfxfer.data.unlabelled import read_lines, read_unlabelled_table
 from tfxfer.errors import DataError
 from tfxfer.head import Prediction
 from tfxfer.inference.listing import expand_name
@@ -16,7 +21,10 @@ from tfxfer.inference.predictor import BATCH_SAMPLES, Predictor
 from tfxfer.modality import Modality, Sample
 from tfxfer.progress import Progress
 
-__all__ = ["Labelled", "check_samples", "find_samples", "label_samples"]
+__all__ = ["STDIN", "Labelled", "check_samples", "find_samples", "label_samples"]
+
+STDIN = "-"
+"""What stands for the lines of stdin on a command line."""
 
 
 @dataclass(frozen=True)
@@ -41,27 +49,58 @@ class Labelled:
         Args:
             noun: key of its name, such as `image`.
         """
+        document: dict[str, Any] = {noun: self.shown}
+        if self.shown != self.name:
+            document["place"] = self.name
         if self.prediction is None:
             kind, message = type(self.error).__name__, str(self.error)
-            return {noun: self.name, "error": {"type": kind, "message": message}}
+            return {**document, "error": {"type": kind, "message": message}}
         found = self.prediction
-        return {noun: self.name, "label": found.label, "score": found.score, "scores": found.scores}
+        return document | {"label": found.label, "score": found.score, "scores": found.scores}
+
+    @property
+    def shown(self) -> str:
+        """What stands for the sample in a document: itself where it is no file, else its name."""
+        content = None if self.sample is None else self.sample.content
+        return self.name if content is None else content
 
 
-def find_samples(arguments: Sequence[str], modality: Modality) -> list[Labelled]:
+def find_samples(
+    arguments: Sequence[str],
+    modality: Modality,
+    *,
+    columns: Columns | None = None,
+    stdin: BinaryIO | None = None,
+) -> list[Labelled]:
     """Returns the samples that words of a command line mean, none of them opened.
 
     Args:
-        arguments: samples; where those are files also folders, whose samples are taken at any
-            depth, and patterns with `*`, `?` or `[]`, which not every shell resolves.
+        arguments: samples; tables of them, with or without labels; where they are files also
+            folders, whose samples are taken at any depth, and patterns with `*`, `?` or `[]`,
+            which not every shell resolves; and `-`, the lines of stdin, each a sample or the name
+            of a file.
         modality: what a sample is.
+        columns: what a table calls its samples, where that is not the modality's own name.
+        stdin: where lines are handed in; None is the process's own.
 
     Returns:
         In the order of the words, those of a folder by path. What is not there has an error.
     """
-    found = []
+    found: list[Labelled] = []
     for argument in arguments:
         try:
+            if argument == STDIN:
+                data = (stdin or sys.stdin.buffer).read()
+                lines = read_lines(data, where="stdin")
+                if modality.reads_cells:
+                    found += [Labelled(x, Sample(x, content=x)) for x in lines]
+                else:
+                    found += find_samples([x for x in lines if x != STDIN], modality)
+                continue
+            if _is_table(argument, modality):
+                rows = read_unlabelled_table(Path(argument), modality, columns)
+                found += [Labelled(sample.name, sample) for sample in rows]
+                continue
             names = expand_name(argument, modality)
         except DataError as error:
             found.append(Labelled(argument, error=error))
@@ -74,6 +113,19 @@ def find_samples(arguments: Sequence[str], modality: Modality) -> list[Labelled]
             else:
                 found.append(Labelled(name, sample))
     return found
+
+
+def _is_table(argument: str, modality: Modality) -> bool:
+    """Returns whether a word is the name of a table, and not of a sample or of none."""
+    if not is_table(argument) or Path(argument).suffix.lower() in modality.suffixes:
+        return False
+    try:
+        is_there = Path(argument).is_file()
+    except OSError:  # longer than any name of a file
+        return False
+    if not is_there and modality.reads_cells and len(argument.split()) == 1:
+        raise DataError(f"table {argument!r}: expected a file. Received: nothing there.")
+    return is_there
 
 
 def check_samples(

@@ -123,7 +123,8 @@ def prepare(
     # Before the weights, which may have to be downloaded.
     if source is None:
         columns = Columns(request.sample_column, request.label_column)
-        source = stored_source(request.data) or read_source(request.data, modality, columns)
+        stored = stored_source(request.data, registry)
+        source = stored or read_source(request.data, modality, columns)
     if request.slices is not None:
         source = add_slices(source, request.slices, plural=modality.plural)
     if request.fair is not None and request.slice is not None:

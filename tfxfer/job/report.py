@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfxfer.errors import DataError, StorageError, TfxferError
+from tfxfer.errors import DataError, PluginError, StorageError, TfxferError
 from tfxfer.inference.loading import load_predictor
 from tfxfer.inference.predictor import Predictor
 from tfxfer.job.command_line import write_command
 from tfxfer.job.demo import demo_command, demo_source, find_demo
 from tfxfer.job.request import TrainRequest
+from tfxfer.job.run_samples import list_cells, read_cells_of
 from tfxfer.progress import Progress
+from tfxfer.registry.lookup import get_modality
 from tfxfer.report.content import make_content
-from tfxfer.report.heats import can_explain, map_heats
+from tfxfer.report.heats import can_explain, map_heats, mark_samples
 from tfxfer.report.material import Material, Origin, read_material
 from tfxfer.report.writer import WrittenReport, write_report
 from tfxfer.run.directory import RunDirectory
+from tfxfer.trust.marks import Marks
 
 if TYPE_CHECKING:
     from tfxfer.registry.lookup import Registry
@@ -48,17 +51,19 @@ def report_run(
         RunError: it is not finished, or a record of it says something else.
         TfxferError: see `read_material` and `write_report`.
     """
-    material = read_material(run, origin=find_origin(run), registry=registry)
+    material = read_material(run, origin=find_origin(run, registry), registry=registry)
     material = _measure_gap(material, registry, progress)
     content = make_content(material)
     heats: dict[str, np.ndarray] = {}
+    marks: dict[str, Marks] = {}
     explained = content.list_explained()
     # A model that was moved away costs the page what it looked at, and nothing else.
     is_there = model is not None or run.model_path.is_file()
     if explained and is_there and can_explain(material):
         predictor = _open_predictor(run, model, registry)
         heats = map_heats(material, explained, predictor, progress=progress)
-    return write_report(material, content, out=out, heats=heats, progress=progress)
+        marks = mark_samples(material, explained, predictor, progress=progress)
+    return write_report(material, content, out=out, heats=heats, marks=marks, progress=progress)
 
 
 def _measure_gap(
@@ -88,25 +93,35 @@ def _open_predictor(run: RunDirectory, model: Any, registry: Registry | None) ->
     return wrap_model(model)
 
 
-def find_origin(run: RunDirectory) -> Origin:
+def find_origin(run: RunDirectory, registry: Registry | None = None) -> Origin:
     """Returns where a run's samples are and what command it came of, as far as that is known.
 
     Args:
         run: whose manifest can be read.
+        registry: where a demo is looked up; None is what is installed.
     """
     manifest = run.read_manifest()
     try:
         request = TrainRequest.from_dict(dict(manifest.request))
     except TfxferError:
         return Origin()  # made from Python, or by another tfxfer: the page says what it does know
+    modality = get_modality(manifest.modality, registry)
     demo = find_demo(request.data)
     if demo is not None:
         command = demo_command(demo, request)
         try:
-            found = demo_source(demo)
-        except (DataError, StorageError):
+            found = demo_source(demo, registry=registry)
+        except (DataError, PluginError, StorageError):
             return Origin(command=command)  # its package is gone: the page has no pictures
-        return Origin(found.source.root, found.source, command, found.remarks)
-    data = Path(request.data)
+        return Origin(
+            found.source.root, list_cells(found.source), found.source, command, found.remarks
+        )
+    data, command = Path(request.data), write_command(request)
     root = data if data.is_dir() else data.parent
-    return Origin(root if root.is_dir() else None, command=write_command(request))
+    if not root.is_dir():
+        return Origin(command=command)
+    try:
+        cells = read_cells_of(run, modality)
+    except DataError:
+        return Origin(command=command)  # another table by now: the page shows no sample of it
+    return Origin(root, cells, command=command)

@@ -18,7 +18,7 @@ __all__ = [
     "raise_contract_error",
 ]
 
-Kind = Literal["modality", "backbone", "head", "command", "reader", "exporter"]
+Kind = Literal["modality", "backbone", "head", "command", "reader", "exporter", "demo"]
 """What a component can be, in the order of every list."""
 
 Status = Literal["ok", "missing", "conflict", "broken"]

@@ -12,6 +12,7 @@ from importlib.metadata import Distribution
 from typing import Any, NoReturn
 
 from tfxfer.backbone import BACKBONE_END, CONTRACT_VERSION, Backbone, Stage, Weights
+from tfxfer.demo import Demo
 from tfxfer.errors import ContractError, TfxferError, UsageError
 from tfxfer.fine_tuning import FineTuning
 from tfxfer.head import Monitor
@@ -28,6 +29,7 @@ from tfxfer.version import __version__
 __all__ = [
     "check_backbone",
     "check_class",
+    "check_demo",
     "check_head",
     "check_modality",
     "check_options",
@@ -238,17 +240,22 @@ def check_modality(component: Component, instance: Any) -> None:
     if not isinstance(instance, Modality):
         raise_contract_error(component, "an instance of tfxfer.Modality", value=instance)
     _check_name(component, instance, component.name)
-    names = "noun", "plural", "size_unit", "suffixes", "column", "levels", "view_options"
+    names = (
+        *("noun", "plural", "size_unit", "suffixes"),
+        *("column", "levels", "view_options", "part_noun"),
+    )
     values = {name: _get(component, instance, name) for name in names}
     suffixes, levels, options = (values[name] for name in ("suffixes", "levels", "view_options"))
     expected = {
         # The documents of `predict` have these keys beside the noun.
         "noun": (
-            "a word other than label, score and scores",
-            _is_word(values["noun"]) and values["noun"] not in ("label", "score", "scores"),
+            "a word other than label, place, score and scores",
+            _is_word(values["noun"])
+            and values["noun"] not in ("label", "place", "score", "scores"),
         ),
         "plural": ("a word", _is_word(values["plural"])),
         "size_unit": ("text", isinstance(values["size_unit"], str)),
+        "part_noun": ("text", isinstance(values["part_noun"], str)),
         "suffixes": (
             "a frozenset of endings in lower case, each with its dot,",
             isinstance(suffixes, frozenset)
@@ -303,6 +310,16 @@ def check_head(component: Component, instance: Any) -> None:
             raise_contract_error(component, f"True or False as {name}", **{name: value})
     if not isinstance(monitor, Monitor) or monitor.mode not in ("max", "min"):
         raise_contract_error(component, "a tfxfer.Monitor as monitor", monitor=monitor)
+
+
+def check_demo(component: Component, instance: Any) -> None:
+    """Raises ContractError unless every attribute is what `Demo` says."""
+    if not isinstance(instance, Demo):
+        raise_contract_error(component, "an instance of tfxfer.Demo", value=instance)
+    _check_name(component, instance, component.name)
+    request = _get(component, instance, "request")
+    if not isinstance(request, Mapping) or not all(map(_is_word, request)):
+        raise_contract_error(component, "a mapping of names to values as request", request=request)
 
 
 def _is_range(low: Any, high: Any) -> bool:

@@ -33,6 +33,7 @@ GROUPS: Mapping[str, Kind] = {
     "tfxfer.commands": "command",
     "tfxfer.readers": "reader",
     "tfxfer.exporters": "exporter",
+    "tfxfer.demos": "demo",
 }
 """Entry-point groups, and the kind of component that each brings."""
 

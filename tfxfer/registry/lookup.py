@@ -17,6 +17,7 @@ from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
 
 from tfxfer.backbone import Backbone
+from tfxfer.demo import Demo
 from tfxfer.errors import PluginImportError, TfxferError, UnknownPluginError, UsageError
 from tfxfer.head import Head
 from tfxfer.modality import Modality
@@ -25,6 +26,7 @@ from tfxfer.registry.component import Component, Kind, format_pairs, raise_contr
 from tfxfer.registry.contract import (
     check_backbone,
     check_class,
+    check_demo,
     check_head,
     check_modality,
     check_options,
@@ -222,6 +224,19 @@ class Registry:
         component, _ = self._catalogue.find("exporter", name)
         found = self._load(component)
         return check_function(component, found, "output, run, **options")
+
+    def load_demo(self, name: str) -> Demo:
+        """Returns a new instance of the demo that users call `name`.
+
+        Raises:
+            PluginError: as for a modality.
+        """
+        component, _ = self._catalogue.find("demo", name)
+        found = self._load(component)
+        check_class(component, found, Demo)
+        instance: Demo = make_instance(component, found)
+        check_demo(component, instance)
+        return instance
 
     def load_component(self, component: Component) -> Any:
         """Returns what a component's own `load_…` returns; of one with handles, its class."""

@@ -30,6 +30,7 @@ _KNOWN: Mapping[Kind, Mapping[str, str]] = {
     "command": {"benchmark": "tfxfer-edge", "export": "tfxfer-edge"},
     "reader": {"saved_model": "tfxfer-edge", "tflite": "tfxfer-edge"},
     "exporter": {"": "tfxfer-edge"},
+    "demo": {"sms": "tfxfer-text"},
 }
 
 # Lets one slip pass in a word of this length ('mobilnet', 'exprot').

@@ -1,4 +1,4 @@
-"""What a model looked at in the samples that the page shows."""
+"""What a model looked at in the samples that the page shows: places of pictures, or parts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfxfer.data.arrays import Arrays, map_arrays
-from tfxfer.data.record import Record
 from tfxfer.errors import DataError
 from tfxfer.modality import Sample
 from tfxfer.progress import Progress
@@ -17,13 +16,18 @@ from tfxfer.report.pictures import SIDES_PX
 
 if TYPE_CHECKING:
     from tfxfer.inference.predictor import Predictor
+    from tfxfer.trust.marks import Marks
 
-__all__ = ["can_explain", "map_heats"]
+__all__ = ["can_explain", "map_heats", "mark_samples"]
+
+_MOST_SPANS = 24  # of each sample: two dozen are shown, and nobody waits long for a page
 
 
 def can_explain(material: Material) -> bool:
-    """Returns whether a run's samples are pictures, and there."""
-    return material.modality.picture_input is not None and material.origin.root is not None
+    """Returns whether a run's samples have places or parts to be shown, and are there."""
+    modality = material.modality
+    can_show = modality.picture_input is not None or bool(modality.part_noun)
+    return can_show and material.origin.root is not None
 
 
 def map_heats(
@@ -46,6 +50,8 @@ def map_heats(
 
     Shapes: uint8 (height, width, 3) each.
     """
+    if material.modality.picture_input is None:
+        return {}
     from tfxfer.trust.gradcam import list_map_stages
     from tfxfer.trust.heatmaps import map_heat
     from tfxfer.trust.overlay import overlay
@@ -67,15 +73,53 @@ def map_heats(
     return heats
 
 
+def mark_samples(
+    material: Material,
+    paths: Sequence[str],
+    predictor: Predictor,
+    *,
+    progress: Progress | None = None,
+) -> dict[str, Marks]:
+    """Returns what the parts of samples do for each answer, by the sample's path.
+
+    A sample that cannot be read has none, nor has one without a part that speaks for the answer.
+
+    Args:
+        material: of the run.
+        paths: of the samples.
+        predictor: the run's model.
+        progress: told of samples done.
+    """
+    if not material.modality.part_noun or material.modality.picture_input is not None:
+        return {}
+    from tfxfer.trust.marks import mark_parts
+
+    found = {}
+    for number, path in enumerate(paths):
+        if progress is not None:
+            progress(f"explaining {material.modality.plural}", number, len(paths))
+        sample = material.origin.locate(path)
+        if sample is None:
+            continue
+        try:
+            with material.modality.reading():
+                _, (marks,) = mark_parts(predictor, sample, most=_MOST_SPANS)
+        except (DataError, OSError):
+            continue  # the page says so in the words' place
+        if not marks.is_blank:
+            found[path] = marks
+    return found
+
+
 def _read_samples(
     material: Material, paths: Sequence[str], predictor: Predictor
 ) -> tuple[list[tuple[str, Sample]], list[Arrays]]:
-    root = material.origin.root
-    assert root is not None
     kept, inputs = [], []
     with predictor.modality.reading():
         for path in paths:
-            sample = Record(path, "").locate(root)
+            sample = material.origin.locate(path)
+            if sample is None:
+                continue
             try:
                 found = predictor.modality.read(
                     sample, size=predictor.size, contract=predictor.contract

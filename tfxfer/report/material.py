@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ import numpy as np
 
 from tfxfer.data.audit_file import read_audit
 from tfxfer.data.problems import Audit
-from tfxfer.data.record import Source
+from tfxfer.data.record import Record, Source
 from tfxfer.data.table import SplitRow, read_split_table
 from tfxfer.errors import DataError, RunError
 from tfxfer.head import Head
-from tfxfer.modality import Modality
+from tfxfer.modality import Modality, Sample
 from tfxfer.registry.lookup import Registry, get_head, get_modality
 from tfxfer.report.answers import Answer, compare_encoded, measure_confidence, read_answers
 from tfxfer.report.copies import CopyGroup, find_copy_groups
@@ -43,15 +43,23 @@ class Origin:
 
     Args:
         root: folder that the samples' paths are relative to; None where nobody knows it.
+        cells: of samples that are cells of a table, by path.
         source: the samples, where `run.json` names no path of them.
         command: that repeats the run, as typed.
         remarks: what a reader must know of the data, such as its licence.
     """
 
     root: Path | None = None
+    cells: Mapping[str, str] = field(default_factory=dict)
     source: Source | None = None
     command: str = ""
     remarks: tuple[str, ...] = ()
+
+    def locate(self, path: str) -> Sample | None:
+        """Returns where a sample is, by its path; None where nobody knows it."""
+        if self.root is None:
+            return None
+        return Record(path, "", content=self.cells.get(path)).locate(self.root)
 
 
 @dataclass(frozen=True)

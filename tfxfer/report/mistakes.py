@@ -7,8 +7,9 @@ import numpy as np
 from tfxfer.report.answers import Answer
 from tfxfer.report.material import Material
 from tfxfer.report.parts import Gallery, Note, Plate, Section
+from tfxfer.report.quotes import describe_marking
 
-__all__ = ["make_mistakes", "rank_mistakes"]
+__all__ = ["describe_marks", "make_mistakes", "rank_mistakes"]
 
 _MOST_MISTAKES = 12
 
@@ -16,6 +17,14 @@ _LEGEND = (
     "A second picture beside one shows what spoke for the answer, the brighter the more "
     "(Grad-CAM): a model that looks past the object has learnt something else."
 )
+
+
+def describe_marks(material: Material) -> tuple[str, ...]:
+    """Returns what a reader must know of what is shown beside or within a sample."""
+    modality = material.modality
+    if modality.picture_input is not None:
+        return (_LEGEND,)
+    return (describe_marking(modality),) if modality.part_noun else ()
 
 
 def make_mistakes(material: Material) -> Section:
@@ -41,7 +50,7 @@ def make_mistakes(material: Material) -> Section:
         "Worst mistakes",
         (
             Note(f"Of the test part, {by} first. All answers are in predictions.csv."),
-            *[Note(_LEGEND)] * (material.modality.picture_input is not None),
+            *(Note(line) for line in describe_marks(material)),
             Gallery(plates, rest=len(ranked) - len(plates)),
         ),
     )

@@ -12,14 +12,15 @@ from markupsafe import Markup
 from tfxfer.report.content import Content
 from tfxfer.report.pictures import PictureBook
 from tfxfer.report.plots import PLOTS, draw_plot
+from tfxfer.report.quotes import QuoteBook
 from tfxfer.system.plain_text import escape_controls
 
-__all__ = ["render_page"]
+__all__ = ["make_environment", "render_page"]
 
 _FOLDER = files("tfxfer.report") / "templates"
 
 
-def render_page(content: Content, pictures: PictureBook, *, version: str) -> str:
+def render_page(content: Content, pictures: PictureBook, quotes: QuoteBook, *, version: str) -> str:
     """Returns the page as HTML.
 
     Everything that comes from outside, such as a label or the name of a file, is escaped.
@@ -27,8 +28,32 @@ def render_page(content: Content, pictures: PictureBook, *, version: str) -> str
     Args:
         content: what it says.
         pictures: finds the samples that it shows.
+        quotes: finds the words of those that are no pictures.
         version: of tfxfer.
     """
+    environment = make_environment()
+    numbers = itertools.count(1)
+
+    def draw(part: Any) -> Markup:
+        # Of numbers, and of text that matplotlib and `draw_plot` escape.
+        return Markup(draw_plot(part, name=f"plot{next(numbers)}"))  # noqa: S704
+
+    environment.globals |= {
+        "draw": draw,
+        "kind": lambda part: "plot" if type(part) in PLOTS else type(part).__name__.lower(),
+        "picture": pictures.find,
+        "heat": pictures.find_heat,
+        "quote": quotes.find,
+        "share": _find_share,
+    }
+    return environment.get_template("page.html").render(
+        content=content,
+        version=version,
+    )
+
+
+def make_environment() -> jinja2.Environment:
+    """Returns what renders our templates: names from outside are text, and never markup."""
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_read_template),
         autoescape=True,
@@ -38,24 +63,8 @@ def render_page(content: Content, pictures: PictureBook, *, version: str) -> str
         # Names of files may hold what steers a terminal or turns text around.
         finalize=_finalize,
     )
-    numbers = itertools.count(1)
-
-    def draw(part: Any) -> Markup:
-        # Of numbers, and of text that matplotlib and `draw_plot` escape.
-        return Markup(draw_plot(part, name=f"plot{next(numbers)}"))  # noqa: S704
-
-    environment.globals = {
-        "draw": draw,
-        "kind": lambda part: "plot" if type(part) in PLOTS else type(part).__name__.lower(),
-        "picture": pictures.find,
-        "heat": pictures.find_heat,
-        "share": _find_share,
-    }
-    return environment.get_template("page.html").render(
-        content=content,
-        style=Markup(_read_template("page.css")),  # noqa: S704  ours
-        version=version,
-    )
+    environment.globals = {"style": Markup(_read_template("page.css"))}  # noqa: S704  ours
+    return environment
 
 
 def _read_template(name: str) -> str:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from tfxfer.data.record import Record
 from tfxfer.errors import DataError
 from tfxfer.report.material import Material
 from tfxfer.run.assets import read_run_contract
@@ -46,7 +45,7 @@ class PictureBook:
     """
 
     def __init__(self, material: Material, heats: Mapping[str, np.ndarray] | None = None) -> None:
-        self._modality, self._root = material.modality, material.origin.root
+        self._material, self._modality = material, material.modality
         is_settled = material.manifest.preprocessing is not None
         self._contract = read_run_contract(material.run, self._modality) if is_settled else None
         self._heats = heats or {}
@@ -60,9 +59,9 @@ class PictureBook:
     def _find(self, path: str, width: str = "wide") -> Picture:
         if self._modality.picture_input is None:
             return Picture()
-        if self._root is None:
+        sample = self._material.origin.locate(path)
+        if sample is None:
             return Picture(reason="the data is not known here")
-        sample = Record(path, "").locate(self._root)
         if sample.path is not None and not sample.path.is_file():
             return Picture(reason="the file is not there any more")
         try:

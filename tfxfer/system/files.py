@@ -123,6 +123,21 @@ def _flush_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def make_folder(path: Path) -> None:
+    """Makes a folder and those above it, where they are not there yet.
+
+    Raises:
+        StorageError: the disk is full, or cannot be written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = describe_storage_error(error, path, also=(path, *path.parents))
+        if message is None:
+            raise
+        raise StorageError(message) from error
+
+
 def file_sha256(path: Path) -> str:
     """Returns the hexadecimal sha256 of a file."""
     with path.open("rb") as file:

@@ -13,6 +13,7 @@ __all__ = [
     "guard_cell",
     "guard_row",
     "join_counts",
+    "shorten_text",
     "unguard_cell",
 ]
 
@@ -96,6 +97,19 @@ def guard_row(row: Mapping[str, Any]) -> dict[str, Any]:
         {'path': "'=1+1/00.jpg", 'score': -0.5}
     """
     return {key: guard_cell(x) if isinstance(x, str) else x for key, x in row.items()}
+
+
+def shorten_text(text: str, longest: int = 60) -> str:
+    r"""Returns a text on one line, cut where it is too long for that.
+
+    Example:
+        >>> shorten_text("Free  entry\nin a weekly competition", 20)
+        'Free entry in a wee…'
+    """
+    # Of a text of a megabyte nobody needs more than its beginning.
+    line = " ".join(text[: 8 * longest].split())
+    is_cut = len(line) > longest or len(text) > 8 * longest
+    return f"{line[: longest - 1]}…" if is_cut else line
 
 
 def join_counts(counts: Mapping[str, int]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tfxfer.errors import StorageError
-from tfxfer.system.files import atomic_write, describe_storage_error
+from tfxfer.system.files import atomic_write, make_folder
 
 __all__ = ["check_targets", "name_pictures", "save_picture"]
 
@@ -73,12 +73,6 @@ def save_picture(path: Path, pixels: np.ndarray) -> None:
     """
     from PIL import Image
 
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        message = describe_storage_error(error, path, also=tuple(path.parents))
-        if message is None:
-            raise
-        raise StorageError(message) from error
+    make_folder(path.parent)
     with atomic_write(path) as temporary:
         Image.fromarray(pixels).save(temporary, format="PNG", optimize=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from tfxfer import ContractError, DataError, Findings, InputSpec, Modality, Sample
+from tfxfer import ContractError, DataError, Findings, InputSpec, Modality, Part, Sample
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +30,7 @@ class Texts(Modality):
     plural = "texts"
     size_unit = "tokens"
     column = "text"
+    part_noun = "word"
     levels = ("none",)
 
     def check_contract(self, contract: Any) -> None:
@@ -58,4 +60,20 @@ class Texts(Modality):
 
         ids = np.zeros((len(views), size), np.int32)
         ids[:, : len(words)] = [len(word) for word in words]
+        return {"ids": ids, "mask": (ids > 0).astype(np.int32)}
+
+    def list_parts(self, sample: Sample, *, size: int, contract: Any) -> tuple[Part, ...]:
+        words = re.findall(r"\s*\S+\s*", sample.content or "")
+        return tuple(Part(word, number < size) for number, word in enumerate(words))
+
+    def read_without(
+        self, sample: Sample, left_out: Sequence[Collection[int]], *, size: int, contract: Any
+    ) -> dict[str, np.ndarray]:
+        import numpy as np
+
+        ids = np.zeros((len(left_out), size), np.int32)
+        for row, places in zip(ids, left_out, strict=True):
+            words = enumerate((sample.content or "").split())
+            lengths = [len(word) for place, word in words if place not in places][:size]
+            row[: len(lengths)] = lengths
         return {"ids": ids, "mask": (ids > 0).astype(np.int32)}
