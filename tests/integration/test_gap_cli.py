@@ -22,6 +22,8 @@ from tfxfer import (
     RunError,
     UsageError,
     WeightsError,
+    load_images,
+    load_model,
     load_run,
     measure_gap,
 )
@@ -249,6 +251,33 @@ def test_what_training_writes_of_a_run_is_enough(
     done = tfxfer("gap", learnt[0], noise, "--json")
     assert done.code == 0, done.stderr
     assert done.document["p_value"] == 0.001
+
+
+def test_every_training_stores_it_of_the_network_as_it_began(
+    tfxfer: Run, registry: Registry, file: Path, tmp_path: Path, photos: Path
+) -> None:
+    dark, out = tmp_path / "dark", tmp_path / "run"
+    shutil.copytree(photos, dark)
+    for path in dark.rglob("*.png"):
+        Image.open(path).point(lambda value: value // 2).save(path)
+    done = tfxfer(
+        "train", dark, "--backbone", "double_settled", "--weights", file, "--head-epochs", 1,
+        "--epochs", 3, "--unfreeze-from", "block_1", "--views", 1, "--no-report", "--out", out,
+        registry=registry,
+    )  # fmt: skip
+    assert done.code == 0, done.stderr
+    run = load_run(out)
+    stored = GapProfile.read(run.trust)
+    assert stored is not None
+    assert stored.images == run.read_manifest().data.images  # type: ignore[union-attr]
+    # The same as of the weights that the run began with, which what it made of them is not.
+    (run.trust / "gap.json").unlink()
+    began = [stage.distance for stage in find_gap(run, registry=registry).stages]
+    distances = [stage.distance for stage in stored.stages]
+    assert min(distances) > 0
+    assert distances == pytest.approx(began, rel=1e-5)
+    trained = measure_gap(load_model(out, registry=registry), load_images(dark, image_size=32))
+    assert trained.stages[-1].distance != pytest.approx(distances[-1], rel=1e-4)
 
 
 def test_a_run_that_cannot_be_measured_says_why(

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "find_reserve", "make_report", "try_report"]
 
-_REPORT_SECONDS = 12.0
-_MOST_OF_BUDGET = 0.1
+_REPORT_SECONDS = 8.0  # the domain gap was measured before the training
+_MOST_OF_BUDGET = 1 / 15
 
 
 @tfxfer_command("report")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfxfer.data.record import Record, Source
 from tfxfer.errors import DataError, PluginError, StorageError, TfxferError
 from tfxfer.inference.loading import load_predictor
 from tfxfer.inference.predictor import Predictor
@@ -76,12 +77,24 @@ def _measure_gap(
 
     try:
         gap = find_gap(
-            material.run, source=material.origin.source, registry=registry, progress=progress
+            material.run, source=_list_used(material), registry=registry, progress=progress
         )
     except TfxferError as error:
         # Such as weights that are gone: the page says so in its place.
         return replace(material, gap_fault=f"It could not be measured: {error}")
     return replace(material, gap=gap)
+
+
+def _list_used(material: Material) -> Source | None:
+    """Returns the samples of a run, without looking through all of its data for them."""
+    origin = material.origin
+    if origin.source is not None or origin.root is None:
+        return origin.source
+    records = tuple(Record(row.path, row.label) for row in material.split)
+    # Samples that are no files are cells of a table, which must be read again.
+    if not records or not all((origin.root / record.path).is_file() for record in records):
+        return None
+    return Source(origin.root, records, "folders")
 
 
 def _open_predictor(run: RunDirectory, model: Any, registry: Registry | None) -> Predictor:

@@ -24,6 +24,7 @@ from tfxfer.job.baselines import train_baselines
 from tfxfer.job.checkpoint import load_checkpoint, save_checkpoint
 from tfxfer.job.fair import check_request_fair, make_fair
 from tfxfer.job.fitting import Fitting, build
+from tfxfer.job.gap_check import plan_gap_seconds, store_gap
 from tfxfer.job.label_check import LabelCheck, plan_seconds
 from tfxfer.job.plan_text import PlanLine, describe_plan
 from tfxfer.job.prepare import Prepared, check_place, find_earlier_split
@@ -167,6 +168,8 @@ def train_run(
                 write_audit(run.audit_path, data.audit)
             run.write_labels(data.labels)
             state = load_checkpoint(run, model) if resume else None
+            if state is None and choice.gap_seconds:
+                store_gap(run, data, model, progress=progress, on_fault=on_finding)
             deadline = clock.find_deadline(model, data, choice.read_seconds)
             # What an interrupted phase showed is shown again: it starts over.
             finished = {each.name for each in state.records} if state is not None else set()
@@ -227,6 +230,7 @@ class _Choice:
     read_seconds: float = 0.0
     last_seconds: float = 0.0
     next_seconds: float | None = None
+    gap_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -306,12 +310,13 @@ def _choose(
         model, source, stages=[x for x in cuts if isinstance(x, str)],
         conversion=conversion if request.cache else None,
     )  # fmt: skip
+    gap_seconds = plan_gap_seconds(speeds, request.budget_seconds)
     if request.budget_seconds is not None:
         chosen = choose_schedule(
             speeds,
             shares,
             stages,
-            seconds=clock.count_left(),
+            seconds=clock.count_left() - gap_seconds,
             work=work,
             sizes=prepared.list_sizes(),
             augment=level != "none",
@@ -319,11 +324,14 @@ def _choose(
         )
         return _Choice(
             chosen.schedule, chosen.views, chosen.seconds, chosen.fits, speeds.read_seconds,
-            chosen.last_seconds, chosen.next_seconds,
+            chosen.last_seconds, chosen.next_seconds, gap_seconds,
         )  # fmt: skip
     views = request.views or choose_views(level, advice)
     seconds = estimate_seconds(speeds, shares, prepared.schedule, views=views, work=work)
-    return _Choice(prepared.schedule, views, seconds, read_seconds=speeds.read_seconds)
+    return _Choice(
+        prepared.schedule, views, seconds + gap_seconds,
+        read_seconds=speeds.read_seconds, gap_seconds=gap_seconds,
+    )  # fmt: skip
 
 
 def _say(progress: Progress | None, what: str, *, is_done: bool = False) -> None:

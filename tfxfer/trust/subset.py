@@ -65,7 +65,9 @@ def locate_samples(
     elif isinstance(data, SampleSplit):
         parts = (data,)
     if parts:
-        return tuple(record.locate(part.root) for part in parts for record in part.records)
+        samples = (record.locate(part.root) for part in parts for record in part.records)
+        # As a folder lists them: one seed then draws the same of both.
+        return tuple(sorted(samples, key=lambda sample: sample.name))
     if isinstance(data, (str, Path)) and is_table(data):
         data = read_source(data, modality, columns)
     if isinstance(data, Source):
@@ -106,6 +108,8 @@ def draw_subset(
     located = locate_samples(data, modality)
     if located is not None:
         chosen = [located[i] for i in _draw(len(located), count, rng)]
+        if isinstance(data, (SampleData, SampleSplit)):
+            return Subset(chosen, contract, len(located))  # inspected when they were loaded
         return _inspect(chosen, modality, contract, len(located), progress)
     if hasattr(data, "element_spec"):
         return Subset(data, contract, None)

@@ -93,7 +93,7 @@ class SampleModel:
     ) -> None:
         self.source, self.content = read_content(path_or_bytes)
         try:
-            # First: the C++ runtime would follow weights that lie behind the end of the file.
+            # First: the C++ runtime would follow numbers that lead out of the file.
             read_sound_model(self.content)
             self._interpreters = [
                 load_interpreter(self.content, threads=threads) for _ in range(workers)
