@@ -13,8 +13,10 @@ import sys, time
 from tfxfer.progress import ConsoleProgress
 from tfxfer.system.quiet import quiet_native
 
+end = time.monotonic() + 60  # of a machine so busy that no thread gets a turn
 with ConsoleProgress(delay_s=0.2) as progress, progress.waiting("waiting"), quiet_native():
-    time.sleep(1)
+    while progress._bar is None and time.monotonic() < end:
+        time.sleep(0.02)
 print("said after", file=sys.stderr)
 """
 

@@ -27,9 +27,9 @@ def test_listing_500_distributions_is_fast_and_imports_nothing(tmp_path: Path) -
     code = (
         "import json, sys, time\n"
         "from tfxfer.registry import Registry\n"
-        "started = time.perf_counter()\n"
+        "started = time.process_time()\n"
         "found = [c.status for c in Registry().list() if c.name.startswith('fake_')]\n"
-        "seconds = time.perf_counter() - started\n"
+        "seconds = time.process_time() - started\n"
         "heavy = {'fake_plugin', 'tensorflow', 'keras', 'numpy', 'PIL', 'click', 'rich'}\n"
         "heavy = sorted(heavy & {*sys.modules})\n"
         "print(json.dumps([len(found), sorted(set(found)), seconds, heavy]))"
@@ -44,5 +44,6 @@ def test_listing_500_distributions_is_fast_and_imports_nothing(tmp_path: Path) -
     )
     count, statuses, seconds, heavy = json.loads(done.stdout)
     assert (count, statuses, heavy) == (500, ["ok"], [])
-    # 0.1 s on an idle machine; the bound only catches what grows with the square of the number.
+    # 0.1 s of the processor, so that other work does not count; the bound only catches what grows
+    # with the square of the number.
     assert seconds < 2.0
