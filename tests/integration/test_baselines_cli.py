@@ -44,7 +44,7 @@ def compare(tfxfer: Run, data: Path, weights: Path, out: Path) -> tuple[Baseline
     options = ("--head-epochs", 8, "--epochs", 8, "--views", 2, "--batch-size", 8)
     done = tfxfer(
         "train", data, "--backbone", "double_vivid", "--weights", weights, "--out", out, *options,
-        "--baselines", "probe,scratch",
+        "--baselines", "probe,scratch", "--no-report",
     )  # fmt: skip
     assert done.code == 0, done.stderr
     record = BaselineRecord.read(out / "trust")
@@ -79,6 +79,7 @@ def test_a_head_alone_is_its_own_probe(
     done = tfxfer(
         "train", photos, "--backbone", "double_vivid", "--weights", weights, "--out",
         tmp_path / "run", "--schedule", "head", "--head-epochs", 1, "--baselines", "probe",
+        "--no-report",
     )  # fmt: skip
     assert "the run trained its head alone: it is the probe itself" in done.stdout
     assert done.code == 0

@@ -168,10 +168,12 @@ def test_every_python_door_asks(
             door()
 
 
-def run_child(code: str, home: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def run_child(
+    code: str, home: Path, *words: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
     kept = {x: v for x, v in os.environ.items() if not x.startswith("KERAS_")}
     return subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code, *words],
         env={**kept, "KERAS_HOME": str(home), **variables},
         capture_output=True,
         text=True,
@@ -180,11 +182,24 @@ def run_child(code: str, home: Path, **variables: str) -> subprocess.CompletedPr
     )
 
 
-COMMAND = (
-    "import json, sys\nfrom tfxfer.cli.main import run\n"
-    "code = run({arguments!r})\n"
-    "print(json.dumps([code, sorted({{'keras', 'tensorflow'}} & set(sys.modules))]))"
-)
+def run_commands(lines: list[list[str]], home: Path, **variables: str) -> list[list[Any]]:
+    """Returns exit code, heavy modules and stderr of each command line, all in one process."""
+    done = run_child(RUN, home, json.dumps(lines), **variables)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+# One command line after another: starting Python for each would take longer than all they do.
+RUN = """
+import io, json, sys
+from tfxfer.cli.main import run
+
+for arguments in json.loads(sys.argv[1]):
+    sys.stderr = io.StringIO()
+    code = run(arguments)
+    heavy = sorted({"keras", "tensorflow"} & set(sys.modules))
+    print(json.dumps([code, heavy, sys.stderr.getvalue()]), flush=True)
+"""
 COMMANDS = {
     "train": ["train", "gone", "--backbone", "efficientnet_lite0", "--out", "run"],
     "evaluate": ["evaluate", "run", "gone"],
@@ -195,7 +210,6 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(COMMANDS))
 @pytest.mark.parametrize(
     ("config", "variables", "what"),
     [
@@ -206,26 +220,29 @@ COMMANDS = {
     ],
 )
 def test_commands_say_it_before_tensorflow_starts(
-    tmp_path: Path, name: str, config: dict[str, str], variables: dict[str, str], what: str
+    tmp_path: Path, config: dict[str, str], variables: dict[str, str], what: str
 ) -> None:
     (tmp_path / "keras.json").write_text(json.dumps(config), encoding="utf-8")
     (tmp_path / "run").mkdir()
-    arguments = [str(tmp_path / x) if x == "run" else x for x in COMMANDS[name]]
-    done = run_child(COMMAND.format(arguments=arguments), tmp_path, **variables)
-    assert json.loads(done.stdout) == [1, []]
-    (line,) = done.stderr.strip().splitlines()
-    assert line.startswith("error: ")
-    assert what in line
+    lines = [
+        [str(tmp_path / x) if x == "run" else x for x in arguments]
+        for arguments in COMMANDS.values()
+    ]
+    answers = run_commands(lines, tmp_path, **variables)
+    for name, (code, heavy, stderr) in zip(COMMANDS, answers, strict=True):
+        assert (code, heavy) == (1, []), name
+        (line,) = stderr.strip().splitlines()
+        assert line.startswith("error: "), name
+        assert what in line, name
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_commands_go_on_with_what_fits(tmp_path: Path, backend: str) -> None:
     settings = {"floatx": "float32", "image_data_format": "channels_last", "backend": "torch"}
     (tmp_path / "keras.json").write_text(json.dumps(settings), encoding="utf-8")
-    code = COMMAND.format(arguments=COMMANDS["train"])
-    done = run_child(code, tmp_path, KERAS_BACKEND=backend)
-    assert json.loads(done.stdout) == [1, []]
-    assert "data 'gone'" in done.stderr
+    ((code, heavy, stderr),) = run_commands([COMMANDS["train"]], tmp_path, KERAS_BACKEND=backend)
+    assert (code, heavy) == (1, [])
+    assert "data 'gone'" in stderr
 
 
 def test_a_keras_that_does_not_start_is_explained(tmp_path: Path) -> None:

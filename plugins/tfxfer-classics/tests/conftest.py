@@ -61,7 +61,7 @@ def pixels(size: Callable[[str], int]) -> Callable[[str], Any]:
     return pixels
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # half a gigabyte that must not stay
 def built(size: Callable[[str], int]) -> Callable[..., Any]:
     """Our network at its small size, by name; seconds each. No test asks what its weights are."""
 
@@ -73,7 +73,7 @@ def built(size: Callable[[str], int]) -> Callable[..., Any]:
     return built
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # half a gigabyte that must not stay
 def reference(
     size: Callable[[str], int],
     pixels: Callable[[str], Any],
@@ -110,7 +110,7 @@ def reference(
     return reference
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # half a gigabyte that must not stay
 def loaded(
     built: Callable[..., Any], reference: Callable[[str], Reference]
 ) -> Callable[[str], Any]:

@@ -4,6 +4,7 @@ import functools
 import itertools
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,12 @@ def build(name: str, size: int = 64) -> Any:
 
 # For tests that only look: building takes seconds on a busy machine.
 built = functools.cache(build)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _models_end_with_the_module() -> Iterator[None]:
+    yield
+    built.cache_clear()
 
 
 def noise(size: int = 64) -> Any:
