@@ -8,6 +8,7 @@ import pytest
 from tfxfer.errors import UsageError
 from tfxfer.evaluation import (
     paired_difference,
+    score_predictions,
 )
 from tfxfer_heads import Classification, Multilabel, Regression
 
@@ -183,3 +184,18 @@ def test_paired_differences_of_the_other_tasks() -> None:
     values = np.linspace(0, 10, 50)[:, None]
     drop = paired_difference(values, values, values + 2, head=Regression(), metric="mae")
     assert drop == {key: pytest.approx(2) for key in ("value", "low", "high")}
+
+
+@pytest.mark.parametrize("sizes", [(20, 30, 50), (33, 33, 33)])
+def test_one_answer_to_every_sample_is_no_certain_figure(sizes: tuple[int, ...]) -> None:
+    classes = len(sizes)
+    targets = np.eye(classes)[np.repeat(np.arange(classes), sizes)]
+    # Resamples of it differ by rounding alone, from which no size can be had.
+    scores = np.tile(np.array([0.6, 0.2, 0.2], np.float32), (len(targets), 1))
+    document = score_predictions(
+        targets, scores, head=Classification(), labels=["a", "b", "c"], seed=0
+    )
+    for name in ("macro_f1", "balanced_accuracy", "average_precision"):
+        figure = document[name]
+        assert figure["low"] < figure["value"] - 0.03, name
+        assert figure["high"] > figure["value"] + 0.03, name

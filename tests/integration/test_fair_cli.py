@@ -14,6 +14,7 @@ from PIL import Image
 
 from tfxfer.trust.fair_record import FairTraining
 from tfxfer.trust.slices import SliceReport
+from tfxfer.trust.watch import Watch
 
 Run = Callable[..., Any]
 
@@ -52,13 +53,24 @@ def shortcut(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_the_gap_halves_for_two_points_of_accuracy(
-    shortcut: Path, train: Run, tfxfer: Run, tmp_path: Path
+    shortcut: Path, train: Run, tfxfer: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    watched: list[list[str]] = []
+
+    class Spy(Watch):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            watched.append(options["groups"])
+            super().__init__(*args, **options)
+
+    monkeypatch.setattr("tfxfer.job.train.Watch", Spy)
     out = tmp_path / "run"
     options = ("--schedule", "head", "--head-epochs", 60, "--augment", "none", "--no-flip")
     fair = ("--fair", "equal_opportunity", "--slice", "SITE")
     done = train(shortcut, "--out", out, *options, *fair)
     assert done.code == 0, done.stderr
+    # Each group is watched by itself, that it may not fall while the others rise.
+    assert [set(groups) for groups in watched] == [set("ABCD")]
+    assert len(watched[0]) == PARTS["val"]
     found = FairTraining.read(out / "trust")
     assert found is not None
     assert (found.criterion, found.column, found.groups) == (

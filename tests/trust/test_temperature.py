@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tfxfer import DataError, RunError
+from tfxfer.trust.likelihood import Likelihood, Link, measure_losses
 from tfxfer.trust.temperature import (
     Calibration,
     compare_calibration,
@@ -32,36 +34,82 @@ def one_label(logit: float, *, right: int, wrong: int) -> tuple[np.ndarray, np.n
     return scores, targets[:, None].astype(float)
 
 
+SURE = 6.635  # 99 % point of chi squared
+
+
+def bernoulli_deviance(share: float, *, right: int, wrong: int) -> float:
+    """Returns how much less likely a share is than the one that was seen."""
+
+    def loss(p: float) -> float:
+        return -right * math.log(p) - (wrong * math.log(1 - p) if wrong else 0.0)
+
+    best = right / (right + wrong)
+    return 2 * (loss(share) - (loss(best) if wrong else 0.0))
+
+
 @pytest.mark.parametrize("make", [two_classes, one_label])
-@pytest.mark.parametrize(("logit", "right", "wrong"), [(4.0, 30, 10), (0.5, 90, 10)])
-def test_of_two_answers_the_confidence_becomes_the_share_that_is_right(
-    make: Any, logit: float, right: int, wrong: int
-) -> None:
-    scores, targets = make(logit, right=right, wrong=wrong)
-    link = "softmax" if make is two_classes else "sigmoid"
+def test_of_two_answers_too_sure_ones_come_nearly_to_the_share_that_is_right(make: Any) -> None:
+    scores, targets = make(4.0, right=30, wrong=10)
+    link: Link = "softmax" if make is two_classes else "sigmoid"
     found = find_temperature(scores, targets, link=link)
-    # sigmoid(logit / temperature) = right / (right + wrong)
-    assert found.value == pytest.approx(logit / math.log(right / wrong), rel=1e-5)
+    # sigmoid(logit / likeliest) = right / (right + wrong)
+    likeliest = 4.0 / math.log(3)
+    gain = bernoulli_deviance(1 / (1 + math.exp(-4)), right=30, wrong=10)
+    assert found.value == pytest.approx(likeliest ** (1 - 1 / gain), rel=1e-5)
+    assert found.value != pytest.approx(likeliest, rel=1e-3)
     assert found.reason == ""
+
+
+@pytest.mark.parametrize("make", [two_classes, one_label])
+@pytest.mark.parametrize("wrong", [10, 1, 0])
+def test_of_two_answers_modest_ones_become_as_sure_as_their_interval_allows(
+    make: Any, wrong: int
+) -> None:
+    scores, targets = make(0.5, right=90, wrong=wrong)
+    link: Link = "softmax" if make is two_classes else "sigmoid"
+    found = find_temperature(scores, targets, link=link)
     tempered = temper(scores, found.value, link=link)
-    confidence = np.maximum(tempered, 1 - tempered)
-    assert confidence == pytest.approx(right / (right + wrong), abs=1e-5)
-    assert not np.allclose(np.maximum(scores, 1 - scores), right / (right + wrong), atol=1e-5)
+    (share,) = set(np.maximum(tempered, 1 - tempered).round(6).ravel().tolist())
+    assert 1 / (1 + math.exp(-0.5)) < share < 90 / (90 + wrong)
+    assert bernoulli_deviance(share, right=90, wrong=wrong) == pytest.approx(SURE, abs=0.01)
+    assert (found.reason != "") == (wrong == 0)
 
 
-def test_no_other_temperature_is_likelier() -> None:
+def test_right_answers_alone_have_a_closed_form() -> None:
+    scores, targets = two_classes(1.0, right=38, wrong=0)
+    found = find_temperature(scores, targets, link="softmax")
+    share = math.exp(-SURE / 2 / 38)  # to the power of 38 it is that likely
+    assert found.value == pytest.approx(1 / math.log(share / (1 - share)), rel=1e-5)
+    assert found.reason == "as sure as 38 validation samples without a mistake allow"
+
+
+def test_no_other_temperature_is_likelier_than_the_likeliest() -> None:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 5, 200)
     logits = rng.normal(0, 3, (200, 5)) + 4 * np.eye(5)[truth]
-    scores, targets = temper(softmax(logits), 1.0, link="softmax"), np.eye(5)[truth]
-    found = find_temperature(scores, targets, link="softmax").value
+    likelihood = Likelihood(logits, np.eye(5)[truth], "softmax")
+    found = likelihood.likeliest
 
     def loss(temperature: float) -> float:
-        p = softmax(logits / temperature)
-        return float(-np.log(p[np.arange(200), truth]).mean())
+        return float(measure_losses(logits / temperature, np.eye(5)[truth], "softmax").mean())
 
     assert 1.2 < found < 5
     assert loss(found) < min(loss(found * 1.01), loss(found / 1.01), loss(1.0))
+    assert likelihood.find_deviance(found) == 0
+    for deviance in (0.5, SURE):
+        end = likelihood.find_end(deviance)
+        assert 1 < end < found
+        assert likelihood.find_deviance(end) == pytest.approx(deviance, rel=1e-5)
+
+
+def test_outputs_that_say_the_same_count_once() -> None:
+    scores, targets = one_label(0.5, right=36, wrong=4)
+    once = find_temperature(scores, targets, link="sigmoid").value
+    thrice = find_temperature(np.tile(scores, 3), np.tile(targets, 3), link="sigmoid").value
+    assert thrice == pytest.approx(once, rel=1e-5)
+    # Those of as many samples more are worth more.
+    more = find_temperature(np.tile(scores, (3, 1)), np.tile(targets, (3, 1)), link="sigmoid").value
+    assert more < once * 0.95
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -69,21 +117,14 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-@pytest.mark.parametrize("make", [two_classes, one_label])
-def test_where_all_are_right_one_more_counts_as_wrong(make: Any) -> None:
-    scores, targets = make(1.0, right=38, wrong=0)
-    found = find_temperature(scores, targets, link="softmax" if make is two_classes else "sigmoid")
-    # sigmoid(1 / temperature) = 39 / 40, of which 39 / 1 are the odds
-    assert found.value == pytest.approx(1 / math.log(39), rel=1e-5)
-    assert "as if one more sample were wrong" in found.reason
-
-
 @pytest.mark.parametrize(
     ("logit", "right", "wrong", "words"),
     [
         (2.0, 15, 4, "19 validation samples are too few"),
         (2.0, 10, 30, "no better than chance"),
-        (9.0, 40, 0, "none makes"),  # surer than 40 of 40 allow, and yet likelier than with less
+        (9.0, 40, 0, "40 validation samples without a mistake ask for none beyond chance"),
+        (2.0, 35, 5, r"that which 40 validation samples ask for \(1.03\) may be chance"),
+        (1.5, 38, 2, r"that which 40 validation samples ask for \(0.509\) may be chance"),
     ],
 )
 @pytest.mark.parametrize("make", [two_classes, one_label])
@@ -91,7 +132,7 @@ def test_what_is_left_alone(make: Any, logit: float, right: int, wrong: int, wor
     scores, targets = make(logit, right=right, wrong=wrong)
     found = find_temperature(scores, targets, link="softmax" if make is two_classes else "sigmoid")
     assert found.value == 1
-    assert words in found.reason
+    assert re.search(words, found.reason)
 
 
 def test_a_calibrated_model_gets_a_temperature_near_1_and_a_boastful_one_does_not() -> None:
@@ -125,8 +166,8 @@ def test_answers_stay(temperature: float) -> None:
 def test_probabilities_of_0_and_1_stay_finite() -> None:
     scores = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
     for link in ("softmax", "sigmoid"):
-        assert np.isfinite(temper(scores, 0.05, link=link)).all()  # type: ignore[arg-type]
-        found = find_temperature(np.tile(scores, (20, 1)), np.tile(scores, (20, 1)), link=link)  # type: ignore[arg-type]
+        assert np.isfinite(temper(scores, 0.05, link=link)).all()
+        found = find_temperature(np.tile(scores, (20, 1)), np.tile(scores, (20, 1)), link=link)
         assert found.value == 1
 
 

@@ -11,7 +11,9 @@ from tfxfer.run.directory import RunDirectory
 from tfxfer.trust.fair_training import check_fair, train_fairly
 from tfxfer.trust.fairness import Criterion
 
-__all__ = ["check_request_fair", "make_fair"]
+__all__ = ["check_request_fair", "list_watched_groups", "make_fair"]
+
+_UNKNOWN = "unknown"
 
 
 def check_request_fair(request: TrainRequest, data: SampleData, head: Any) -> None:
@@ -23,6 +25,18 @@ def check_request_fair(request: TrainRequest, data: SampleData, head: Any) -> No
     if request.fair is not None:
         assert request.slice is not None
         check_fair(data, head, request.slice)
+
+
+def list_watched_groups(request: TrainRequest, data: SampleData, head: Any) -> list[str] | None:
+    """Returns the group of each validation sample, one of which may fall while others rise.
+
+    Returns:
+        Names; None where no column was asked for.
+    """
+    if request.slice is None:
+        return None
+    _, grouping, _ = check_fair(data, head, request.slice)
+    return [_UNKNOWN if k < 0 else grouping.names[k] for k in grouping.numbers.tolist()]
 
 
 def make_fair(

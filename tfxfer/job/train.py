@@ -22,7 +22,7 @@ from tfxfer.frontier.fill import Conversion
 from tfxfer.frontier.store import CacheStore
 from tfxfer.job.baselines import train_baselines
 from tfxfer.job.checkpoint import load_checkpoint, save_checkpoint
-from tfxfer.job.fair import check_request_fair, make_fair
+from tfxfer.job.fair import check_request_fair, list_watched_groups, make_fair
 from tfxfer.job.fitting import Fitting, build
 from tfxfer.job.gap_check import plan_gap_seconds, store_gap
 from tfxfer.job.label_check import LabelCheck, plan_seconds
@@ -184,7 +184,12 @@ def train_run(
                     on_finding(line)
 
             look = LabelCheck(run, request, data, prepared.head, progress)
-            watch = Watch(request.on_collapse, validation=data.val, tell=tell)
+            watch = Watch(
+                request.on_collapse,
+                validation=data.val,
+                groups=list_watched_groups(request, data, prepared.head),
+                tell=tell,
+            )
             fitting = Fitting(
                 prepared, data, store, conversion, device, (*callbacks, watch), progress,
                 deadline=deadline, last_seconds=choice.last_seconds,

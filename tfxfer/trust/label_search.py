@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tfxfer.data.loading import load_samples
 from tfxfer.data.samples import SampleData
-from tfxfer.errors import RunError, UsageError
+from tfxfer.errors import DataError, RunError, UsageError
 from tfxfer.inference.embedding import embed
 from tfxfer.model import build_model
 from tfxfer.progress import Progress
@@ -116,8 +116,14 @@ def _open_run(
     if data is None:
         if not run.split_path.is_file():
             raise RunError(f"{where}: expected its split.csv. Received: a run without one.")
+        place = str(manifest.request.get("data", ""))
+        if not Path(place).exists():  # moved, or known to a command alone, as that of the demo
+            raise DataError(
+                f"{where}: expected the samples that it was trained on at {place!r}. Received: "
+                "nothing at that path. Give them: data=tfxfer.load_images(…)."
+            )
         data = load_samples(
-            str(manifest.request.get("data", "")),
+            place,
             modality=subject.modality,
             head=head,
             size=subject.size,

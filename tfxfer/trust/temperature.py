@@ -5,9 +5,8 @@ Here is the mathematics, of scores as arrays; `tfxfer.trust.calibration` does it
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
@@ -15,6 +14,13 @@ from tfxfer.errors import DataError
 from tfxfer.evaluation.bootstrap import RESAMPLES
 from tfxfer.evaluation.intervals import percentile, resample
 from tfxfer.trust.estimate import Estimate
+from tfxfer.trust.likelihood import (
+    Likelihood,
+    Link,
+    apply_link,
+    find_logits,
+    measure_losses,
+)
 from tfxfer.trust.reliability import measure_calibration_error
 from tfxfer.trust.stored import PlainRecord
 
@@ -29,17 +35,11 @@ __all__ = [
     "temper",
 ]
 
-Link = Literal["softmax", "sigmoid"]
-
 FEWEST_SAMPLES = 20
 """Below this many, the temperature says more of the draw than of the model."""
 
-LEAST, MOST = 0.05, 20.0
-"""What a temperature may be; one at an end is not the samples' word."""
-
-_STEPS = 30  # halvings of an interval of log 400: to 6e-9
-_TINY = float(np.finfo(np.float32).tiny)
-_ALMOST_1 = 1 - float(np.finfo(np.float32).epsneg)
+_SURE = 6.635
+"""99 % point of chi squared of one degree of freedom."""
 
 
 @dataclass(frozen=True)
@@ -126,15 +126,20 @@ class Calibration(PlainRecord):
 
 
 def find_temperature(scores: np.ndarray, targets: np.ndarray, *, link: Link) -> Temperature:
-    """Returns the temperature that is likeliest by validation samples.
+    """Returns the temperature that validation samples are sure of.
 
-    It minimises their negative log likelihood, which is convex in 1 / temperature, so that its
-    derivative, the mean logit by the model minus that by the truth, has one root. A temperature
-    that does not lower the likelihood of the samples, or that so few of them cannot give, is 1.
+    The likeliest one follows their luck, and on few samples it makes others less likely more often
+    than not. How much less likely 1 is than the likeliest one, the deviance, says what there is to
+    gain beyond that, and what is taken of it depends on the direction:
 
-    Where every sample is right and each one's likelihood only grows with confidence, there is no
-    such root. The temperature is then fitted to targets by which one of samples + 2 was taken for
-    the likeliest wrong answer: after so many successes that is the next one's probability to fail.
+    - Above 1, answers become more modest, which costs little where it was not needed. The logarithm
+      of the likeliest temperature is shrunk by 1 - 1 / deviance, to 1 at a deviance of 1 or less.
+    - Below 1, answers become surer, which costs much where it is wrong; and the samples have often
+      chosen the epoch, too, so that they are righter than others will be. It is the end next to 1
+      of the 99 % interval of likelihood, and 1 where the interval holds 1.
+
+    Both tend to the likeliest one as samples become many. Where every sample is right there is no
+    likeliest one, and the same interval has an end all the same.
 
     Args:
         scores: probabilities, as the model puts them out.
@@ -147,9 +152,11 @@ def find_temperature(scores: np.ndarray, targets: np.ndarray, *, link: Link) -> 
         DataError: scores that are no probabilities, or other shapes.
 
     Source:
-        Guo et al. 2017, section 4.2, https://arxiv.org/abs/1706.04599. Rule of succession:
-        Laplace 1774; as targets of a calibration, Platt 1999, section 2.2. That it is used only
-        where the likelihood has no maximum is ours.
+        Guo et al. 2017, section 4.2, https://arxiv.org/abs/1706.04599, for the likeliest one; Efron
+        and Morris 1973, https://doi.org/10.1080/01621459.1973.10481350, for the shrinkage, positive
+        part, with the deviance in place of the square over its variance; Cox and Hinkley 1974,
+        Theoretical Statistics, section 7.2, for the interval. That the two directions are treated
+        differently is ours.
     """
     targets = _check(scores, targets)
     samples = len(targets)
@@ -157,20 +164,27 @@ def find_temperature(scores: np.ndarray, targets: np.ndarray, *, link: Link) -> 
         return Temperature(
             1.0, f"{samples} validation samples are too few for one; it takes {FEWEST_SAMPLES}"
         )
-    logits, wanted, reason = _find_logits(scores, link), targets, ""
+    logits = find_logits(scores, link)
     if link == "softmax":
         # Of samples that are right every term of the slope is then below 0, however small.
         logits -= (targets * logits).sum(axis=1, keepdims=True)
-    if _slope(logits, targets, link, 1 / MOST) >= 0:
+    likelihood = Likelihood(logits, targets, link)
+    if likelihood.is_chance:
         return Temperature(1.0, "the answers are no better than chance on the validation samples")
-    if _slope(logits, targets, link, 1 / LEAST) <= 0:
-        wanted = _soften(logits, targets, link)
-        reason = "fitted as if one more sample were wrong, since no validation sample is"
-    value = _find_root(logits, wanted, link)
-    before, after = (_measure_losses(logits / t, targets, link).mean() for t in (1, value))
-    if after >= before:
-        return Temperature(1.0, "none makes the validation samples likelier")
-    return Temperature(value, reason)
+    likeliest, gain = likelihood.likeliest, likelihood.find_deviance(1.0)
+    if likeliest > 1 and gain > 1:
+        return Temperature(likeliest ** (1 - 1 / gain))
+    if likeliest <= 1 and gain > _SURE:
+        value = likelihood.find_end(_SURE)
+        words = f"as sure as {samples} validation samples without a mistake allow"
+        return Temperature(value, "" if likelihood.has_maximum else words)
+    if not likelihood.has_maximum:
+        return Temperature(
+            1.0, f"{samples} validation samples without a mistake ask for none beyond chance"
+        )
+    return Temperature(
+        1.0, f"that which {samples} validation samples ask for ({likeliest:.3g}) may be chance"
+    )
 
 
 def temper(scores: np.ndarray, temperature: float, *, link: Link) -> np.ndarray:
@@ -184,8 +198,8 @@ def temper(scores: np.ndarray, temperature: float, *, link: Link) -> np.ndarray:
         >>> temper(np.array([[0.9, 0.1]]), 2.0, link="softmax").tolist()
         [[0.75, 0.25]]
     """
-    logits = _find_logits(scores, link) / temperature
-    return _link(logits, link).astype(np.float32)
+    logits = find_logits(scores, link) / temperature
+    return apply_link(logits, link).astype(np.float32)
 
 
 def compare_calibration(
@@ -208,7 +222,7 @@ def compare_calibration(
 
 
 def _measure(scores: np.ndarray, targets: np.ndarray, link: Link, seed: int) -> CalibrationFigures:
-    losses = _measure_losses(_find_logits(scores, link), targets, link)
+    losses = measure_losses(find_logits(scores, link), targets, link)
     draws = resample(np.zeros(len(losses), int), seed=seed, resamples=RESAMPLES)
     resampled = np.concatenate([weights @ losses / len(losses) for weights in draws])
     loss = Estimate.of(percentile(float(losses.mean()), resampled))
@@ -235,55 +249,3 @@ def _check(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
             f"Received: {scores.min():.3g} to {scores.max():.3g}."
         )
     return truth
-
-
-def _find_logits(scores: np.ndarray, link: Link) -> np.ndarray:
-    """Returns the logits, under softmax up to one constant for each sample."""
-    p = np.clip(np.asarray(scores, np.float64), _TINY, None)
-    if link == "softmax":
-        return np.log(p)
-    p = np.minimum(p, _ALMOST_1)
-    return np.log(p) - np.log1p(-p)
-
-
-def _link(logits: np.ndarray, link: Link) -> np.ndarray:
-    if link == "sigmoid":
-        return np.exp(-np.logaddexp(0, -logits))
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
-def _measure_losses(logits: np.ndarray, targets: np.ndarray, link: Link) -> np.ndarray:
-    """Returns the negative log likelihood of each sample."""
-    if link == "sigmoid":
-        return (np.logaddexp(0, logits) - targets * logits).mean(axis=1)
-    most = logits.max(axis=1, keepdims=True)
-    total = np.log(np.exp(logits - most).sum(axis=1)) + most[:, 0]
-    return total - (targets * logits).sum(axis=1)
-
-
-def _slope(logits: np.ndarray, targets: np.ndarray, link: Link, inverse: float) -> float:
-    """Returns the derivative of the negative log likelihood by 1 / temperature."""
-    excess = _link(logits * inverse, link) - targets
-    return float((excess * logits).sum(axis=1).mean())
-
-
-def _find_root(logits: np.ndarray, targets: np.ndarray, link: Link) -> float:
-    low, high = math.log(LEAST), math.log(MOST)
-    for _ in range(_STEPS):
-        middle = (low + high) / 2
-        # Too steep a likelihood still: the temperature is above.
-        if _slope(logits, targets, link, math.exp(-middle)) > 0:
-            low = middle
-        else:
-            high = middle
-    return math.exp((low + high) / 2)
-
-
-def _soften(logits: np.ndarray, targets: np.ndarray, link: Link) -> np.ndarray:
-    """Returns targets by which one of samples + 2 was taken for its likeliest wrong answer."""
-    share = 1 / (len(targets) + 2)
-    if link == "sigmoid":
-        return targets * (1 - share) + (1 - targets) * share
-    second = np.where(targets > 0.5, -np.inf, logits).argmax(axis=1)
-    return targets * (1 - share) + np.eye(targets.shape[1])[second] * share

@@ -424,6 +424,9 @@ def test_a_run_at_chance_is_refused_before_any_work(
     assert caught.value.exit_code == 3
     with pytest.raises(AssertionError, match="work began"):
         export(warned, tmp_path / "edge", force=True)
+    # What is exported all the same is told once more.
+    checked = check_request(warned, tmp_path / "edge", force=True)
+    assert checked.warnings == tuple(item["message"] for item in warnings)
 
 
 @pytest.mark.parametrize("entries", [(), ({"kind": "other", "message": "m", "cause": ""},)])

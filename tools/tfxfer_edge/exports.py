@@ -186,7 +186,7 @@ def export(
     known = subject.provenance
     # Of train and val: `evaluate` of a file leaves them out, as of the run.
     document["trained_on"] = None if known is None else known.to_text()
-    document["remarks"] = list(subject.remarks)
+    document["remarks"] = [*checked.warnings, *subject.remarks]
     if all(item.path is None for item in candidates):
         failure = ModelError(candidates[0].reason)
         failure.document = document  # type: ignore[attr-defined]

@@ -32,11 +32,13 @@ class CheckedRequest:
         folder: to make.
         recipes: to try, in order.
         rules: of the gate; None where there is none.
+        warnings: why the run's own result is worth nothing, where it is exported all the same.
     """
 
     folder: Path
     recipes: tuple[str, ...]
     rules: Gate | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def check_request(
@@ -86,9 +88,12 @@ def check_request(
         rules = read_rules(
             gate, model, calibration=calibration, labels=labels, head=head, registry=registry
         )
-    if of_run and not force:
+    warnings: tuple[str, ...] = ()
+    if of_run and force:
+        warnings = tuple(message for message, _ in find_warnings(RunDirectory(path)))
+    elif of_run:
         _refuse_worthless(RunDirectory(path))
-    return CheckedRequest(folder, names, rules)
+    return CheckedRequest(folder, names, rules, warnings)
 
 
 def _choose_folder(path: Path, out: str | Path | None, *, of_run: bool) -> Path:
