@@ -159,6 +159,15 @@ def test_training_without_the_cache_gives_the_same_weights(
     assert distance(train(notes, cache=False), cut[0]) < CLOSE
 
 
+def test_epochs_of_a_single_batch_train(notes: SampleData) -> None:
+    few = dataclasses.replace(notes, val=notes.val.select(np.arange(len(notes.val)) < 3))
+    schedule = (dataclasses.replace(UPPER, epochs=3),)
+    found = train(few, schedule=schedule, batch_size=96)
+    uncached = train(few, schedule=schedule, batch_size=96, cache=False)
+    assert distance(found, uncached) < CLOSE
+    assert distance(found, padded.make_model().get_weights()) > 10 * CLOSE
+
+
 def test_another_order_gives_other_weights(
     notes: SampleData, cut: tuple[list[np.ndarray], list[int]]
 ) -> None:

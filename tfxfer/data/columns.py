@@ -124,8 +124,8 @@ def refuse_columns(
     options = " ".join(f"{option} NAME" for _, option in absent)
     return DataError(
         f"{where}: expected a first line with the columns {sample},{label}[,split][,group]. "
-        f"Received: {listed}{more}, and {lacks}.{hints} Add the line where there is none; if another "
-        f"column is meant, name it: {options or '--label-column NAME'}"
+        f"Received: {listed}{more}, and {lacks}.{hints} Add the line where there is none; if "
+        f"another column is meant, name it: {options or '--label-column NAME'}"
     )
 
 
