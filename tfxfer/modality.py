@@ -93,11 +93,20 @@ class InputSpec:
         shape: of one sample, without the batch.
         dtype: of the model's input.
         stored: of what `read` returns; narrower where that loses nothing, such as bytes.
+        is_padded: whether the first side is as long as the longest sample may be, and filled up
+            behind a shorter one. The model then takes any length, and a batch is cut to what its
+            samples use, see `Modality.count_used`.
     """
 
     shape: tuple[int, ...]
     dtype: str = "float32"
     stored: str = "float32"
+    is_padded: bool = False
+
+    @property
+    def model_shape(self) -> tuple[int | None, ...]:
+        """The shape that the model's input has, without the batch."""
+        return (None, *self.shape[1:]) if self.is_padded else self.shape
 
 
 class Modality(ABC):
@@ -112,7 +121,8 @@ class Modality(ABC):
         plural: and several.
         size_unit: what `--size` counts, such as `px`.
         suffixes: of the files that are samples, lower case with their dot.
-        column: of a CSV; `path` holds a file's, any other the sample itself.
+        column: of a table; `path` holds a file's, any other the sample itself. A modality with
+            a column of its own and with suffixes reads both: cells, and files in folders.
         levels: of augmentation, from none at all upwards.
         view_options: options of augmentation and their defaults, such as whether to mirror.
         picture_input: name of the input that holds a picture, (height, width, channels), so that
@@ -138,6 +148,73 @@ class Modality(ABC):
         """Level of augmentation where nobody names one: `light`, or the first that varies."""
         return "light" if "light" in self.levels else self.levels[min(1, len(self.levels) - 1)]
 
+    @property
+    def reads_cells(self) -> bool:
+        """Whether a sample may be the cell of a table."""
+        return self.column != "path"
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether a sample may be a file."""
+        return bool(self.suffixes) or not self.reads_cells
+
+    def measure_lengths(self, samples: Sequence[Sample], *, contract: Any) -> np.ndarray | None:
+        """Returns how long samples are before any of them is cut, in `size_unit`.
+
+        The default says that all are alike. What is said here groups samples of like length into
+        batches, settles the size of the input where nobody names one, and is told in the audit. It
+        must be cheap beside what a network makes of a sample.
+
+        Args:
+            samples: that `inspect` found no fault with.
+            contract: the backbone's `preprocessing`.
+
+        Shapes: int64 (samples,).
+        """
+        return None
+
+    def fit_size(self, lengths: np.ndarray, default: int) -> int:
+        """Returns the size of the input that samples to learn from ask for.
+
+        The core calls it where nobody named a size and lengths are known, and stores the answer in
+        the run. The default takes the backbone's.
+
+        Args:
+            lengths: of the training samples, see `measure_lengths`.
+            default: the backbone's own.
+
+        Shapes: int64 (samples,).
+        """
+        return default
+
+    def count_used(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """Returns how far each sample of a batch reaches into padded inputs; None is all the way.
+
+        Beyond that, `read` filled up, and no output of the network depends on it. The inputs may be
+        some of a model's, such as those that cross a frontier: where these do not tell, return
+        None, as the default does.
+
+        Args:
+            inputs: by name.
+
+        Shapes: (n, …) each; returns int64 (n,).
+        """
+        return None
+
+    def list_assets(self, contract: Any) -> Mapping[str, Path]:
+        """Returns the files without which a contract means nothing, such as a vocabulary.
+
+        A run keeps a copy of each, and `read_contract` is told where: what a run needs travels
+        with it. The default needs none.
+
+        Args:
+            contract: the backbone's `preprocessing`.
+
+        Returns:
+            Where each file is, by a plain name of a file.
+        """
+        return {}
+
     def list_smaller_sizes(self, size: int) -> tuple[int, ...]:
         """Returns smaller sizes of the input, in descending order, that still show a sample.
 
@@ -158,8 +235,13 @@ class Modality(ABC):
         """
 
     @abstractmethod
-    def read_contract(self, data: Mapping[str, Any]) -> Contract:
+    def read_contract(self, data: Mapping[str, Any], *, assets: Path | None = None) -> Contract:
         """Reads what the contract's `to_dict` returned.
+
+        Args:
+            data: as a run stored it.
+            assets: folder with copies of what `list_assets` names; None where there is none, and
+                never given to a modality that lists none.
 
         Raises:
             TfxferError: it is something else, such as an edited `run.json`.
@@ -230,7 +312,7 @@ class Modality(ABC):
         import keras
 
         inputs = {
-            name: keras.Input(spec.shape, dtype=spec.dtype, name=name)
+            name: keras.Input(spec.model_shape, dtype=spec.dtype, name=name)
             for name, spec in self.list_inputs(size, contract).items()
         }
         return inputs if len(inputs) > 1 else next(iter(inputs.values()))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,18 @@ def test_samples_are_listed_where_nobody_has(double: None, tmp_path: Path) -> No
     assert [file.path for file in found.source.ignored] == ["b/notes.txt"]
     with pytest.raises(DataError, match="nothing at that path"):
         prepare(replace(REQUEST, data=str(tmp_path / "nothing")))
+
+
+def test_columns_of_any_name_are_read(double: None, tmp_path: Path) -> None:
+    table = tmp_path / "photos.csv"
+    table.write_text("file,kind\n1.jpg,a\n2.jpg,b\n", encoding="utf-8")
+    request = replace(REQUEST, data=str(table), sample_column="file", label_column="kind")
+    prepared = prepare(request)
+    assert [(r.path, r.label) for r in prepared.source.records] == [("1.jpg", "a"), ("2.jpg", "b")]
+    stored = json.loads(json.dumps(asdict(prepared.request)))
+    assert TrainRequest.from_dict(stored) == prepared.request
+    with pytest.raises(DataError, match="--label-column"):
+        prepare(replace(request, label_column=None))
 
 
 def test_preparing_starts_neither_keras_nor_tensorflow(double: None, tmp_path: Path) -> None:

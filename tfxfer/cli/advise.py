@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfxfer.cli.opening import check_table
-from tfxfer.cli.options import TIME, seed_option, size_option, weights_option
+from tfxfer.cli.options import TIME, column_options, seed_option, size_option, weights_option
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.cli.report import find_reserve
 from tfxfer.cli.results import quote
@@ -29,6 +29,7 @@ __all__ = ["command"]
     help="Name of a backbone; repeat it to choose among several.  [default: as for train]",
 )
 @click.option("--head", help="Name of a head.  [default: what the installed heads declare]")
+@column_options
 @size_option
 @weights_option
 @click.option("--budget", type=TIME, help="Time that the training may take.")
@@ -41,6 +42,8 @@ def command(
     data: str,
     backbones: tuple[str, ...],
     head: str | None,
+    sample_column: str | None,
+    label_column: str | None,
     size: int | None,
     weights: str,
     budget: float | None,
@@ -62,7 +65,14 @@ def command(
     candidates = [
         prepare(
             TrainRequest(
-                data=data, backbone=name, head=head, weights=weights, size=size, seed=seed
+                data=data,
+                backbone=name,
+                head=head,
+                weights=weights,
+                size=size,
+                seed=seed,
+                sample_column=sample_column,
+                label_column=label_column,
             ),
             registry=output.registry,
         )

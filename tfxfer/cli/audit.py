@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfxfer.cli.options import seed_option
+from tfxfer.cli.options import column_options, seed_option
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.cli.results import describe_audit
 from tfxfer.system.plain_text import escape_controls
@@ -35,6 +35,7 @@ _MOST_ERRORS = 10
     show_default=True,
     help="Of the backbone: a named source, or the path of a file.",
 )
+@column_options
 @seed_option("Seed for the split.")
 @click.option(
     "--out",
@@ -55,6 +56,8 @@ def command(
     backbone: str | None,
     head: str | None,
     weights: str,
+    sample_column: str | None,
+    label_column: str | None,
     seed: int,
     out: str | None,
     overwrite: bool,
@@ -85,6 +88,8 @@ def command(
         # The weights are for the label check alone, and may be a download.
         weights="none" if no_label_check else weights,
         seed=seed,
+        sample_column=sample_column,
+        label_column=label_column,
     )
     prepared = prepare(request, registry=output.registry)
     check_folder(out, overwrite=overwrite)

@@ -93,11 +93,12 @@ def _read(path: str, split: str) -> Answers:
 
 def _ask(output: Output, names: Sequence[str], data: str) -> list[Answers]:
     from tfxfer.data.sources import read_source
+    from tfxfer.inference.own_run import remember_columns
 
     # A slip of the finger is told before Keras starts, and before the first model has scored.
     found = [find_model(output, name) for name in names]
-    for _, modality in found:
-        read_source(data, modality)
+    for model, modality in found:
+        read_source(data, modality, remember_columns(model))
     models = [model for model, _ in found]
     predictors = [open_predictor(output, model, labels_file=None, head=None) for model in models]
     from tfxfer.inference.stored_answers import ask_model

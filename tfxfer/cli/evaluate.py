@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from tfxfer.cli.opening import check_table, find_head, find_model, open_predictor
-from tfxfer.cli.options import min_score_option, model_options
+from tfxfer.cli.options import column_options, min_score_option, model_options
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.cli.results import show_figures, show_judgement, show_slices, show_warnings
 
 if TYPE_CHECKING:
+    from tfxfer.data.columns import Columns
     from tfxfer.data.record import Source
     from tfxfer.head import Head
     from tfxfer.modality import Modality
@@ -25,6 +26,7 @@ __all__ = ["command"]
 @click.argument("model")
 @click.argument("data")
 @model_options
+@column_options
 @min_score_option
 @click.option(
     "--out",
@@ -60,6 +62,8 @@ def command(
     data: str,
     labels_file: str | None,
     head: str | None,
+    sample_column: str | None,
+    label_column: str | None,
     min_score: float | None,
     out: str | None,
     columns: tuple[str, ...],
@@ -74,11 +78,15 @@ def command(
     trained on is left out, wherever it lies. Further columns of a CSV, such as hospital or camera,
     are slices: the result is told for each of their values, the worst first.
     """
+    from tfxfer.data.columns import Columns
+
     # Before Keras starts, which takes long: a slip of the finger is told at once.
     model, modality = find_model(output, model)
     check_table(out, "--out", overwrite=overwrite, inputs=(data, model))
     gate = None if gate_file is None else _read_gate(gate_file)
-    source, wanted = _list_samples(model, data, modality, slices_file, columns)
+    source, wanted = _list_samples(
+        model, data, modality, slices_file, columns, Columns(sample_column, label_column)
+    )
     if gate is not None:
         _check_gate(gate, source, find_head(output, model))
     predictor = open_predictor(output, model, labels_file=labels_file, head=head)
@@ -167,14 +175,19 @@ def command(
 
 
 def _list_samples(
-    model: str, data: str, modality: Modality, slices_file: str | None, columns: Sequence[str]
+    model: str,
+    data: str,
+    modality: Modality,
+    slices_file: str | None,
+    columns: Sequence[str],
+    named: Columns,
 ) -> tuple[Source, tuple[str, ...] | None]:
     """Returns the samples with their slices, and which of these are wanted; None is the default."""
     from tfxfer.data.slice_table import add_slices, check_columns, complete_slices, list_columns
     from tfxfer.data.sources import read_source
-    from tfxfer.inference.own_run import find_own_run
+    from tfxfer.inference.own_run import find_own_run, remember_columns
 
-    source = read_source(data, modality)
+    source = read_source(data, modality, named.or_else(remember_columns(model)))
     if slices_file is not None:
         source = add_slices(source, slices_file, plural=modality.plural)
     run = find_own_run(model, data)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfxfer.cli.opening import check_table
-from tfxfer.cli.options import seed_option, size_option
+from tfxfer.cli.options import column_options, seed_option, size_option
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.errors import ModelError
 from tfxfer.system.keras_settings import check_keras_settings
 
 if TYPE_CHECKING:
+    from tfxfer.data.columns import Columns
     from tfxfer.run.directory import RunDirectory
     from tfxfer.trust.profile import GapProfile
     from tfxfer.trust.subject import Subject
@@ -33,6 +34,7 @@ _BAR_END = 0.8  # noise; what is farther gets no longer bar, but a plus
     help="Name of a backbone; `tfxfer plugins` lists them.  [default: what an installed "
     "distribution declares; of a run its own]",
 )
+@column_options
 @size_option
 @click.option(
     "--images",
@@ -51,6 +53,8 @@ def command(
     data: str,
     other: str | None,
     backbone: str | None,
+    sample_column: str | None,
+    label_column: str | None,
     size: int | None,
     images: int,
     weights: str | None,
@@ -64,6 +68,7 @@ def command(
     and its backbone are taken. With OTHER the two sets are also compared with each other, such as
     what a model was trained on with what it sees now.
     """
+    from tfxfer.data.columns import Columns
     from tfxfer.trust.subject import open_run_subject, open_subject
     from tfxfer.trust.subset import draw_subset
 
@@ -79,7 +84,8 @@ def command(
     else:
         _refuse_options(run, {"--backbone": backbone, "--size": size, "--weights": weights})
         subject = open_run_subject(run, registry=registry)
-    sources = [_find_source(name, subject) for name in named]
+    called = Columns(sample_column, label_column)
+    sources = [_find_source(name, subject, called, run) for name in named]
     with output.progress() as progress:
         subsets = [
             draw_subset(
@@ -155,8 +161,9 @@ def _refuse_options(run: RunDirectory, options: dict[str, Any]) -> None:
         )
 
 
-def _find_source(name: str, subject: Subject) -> Any:
+def _find_source(name: str, subject: Subject, columns: Columns, other: RunDirectory | None) -> Any:
     """Returns the samples that a word means: those of a run, or those at a path."""
+    from tfxfer.inference.own_run import remember_columns
     from tfxfer.job.demo import stored_source
     from tfxfer.trust.subject import read_run_source
     from tfxfer.trust.subset import locate_samples
@@ -165,7 +172,9 @@ def _find_source(name: str, subject: Subject) -> Any:
     if run is not None:
         stored = stored_source(str(run.read_manifest().request.get("data", "")))
         return read_run_source(run, subject.modality, stored)
-    return list(locate_samples(name, subject.modality) or ())
+    if other is not None:  # what is held against a run's samples is mostly of their kind
+        columns = columns.or_else(remember_columns(other.path))
+    return list(locate_samples(name, subject.modality, columns) or ())
 
 
 def _describe(profile: GapProfile, subject: Subject) -> tuple[str, ...]:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from tfxfer.backbone import Backbone
 from tfxfer.cli.options import read_labels
 from tfxfer.cli.output import Output
-from tfxfer.errors import DataError, ModelError, RunError, StorageError
+from tfxfer.errors import DataError, ModelError, RunError, StorageError, TfxferError
 from tfxfer.head import Head
 from tfxfer.inference.hdf5_file import check_holds_model
 from tfxfer.modality import Modality
 from tfxfer.registry.lookup import get_head
+from tfxfer.run.assets import read_run_contract
 from tfxfer.run.directory import RunDirectory
 from tfxfer.saved_model import DESCRIPTION, READER, is_saved_model
 from tfxfer.system.keras_settings import check_keras_settings
@@ -153,8 +154,8 @@ def _find_input(model: str, modality: Modality) -> tuple[int, Any] | None:
     if manifest.size is None or manifest.preprocessing is None:
         return None
     try:
-        return manifest.size, modality.read_contract(manifest.preprocessing)
-    except (TypeError, ValueError, LookupError):  # what an author's own reader may raise
+        return manifest.size, read_run_contract(run, modality)
+    except TfxferError:  # which loading says
         return None
 
 

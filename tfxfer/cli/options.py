@@ -16,6 +16,7 @@ __all__ = [
     "FRACTION",
     "TIME",
     "Names",
+    "column_options",
     "min_score_option",
     "model_options",
     "parse_time",
@@ -165,6 +166,23 @@ def model_options(command: Callable[..., int | None]) -> Callable[..., int | Non
     return click.option(
         "--head",
         help="For a model outside of a run.  [default: what the installed heads declare]",
+    )(command)
+
+
+def column_options(command: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Adds what the columns of a table are called, where that is not as ever."""
+    command = click.option(
+        "--label-column",
+        metavar="NAME",
+        help="Of a table, the column that holds the labels.  [default: label]",
+    )(command)
+    return click.option(
+        "--sample-column",
+        "--text-column",
+        "sample_column",
+        metavar="NAME",
+        help="Of a table, the column that holds the samples, such as texts, or their files.  "
+        "[default: what their kind calls it: text, path]",
     )(command)
 
 

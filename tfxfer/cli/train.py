@@ -101,7 +101,7 @@ def command(
 
 _PLANNED = (
     "backbone", "head", "weights", "size", "schedule", "head_epochs", "epochs", "unfreeze_from",
-    "views", "budget", "seed",
+    "views", "budget", "seed", "sample_column", "label_column",
 )  # fmt: skip
 """Options that a plan stands for."""
 _FIELDS = {"data", "budget_seconds", *_PLANNED} - {"budget"}

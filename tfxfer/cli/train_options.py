@@ -6,14 +6,22 @@ from typing import Any
 
 import click
 
-from tfxfer.cli.options import FRACTION, TIME, Names, seed_option, size_option, weights_option
+from tfxfer.cli.options import (
+    FRACTION,
+    TIME,
+    Names,
+    column_options,
+    seed_option,
+    size_option,
+    weights_option,
+)
 
 __all__ = ["shared_options", "train_options"]
 
 
 def train_options(command: Any) -> Any:
     """Adds what only `train` takes."""
-    options = [
+    options: list[Any] = [
         click.option(
             "--backbone",
             help="Name of a backbone; `tfxfer plugins` lists them.  [default: what an installed "
@@ -71,6 +79,7 @@ def train_options(command: Any) -> Any:
             is_flag=True,
             help="Train every phase through the whole network; much slower.",
         ),
+        column_options,
         click.option("--strict", is_flag=True, help="Stop at the first fault in the data."),
         click.option(
             "--split-from",

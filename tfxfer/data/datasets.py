@@ -10,7 +10,9 @@ import numpy as np
 
 from tfxfer.data.arrays import Arrays, count_rows, list_arrays, map_arrays
 from tfxfer.data.passes import check_repeatable, iter_batches, unpack_batch
+from tfxfer.data.trimming import fill_up
 from tfxfer.errors import DataError
+from tfxfer.modality import InputSpec
 from tfxfer.progress import Progress
 
 __all__ = ["LOOKED_AT", "ArraySource", "DatasetSource", "is_array", "is_array_pair"]
@@ -46,6 +48,7 @@ class DatasetSource:
     Args:
         dataset: of batches; the inputs are a tensor, or a dict of them by the model's input names.
         inputs: shapes of one sample by the model's input names, in order.
+        specs: of the same; padded ones that a batch has less of are filled up again.
         name: for messages.
         check: gets the inputs of the first samples.
         progress: told of what is read in the first pass, which finds the targets.
@@ -53,23 +56,27 @@ class DatasetSource:
     Attributes:
         targets: as the dataset has them.
         batches: in a pass.
+        lengths: None; nobody measures them.
 
     Raises:
         DataError: not such batches, inputs of other ranks, no samples, or no end of them.
     """
 
     can_seek = False
+    lengths: np.ndarray | None = None
 
     def __init__(
         self,
         dataset: Any,
         *,
         inputs: Mapping[str, tuple[int, ...]],
+        specs: Mapping[str, InputSpec] | None = None,
         name: str = "training",
         check: Check | None = None,
         progress: Progress | None = None,
     ) -> None:
         self._dataset, self._name, self._inputs = dataset, name, dict(inputs)
+        self._specs = dict(specs or {})
         check_repeatable(dataset, name=name)
         targets: list[np.ndarray] = []
         weights: list[np.ndarray] = []
@@ -115,7 +122,8 @@ class DatasetSource:
     ) -> Iterator[tuple[Arrays, np.ndarray, np.ndarray | None]]:
         """Yields inputs, targets as the dataset has them, and weights of every batch of a pass."""
         for batch in iter_batches(self._dataset, name=self._name, progress=progress):
-            yield unpack_batch(batch, inputs=self._inputs, name=self._name)
+            found, targets, weights = unpack_batch(batch, inputs=self._inputs, name=self._name)
+            yield (fill_up(found, self._specs) if self._specs else found), targets, weights
 
     def is_random(self) -> bool:
         """Returns whether the first batch has other inputs on a second pass.
@@ -183,6 +191,7 @@ class ArraySource:
     """
 
     can_seek = True
+    lengths: np.ndarray | None = None
 
     def __init__(
         self,

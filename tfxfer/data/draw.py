@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tfxfer.data.lengths import group_lengths
+
 __all__ = ["EpochDraw"]
 
 
@@ -26,6 +28,7 @@ class EpochDraw:
         shuffle: False keeps the order and takes view 0: validation.
         cycle: first epoch and number of epochs after which what was drawn is drawn again, in
             another order: what a cache holds lasts for a training of any length.
+        lengths: of all samples, where they differ: batches then hold samples of like length.
     """
 
     samples: int
@@ -35,6 +38,7 @@ class EpochDraw:
     oversampled: np.ndarray | None = None
     shuffle: bool = True
     cycle: tuple[int, int] | None = None
+    lengths: np.ndarray | None = None
 
     @property
     def steps(self) -> int:
@@ -45,9 +49,18 @@ class EpochDraw:
         """Returns (sample indices, view numbers), each of shape (samples,)."""
         if not self.shuffle:
             return np.arange(self.samples), np.zeros(self.samples, np.int64)
+        order, views = self._draw(number)
+        if self.lengths is None:
+            return order, views
+        # A stream of its own: what is drawn does not depend on whether lengths are known.
+        rng = np.random.default_rng([self.seed, number, 1])
+        places = group_lengths(order, self.lengths, batch_size=self.batch_size, rng=rng)
+        return order[places], views[places]
+
+    def _draw(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         if self.cycle is not None and number >= sum(self.cycle):
             first, length = self.cycle
-            order, views = self.epoch(first + (number - first) % length)
+            order, views = self._draw(first + (number - first) % length)
             again = np.random.default_rng([self.seed, number]).permutation(len(order))
             return order[again], views[again]
         rng = np.random.default_rng([self.seed, number])

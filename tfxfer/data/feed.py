@@ -22,6 +22,7 @@ class SampleSource(Protocol):
         can_seek: whether `read` can fetch any sample at any time.
         input_shapes: of one sample, for each of the model's inputs in order.
         itemsizes: bytes of one stored value, for each of them.
+        lengths: of the samples, int64 (samples,), where they differ; else None.
     """
 
     targets: np.ndarray
@@ -29,6 +30,7 @@ class SampleSource(Protocol):
     can_seek: bool
     input_shapes: tuple[tuple[int, ...], ...]
     itemsizes: tuple[int, ...]
+    lengths: np.ndarray | None
 
     def __len__(self) -> int:
         """Returns the number of samples."""
@@ -72,6 +74,8 @@ class SplitSource:
     ) -> None:
         self.split, self.augment, self.options = split, augment, options
         self.targets, self.sample_weights = split.targets, sample_weights
+        # The conformance kit brings parts of its own.
+        self.lengths: np.ndarray | None = getattr(split, "lengths", None)
         specs = split.inputs
         self.input_shapes: tuple[tuple[int, ...], ...] = tuple(x.shape for x in specs.values())
         self.itemsizes: tuple[int, ...] = tuple(

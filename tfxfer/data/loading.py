@@ -20,7 +20,8 @@ from tfxfer.data.contract import compare_contract
 from tfxfer.data.earlier import follow_split
 from tfxfer.data.identity import make_keys, shorten_sha256
 from tfxfer.data.labels import read_labels
-from tfxfer.data.record import Source
+from tfxfer.data.lengths import measure_lengths, picture_lengths
+from tfxfer.data.record import Record, Source
 from tfxfer.data.samples import SampleData, SampleSplit, hash_records
 from tfxfer.data.sides import note_one_sided
 from tfxfer.data.sources import read_source
@@ -55,6 +56,7 @@ def load_samples(
     split_file: str | Path | None = None,
     split_from: str | Path | None = None,
     near_duplicates: bool = True,
+    least_size: int | None = None,
     progress: Progress | None = None,
     workers: int | None = None,
 ) -> SampleData:
@@ -77,6 +79,8 @@ def load_samples(
         split_from: the split.csv of an earlier run, whose samples keep their parts, known by their
             content or else by their path; the others are split as ever. Not with `split_file`.
         near_duplicates: whether to keep near copies on one side of the split.
+        least_size: where nobody asked for a size: how small an input may be. The modality then
+            chooses by the training samples, and `size` is what it may go up to.
         progress: called while samples are read and compared.
         workers: threads; one per core by default.
 
@@ -158,8 +162,18 @@ def load_samples(
     records = inspection.records
     raw = [record.label for record in records]
     contract, words = modality.fit_contract(contract, inspection.facts)
+    lengths = _measure(source.root, records, modality, contract, progress)
+    picture = None
+    if lengths is not None:
+        if least_size is not None:
+            learnt = lengths[parts == "train"] if (parts == "train").any() else lengths
+            size = max(least_size, modality.fit_size(learnt, size))
+        picture = picture_lengths(lengths, size=size, unit=modality.size_unit)
+        words = (*words, picture.describe(modality.plural))
     said = (source.understood, resolved.describe_labels(raw), *source.notes, *words)
-    audit = inspection.to_audit(modality.plural, [line for line in said if line])
+    audit = replace(
+        inspection.to_audit(modality.plural, [line for line in said if line]), lengths=picture
+    )
     if strict:
         refuse_problems(audit)
     labels = tuple(resolved.fit_labels(raw) if labels is None else labels)
@@ -179,6 +193,7 @@ def load_samples(
             contract=contract,
             seed=seed,
             fingerprints=tuple(fingerprints[i] for i in chosen),
+            lengths=None if lengths is None else lengths[chosen],
         )
     if not len(splits["train"]):
         raise DataError(
@@ -255,7 +270,19 @@ def load_split(
         skipped=inspection.to_audit().skipped,
         notes=(*source.notes, *compare_contract(contract, inspection, modality)),
         fingerprints=tuple(shorten_sha256(sha256) for sha256 in inspection.sha256s),
+        lengths=_measure(source.root, inspection.records, modality, contract, progress),
     )
+
+
+def _measure(
+    root: Path,
+    records: Sequence[Record],
+    modality: Modality,
+    contract: Any,
+    progress: Progress | None,
+) -> np.ndarray | None:
+    samples = [record.locate(root) for record in records]
+    return measure_lengths(samples, modality, contract, progress=progress)
 
 
 def _refuse_empty(inspection: Inspection, modality: Modality) -> NoReturn:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from tfxfer.data.lengths import LengthPicture
 from tfxfer.errors import DataError
 from tfxfer.modality import FAULT_KINDS
 from tfxfer.system.plain_text import escape_controls, guard_cell
@@ -61,6 +62,7 @@ class Audit:
         files: how many were looked at.
         plural: what the modality calls them.
         notes: what DATA was taken for and what it holds, a line each, said before any problem.
+        lengths: how long the samples are, where that differs.
     """
 
     problems: tuple[Problem, ...]
@@ -68,6 +70,7 @@ class Audit:
     files: int
     plural: str = "samples"
     notes: tuple[str, ...] = ()
+    lengths: LengthPicture | None = None
 
     @property
     def skipped(self) -> tuple[Problem, ...]:
@@ -108,6 +111,7 @@ class Audit:
             "counts": self.count_kinds(),
             "unread": self.count_unread(),
             "problems": [asdict(problem) for problem in self.problems],
+            "lengths": None if self.lengths is None else asdict(self.lengths),
         }
 
     def summary(self) -> list[str]:

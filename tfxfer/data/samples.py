@@ -15,9 +15,11 @@ import numpy as np
 from tfxfer.data.arrays import Arrays, map_arrays
 from tfxfer.data.audit import Audit, Problem, count_workers
 from tfxfer.data.balance import oversampled_order, sample_weights
+from tfxfer.data.lengths import group_lengths
 from tfxfer.data.record import Record
 from tfxfer.data.slice_table import list_slices, write_slices
 from tfxfer.data.table import SplitRow, write_split_table
+from tfxfer.data.trimming import Trimming
 from tfxfer.modality import InputSpec, Modality
 
 __all__ = ["SampleData", "SampleSplit", "hash_records"]
@@ -43,6 +45,8 @@ class SampleSplit:
         skipped: what was left out of this part alone, by `load_split`.
         notes: what is to be known of this part alone, a line each, by `load_split`.
         fingerprints: of each sample's content, as `split.csv` has them; none where nobody read it.
+        lengths: of each sample, int64 (samples,), see `Modality.measure_lengths`; None where all
+            are alike.
     """
 
     name: str
@@ -57,6 +61,7 @@ class SampleSplit:
     skipped: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     fingerprints: tuple[str, ...] = ()
+    lengths: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.records)
@@ -92,6 +97,7 @@ class SampleSplit:
             records=tuple(self.records[i] for i in indices),
             targets=self.targets[indices],
             fingerprints=tuple(self.fingerprints[i] for i in indices if self.fingerprints),
+            lengths=None if self.lengths is None else self.lengths[indices],
         )
 
     def read_views(
@@ -210,7 +216,8 @@ class SampleSplit:
         """Returns a `tf.data.Dataset` of inputs and targets, batched and prefetched.
 
         Each iteration is an epoch: with `shuffle` it has another order, with `augment` other views.
-        Both follow from the seed and the epoch's number.
+        Both follow from the seed and the epoch's number. Of samples whose lengths differ, a
+        shuffled batch holds ones of like length, and every batch is cut to what they use.
 
         Args:
             batch_size: samples in a batch; the last one may have fewer.
@@ -230,6 +237,7 @@ class SampleSplit:
         self.modality.complete_options(augment, options or {})
         weights = sample_weights(self.targets, balance)
         epochs = iter(range(first_epoch, 2**31))
+        trimming = Trimming.of_inputs(self.modality, self.inputs)
 
         def read_epoch() -> Iterator[tuple[Any, ...]]:
             epoch = next(epochs)
@@ -240,14 +248,21 @@ class SampleSplit:
                 views=views,
                 level=augment,
                 options=options,
-                order=self._order_epoch(epoch, shuffle=shuffle, balance=balance),
+                order=self._order_epoch(epoch, batch_size, shuffle=shuffle, balance=balance),
                 workers=workers,
             ):
-                batch = (map_arrays(lambda x: x[:, 0], found), self.targets[indices])
+                inputs = map_arrays(lambda x: x[:, 0], found)
+                batch = (
+                    inputs if trimming is None else trimming.trim(inputs),
+                    self.targets[indices],
+                )
                 yield batch if weights is None else (*batch, weights[indices])
 
         specs = self.inputs
-        stored: Any = {x: tf.TensorSpec((None, *s.shape), s.stored) for x, s in specs.items()}
+        stored: Any = {
+            name: tf.TensorSpec((None, *spec.model_shape), spec.stored)
+            for name, spec in specs.items()
+        }
         wide: Any = {name: spec.dtype for name, spec in specs.items()}
         if len(specs) == 1:
             (stored,), (wide,) = stored.values(), wide.values()
@@ -262,11 +277,19 @@ class SampleSplit:
             .prefetch(1)
         )
 
-    def _order_epoch(self, epoch: int, *, shuffle: bool, balance: str) -> np.ndarray:
+    def _order_epoch(
+        self, epoch: int, batch_size: int, *, shuffle: bool, balance: str
+    ) -> np.ndarray:
         rng = np.random.default_rng((self.seed, epoch))
         if balance == "oversample":
-            return oversampled_order(self.targets, rng)
-        return rng.permutation(len(self)) if shuffle else np.arange(len(self))
+            order = oversampled_order(self.targets, rng)
+        elif shuffle:
+            order = rng.permutation(len(self))
+        else:
+            return np.arange(len(self))
+        if self.lengths is None:
+            return order
+        return order[group_lengths(order, self.lengths, batch_size=batch_size, rng=rng)]
 
     def _allocate(self, count: int, views: Sequence[int]) -> Arrays:
         arrays: dict[str, np.ndarray] = {

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
 
+from tfxfer.data.trimming import Trimming
 from tfxfer.errors import ModelError
 from tfxfer.keras_private import find_source
-from tfxfer.stages import stage_tensor
+from tfxfer.stages import get_info, stage_tensor
 from tfxfer.surgery import find_inputs
 
 __all__ = [
     "ACTIVATIONS",
     "cache_bytes",
     "find_crossing",
+    "find_trimming",
+    "input_shapes",
     "list_ancestors",
     "list_crossing",
     "list_prefix_inputs",
@@ -29,9 +33,53 @@ ACTIVATIONS = "activations"
 """Name of the cut's own tensor beside the inputs that cross it."""
 
 
+def input_shapes(model: keras.Model) -> tuple[tuple[int, ...], ...]:
+    """Returns the shapes of one sample's inputs, in order, as they are read: padded ones whole."""
+    shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]
+    if not any(None in shape for shape in shapes):
+        return tuple(shapes)
+    info = get_info(model)
+    specs = info.modality.list_inputs(info.size, info.preprocessing)
+    return tuple(specs[tensor.name].shape for tensor in model.inputs)
+
+
 def stage_shape(model: keras.Model, stage: str | None) -> tuple[int, ...]:
-    """Returns the shape of one sample's activations at the end of a stage."""
-    return tuple(int(side) for side in stage_tensor(model, stage).shape[1:])
+    """Returns the shape of one sample's activations at the end of a stage, of whole inputs."""
+    shape = tuple(stage_tensor(model, stage).shape[1:])
+    if None not in shape:
+        return tuple(int(side) for side in shape)
+    if stage is None:
+        return input_shapes(model)[0]
+    whole = input_shapes(model)
+    given = [(None, *whole[i]) for i in list_prefix_inputs(model, [stage])]
+    (found,) = make_prefix(model, [stage]).compute_output_shape(
+        given if len(given) > 1 else given[0]
+    )
+    return tuple(int(side) for side in found[1:])
+
+
+def find_trimming(model: keras.Model, stage: str | None, *, is_cached: bool) -> Trimming | None:
+    """Returns how batches of a phase are cut to what their samples use; None where they are not.
+
+    Args:
+        model: from `build_model`.
+        stage: the phase's frontier.
+        is_cached: whether its batches are what lies there, or the model's inputs.
+    """
+    info = get_info(model)
+    specs = info.modality.list_inputs(info.size, info.preprocessing)
+    of_inputs = Trimming.of_inputs(info.modality, specs)
+    if of_inputs is None or not is_cached or stage is None:
+        return of_inputs
+    names = (ACTIVATIONS, *(model.inputs[i].name for i in list_crossing(model, stage)))
+    padded = {name for name in names if name in of_inputs.padded}
+    tensor = stage_tensor(model, stage)
+    # A stage that strides along the samples has another length, which nobody knows how to cut.
+    if len(tensor.shape) > 2 and tensor.shape[1] is None:
+        if stage_shape(model, stage)[0] != of_inputs.longest:
+            return None
+        padded.add(ACTIVATIONS)
+    return replace(of_inputs, names=names, padded=frozenset(padded)) if padded else None
 
 
 def list_crossing(model: keras.Model, stage: str | None) -> tuple[int, ...]:
@@ -134,11 +182,12 @@ def cache_bytes(
         input_itemsizes: bytes of a value of each of the model's inputs.
     """
     total = 0
+    shapes = input_shapes(model)
     for stage in stages:
         if stage is not None:
             total += itemsize * math.prod(stage_shape(model, stage))
         for position in list_crossing(model, stage):
-            shape = model.inputs[position].shape[1:]
+            shape = shapes[position]
             total += input_itemsizes[position] * math.prod(int(side) for side in shape)
     return images * views * total
 

@@ -15,7 +15,13 @@ import numpy as np
 from tfxfer.data.arrays import Arrays, count_rows, list_arrays, map_arrays
 from tfxfer.data.feed import SampleSource
 from tfxfer.errors import ModelError
-from tfxfer.frontier.cut import ACTIVATIONS, list_crossing, list_prefix_inputs, make_prefix
+from tfxfer.frontier.cut import (
+    ACTIVATIONS,
+    input_shapes,
+    list_crossing,
+    list_prefix_inputs,
+    make_prefix,
+)
 from tfxfer.frontier.litert import InterpreterPool, KerasRunner, make_runner, prune_outputs
 from tfxfer.frontier.store import CacheStore
 from tfxfer.progress import Progress
@@ -66,7 +72,9 @@ class Conversion:
                 inputs=[before.index(x) for x in list_prefix_inputs(model, stages)],
             )
         known = None if content is None else self.batch_size
-        runner = make_runner(prefix, content=content, batch_size=known)
+        whole = input_shapes(model)
+        shapes = [whole[position] for position in list_prefix_inputs(model, stages)]
+        runner = make_runner(prefix, content=content, batch_size=known, shapes=shapes)
         if not isinstance(runner, InterpreterPool):
             self.refused = True
         elif content is None:

@@ -44,12 +44,19 @@ _INPUT = "input_"  # and its number: what a converted file calls each input
 _log = logging.getLogger(__name__)
 
 
-def convert_float(model: Any, *, batch_size: int) -> bytes:
+def convert_float(
+    model: Any, *, batch_size: int, shapes: Sequence[Sequence[int]] | None = None
+) -> bytes:
     """Returns a float32 TFLite flatbuffer of a Keras model, with a fixed batch size.
 
     The weights are constants from the start: freezing variables afterwards takes three times as
     long as the rest, and converting an unfrozen function writes a file without its weights and
     says nothing.
+
+    Args:
+        model: functional.
+        batch_size: that the file takes.
+        shapes: of one sample's inputs, where the model leaves a side open; None has the model's.
 
     Shapes: inputs (batch_size, …) as the model's; outputs in the model's order.
 
@@ -71,8 +78,10 @@ def convert_float(model: Any, *, batch_size: int) -> bytes:
         return outputs
 
     specs = [
-        tf.TensorSpec((batch_size, *tensor.shape[1:]), tensor.dtype, name=f"{_INPUT}{number}")
-        for number, tensor in enumerate(model.inputs)
+        tf.TensorSpec((batch_size, *shape), tensor.dtype, name=f"{_INPUT}{number}")
+        for number, (tensor, shape) in enumerate(
+            zip(model.inputs, _list_shapes(model, shapes), strict=True)
+        )
     ]
     try:
         with quiet_native():
@@ -216,6 +225,7 @@ def make_runner(
     use_litert: bool = True,
     content: bytes | None = None,
     batch_size: int | None = None,
+    shapes: Sequence[Sequence[int]] | None = None,
 ) -> InterpreterPool | KerasRunner:
     """Returns the fastest exact way to run a model on this machine's CPU.
 
@@ -227,22 +237,24 @@ def make_runner(
         use_litert: False always takes Keras.
         content: the model's flatbuffer; None converts it.
         batch_size: that `content` has, in samples; None is `count_chunk_images` of the inputs.
+        shapes: see `convert_float`.
     """
     if _sees_gpu():
         return KerasRunner(model, batch_size=128)
     takes_litert = keras.backend.backend() == "tensorflow" and find_spec("ai_edge_litert")
     if not use_litert or not takes_litert:
         return KerasRunner(model)
-    chunk = batch_size or count_chunk_images(*(tensor.shape[1:] for tensor in model.inputs))
+    whole = _list_shapes(model, shapes)
+    chunk = batch_size or count_chunk_images(*whole)
     try:
         if content is None:
-            content = convert_float(model, batch_size=chunk)
+            content = convert_float(model, batch_size=chunk, shapes=shapes)
         pool = InterpreterPool(content, batch_size=chunk)
     except (ModelError, ValueError, RuntimeError) as error:
         _log.warning("caching runs through Keras, which is slower: %s", error)
         return KerasRunner(model)
     try:
-        if _matches_keras(pool, model):
+        if _matches_keras(pool, model, whole):
             return pool
         _log.warning("caching runs through Keras, which is slower: the LiteRT outputs differ")
     except (ValueError, RuntimeError) as error:
@@ -259,14 +271,19 @@ def _sees_gpu() -> bool:
     return bool(tf.config.get_visible_devices("GPU"))  # without what `--device cpu` hides
 
 
-def _matches_keras(pool: InterpreterPool, model: Any) -> bool:
+def _list_shapes(model: Any, shapes: Sequence[Sequence[int]] | None) -> tuple[Sequence[int], ...]:
+    """Returns the shapes of one sample's inputs: those given, or the model's own."""
+    return tuple(tensor.shape[1:] for tensor in model.inputs) if shapes is None else tuple(shapes)
+
+
+def _matches_keras(pool: InterpreterPool, model: Any, shapes: Sequence[Sequence[int]]) -> bool:
     rng = np.random.default_rng(0)
     # Of whole numbers, such as token ids and masks, 0 and 1 are the ones that are never too large.
     probe = [
-        rng.uniform(0, 255, (2, *tensor.shape[1:])).astype(tensor.dtype)
+        rng.uniform(0, 255, (2, *shape)).astype(tensor.dtype)
         if tensor.dtype.startswith("float")
-        else rng.integers(0, 2, (2, *tensor.shape[1:])).astype(tensor.dtype)
-        for tensor in model.inputs
+        else rng.integers(0, 2, (2, *shape)).astype(tensor.dtype)
+        for tensor, shape in zip(model.inputs, shapes, strict=True)
     ]
     expected = model(probe if len(probe) > 1 else probe[0], training=False)
     wanted = expected if isinstance(expected, Sequence) else [expected]

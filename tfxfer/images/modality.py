@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -69,7 +70,9 @@ class ImageModality(Modality):
                 f"Received: preprocessing={describe_value(contract)}."
             )
 
-    def read_contract(self, data: Mapping[str, Any]) -> Preprocessing:
+    def read_contract(
+        self, data: Mapping[str, Any], *, assets: Path | None = None
+    ) -> Preprocessing:
         """Reads a stored `Preprocessing`."""
         return Preprocessing.from_dict(data)
 

@@ -12,7 +12,7 @@ from tfxfer.backbone import BACKBONE_END
 from tfxfer.data.arrays import Arrays, count_rows
 from tfxfer.depth import resolve_stage
 from tfxfer.errors import DataError, ModelError, ScheduleError
-from tfxfer.frontier.cut import list_prefix_inputs
+from tfxfer.frontier.cut import ACTIVATIONS, find_trimming, list_prefix_inputs
 from tfxfer.frontier.fill import Conversion
 from tfxfer.inference.keras_model import load_model
 from tfxfer.inference.reading import Samples, open_stream
@@ -147,11 +147,13 @@ def embed_stages(
     runner = Conversion().open_runner(model, order, use_litert=use_litert)
     needed = [model.inputs[position].name for position in list_prefix_inputs(model, order)]
     parts: dict[str, list[np.ndarray]] = {name: [] for name in order}
+    whole = {name: _is_padded(model, name) for name in order}
     done = 0
     try:
         for batch in stream.iter_batches(_BATCH_SAMPLES):
+            used = info.modality.count_used(batch) if isinstance(batch, dict) else None
             for name, values in zip(order, runner(_choose_inputs(batch, needed)), strict=True):
-                parts[name].append(_average(values))
+                parts[name].append(_average(values, used if whole[name] else None))
             done += count_rows(batch)
             if progress is not None:
                 progress(f"embedding {info.modality.plural}", done, stream.count or done)
@@ -169,12 +171,28 @@ def embed_stages(
     return features, stream.names
 
 
+def _is_padded(model: keras.Model, stage: str) -> bool:
+    """Returns whether positions at a stage are those of the padded inputs."""
+    trimming = find_trimming(model, stage, is_cached=True)
+    return trimming is not None and ACTIVATIONS in trimming.padded
+
+
 def _choose_inputs(batch: Arrays, needed: list[str]) -> list[np.ndarray]:
     return [batch[name] for name in needed] if isinstance(batch, dict) else [batch]
 
 
-def _average(values: Any) -> np.ndarray:
-    """Returns (samples, features) of a map, of tokens, or of vectors as they are."""
+def _average(values: Any, used: np.ndarray | None) -> np.ndarray:
+    """Returns (samples, features) of a map, of tokens, or of vectors as they are.
+
+    Args:
+        values: of a stage.
+        used: how many positions of each sample are its own, the first ones; None is all.
+    """
+    if used is not None:
+        values = np.asarray(values, np.float32)
+        is_own = np.arange(values.shape[1]) < used[:, None]
+        total = np.where(is_own[..., None], values, 0).sum(axis=1)
+        return total / np.maximum(used, 1)[:, None].astype(np.float32)
     positions = tuple(range(1, np.ndim(values) - 1))
     found = np.asarray(values, np.float32)
     return found.mean(axis=positions) if positions else found

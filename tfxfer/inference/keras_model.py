@@ -11,8 +11,9 @@ import keras
 import numpy as np
 
 from tfxfer.backbone import BACKBONE_END, Stage
-from tfxfer.data.arrays import Arrays
-from tfxfer.errors import DataError, ModelError, PluginError, RunError, TfxferError
+from tfxfer.data.arrays import Arrays, count_rows, list_arrays, map_arrays
+from tfxfer.data.trimming import Trimming
+from tfxfer.errors import DataError, ModelError, PluginError
 from tfxfer.head import Head
 from tfxfer.images.modality import ImageModality
 from tfxfer.inference.hdf5_file import HDF5_ENDINGS
@@ -23,6 +24,7 @@ from tfxfer.inference.predictor import BATCH_SAMPLES, Predictor
 from tfxfer.outputs import Outputs
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.registry.lookup import get_backbone, get_head, get_modality
+from tfxfer.run.assets import read_run_contract
 from tfxfer.run.directory import RunDirectory
 from tfxfer.stages import ModelInfo, attach_info, get_info
 from tfxfer.system.arguments import check_path
@@ -50,6 +52,8 @@ def wrap_model(model: keras.Model) -> Predictor:
             "Received: a head that is not build_model's. Name them: tfxfer.stages.attach_info("
             "model, dataclasses.replace(tfxfer.stages.get_info(model), labels=…))."
         )
+    specs = info.modality.list_inputs(info.size, info.preprocessing)
+    trimming = Trimming.of_inputs(info.modality, specs)
     return Predictor(
         source=model.name,
         labels=info.labels,
@@ -57,17 +61,20 @@ def wrap_model(model: keras.Model) -> Predictor:
         modality=info.modality,
         size=info.size,
         contract=info.preprocessing,
-        score=lambda inputs: _score(model, inputs),
+        score=lambda inputs: _score(model, inputs, trimming),
         network=model,
     )
 
 
-def _score(model: Any, inputs: Arrays) -> np.ndarray:
-    arrays, scores = _order_inputs(model, inputs), []
-    for start in range(0, len(arrays[0]), BATCH_SAMPLES):
+def _score(model: Any, inputs: Arrays, trimming: Trimming | None = None) -> np.ndarray:
+    named, scores = _name_inputs(model, inputs), []
+    for start in range(0, count_rows(named), BATCH_SAMPLES):
+        chunk = map_arrays(lambda x: x[start : start + BATCH_SAMPLES], named)  # noqa: B023 at once
+        if trimming is not None:
+            chunk = trimming.trim(chunk)
         batch = [
-            np.asarray(values[start : start + BATCH_SAMPLES], _numpy_dtype(tensor))
-            for values, tensor in zip(arrays, model.inputs, strict=True)
+            np.asarray(values, _numpy_dtype(tensor))
+            for values, tensor in zip(list_arrays(chunk), model.inputs, strict=True)
         ]
         # Not `predict`: it builds a tf.data pipeline at every call.
         scores.append(np.asarray(model.predict_on_batch(batch if len(batch) > 1 else batch[0])))
@@ -78,14 +85,15 @@ def _numpy_dtype(tensor: Any) -> Any:
     return getattr(tensor.dtype, "as_numpy_dtype", tensor.dtype)  # `tf_keras` has TensorFlow's own
 
 
-def _order_inputs(model: Any, inputs: Arrays) -> list[np.ndarray]:
+def _name_inputs(model: Any, inputs: Arrays) -> dict[str, np.ndarray]:
+    """Returns inputs by name, in the model's order."""
     names = [tensor.name for tensor in model.inputs]
     given = inputs if isinstance(inputs, dict) else {names[0]: inputs}
     if set(given) != set(names):
         raise DataError(
             f"model {model.name!r}: expected the inputs {names}. Received: {sorted(given)}."
         )
-    return [given[name] for name in names]
+    return {name: given[name] for name in names}
 
 
 def load_model(path: str | Path, *, registry: Registry | None = None) -> keras.Model:
@@ -165,15 +173,7 @@ def _info_of_run(run: RunDirectory, registry: Registry | None) -> ModelInfo:
     except PluginError as error:
         # The file alone scores samples; only training it further needs the plugin's stages.
         _log.warning("without the stages of its backbone: %s", error)
-    try:
-        contract = modality.read_contract(manifest.preprocessing)
-    except TfxferError:
-        raise
-    except (TypeError, ValueError, LookupError) as error:  # what an author's own reader may raise
-        raise RunError(
-            f"run {str(run.path)!r}: expected preprocessing that modality {manifest.modality!r} "
-            f"reads. Received: {manifest.preprocessing!r}: {error}."
-        ) from error
+    contract = read_run_contract(run, modality)
     used = manifest.weights
     return ModelInfo(
         backbone=manifest.backbone,

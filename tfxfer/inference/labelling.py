@@ -62,7 +62,7 @@ def find_samples(arguments: Sequence[str], modality: Modality) -> list[Labelled]
     found = []
     for argument in arguments:
         try:
-            names = expand_name(argument, modality) if modality.column == "path" else [argument]
+            names = expand_name(argument, modality)
         except DataError as error:
             found.append(Labelled(argument, error=error))
             continue

@@ -43,7 +43,7 @@ def list_samples(
             raise DataError(
                 f"{modality.plural}: expected paths. Received: {describe_value(item)} among them."
             )
-        names += [str(item)] if modality.column != "path" else expand_name(str(item), modality)
+        names += expand_name(str(item), modality)
     return tuple(modality.parse_samples(names))
 
 
@@ -51,15 +51,18 @@ def expand_name(name: str, modality: Modality) -> list[str]:
     """Returns the files that a word means: itself, those of a folder, or those that match.
 
     Paths begin as they were typed; a folder's files are those of the modality at any depth, sorted.
-    What is not there is returned as it is: the modality says what is wrong with it.
+    What is not there is returned as it is: the modality says what is wrong with it, or that it is
+    the sample itself. Where that may be, a word is no pattern: `?` and `*` belong to it.
 
     Args:
         name: a path, or a pattern with `*`, `?` or `[]`, which not every shell resolves.
-        modality: whose samples are files.
+        modality: whose samples are files, or may be.
 
     Raises:
         DataError: a folder or a pattern without samples, or a name that no disk takes.
     """
+    if modality.reads_cells and not (modality.reads_files and _is_folder(name)):
+        return [name]
     try:
         is_folder, exists = Path(name).is_dir(), Path(name).exists()
     except OSError as error:  # a name that is too long for the disk
@@ -79,6 +82,13 @@ def expand_name(name: str, modality: Modality) -> list[str]:
     if not files:
         raise DataError(f"pattern {name!r}: expected files that match. Received: none.")
     return files
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).is_dir()
+    except (OSError, ValueError):  # no name that a disk takes
+        return False
 
 
 def _walk(folder: str, modality: Modality) -> Iterator[str]:

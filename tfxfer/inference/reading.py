@@ -15,9 +15,10 @@ from tfxfer.data.arrays import Arrays, count_rows, list_arrays, map_arrays
 from tfxfer.data.audit import count_workers
 from tfxfer.data.passes import MOST_SAMPLES
 from tfxfer.data.samples import SampleData, SampleSplit
+from tfxfer.data.trimming import fill_up
 from tfxfer.errors import DataError
 from tfxfer.inference.listing import list_samples
-from tfxfer.modality import Modality, Sample
+from tfxfer.modality import InputSpec, Modality, Sample
 from tfxfer.system.arguments import describe_value
 
 __all__ = ["SampleStream", "Samples", "open_stream"]
@@ -66,7 +67,7 @@ def open_stream(samples: Samples, *, modality: Modality, size: int, contract: An
     Raises:
         DataError: none of these, or inputs of another shape than the model's.
     """
-    shapes = {name: spec.shape for name, spec in modality.list_inputs(size, contract).items()}
+    specs = modality.list_inputs(size, contract)
     if isinstance(samples, SampleData):
         parts = [_open_split(part) for part in (samples.train, samples.val, samples.test)]
         stream = SampleStream(
@@ -97,8 +98,8 @@ def open_stream(samples: Samples, *, modality: Modality, size: int, contract: An
         )
 
     def check_batches(rows: int) -> Iterator[Arrays]:
-        for batch in stream.iter_batches(rows):
-            _check_shapes(batch, shapes, modality)
+        for given in stream.iter_batches(rows):
+            batch = _check_shapes(given, specs, modality)
             modality.check_inputs(batch, where=modality.plural)
             yield batch
 
@@ -178,7 +179,9 @@ def _read_files(
             yield map_arrays(lambda *arrays: np.concatenate(arrays), *parts)
 
 
-def _check_shapes(batch: Arrays, shapes: Mapping[str, tuple[int, ...]], modality: Modality) -> None:
+def _check_shapes(batch: Arrays, specs: Mapping[str, InputSpec], modality: Modality) -> Arrays:
+    """Returns the inputs, of which padded ones that were cut are filled up again."""
+    shapes = {name: spec.shape for name, spec in specs.items()}
     if isinstance(batch, dict) and set(batch) != set(shapes):
         raise DataError(
             f"{modality.plural}: expected a dict of inputs with the keys {list(shapes)}. "
@@ -189,6 +192,7 @@ def _check_shapes(batch: Arrays, shapes: Mapping[str, tuple[int, ...]], modality
             f"{modality.plural}: expected a dict of inputs with the keys {list(shapes)}. "
             "Received: one array."
         )
+    batch = fill_up(batch, specs)
     given = batch if isinstance(batch, dict) else {next(iter(shapes)): batch}
     for name, shape in shapes.items():
         if given[name].shape[1:] != shape:
@@ -198,3 +202,4 @@ def _check_shapes(batch: Arrays, shapes: Mapping[str, tuple[int, ...]], modality
                 f"Received: shape={given[name].shape}. Load them with that size; of one alone, "
                 "pass array[None]."
             )
+    return batch

@@ -17,11 +17,12 @@ from tfxfer.data.samples import SampleData, SampleSplit
 from tfxfer.data.slice_table import complete_slices
 from tfxfer.data.sources import read_source
 from tfxfer.data.targets import check_label_order
+from tfxfer.data.trimming import fill_up
 from tfxfer.errors import DataError, UsageError
 from tfxfer.evaluation.scoring import score_predictions
 from tfxfer.head import Head
 from tfxfer.inference.loading import load_predictor
-from tfxfer.inference.own_run import find_own_run
+from tfxfer.inference.own_run import find_own_run, remember_columns
 from tfxfer.inference.predictor import BATCH_SAMPLES, Predictor
 from tfxfer.inference.reading import Samples, open_stream
 from tfxfer.progress import Progress
@@ -54,14 +55,17 @@ def score_split(
     done = 0
     if progress is not None and len(split):
         progress(f"scoring {split.modality.plural}", 0, len(split))  # the first batch is traced
-    for indices, found in split.iter_views(batch_size=BATCH_SAMPLES):
+    # Samples of like length go together: what is filled up is computed, too.
+    order = np.arange(len(split)) if split.lengths is None else np.argsort(split.lengths)
+    for indices, found in split.iter_views(batch_size=BATCH_SAMPLES, order=order):
         parts.append(predictor.score(map_arrays(lambda x: x[:, 0], found)))
         done += len(indices)
         if progress is not None:
             progress(f"scoring {split.modality.plural}", done, len(split))
     if not parts:
         raise DataError(f"split {split.name!r}: expected at least one sample. Received: none.")
-    return np.concatenate(parts)
+    scores = np.concatenate(parts)
+    return scores[np.argsort(order)]
 
 
 def load_own_test(
@@ -86,7 +90,7 @@ def load_own_test(
     run = find_own_run(model, data)
     if run is None:
         return None
-    listed = source or read_source(data, predictor.modality)
+    listed = source or read_source(data, predictor.modality, remember_columns(model))
     return load_samples(
         complete_slices(listed, run.slices_path),
         modality=predictor.modality,
@@ -289,6 +293,7 @@ def _score_own(
     looked_at = 0
     for batch in batches:
         found, target, _ = unpack_batch(batch, inputs=inputs, name="evaluation")
+        found = fill_up(found, specs)
         if looked_at < LOOKED_AT:
             first.append(found)
             looked_at += len(target)

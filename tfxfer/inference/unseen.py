@@ -9,7 +9,9 @@ from tfxfer.data.loading import load_split
 from tfxfer.data.provenance import Provenance
 from tfxfer.data.record import Source
 from tfxfer.data.samples import SampleSplit
+from tfxfer.data.sources import read_source
 from tfxfer.errors import DataError
+from tfxfer.inference.own_run import remember_columns
 from tfxfer.inference.predictor import Predictor
 from tfxfer.inference.provenance import infer_provenance
 from tfxfer.inference.scoring import load_own_test
@@ -60,12 +62,14 @@ def load_unseen(
     Raises:
         DataError: data without a usable sample, or none but those it was trained on.
     """
+    if source is None:
+        source = read_source(data, predictor.modality, remember_columns(model))
     own = load_own_test(model, data, predictor, source=source, progress=progress)
     if own is not None:
         words = f"{str(data)!r} is what this run was trained on: only its test split is measured"
         return Unseen(own, is_known=True, left_out=0, remarks=(words,))
     split = load_split(
-        source or data,
+        source,
         modality=predictor.modality,
         size=predictor.size,
         contract=predictor.contract,

@@ -45,6 +45,10 @@ __all__ = ["advise"]
 _DEPTHS = (0.4, 0.55, 0.7, 0.85, 1.0)
 """Where features are probed, as fractions of the stages; below, a linear probe says little."""
 _GAP_SAMPLES = 128
+_KEPT = (
+    "data", "backbone", "head", "weights", "size", "seed", "sample_column", "label_column",
+)  # fmt: skip
+"""Of a request, what the plan repeats."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +113,10 @@ def advise(
             size=prepared.size,
             contract=prepared.backbone.preprocessing,
             seed=prepared.request.seed,
+            least_size=prepared.least_size,
             progress=progress,
         )
+        prepared = prepared.at_size(data.train.size)
         if on_audit is not None and not trials:
             on_audit(data)
         trials.append(_try_backbone(prepared, data, progress, started=started))
@@ -119,9 +125,7 @@ def advise(
     trial = trials[evidence.index(chosen)]
     asked = asdict(trial.prepared.request)
     fields: dict[str, Any] = {
-        name: asked[name]
-        for name in ("data", "backbone", "head", "weights", "size", "seed")
-        if asked[name] not in (None, 0, "default")
+        name: asked[name] for name in _KEPT if asked[name] not in (None, 0, "default")
     }
     if budget_seconds is None:
         strategy = choose_strategy(chosen)

@@ -113,8 +113,10 @@ def audit_data(
         size=prepared.size,
         contract=prepared.backbone.preprocessing,
         seed=prepared.request.seed,
+        least_size=prepared.least_size,
         progress=progress,
     )
+    prepared = prepared.at_size(data.train.size)
     classes = count_classes(data, prepared.head)
     if not check_labels:
         return DataAudit(data, classes, None, "not asked for")

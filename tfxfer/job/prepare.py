@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from tfxfer.backbone import BACKBONE_END, Backbone, check_size
+from tfxfer.data.columns import Columns
 from tfxfer.data.labels import read_labels
 from tfxfer.data.record import Source
 from tfxfer.data.slice_table import add_slices, check_columns, list_columns
@@ -40,7 +41,8 @@ class Prepared:
         backbone: an instance.
         head: an instance.
         modality: of the backbone.
-        size: of the input, in the modality's unit.
+        size: of the input, in the modality's unit: what the request names, or the backbone's own,
+            until the samples have been read, which may ask for a smaller one.
         schedule: with every stage a name or None.
         weights: found and hashed.
         source: the samples, listed but not opened.
@@ -58,6 +60,15 @@ class Prepared:
     source: Source
     plugins: dict[str, str]
     registry: Registry
+
+    @property
+    def least_size(self) -> int | None:
+        """How small an input may be that the samples settle; None where the request names one."""
+        return self.backbone.min_size if self.request.size is None else None
+
+    def at_size(self, size: int) -> Self:
+        """Returns the same for inputs of a size, such as what the samples asked for."""
+        return replace(self, size=size)
 
     def list_sizes(self) -> tuple[int, ...]:
         """Returns the sizes that phases under a budget may have, the model's own first."""
@@ -110,7 +121,8 @@ def prepare(
     size = check_size(backbone, request.size, modality.size_unit)
     # Before the weights, which may have to be downloaded.
     if source is None:
-        source = stored_source(request.data) or read_source(request.data, modality)
+        columns = Columns(request.sample_column, request.label_column)
+        source = stored_source(request.data) or read_source(request.data, modality, columns)
     if request.slices is not None:
         source = add_slices(source, request.slices, plural=modality.plural)
     if request.fair is not None and request.slice is not None:

@@ -60,6 +60,8 @@ class TrainRequest:
         fair: what the head is trained again for, `equal_opportunity`, `equalized_odds` or
             `demographic_parity`; None trains it once.
         slice: the column whose groups are to be treated alike.
+        sample_column: of a table, which holds the samples; None is the modality's own name.
+        label_column: of a table, which holds the labels; None is `label`.
     """
 
     data: str
@@ -90,6 +92,8 @@ class TrainRequest:
     on_collapse: str = "warn"
     fair: str | None = None
     slice: str | None = None
+    sample_column: str | None = None
+    label_column: str | None = None
 
     def __post_init__(self) -> None:
         checks = {

@@ -30,6 +30,7 @@ from tfxfer.job.prepare import Prepared, check_place, find_earlier_split
 from tfxfer.job.record import RunRecord, describe_start
 from tfxfer.job.result import write_result
 from tfxfer.progress import Progress
+from tfxfer.run.assets import write_assets
 from tfxfer.run.directory import RunDirectory
 from tfxfer.run.manifest import Manifest
 from tfxfer.schedule import FitState, Phase, resolve_fractions
@@ -97,6 +98,9 @@ def train_run(
     # Interrupted before it was written: the same seed and earlier run give the same split again.
     split_file = run.split_path if run is not None and run.split_path.is_file() else None
     device = prepare_device(request.device)
+    least_size = prepared.least_size
+    if manifest is not None and manifest.size is not None:
+        prepared, least_size = prepared.at_size(manifest.size), None
     data = load_samples(
         prepared.source,
         modality=prepared.modality,
@@ -107,8 +111,10 @@ def train_run(
         strict=request.strict,
         split_file=split_file,
         split_from=find_earlier_split(request.split_from) if split_file is None else None,
+        least_size=least_size,
         progress=progress,
     )
+    prepared = prepared.at_size(data.train.size)
     if manifest is not None:
         _check_same_data(out, manifest, data)
     if on_audit is not None:
@@ -149,6 +155,7 @@ def train_run(
         record = RunRecord(run, manifest or describe_start(prepared, data, device, plan))
         try:
             # After the manifest: whatever is interrupted from here on, `--resume` goes on with.
+            write_assets(run, prepared.modality.list_assets(data.train.contract))
             data.write_split(run.split_path)
             data.write_slices(run.slices_path)
             run.write_skipped(data.audit.list_left_out())
@@ -236,7 +243,8 @@ class _Clock:
         if self.budget_seconds is None:
             return None
         samples = len(data.val) + len(data.test)
-        batch = [np.zeros((32, *x.shape[1:]), x.dtype) for x in model.inputs]
+        specs = data.val.inputs.values()
+        batch = [np.zeros((32, *spec.shape), spec.dtype) for spec in specs]
         inputs = batch if len(batch) > 1 else batch[0]
         model.predict_on_batch(inputs)
         lap = time.monotonic()

@@ -14,6 +14,7 @@ from PIL import Image
 from tfxfer.data.record import Record
 from tfxfer.errors import DataError
 from tfxfer.report.material import Material
+from tfxfer.run.assets import read_run_contract
 
 __all__ = ["SIDES_PX", "Picture", "PictureBook", "encode_picture"]
 
@@ -46,8 +47,8 @@ class PictureBook:
 
     def __init__(self, material: Material, heats: Mapping[str, np.ndarray] | None = None) -> None:
         self._modality, self._root = material.modality, material.origin.root
-        stored = material.manifest.preprocessing
-        self._contract = None if stored is None else self._modality.read_contract(stored)
+        is_settled = material.manifest.preprocessing is not None
+        self._contract = read_run_contract(material.run, self._modality) if is_settled else None
         self._heats = heats or {}
         self.find = functools.cache(self._find)
 

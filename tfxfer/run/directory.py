@@ -3,6 +3,7 @@
 run.json      what was asked, what was used, what came out (`Manifest`)
 model.keras   the best model, float32
 labels.txt    one output per line
+assets/       files that the samples' modality needs, such as a vocabulary
 split.csv     which image went where
 slices.csv    what else the data says of each image, where it does
 history.csv   one row per epoch
@@ -64,6 +65,7 @@ _OWN = (
     _MANIFEST,
     "model.keras",
     "labels.txt",
+    "assets",
     "split.csv",
     "slices.csv",
     "history.csv",
@@ -167,6 +169,11 @@ class RunDirectory:
     def labels_path(self) -> Path:
         """`labels.txt`."""
         return self.path / "labels.txt"
+
+    @property
+    def assets(self) -> Path:
+        """`assets/`: files that the samples' modality needs, such as a vocabulary; mostly none."""
+        return self.path / "assets"
 
     @property
     def split_path(self) -> Path:

@@ -50,7 +50,7 @@ def contract(subject: ModalitySubject) -> None:
             received=f"to_dict={data!r}: {describe_error(error)}",
             fix="Return numbers, text, lists and dicts only.",
         )
-    again = plugin.read_contract(stored)
+    again = subject.read_back(stated, stored)
     if json.loads(json.dumps(again.to_dict())) != stored:
         fail(
             what,

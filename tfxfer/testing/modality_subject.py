@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -140,6 +140,22 @@ class ModalitySubject(Subject):
                 "there is one, else a dict by name"
             )
         return found
+
+    def read_back(self, contract: Any, stored: Mapping[str, Any]) -> Any:
+        """Returns a contract as a run reads it: from what it stored, and the files beside that.
+
+        Args:
+            contract: that was stored.
+            stored: its `to_dict`.
+        """
+        assets = self.plugin.list_assets(contract)
+        if not assets:
+            return self.plugin.read_contract(stored)
+        folder = self.folder / "assets"
+        folder.mkdir(exist_ok=True)
+        for name, path in assets.items():
+            shutil.copyfile(path, folder / name)
+        return self.plugin.read_contract(stored, assets=folder)
 
     def _list_files(self, folder: Path) -> list[Path]:
         if not folder.is_dir():

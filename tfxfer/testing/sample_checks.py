@@ -205,7 +205,7 @@ def _check_fitted(subject: ModalitySubject) -> None:
             received=f"{words!r}",
             fix="Return () where there is nothing to say.",
         )
-    again, more = plugin.fit_contract(plugin.read_contract(fitted.to_dict()), facts)
+    again, more = plugin.fit_contract(subject.read_back(fitted, fitted.to_dict()), facts)
     if again.to_dict() != fitted.to_dict() or more:
         fail(
             what,

@@ -10,6 +10,7 @@ import numpy as np
 from tfxfer.data.arrays import Arrays, map_arrays
 from tfxfer.data.draw import EpochDraw
 from tfxfer.data.feed import SampleSource
+from tfxfer.data.trimming import Trimming
 from tfxfer.errors import TfxferError
 from tfxfer.frontier.cut import ACTIVATIONS
 from tfxfer.frontier.fill import Conversion, fill_frontiers
@@ -127,8 +128,12 @@ class Activations:
             found.append(means)
         return found[0], found[1]
 
-    def readers(self, stage: str | None) -> tuple[Reader, Reader]:
+    def readers(self, stage: str | None, trimming: Trimming | None = None) -> tuple[Reader, Reader]:
         """Returns what fetches batches at a stage: of the training, and of the validation samples.
+
+        Args:
+            stage: where they are cached.
+            trimming: how a batch is cut to what its samples use; None leaves it whole.
 
         Calling the first with a view that no pass has computed raises a `TfxferError`: what lies
         there is not even a number.
@@ -137,7 +142,21 @@ class Activations:
         held = self._held[stage]
 
         def fetch(arrays: Arrays, indices: np.ndarray, views: np.ndarray) -> Arrays:
-            return map_arrays(lambda x: _widen(x[indices, views]), arrays)
+            if trimming is None:
+                return map_arrays(lambda x: _widen(x[indices, views]), arrays)
+            # Only what is needed is read from the disk: inputs that tell how much, and that much.
+            named = arrays if isinstance(arrays, dict) else {trimming.names[0]: arrays}
+            small = {x: y[indices, views] for x, y in named.items() if x != ACTIVATIONS}
+            span = trimming.find_span(small)
+            found = {
+                name: _widen(
+                    values[indices, views, :span]
+                    if name in trimming.padded
+                    else small.get(name, values[indices, views])
+                )
+                for name, values in named.items()
+            }
+            return found if isinstance(arrays, dict) else next(iter(found.values()))
 
         def read(indices: np.ndarray, views: np.ndarray) -> Arrays:
             absent = np.flatnonzero(~held[indices, views])

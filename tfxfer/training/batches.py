@@ -8,9 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfxfer.data.arrays import list_arrays
+from tfxfer.data.arrays import Arrays, list_arrays
 from tfxfer.data.datasets import DatasetSource
 from tfxfer.data.draw import EpochDraw
+from tfxfer.data.trimming import Trimming
 from tfxfer.errors import TfxferError
 
 __all__ = ["make_batches", "stream_batches"]
@@ -46,6 +47,7 @@ def make_batches(
     *,
     sample_weights: np.ndarray | None = None,
     first_epoch: int = 0,
+    trimming: Trimming | None = None,
 ) -> Any:
     """Returns a `keras.utils.PyDataset` that `fit` takes under every backend.
 
@@ -58,12 +60,20 @@ def make_batches(
         targets: (samples, outputs).
         sample_weights: (samples,), or None.
         first_epoch: number of the epoch whose draw it starts with.
+        trimming: how batches are cut to what their samples use; None where all are of one shape.
     """
 
     class Batches(_Batches):
         def __init__(self) -> None:
             super().__init__(workers=1, max_queue_size=8)
             self.start_epoch(first_epoch)
+            self._is_reading = False
+
+        def on_epoch_begin(self) -> None:
+            self._is_reading = True
+
+        def on_epoch_end(self) -> None:
+            self._is_reading = False
 
         def __len__(self) -> int:
             return -(-len(self.order) // draw.batch_size)
@@ -74,6 +84,8 @@ def make_batches(
             found = read(chosen, self.view[span])
             # The suffix's inputs have names of their own, but the same order. Not a list, which
             # tf.data takes for one tensor.
+            if trimming is not None and not self._is_reading:
+                found = _stretch(found, trimming, index)
             inputs = tuple(list_arrays(found)) if isinstance(found, dict) else found
             batch = inputs, targets[chosen]
             return batch if sample_weights is None else (*batch, sample_weights[chosen])
@@ -82,6 +94,26 @@ def make_batches(
             self.order, self.view = draw.epoch(number)
 
     return Batches()
+
+
+def _stretch(arrays: Arrays, trimming: Trimming, index: int) -> Arrays:
+    """Returns a batch of a length that no other has, for Keras to look at before an epoch begins.
+
+    Keras takes the sides in which the first two batches differ for those that may, and refuses any
+    other batch that does: two of one length would settle it for all.
+    """
+    longer = trimming.longest + index + 1
+
+    def stretch(values: np.ndarray) -> np.ndarray:
+        sides = [(0, 0), (0, longer - values.shape[1]), *[(0, 0)] * (values.ndim - 2)]
+        return np.pad(values, sides)
+
+    if not isinstance(arrays, dict):
+        return stretch(arrays)
+    return {
+        name: stretch(values) if name in trimming.padded else values
+        for name, values in arrays.items()
+    }
 
 
 def stream_batches(

@@ -9,6 +9,7 @@ from tfxfer.data.datasets import ArraySource, DatasetSource, is_array, is_array_
 from tfxfer.data.feed import SampleSource, SplitSource
 from tfxfer.data.targets import check_label_order
 from tfxfer.errors import DataError, UsageError
+from tfxfer.frontier.cut import input_shapes
 from tfxfer.progress import Progress
 from tfxfer.stages import get_info
 from tfxfer.training.objective import Objective
@@ -81,7 +82,9 @@ def _make_own(
     model: Any, part: Any, objective: Objective, *, name: str, progress: Progress | None
 ) -> SampleSource:
     info = get_info(model)
-    inputs = {tensor.name: tuple(tensor.shape[1:]) for tensor in model.inputs}
+    names = [tensor.name for tensor in model.inputs]
+    inputs = dict(zip(names, input_shapes(model), strict=True))
+    specs = info.modality.list_inputs(info.size, info.preprocessing)
     labels = getattr(part, "class_names", None)
     if labels is not None and info.labels:
         check_label_order(labels, info.labels, where=f"{name} dataset")
@@ -94,7 +97,14 @@ def _make_own(
         dtypes = {tensor.name: str(tensor.dtype) for tensor in model.inputs}
         source = ArraySource(part, inputs=inputs, dtypes=dtypes, name=name, check=check)
     else:
-        source = DatasetSource(part, inputs=inputs, name=name, check=check, progress=progress)
+        source = DatasetSource(
+            part,
+            inputs=inputs,
+            specs={key: specs[key] for key in names if key in specs},
+            name=name,
+            check=check,
+            progress=progress,
+        )
     source.targets = objective.adapt_targets(model, source.targets)
     return source
 
@@ -107,7 +117,7 @@ def check_data(model: Any, train: SampleSource, val: SampleSource) -> None:
     """
     info = get_info(model)
     expected = tuple(model.outputs[0].shape[1:])
-    shapes = tuple(tuple(tensor.shape[1:]) for tensor in model.inputs)
+    shapes = input_shapes(model)
     for name, source in (("training", train), ("validation", val)):
         if not len(source):
             raise DataError(f"{name} data: expected at least one sample. Received: none.")

@@ -13,9 +13,10 @@ from tfxfer.backbone import BACKBONE_END
 from tfxfer.data.datasets import DatasetSource
 from tfxfer.data.draw import EpochDraw
 from tfxfer.data.feed import SampleSource
+from tfxfer.data.trimming import Trimming
 from tfxfer.device import Device
 from tfxfer.errors import ModelError
-from tfxfer.frontier.cut import make_suffix
+from tfxfer.frontier.cut import find_trimming, make_suffix
 from tfxfer.stages import get_info, set_trainable
 from tfxfer.training.activations import Activations, Reader
 from tfxfer.training.batches import make_batches, stream_batches
@@ -56,7 +57,7 @@ class FitContext:
         """Returns which training samples a phase sees when."""
         return EpochDraw(
             len(self.train), item.views, self.batch_size, self.seed, self.balance.oversampled,
-            cycle=(first_epoch, item.phase.epochs),
+            cycle=(first_epoch, item.phase.epochs), lengths=self.train.lengths,
         )  # fmt: skip
 
 
@@ -184,9 +185,12 @@ def _batches(
     context: FitContext, item: PhasePlan, stage: str | None, first_epoch: int
 ) -> tuple[Any, Any]:
     plain = EpochDraw(len(context.val), 1, context.batch_size, context.seed, shuffle=False)
-    readers: tuple[Reader, Reader] = context.train.read, context.val.read
+    readers: tuple[Reader, ...] = context.train.read, context.val.read
+    trimming = find_trimming(context.model, stage, is_cached=item.cached)
     if item.cached:
-        readers = context.activations.readers(stage)
+        readers = context.activations.readers(stage, trimming)
+    elif trimming is not None:
+        readers = tuple(_trim(read, trimming) for read in readers)
     if item.cached or not isinstance(context.train, DatasetSource):
         train = make_batches(
             readers[0],
@@ -194,16 +198,25 @@ def _batches(
             context.targets[0],
             sample_weights=context.balance.weights,
             first_epoch=first_epoch,
+            trimming=trimming,
         )
     else:
         train = _stream(context, context.train, context.balance.weigh)
     if item.cached or not isinstance(context.val, DatasetSource):
         val = make_batches(
-            readers[1], plain, context.targets[1], sample_weights=context.val.sample_weights
+            readers[1],
+            plain,
+            context.targets[1],
+            sample_weights=context.val.sample_weights,
+            trimming=trimming,
         )
     else:
         val = _stream(context, context.val, lambda targets, own: own)
     return train, val
+
+
+def _trim(read: Reader, trimming: Trimming) -> Reader:
+    return lambda indices, views: trimming.trim(read(indices, views))
 
 
 def _stream(

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfxfer.backbone import Backbone, check_size
+from tfxfer.data.columns import Columns
 from tfxfer.data.record import Source
 from tfxfer.data.sources import read_source
 from tfxfer.data.table import read_split_table
 from tfxfer.errors import DataError, RunError, WeightsError
 from tfxfer.modality import Modality
 from tfxfer.registry.lookup import default_registry
+from tfxfer.run.assets import read_run_contract
 from tfxfer.run.directory import RunDirectory
 from tfxfer.weights import DEFAULT_WEIGHTS, ResolvedWeights, resolve_weights
 
@@ -115,7 +117,7 @@ def open_run_subject(run: RunDirectory, *, registry: Registry | None = None) -> 
             f"run {str(run.path)!r}: expected the weights that it began with, sha256 "
             f"{used.sha256}. Received: {subject.weights.sha256} from {request!r}."
         )
-    contract = subject.modality.read_contract(manifest.preprocessing)
+    contract = read_run_contract(run, subject.modality)
     return replace(subject, contract=contract)
 
 
@@ -130,8 +132,10 @@ def read_run_source(run: RunDirectory, modality: Modality, source: Source | None
     Raises:
         DataError: the data is no longer there.
     """
-    data = str(run.read_manifest().request.get("data", ""))
-    source = read_source(data, modality) if source is None else source
+    request = run.read_manifest().request
+    data = str(request.get("data", ""))
+    if source is None:
+        source = read_source(data, modality, Columns.of_request(request))
     if not run.split_path.is_file():
         return source
     used = {row.path for row in read_split_table(run.split_path)}

@@ -12,6 +12,8 @@ import numpy as np
 
 from tfxfer.data.arrays import count_rows, list_arrays, map_arrays
 from tfxfer.data.audit import count_workers
+from tfxfer.data.cells import is_table
+from tfxfer.data.columns import Columns
 from tfxfer.data.record import Source
 from tfxfer.data.samples import SampleData, SampleSplit
 from tfxfer.data.sources import read_source
@@ -43,13 +45,16 @@ class Subset:
     remarks: tuple[str, ...] = ()
 
 
-def locate_samples(data: Samples | Source, modality: Modality) -> tuple[Sample, ...] | None:
+def locate_samples(
+    data: Samples | Source, modality: Modality, columns: Columns | None = None
+) -> tuple[Sample, ...] | None:
     """Returns where samples are; None where they are arrays or a dataset, which have no place.
 
     Args:
-        data: a folder, whose samples may lie at any depth; a CSV; files or a pattern; or what
+        data: a folder, whose samples may lie at any depth; a table; files or a pattern; or what
             `load_images` returned.
         modality: says which files are samples.
+        columns: what a table calls them; None is as ever.
 
     Raises:
         DataError: nothing there, or no sample.
@@ -61,8 +66,8 @@ def locate_samples(data: Samples | Source, modality: Modality) -> tuple[Sample, 
         parts = (data,)
     if parts:
         return tuple(record.locate(part.root) for part in parts for record in part.records)
-    if isinstance(data, (str, Path)) and Path(data).suffix.lower() == ".csv":
-        data = read_source(data, modality)
+    if isinstance(data, (str, Path)) and is_table(data):
+        data = read_source(data, modality, columns)
     if isinstance(data, Source):
         return tuple(record.locate(data.root) for record in data.records)
     if isinstance(data, (str, Path, list, tuple)):

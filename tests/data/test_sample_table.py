@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tfxfer.data.columns import Columns
 from tfxfer.data.record import Record, Source
 from tfxfer.data.sources import read_source
 from tfxfer.errors import DataError
@@ -55,7 +56,7 @@ def test_table_details(tmp_path: Path, touch: Touch) -> None:
     ("text", "words"),
     [
         ("", "path,label"),
-        ("file,class\na,b\n", "file,class"),
+        ("file,class\na,b\n", "'file', 'class', and no 'path' and no 'label'"),
         ("path,label\n", "Received: none"),
         ("path,label,label\n1.jpg,a,b\n", "each column once"),
         ("path,label\n/etc/1.jpg,a\n", "relative to"),
@@ -132,3 +133,61 @@ def test_the_cells_may_be_the_samples(tmp_path: Path) -> None:
         read_source(write_table(tmp_path, "path,label\n1.jpg,a\n"), Texts())
     with pytest.raises(DataError, match="expected texts in class folders"):
         read_source(write_table(tmp_path, "text,label\n"), Texts())
+
+
+class Notes(Texts):
+    """Samples that are cells of a table, or files with an ending."""
+
+    suffixes = frozenset({".txt"})
+
+
+def test_a_kind_of_cells_and_files_is_read_from_tables_and_folders(
+    tmp_path: Path, touch: Touch
+) -> None:
+    touch(tmp_path, "data/ham/1.txt", "data/spam/2.txt", "data/spam/3.csv")
+    folder = read_source(tmp_path / "data", Notes())
+    assert [(r.path, r.label, r.content) for r in folder.records] == [
+        ("ham/1.txt", "ham", None),
+        ("spam/2.txt", "spam", None),
+    ]
+    assert folder.records[0].locate(folder.root).path == folder.root / "ham/1.txt"
+    table = write_table(tmp_path / "data", "path,label\nham/1.txt,ham\n")
+    assert read_source(table, Notes()).records == (Record("ham/1.txt", "ham"),)
+    table = write_table(tmp_path / "data", "path,text,label\nham/1.txt,hello,ham\n")
+    (record,) = read_source(table, Notes()).records
+    assert (record.path, record.content) == ("labels.csv:2", "hello")
+
+
+def test_columns_may_have_any_names(tmp_path: Path) -> None:
+    table = write_table(tmp_path, "kind,Message,label\nham,hello,3\n")
+    source = read_source(table, Notes(), Columns("message", "kind"))
+    assert source.records == (Record("labels.csv:2", "ham", content="hello"),)
+    assert source.understood.endswith("1 rows: texts in 'Message', labels in 'kind'")
+    with pytest.raises(DataError, match="Did you mean 'Message'"):
+        read_source(table, Notes(), Columns("mesage", "kind"))
+    table = write_table(tmp_path, "file;kind\n1.jpg;a\n")
+    source = read_source(table, ImageModality(), Columns("file", "kind"))
+    assert source.records == (Record("1.jpg", "a"),)
+
+
+def test_json_lines_are_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"text": "a", "label": true, "site": "x"}\n{"text": "", "label": 1}\n')
+    source = read_source(path, Notes())
+    assert source.records == (
+        Record("t.jsonl:1", "true", content="a", slices=(("site", "x"),)),
+        Record("t.jsonl:2", "1", content="", slices=(("site", ""),)),
+    )
+    for line, words in (
+        ('{"text": "a", "label": ["x", "y"]}', "line 1: expected text.*'label'.*a list"),
+        ('{"text": "a", "label": "x"}\n{"label": "y"}', "line 2: expected.*'text'.*no such key"),
+        ('{"label": "x"}', "and no 'text'"),
+    ):
+        path.write_text(line)
+        with pytest.raises(DataError, match=words):
+            read_source(path, Notes())
+
+
+def test_a_character_that_no_line_has_stays_in_its_cell(tmp_path: Path) -> None:
+    (record,) = read_source(write_table(tmp_path, "text,label\na\0b,x\n"), Notes()).records
+    assert record.content == "a\0b"
