@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfxfer.errors import ContractError, DataError
-from tfxfer.modality import Findings, InputSpec, Modality, Sample
+from tfxfer.modality import Findings, InputSpec, Sample
 from tfxfer_text.tokenization import Tokenization
+from tfxfer_text.words import TextWords
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +19,7 @@ __all__ = ["TextModality"]
 _WHOLE = "int32"
 
 
-class TextModality(Modality):
+class TextModality(TextWords):
     """Texts of any length, as BERT takes them: `ids`, `mask` and `segment_ids`."""
 
     name = "text"
@@ -42,7 +43,7 @@ class TextModality(Modality):
 
     def inspect(self, sample: Sample) -> Findings:
         """Returns what a text is, or why it cannot be read."""
-        text = self._get_text(sample)
+        text = self.get_text(sample)
         if not text.strip():
             return Findings(fault=("empty", "no words"))
         sha256 = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
@@ -68,13 +69,14 @@ class TextModality(Modality):
         """Returns the numbers of a text's word pieces, filled up to `size`."""
         import numpy as np
 
-        numbers = contract.frame(contract.number(self._get_text(sample)), size)
+        numbers = contract.frame(contract.number(self.get_text(sample)), size)
         ids = np.full((len(views), size), contract.padding_number, _WHOLE)
         mask = np.zeros((len(views), size), _WHOLE)
         ids[:, : len(numbers)], mask[:, : len(numbers)] = numbers, 1
         return {"ids": ids, "mask": mask, "segment_ids": np.zeros_like(ids)}
 
-    def _get_text(self, sample: Sample) -> str:
+    def get_text(self, sample: Sample) -> str:
+        """Returns the text of a sample."""
         if sample.content is None:
             raise DataError(f"text {sample.name!r}: expected the text itself. Received: none.")
         return sample.content
