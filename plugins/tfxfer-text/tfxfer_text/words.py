@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from abc import abstractmethod
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfxfer import Modality, Part, Sample
+from tfxfer_text.texts import read_text
 from tfxfer_text.tokenization import SPECIAL_TOKENS
 
 if TYPE_CHECKING:
@@ -56,21 +56,13 @@ class TextWords(Modality):
 
     part_noun = "word"
 
-    @abstractmethod
-    def get_text(self, sample: Sample) -> str:
-        """Returns the text of a sample.
-
-        Raises:
-            DataError: it cannot be read.
-        """
-
     def describe_sample(self, sample: Sample) -> str:
         """Returns the text."""
-        return self.get_text(sample)
+        return read_text(sample)
 
     def list_parts(self, sample: Sample, *, size: int, contract: Any) -> tuple[Part, ...]:
         """Returns the words that the network reads, and in one piece what is beyond its input."""
-        words, rest = split_words(self.get_text(sample), contract, size)
+        words, rest = split_words(read_text(sample), contract, size)
         unseen = [Part(rest, is_seen=False)] if rest else []
         return (*(Part(word) for word, _ in words), *unseen)
 
@@ -80,7 +72,7 @@ class TextWords(Modality):
         """Returns the text as if the words had not been written: what follows them moves up."""
         import numpy as np
 
-        words, rest = split_words(self.get_text(sample), contract, size)
+        words, rest = split_words(read_text(sample), contract, size)
         following = contract.number(rest[: size * _LONGEST_PIECE]) if rest else []
         ids = np.full((len(left_out), size), contract.padding_number, np.int32)
         mask = np.zeros_like(ids)
