@@ -13,6 +13,7 @@ from tfxfer_text.backbones import (
     TextBackbone,
 )
 from tfxfer_text.configuration import EncoderConfig
+from tfxfer_text.messages import Messages
 from tfxfer_text.modality import TextModality
 from tfxfer_text.tokenization import Tokenization
 
@@ -24,6 +25,7 @@ __all__ = [
     "BertTiny",
     "DistilBert",
     "EncoderConfig",
+    "Messages",
     "MiniLML6",
     "TextBackbone",
     "TextModality",

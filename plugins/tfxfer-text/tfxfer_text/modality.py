@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfxfer.errors import ContractError, DataError
-from tfxfer.modality import Findings, InputSpec, Modality, Sample
+from tfxfer.modality import Findings, InputSpec, Sample
 from tfxfer_text.texts import count_unseen, has_words, read_text
 from tfxfer_text.tokenization import SPECIAL_TOKENS, Tokenization
 from tfxfer_text.views import LEVELS, make_view
+from tfxfer_text.words import TextWords
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +33,7 @@ _SIZE_STEP = 16  # batches are cut to multiples of it, too
 _SHARE = 95  # of 100 texts that a size holds whole
 
 
-class TextModality(Modality):
+class TextModality(TextWords):
     """Texts of any length, as BERT takes them: `ids`, `mask` and `segment_ids`.
 
     A text is the cell of a table, or a file whose name ends in `.txt`: one text in each.
