@@ -141,7 +141,7 @@ def picture_lengths(lengths: np.ndarray, *, size: int, unit: str) -> LengthPictu
         size=size,
         samples=len(lengths),
         median=float(np.median(lengths)),
-        p95=float(np.percentile(lengths, 95, method="higher")),
+        p95=float(np.percentile(lengths, 95, method="inverted_cdf")),
         longest=longest,
         longer=int((lengths > size).sum()),
         cut=float(np.maximum(lengths - size, 0).sum() / total) if total else 0.0,
