@@ -218,16 +218,6 @@ def test_shares_fall_along_the_stages(make_tiny: Callable[..., Any]) -> None:
     assert shares["backbone"] == pytest.approx(macs[-1] / sum(macs))
 
 
-def test_shares_of_a_network_of_any_length_are_those_of_whole_samples() -> None:
-    model = build_model(Mixing(), labels=["a", "b"], weights=None, registry=REGISTRY)
-    # By hand: no vector of the table is multiplied; three dense layers on 64 words, and the head.
-    macs = [CHANNELS * CHANNELS * SIZE] * 3 + [CHANNELS * 2]
-    shares = macs_share(model)
-    assert shares["embedding"] == pytest.approx(1)
-    assert shares["block_1"] == pytest.approx(sum(macs[1:]) / sum(macs))
-    assert shares["backbone"] == pytest.approx(macs[-1] / sum(macs))
-
-
 def test_speeds_are_measured(
     make_tiny: Callable[..., Any], images: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
