@@ -29,6 +29,7 @@ from tfxfer.inference.embedding import embed
 from tfxfer.inference.keras_model import wrap_model
 from tfxfer.inference.scoring import evaluate, predict, score_split
 from tfxfer.modality import InputSpec
+from tfxfer.training.speeds import macs_share
 
 _SPEC = importlib.util.spec_from_file_location("padded", Path(__file__).with_name("padded.py"))
 assert _SPEC is not None
@@ -267,3 +268,13 @@ def test_a_size_that_the_samples_settle(tmp_path: Path) -> None:
     assert (picture.size, picture.samples, picture.unit) == (data.train.size, 96, "words")
     assert picture.describe("notes") in data.audit.notes
     assert LENGTH_STEP == 16
+
+
+def test_shares_of_a_network_of_any_length_are_those_of_whole_samples(model: Any) -> None:
+    # By hand: no vector of the table is multiplied; three dense layers on all words, and the head.
+    channels = padded.CHANNELS
+    block, head = channels * channels * SIZE, channels * model.output.shape[-1]
+    shares = macs_share(model)
+    assert shares["embedding"] == pytest.approx(1)
+    assert shares["block_1"] == pytest.approx((2 * block + head) / (3 * block + head))
+    assert shares["backbone"] == pytest.approx(head / (3 * block + head))
