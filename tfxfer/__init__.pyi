@@ -74,6 +74,8 @@ from .errors import (
 from .errors import (
     WeightsError as WeightsError,
 )
+from .fine_tuning import FineTuning as FineTuning
+from .fine_tuning import Losses as Losses
 from .head import Head as Head
 from .head import Monitor as Monitor
 from .head import Prediction as Prediction

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tfxfer.errors import ModelError, WeightsError
+from tfxfer.fine_tuning import FineTuning
 from tfxfer.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Backbone(ABC):
         output: `map` (height, width, channels), `tokens` (tokens, channels) or `vector`
             (channels). The core pools all three to (channels,).
         quantization: what is known to hurt int8, such as `swish` or `squeeze-excite`.
+        fine_tuning: how it is best trained where its user says nothing.
         random_weights: whether `build` can start from random weights; a module that comes with
             its values cannot, and `--weights none` is refused.
         licence: SPDX identifier of the architecture's code.
@@ -101,6 +103,7 @@ class Backbone(ABC):
     stages: ClassVar[tuple[Stage, ...]] = ()
     output: ClassVar[Literal["map", "tokens", "vector"]] = "map"
     quantization: ClassVar[tuple[str, ...]] = ()
+    fine_tuning: ClassVar[FineTuning] = FineTuning()
     random_weights: ClassVar[bool] = True
     licence: ClassVar[str] = "Apache-2.0"
     contract_version: ClassVar[str] = CONTRACT_VERSION

@@ -157,6 +157,7 @@ def build_model(
         stages=(*backbone.stages, Stage(BACKBONE_END, _POOL)),
         weights=weights,
         quantization=backbone.quantization,
+        fine_tuning=backbone.fine_tuning,
     )
     attach_info(model, info)
     if weights.path is not None:

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from tfxfer.depth import is_fraction, resolve_stage
 from tfxfer.errors import RunError, ScheduleError
+from tfxfer.fine_tuning import DEFAULT_OPTIMIZER, OPTIMIZERS
 from tfxfer.system.arguments import check_number, check_word, describe_value, is_real
 from tfxfer.system.records import read_record
 
@@ -24,7 +25,7 @@ __all__ = [
     "resolve_schedule",
 ]
 
-_WORDS = {"decay": ("cosine", "constant"), "optimizer": ("adam", "adamw", "sgd")}
+_WORDS = {"decay": ("cosine", "constant"), "optimizer": OPTIMIZERS}
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Phase:
     stage_decay: float = 1.0
     warmup: float = 0.1
     decay: str = "cosine"
-    optimizer: str = "adam"
+    optimizer: str = DEFAULT_OPTIMIZER
     weight_decay: float = 0.0
     patience: int | None = None
     batch_norm: bool = False

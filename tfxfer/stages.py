@@ -11,6 +11,7 @@ import keras
 from tfxfer.backbone import BACKBONE_END, Stage
 from tfxfer.depth import resolve_stage
 from tfxfer.errors import ModelError, ScheduleError
+from tfxfer.fine_tuning import FineTuning
 from tfxfer.head import Head
 from tfxfer.keras_private import find_source
 from tfxfer.modality import Modality
@@ -52,6 +53,7 @@ class ModelInfo:
         has_own_head: False where somebody put outputs of their own on the backbone: what they are
             is then said by how the model is compiled, and `labels` are empty unless there is one
             for each output.
+        fine_tuning: how it is best trained where its user says nothing.
     """
 
     backbone: str
@@ -64,6 +66,7 @@ class ModelInfo:
     weights: ResolvedWeights = field(default_factory=lambda: ResolvedWeights("unknown"))
     quantization: tuple[str, ...] = ()
     has_own_head: bool = True
+    fine_tuning: FineTuning = field(default_factory=FineTuning)
 
 
 def attach_info(model: keras.Model, info: ModelInfo) -> None:

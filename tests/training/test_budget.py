@@ -10,15 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfxfer import Phase, UsageError
+from tfxfer import FineTuning, Phase, UsageError
 from tfxfer.data.feed import SplitSource
 from tfxfer.frontier.fill import Conversion
 from tfxfer.stages import get_info
 from tfxfer.training.budget import BudgetedSchedule, choose_schedule
 from tfxfer.training.cost import Workload, estimate_seconds
-from tfxfer.training.ladder import LONGEST_EPOCHS, list_rungs
+from tfxfer.training.ladder import list_rungs
 from tfxfer.training.speeds import Speeds, macs_share, probe_speeds
 
+LOSSES = FineTuning().losses
 STAGES = ["stem", "block_1", "block_2", "block_3", "backbone"]
 SHARES: dict[str | None, float] = {
     None: 1.0, "stem": 0.9, "block_1": 0.6, "block_2": 0.4, "block_3": 0.1, "backbone": 0.0,
@@ -93,8 +94,8 @@ def test_every_budget_is_used_or_no_better_training_is_known(slowness: float, tr
             assert choice.seconds >= 0.85 * seconds
             continue
         head, tuning, *last = choice.schedule
-        assert tuning.longest == LONGEST_EPOCHS
-        longest = [head, replace(tuning, epochs=LONGEST_EPOCHS), *last]
+        assert tuning.longest == LOSSES.longest_epochs
+        longest = [head, replace(tuning, epochs=LOSSES.longest_epochs), *last]
         most = estimate_seconds(speed, LITE0, longest, views=choice.views, work=work, size=SIZES[0])
         assert max(choice.seconds, most) >= 0.85 * seconds
     assert losses == sorted(losses, reverse=True)
@@ -121,7 +122,7 @@ def test_a_small_network_is_fine_tuned_or_not_and_nothing_in_between() -> None:
 
 
 def test_rungs_are_ordered_by_what_they_lose() -> None:
-    rungs = list_rungs(sizes=(1.0, 0.7))
+    rungs = list_rungs(FineTuning(), sizes=(1.0, 0.7))
     assert [x.loss for x in rungs] == sorted(x.loss for x in rungs)
     assert rungs[0].loss == 0
     best = {size: min(x.loss for x in rungs if x.size == size) for size in (1.0, 0.7)}
@@ -129,7 +130,7 @@ def test_rungs_are_ordered_by_what_they_lose() -> None:
     head_only = [x for x in rungs if x.frontier is None]
     assert head_only
     assert {x.views for x in head_only} == {1}
-    assert {x.views for x in list_rungs(augment=False)} == {1}
+    assert {x.views for x in list_rungs(FineTuning(), augment=False)} == {1}
 
 
 @settings(deadline=None)

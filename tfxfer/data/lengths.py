@@ -79,7 +79,7 @@ class LengthPicture:
         for low, high, count in zip(self.edges[:-1], self.edges[1:], self.counts, strict=True):
             last = high if high == self.edges[-1] else high - 1
             name = f"{low:,}" if low >= last else f"{low:,} to {last:,}"
-            bar = "█" * max(round(_BAR_CHARACTERS * count / most), int(count > 0))
+            bar = "#" * max(round(_BAR_CHARACTERS * count / most), int(count > 0))
             rows.append((name, f"{count:,}", bar))
         return rows
 
@@ -141,7 +141,7 @@ def picture_lengths(lengths: np.ndarray, *, size: int, unit: str) -> LengthPictu
         size=size,
         samples=len(lengths),
         median=float(np.median(lengths)),
-        p95=float(np.percentile(lengths, 95, method="higher")),
+        p95=float(np.percentile(lengths, 95, method="inverted_cdf")),
         longest=longest,
         longer=int((lengths > size).sum()),
         cut=float(np.maximum(lengths - size, 0).sum() / total) if total else 0.0,

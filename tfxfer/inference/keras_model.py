@@ -14,6 +14,7 @@ from tfxfer.backbone import BACKBONE_END, Stage
 from tfxfer.data.arrays import Arrays, count_rows, list_arrays, map_arrays
 from tfxfer.data.trimming import Trimming
 from tfxfer.errors import DataError, ModelError, PluginError
+from tfxfer.fine_tuning import FineTuning
 from tfxfer.head import Head
 from tfxfer.images.modality import ImageModality
 from tfxfer.inference.hdf5_file import HDF5_ENDINGS
@@ -167,9 +168,11 @@ def _info_of_run(run: RunDirectory, registry: Registry | None) -> ModelInfo:
     modality = get_modality(manifest.modality, registry=registry)
     stages: tuple[Stage, ...] = ()
     quantization: tuple[str, ...] = ()
+    fine_tuning = FineTuning()
     try:
         backbone = get_backbone(manifest.backbone, registry=registry)
         stages, quantization = backbone.stages, backbone.quantization
+        fine_tuning = backbone.fine_tuning
     except PluginError as error:
         # The file alone scores samples; only training it further needs the plugin's stages.
         _log.warning("without the stages of its backbone: %s", error)
@@ -187,6 +190,7 @@ def _info_of_run(run: RunDirectory, registry: Registry | None) -> ModelInfo:
         if used is None
         else ResolvedWeights(used.source, None, used.sha256, used.licence),
         quantization=quantization,
+        fine_tuning=fine_tuning,
     )
 
 

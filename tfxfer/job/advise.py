@@ -23,11 +23,10 @@ from tfxfer.job.train import RESERVE_SECONDS
 from tfxfer.progress import Progress
 from tfxfer.schedule import Phase, resolve_fractions, resolve_schedule
 from tfxfer.stages import get_info
-from tfxfer.standard_schedules import two_phase
+from tfxfer.standard_schedules import follow_advice
 from tfxfer.training.budget import choose_schedule
 from tfxfer.training.cost import Workload, estimate_seconds
-from tfxfer.training.ladder import FRONTIERS
-from tfxfer.training.options import DEFAULT_VIEWS
+from tfxfer.training.options import choose_views
 from tfxfer.training.speeds import Speeds, macs_share, probe_speeds
 from tfxfer.trust.advice import (
     Advice,
@@ -128,10 +127,10 @@ def advise(
         name: asked[name] for name in _KEPT if asked[name] not in (None, 0, "default")
     }
     if budget_seconds is None:
-        strategy = choose_strategy(chosen)
+        strategy = choose_strategy(chosen, trial.prepared.backbone.fine_tuning)
         fields |= strategy.to_request()
         views = trial.views if trial.views == 1 else strategy.views or trial.views
-        schedule = TrainRequest(**fields).make_schedule()
+        schedule = TrainRequest(**fields).make_schedule(trial.prepared.backbone.fine_tuning)
         phases = resolve_schedule(schedule, trial.stages, backbone=chosen.backbone)
         seconds = trial.count_seconds(phases, views)
         reasons += strategy.reasons
@@ -141,6 +140,7 @@ def advise(
         found = choose_schedule(
             trial.speeds, trial.shares, trial.stages, seconds=left, work=trial.work,
             sizes=trial.prepared.list_sizes(), augment=trial.views > 1,
+            advice=trial.prepared.backbone.fine_tuning,
         )  # fmt: skip
         phases, seconds, views = found.schedule, found.seconds, found.views
         reasons += (
@@ -159,7 +159,8 @@ def _try_backbone(
 ) -> _Trial:
     model = build(prepared, data)
     stages = tuple(stage.name for stage in get_info(model).stages)
-    cuts = [x for x in resolve_fractions((*FRONTIERS, 1.0), stages) if x is not None]
+    advice = prepared.backbone.fine_tuning
+    cuts = [x for x in resolve_fractions((*advice.losses.frontiers, 1.0), stages) if x is not None]
     request = prepared.request
     level = request.augment or prepared.modality.default_level
     source = SplitSource(data.train, augment=level, options=request.view_options)
@@ -169,10 +170,10 @@ def _try_backbone(
     prepare_seconds = time.monotonic() - started
     if progress is not None:
         progress("measuring this machine", 1, 1)
-    views = 1 if level == "none" else DEFAULT_VIEWS
+    views = choose_views(level, advice)
     shares = macs_share(model)
     work = Workload(len(data.train), len(data.val), len(data.test), request.batch_size)
-    default = resolve_schedule(two_phase(), stages, backbone=request.backbone)
+    default = resolve_schedule(follow_advice(advice), stages, backbone=request.backbone)
     classes = prepared.head.find_classes(data.train.targets)
     probes, half = _probe_stages(prepared, model, data, stages, progress)
     gap = measure_gap(model, data.train, images=_GAP_SAMPLES, progress=progress)

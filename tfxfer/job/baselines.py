@@ -21,7 +21,7 @@ from tfxfer.job.prepare import Prepared
 from tfxfer.progress import Progress
 from tfxfer.schedule import FitState, Phase, resolve_schedule
 from tfxfer.stages import get_info
-from tfxfer.standard_schedules import from_scratch, two_phase
+from tfxfer.standard_schedules import follow_advice
 from tfxfer.training.plan import plan_fit
 from tfxfer.trust.baselines import Answers, BaselineRecord, BaselineResult, judge_baseline
 from tfxfer.weights import resolve_weights
@@ -59,6 +59,7 @@ def train_baselines(
     """
     results: list[BaselineResult] = []
     notes = []
+    advice = prepared.backbone.fine_tuning
     head, labels, seed = prepared.head, data.labels, prepared.request.seed
     run = Answers(score_split(wrap_model(model), data.test, progress=progress), metrics)
     is_head_only = all(record.stage == BACKBONE_END for record in state.records)
@@ -69,10 +70,13 @@ def train_baselines(
         started = time.monotonic()
         try:
             if name == "probe":
-                rival, epochs = _fit(prepared, data, two_phase(epochs=0), device, progress)
+                rival, epochs = _fit(
+                    prepared, data, follow_advice(advice, "head"), device, progress
+                )
             else:
                 random = replace(prepared, weights=resolve_weights(prepared.backbone, None))
-                phases = tuple(replace(x, longest=_LONGEST_EPOCHS) for x in from_scratch())
+                scratch = follow_advice(advice, "scratch")
+                phases = tuple(replace(x, longest=_LONGEST_EPOCHS) for x in scratch)
                 seconds = sum(record.seconds for record in state.records)
                 rival, epochs = _fit(
                     random, data, phases, device, progress, views=views, seconds=seconds

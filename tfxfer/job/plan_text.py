@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tfxfer.fine_tuning import DEFAULT_OPTIMIZER, FineTuning
 from tfxfer.job.request import TrainRequest
 from tfxfer.schedule import Phase
 from tfxfer.training.plan import FitPlan
@@ -31,8 +32,20 @@ def describe_plan(
     *,
     late: bool = False,
     better: float | None = None,
+    advice: FineTuning | None = None,
 ) -> list[PlanLine]:
-    """Returns what is printed before a training starts, in order."""
+    """Returns what is printed before a training starts, in order.
+
+    Args:
+        plan: of the training.
+        request: what was asked for.
+        device: that computes.
+        seconds: that it is expected to take; None where nobody knows.
+        late: whether that is more than the budget leaves.
+        better: what the next better training would take; None where there is none.
+        advice: of the backbone; None is that of images.
+    """
+    advice = FineTuning() if advice is None else advice
     lines = [
         PlanLine("device", f"{device.kind} ({device.name}), {device.precision}"),
         PlanLine("batch", f"{request.batch_size} samples, {plan.views} views of each"),
@@ -49,10 +62,12 @@ def describe_plan(
             PlanLine(
                 f"phase {phase.name}",
                 f"{frozen}, {item.trainable_parameters:,} trainable parameters, at most "
-                f"{phase.epochs} epochs at {phase.learning_rate:g}, {source}",
+                f"{phase.epochs} epochs at {_describe_rate(phase)}, {source}",
             )
         )
-    if _trains_everything(plan, request):
+    if advice.sources and request.schedule != "head":
+        lines.append(PlanLine("fine-tuning", f"after {'; '.join(advice.sources)}"))
+    if _trains_everything(plan, request, advice):
         lines.append(PlanLine("stages", "none inside the backbone: it trains as a whole"))
     if request.weights == "none" and request.schedule != "scratch":
         lines.append(
@@ -94,18 +109,25 @@ def describe_phase(phase: Phase) -> str:
     size = "" if phase.size is None else f", at size {phase.size}"
     return (
         f"{phase.name}: {_describe_frontier(phase)}, at most {phase.epochs} epochs at "
-        f"{phase.learning_rate:g}{size}"
+        f"{_describe_rate(phase)}{size}"
     )
+
+
+def _describe_rate(phase: Phase) -> str:
+    """Returns the peak rate, and which optimizer where that is not the usual one."""
+    named = "" if phase.optimizer == DEFAULT_OPTIMIZER else f" of {phase.optimizer}"
+    return f"{phase.learning_rate:g}{named}"
 
 
 def _describe_frontier(phase: Phase) -> str:
     return "nothing frozen" if phase.stage is None else f"frozen up to {phase.stage}"
 
 
-def _trains_everything(plan: FitPlan, request: TrainRequest) -> bool:
-    # A depth that nobody asked for is a fraction of the stages. Only where there are none does the
-    # first fraction of a schedule freeze nothing.
+def _trains_everything(plan: FitPlan, request: TrainRequest, advice: FineTuning) -> bool:
+    # A depth that nobody asked for is mostly a fraction of the stages. Only where there are none
+    # does the first fraction of a schedule freeze nothing.
     asked = request.unfreeze_from is not None or request.schedule == "scratch"
+    asked = asked or advice.unfreeze_from is None
     return not asked and len(plan.phases) > 1 and plan.phases[1].stage is None
 
 

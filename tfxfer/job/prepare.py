@@ -94,7 +94,7 @@ def prepare(
     """
     check_keras_settings()
     registry = registry or default_registry()
-    schedule = request.make_schedule()
+    request.make_schedule()  # refuses options that it does not use
     if request.cache_dir is not None and not Path(request.cache_dir).is_dir():
         raise UsageError(
             f"--cache-dir: expected a folder. Received: {request.cache_dir!r}. Make it first."
@@ -109,7 +109,7 @@ def prepare(
     head = registry.load_head(head_name, **(request.head_options or {}))
     modality = registry.load_modality_of(backbone)
     modality.check_contract(backbone.preprocessing)
-    augment = request.augment or modality.default_level
+    augment = request.augment or backbone.fine_tuning.augment or modality.default_level
     modality.complete_options(augment, request.view_options)
     if request.balance != "none" and not head.can_balance:
         raise UsageError(
@@ -117,6 +117,7 @@ def prepare(
             "Leave it out."
         )
     stages = [*(stage.name for stage in backbone.stages), BACKBONE_END]
+    schedule = request.make_schedule(backbone.fine_tuning)
     resolved = resolve_schedule(schedule, stages, backbone=request.backbone)
     size = check_size(backbone, request.size, modality.size_unit)
     # Before the weights, which may have to be downloaded.

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from tfxfer.errors import RunError, UsageError
+from tfxfer.fine_tuning import FineTuning
 from tfxfer.schedule import Phase
-from tfxfer.standard_schedules import from_scratch, progressive, two_phase
+from tfxfer.standard_schedules import follow_advice
 from tfxfer.system.records import read_record
 from tfxfer.trust.baselines import BASELINES
 from tfxfer.trust.fairness import CRITERIA
@@ -39,7 +40,7 @@ class TrainRequest:
         schedule: `two_phase`, `progressive`, `head` (only it trains) or `scratch` (all of it does).
         head_epochs: of the head's phase; None is the schedule's own.
         epochs: of each later phase; None is the schedule's own.
-        unfreeze_from: see `two_phase`; None is the schedule's own.
+        unfreeze_from: see `FineTuning`; None is the schedule's own.
         budget_seconds: of wall time, up to the tested model; None is no limit.
         batch_size: samples a step.
         augment: one of the modality's levels, of images `none`, `light` or `strong`; None is the
@@ -159,13 +160,15 @@ class TrainRequest:
         renamed = {"image_size": "size"}
         return read_record(cls, data, where="run.json, request", error=RunError, renamed=renamed)
 
-    def make_schedule(self) -> tuple[Phase, ...]:
-        """Returns the schedule, unresolved."""
-        given: dict[str, Any] = {
-            "head_epochs": self.head_epochs,
-            "epochs": 0 if self.schedule == "head" else self.epochs,
-        }
-        given = {key: value for key, value in given.items() if value is not None}
+    def make_schedule(self, advice: FineTuning | None = None) -> tuple[Phase, ...]:
+        """Returns the schedule, unresolved.
+
+        Args:
+            advice: of the backbone, for what is not asked for; None is that of images.
+
+        Raises:
+            UsageError: an option that the schedule does not use.
+        """
         wrong = [name for name in _UNUSED[self.schedule] if getattr(self, name) is not None]
         if wrong:
             options = ", ".join(f"--{name.replace('_', '-')}" for name in wrong)
@@ -173,10 +176,10 @@ class TrainRequest:
                 f"schedule {self.schedule!r}: expected no {options}, which it does not use. "
                 "Leave it out, or use --schedule two_phase."
             )
-        if self.schedule == "progressive":
-            return progressive(**given)
-        if self.schedule == "scratch":
-            return from_scratch(**given)
-        if self.unfreeze_from is not None:
-            given["unfreeze_from"] = self.unfreeze_from
-        return two_phase(**given)
+        asked: dict[str, Any] = {
+            "head_epochs": self.head_epochs,
+            "unfreeze_from": self.unfreeze_from,
+        }
+        given = {key: value for key, value in asked.items() if value is not None}
+        advice = replace(advice or FineTuning(), **given)
+        return follow_advice(advice, self.schedule, epochs=self.epochs)

@@ -37,8 +37,7 @@ from tfxfer.schedule import FitState, Phase, resolve_fractions
 from tfxfer.stages import freeze_to, get_info
 from tfxfer.training.budget import choose_schedule
 from tfxfer.training.cost import Workload, estimate_seconds
-from tfxfer.training.ladder import FRONTIERS
-from tfxfer.training.options import DEFAULT_VIEWS
+from tfxfer.training.options import choose_views
 from tfxfer.training.plan import plan_fit
 from tfxfer.training.speeds import macs_share, probe_speeds
 from tfxfer.trust.watch import Watch
@@ -151,7 +150,12 @@ def train_run(
         )
         if on_plan is not None:
             late, better = not choice.fits, choice.next_seconds
-            on_plan(describe_plan(plan, request, device, choice.seconds, late=late, better=better))
+            on_plan(
+                describe_plan(
+                    plan, request, device, choice.seconds, late=late, better=better,
+                    advice=prepared.backbone.fine_tuning,
+                )
+            )  # fmt: skip
         record = RunRecord(run, manifest or describe_start(prepared, data, device, plan))
         try:
             # After the manifest: whatever is interrupted from here on, `--resume` goes on with.
@@ -288,7 +292,7 @@ def _choose(
     prepared: Prepared, data: SampleData, model: Any, clock: _Clock, conversion: Conversion
 ) -> _Choice:
     """Settles schedule, views and size, and how long they are expected to take."""
-    request = prepared.request
+    request, advice = prepared.request, prepared.backbone.fine_tuning
     work = Workload(len(data.train), len(data.val), len(data.test), request.batch_size)
     level = request.augment or prepared.modality.default_level
     source = SplitSource(data.train, augment=level, options=request.view_options)
@@ -297,7 +301,7 @@ def _choose(
     if request.budget_seconds is None:
         cuts = [phase.stage for phase in prepared.schedule]
     else:
-        cuts = [*resolve_fractions(FRONTIERS, stages), stages[-1]]
+        cuts = [*resolve_fractions(advice.losses.frontiers, stages), stages[-1]]
     speeds = probe_speeds(
         model, source, stages=[x for x in cuts if isinstance(x, str)],
         conversion=conversion if request.cache else None,
@@ -311,12 +315,13 @@ def _choose(
             work=work,
             sizes=prepared.list_sizes(),
             augment=level != "none",
+            advice=advice,
         )
         return _Choice(
             chosen.schedule, chosen.views, chosen.seconds, chosen.fits, speeds.read_seconds,
             chosen.last_seconds, chosen.next_seconds,
         )  # fmt: skip
-    views = request.views or (1 if level == "none" else DEFAULT_VIEWS)
+    views = request.views or choose_views(level, advice)
     seconds = estimate_seconds(speeds, shares, prepared.schedule, views=views, work=work)
     return _Choice(prepared.schedule, views, seconds, read_seconds=speeds.read_seconds)
 

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from tfxfer.backbone import BACKBONE_END, CONTRACT_VERSION, Backbone, Stage, Weights
 from tfxfer.errors import ContractError, TfxferError, UsageError
+from tfxfer.fine_tuning import FineTuning
 from tfxfer.head import Monitor
 from tfxfer.modality import Modality
 from tfxfer.registry.component import (
@@ -173,6 +174,7 @@ def check_backbone(component: Component, instance: Any, *, requested_name: str) 
             "stages",
             "output",
             "quantization",
+            "fine_tuning",
             "random_weights",
             "licence",
         )
@@ -218,6 +220,10 @@ def check_backbone(component: Component, instance: Any, *, requested_name: str) 
             "a tuple of words",
             isinstance(values["quantization"], tuple)
             and all(map(_is_word, values["quantization"])),
+        ),
+        "fine_tuning": (
+            "a tfxfer.FineTuning",
+            isinstance(values["fine_tuning"], FineTuning),
         ),
         "random_weights": ("True or False", isinstance(values["random_weights"], bool)),
         "licence": ("words", _is_word(values["licence"])),

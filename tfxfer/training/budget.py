@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 from tfxfer.backbone import BACKBONE_END
 from tfxfer.errors import UsageError
+from tfxfer.fine_tuning import FineTuning
 from tfxfer.schedule import Phase
 from tfxfer.training.cost import Workload, estimate_seconds
-from tfxfer.training.ladder import LONGEST_EPOCHS, Rung, list_rungs, make_phases
+from tfxfer.training.ladder import Rung, list_rungs, make_phases
 from tfxfer.training.speeds import Speeds
 
 __all__ = ["BudgetedSchedule", "choose_schedule"]
@@ -52,6 +53,7 @@ def choose_schedule(
     work: Workload,
     sizes: Sequence[int] = (1,),
     augment: bool = True,
+    advice: FineTuning | None = None,
 ) -> BudgetedSchedule:
     """Returns the schedule that loses least among those that fit.
 
@@ -65,6 +67,7 @@ def choose_schedule(
         work: how many samples.
         sizes: that the input may have, the one of `speeds` first, which is the largest.
         augment: False allows one view only.
+        advice: of the backbone; None is that of images.
 
     Raises:
         UsageError: no time is left at all.
@@ -74,7 +77,8 @@ def choose_schedule(
             "budget: expected time for training after reading the samples. "
             "Received: none left. Give a longer --budget."
         )
-    plans = _list_plans(tuple(sizes), augment, tuple(stages))
+    advice = FineTuning() if advice is None else advice
+    plans = _list_plans(tuple(sizes), augment, tuple(stages), advice)
 
     def count_seconds(phases: Sequence[Phase], views: int) -> float:
         return _SAFETY * estimate_seconds(
@@ -85,7 +89,9 @@ def choose_schedule(
         last = needed - count_seconds(phases[:-1], rung.views) if rung.has_last else 0.0
         if rung.epochs:
             number = 1  # of the fine-tuning, after which there may be a phase at full size
-            longest = replace(phases[number], longest=LONGEST_EPOCHS)
+            longest = replace(
+                phases[number], longest=max(advice.losses.longest_epochs, rung.epochs)
+            )
             phases = (*phases[:number], longest, *phases[number + 1 :])
         return BudgetedSchedule(
             phases, rung.views, last, needed, needed <= seconds, rung.loss, better
@@ -107,10 +113,10 @@ def choose_schedule(
 
 @functools.lru_cache(maxsize=8)
 def _list_plans(
-    sizes: tuple[int, ...], augment: bool, stages: tuple[str, ...]
+    sizes: tuple[int, ...], augment: bool, stages: tuple[str, ...], advice: FineTuning
 ) -> tuple[tuple[Rung, tuple[Phase, ...]], ...]:
-    rungs = list_rungs(sizes=[size / sizes[0] for size in sizes], augment=augment)
-    plans = ((rung, make_phases(rung, stages, size=sizes[0])) for rung in rungs)
+    rungs = list_rungs(advice, sizes=[size / sizes[0] for size in sizes], augment=augment)
+    plans = ((rung, make_phases(rung, stages, size=sizes[0], advice=advice)) for rung in rungs)
     # Few stages: at some fractions nothing of the backbone would train.
     return tuple(
         (rung, phases)

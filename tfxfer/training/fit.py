@@ -16,10 +16,11 @@ from tfxfer.data.feed import SampleSource
 from tfxfer.data.samples import SampleData
 from tfxfer.device import Device
 from tfxfer.errors import UsageError
+from tfxfer.fine_tuning import DEFAULT_OPTIMIZER, FineTuning
 from tfxfer.frontier.store import CacheStore
 from tfxfer.schedule import FitState, Phase, PhaseResult
 from tfxfer.stages import attach_info, get_info
-from tfxfer.standard_schedules import list_phases, two_phase
+from tfxfer.standard_schedules import follow_advice, list_phases
 from tfxfer.system.arguments import check_kind, check_number, check_word
 from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer.training.activations import Activations
@@ -73,9 +74,10 @@ def fit(
             targets). Images are pixels 0..255. Targets are what the head encodes, or, for one of
             classes, their numbers. A third item weighs samples.
         schedule: phases, or the name of a schedule: `two_phase`, `progressive`, `head` or
-            `scratch`; None is `two_phase()`. A plan that `plan_fit` made of them is taken as it is,
-            with its views.
-        epochs: short for `schedule=two_phase(epochs=…)`, or of a schedule of one phase.
+            `scratch`; None is `two_phase`. A name, and None, mean rates, depth and epochs as the
+            model's backbone wants them, `Backbone.fine_tuning`. A plan that `plan_fit` made of
+            phases is taken as it is, with its views.
+        epochs: of the default schedule's second phase, or of a schedule of one phase.
         callbacks: Keras callbacks; they see the full model.
         batch_size: samples a step.
         augment: a level of augmentation, or an `Augmentation`, for `data` from `load_images`; None
@@ -115,12 +117,16 @@ def fit(
         device, (Device, type(None)), where="fit", name="device", expected="prepare_device's result"
     )
     info, own_callbacks = get_info(model), list_callbacks(callbacks)
-    phases = _choose_phases(schedule, epochs)
     if isinstance(data, SampleData):
         # As its samples are read in training, so are those that the model is asked about.
         contract, _ = info.modality.fit_contract(info.preprocessing, data.facts)
         attach_info(model, replace(info, preprocessing=contract))
     objective = find_objective(model)
+    advice = info.fine_tuning
+    if objective.optimizer is not None:
+        # Which optimizer a user compiled with is said, too.
+        advice = replace(advice, optimizer=DEFAULT_OPTIMIZER, weight_decay=0.0)
+    phases = _choose_phases(schedule, epochs, advice)
     train, val, default_views = make_sources(
         model, data, objective, augmentation, progress=watch.progress
     )
@@ -208,7 +214,7 @@ def fit(
 
 
 def _choose_phases(
-    schedule: str | Sequence[Phase] | FitPlan | None, epochs: int | None
+    schedule: str | Sequence[Phase] | FitPlan | None, epochs: int | None, advice: FineTuning
 ) -> Sequence[Phase] | FitPlan:
     """Returns the phases that `epochs` is short for.
 
@@ -216,11 +222,11 @@ def _choose_phases(
         UsageError: no number of epochs, or a schedule whose phases have their own.
     """
     if epochs is None:
-        return schedule if isinstance(schedule, FitPlan) else list_phases(schedule)
+        return schedule if isinstance(schedule, FitPlan) else list_phases(schedule, advice)
     check_number(epochs, where="fit", name="epochs", least=1)
     if schedule is None:
-        return two_phase(epochs=epochs)
-    phases = () if isinstance(schedule, FitPlan) else list_phases(schedule)
+        return follow_advice(advice, epochs=epochs)
+    phases = () if isinstance(schedule, FitPlan) else list_phases(schedule, advice)
     if len(phases) == 1:
         return (replace(phases[0], epochs=epochs),)
     raise UsageError(

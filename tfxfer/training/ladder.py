@@ -9,32 +9,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tfxfer.backbone import BACKBONE_END
+from tfxfer.fine_tuning import FineTuning, Table
 from tfxfer.schedule import Phase, resolve_schedule
-from tfxfer.standard_schedules import two_phase
+from tfxfer.standard_schedules import follow_advice
 
-__all__ = ["FRONTIERS", "HEAD_ONLY_LOSS", "LONGEST_EPOCHS", "Rung", "list_rungs", "make_phases"]
+__all__ = ["Rung", "list_rungs", "make_phases"]
 
-# Points of accuracy below the largest training, measured one at a time around a smaller one; they
-# are added up. `benchmarks/budget_ladder.py` measures them, docs/benchmarks/defaults.md has the
-# table. Where that leaves no order, or has no row, more is taken for slightly better.
-_BY_SIZE = {1.0: 0.0, 0.86: 0.2, 0.71: 0.6, 0.57: 1.9}
-"""By the side of an image, in that of the full size."""
-_NO_LAST_BY_SIZE = {1.0: 0.0, 0.86: 0.4, 0.71: 2.8, 0.57: 25.0}
-"""What is lost on top where no epoch at full size follows."""
-_BY_FRONTIER = {0.5: 0.0, 0.6: 0.05, 0.7: 0.1, 0.8: 0.2, 0.9: 0.4}
-FRONTIERS = tuple(_BY_FRONTIER)
-_BY_VIEWS = {8: 0.0, 4: 0.3, 3: 0.4, 2: 0.6, 1: 2.0}
-_BY_EPOCHS = {20: 0.0, 16: 0.1, 12: 0.2, 8: 0.5, 6: 0.8, 4: 0.9, 3: 1.0, 2: 2.0}
-HEAD_ONLY_LOSS = 6.0
 _SHORT_HEAD_LOSS = 1.0
 
 _FULL_SIZE_FRONTIER = 0.8
-_FULL_SIZE_RATE = 3e-4
-_HEAD_EPOCHS = 30
-_SHORT_HEAD_EPOCHS = 3
-LONGEST_EPOCHS = 30
-"""Of a second phase: after 20 epochs more of them gave nothing that could be measured."""
+_FULL_SIZE_RATE = 0.75  # of the rate before
+_SHORT_HEAD = 0.1  # of the epochs
 
 
 @dataclass(frozen=True)
@@ -60,33 +45,42 @@ class Rung:
     loss: float
 
 
-def list_rungs(*, sizes: Sequence[float] = (1.0,), augment: bool = True) -> tuple[Rung, ...]:
+def list_rungs(
+    advice: FineTuning, *, sizes: Sequence[float] = (1.0,), augment: bool = True
+) -> tuple[Rung, ...]:
     """Returns all trainings that a budget may choose, the best first.
 
     Args:
+        advice: of the backbone.
         sizes: sides that the input may have, in that of the full size.
         augment: False has one view only.
     """
-    rungs = []
+    rungs, losses = [], advice.losses
     for size in sizes:
-        small = _interpolate(_BY_SIZE, size)
-        for frontier, views, epochs in itertools.product(_BY_FRONTIER, _BY_VIEWS, _BY_EPOCHS):
+        small = _interpolate(losses.by_size, size)
+        for (frontier, depth), (views, same), (epochs, few) in itertools.product(
+            losses.by_frontier, losses.by_views, losses.by_epochs
+        ):
             if views > epochs or (views > 1 and not augment):
                 continue
-            loss = small + _BY_FRONTIER[frontier] + _BY_VIEWS[views] + _BY_EPOCHS[epochs]
             for has_last in (False, True) if size < 1 else (False,):
-                more = 0.0 if has_last else _interpolate(_NO_LAST_BY_SIZE, size)
-                rung = Rung(
-                    size, views, frontier, _HEAD_EPOCHS, epochs, has_last, _saturate(loss + more)
+                more = 0.0 if has_last else _interpolate(losses.no_last_by_size, size)
+                loss = _saturate(small + depth + same + few + more, losses.head_only)
+                rungs.append(
+                    Rung(
+                        size, int(views), frontier, advice.head_epochs, int(epochs), has_last, loss
+                    )
                 )
-                rungs.append(rung)
     # A head costs little beside the features it is trained on, which are those of the full size.
-    for head_epochs, more in ((_HEAD_EPOCHS, 0.0), (_SHORT_HEAD_EPOCHS, _SHORT_HEAD_LOSS)):
-        rungs.append(Rung(1.0, 1, None, head_epochs, 0, False, HEAD_ONLY_LOSS + more))
+    short = max(1, round(_SHORT_HEAD * advice.head_epochs))
+    for head_epochs, more in ((advice.head_epochs, 0.0), (short, _SHORT_HEAD_LOSS)):
+        rungs.append(Rung(1.0, 1, None, head_epochs, 0, False, losses.head_only + more))
     return tuple(sorted(rungs, key=lambda rung: rung.loss))
 
 
-def make_phases(rung: Rung, stages: Sequence[str], *, size: int) -> tuple[Phase, ...]:
+def make_phases(
+    rung: Rung, stages: Sequence[str], *, size: int, advice: FineTuning
+) -> tuple[Phase, ...]:
     """Returns the phases of a rung, resolved.
 
     After smaller samples a last phase lets the network get used to the full size, at which it is
@@ -96,29 +90,38 @@ def make_phases(rung: Rung, stages: Sequence[str], *, size: int) -> tuple[Phase,
         rung: from `list_rungs`.
         stages: names of the backbone's stages, the last being `backbone`.
         size: the full one.
+        advice: of the backbone.
 
     Source:
         Touvron et al. 2019, Fixing the train-test resolution discrepancy.
     """
-    phases = two_phase(
-        head_epochs=rung.head_epochs,
-        epochs=rung.epochs,
-        unfreeze_from=BACKBONE_END if rung.frontier is None else rung.frontier,
-    )
+    advice = replace(advice, head_epochs=rung.head_epochs)
+    if rung.frontier is None:
+        phases = follow_advice(advice, "head")
+    else:
+        phases = follow_advice(replace(advice, epochs=rung.epochs, unfreeze_from=rung.frontier))
     if rung.size < 1:
         smaller = round(rung.size * size)
         phases = tuple(replace(phase, size=smaller) for phase in phases)
     if rung.has_last:
-        last = Phase("full_size", _FULL_SIZE_FRONTIER, 1, _FULL_SIZE_RATE, views=1, average=True)
+        last = replace(
+            phases[-1],
+            name="full_size",
+            stage=_FULL_SIZE_FRONTIER,
+            epochs=1,
+            learning_rate=float(f"{_FULL_SIZE_RATE * advice.rate:.3g}"),
+            views=1,
+            size=None,
+        )
         phases = (*phases, last)
     return resolve_schedule(phases, stages)
 
 
-def _saturate(loss: float) -> float:
+def _saturate(loss: float, head_only: float) -> float:
     # However little is fine-tuned, on average the head alone is not better.
-    return HEAD_ONLY_LOSS * (1 - math.exp(-loss / HEAD_ONLY_LOSS))
+    return head_only * (1 - math.exp(-loss / head_only))
 
 
-def _interpolate(table: dict[float, float], at: float) -> float:
-    known = sorted(table)
-    return float(np.interp(at, known, [table[x] for x in known]))
+def _interpolate(table: Table, at: float) -> float:
+    settings, losses = zip(*sorted(table), strict=True)
+    return float(np.interp(at, settings, losses))

@@ -13,7 +13,7 @@ from tfxfer.frontier.cut import input_shapes
 from tfxfer.progress import Progress
 from tfxfer.stages import get_info
 from tfxfer.training.objective import Objective
-from tfxfer.training.options import DEFAULT_VIEWS, Augmentation
+from tfxfer.training.options import Augmentation, choose_views
 from tfxfer.training.plan import FitPlan
 
 __all__ = ["check_data", "describe_passes", "make_sources"]
@@ -48,9 +48,10 @@ def make_sources(
         labels = getattr(data, "labels", None)
         if labels is not None and info.labels:
             check_label_order(labels, info.labels, where="data")
-        level = augmentation.level or data.train.modality.default_level
+        advice = info.fine_tuning
+        level = augmentation.level or advice.augment or data.train.modality.default_level
         train = SplitSource(data.train, augment=level, options=augmentation.options)
-        return train, SplitSource(data.val), 1 if level == "none" else DEFAULT_VIEWS
+        return train, SplitSource(data.val), choose_views(level, advice)
     if not isinstance(data, tuple | list) or len(data) != 2 or is_array(data[0]):
         what = "arrays of training alone" if isinstance(data, tuple | list) else type(data).__name__
         raise UsageError(

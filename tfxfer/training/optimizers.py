@@ -9,13 +9,12 @@ from typing import Any
 import keras
 
 from tfxfer.errors import ModelError
+from tfxfer.fine_tuning import DEFAULT_OPTIMIZER
 from tfxfer.keras_private import copy_decay_exclusions
 from tfxfer.schedule import Phase
 from tfxfer.stages import MADE_FOR_PHASE, get_info, map_layers_to_stages
 
 __all__ = ["copy_optimizer", "is_followed", "make_optimizer", "read_rates", "stage_rates"]
-
-_DEFAULT = "adam"
 
 
 def stage_rates(phase: Phase, stages: list[str]) -> dict[str | None, float]:
@@ -80,7 +79,7 @@ def is_followed(pattern: Any, phase: Phase) -> bool:
     One that a phase names wins, and an optimizer of optimizers has no rate for a phase to set.
     """
     return (
-        phase.optimizer == _DEFAULT
+        phase.optimizer == DEFAULT_OPTIMIZER
         and hasattr(pattern, "get_config")
         and not isinstance(pattern, keras.optimizers.MultiOptimizer)
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from tfxfer.fine_tuning import FineTuning
 from tfxfer.progress import Progress
 from tfxfer.schedule import FitState
 from tfxfer.system.arguments import check_kind, check_number, check_word
@@ -23,6 +24,7 @@ __all__ = [
     "Cache",
     "Control",
     "check_numbers",
+    "choose_views",
     "group_options",
 ]
 
@@ -149,6 +151,20 @@ def group_options(
         new = {**groups[group].options, "flip": value} if name == "flip" else value
         groups[group] = replace(groups[group], **{item: new})
     return groups["augment"], groups["cache"], groups["control"]
+
+
+def choose_views(level: str, advice: FineTuning) -> int:
+    """Returns how many versions of each sample epochs draw among where nobody asks for a number.
+
+    Args:
+        level: of augmentation.
+        advice: of the backbone.
+
+    Example:
+        >>> choose_views("none", FineTuning()), choose_views("light", FineTuning(views=3))
+        (1, 3)
+    """
+    return 1 if level == "none" else advice.views or DEFAULT_VIEWS
 
 
 def check_numbers(*, batch_size: int, seed: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tfxfer.errors import RunError
+from tfxfer.fine_tuning import FineTuning
 from tfxfer.system.files import atomic_write, to_json
 from tfxfer.system.records import read_document
 from tfxfer.trust.profile import FAR
@@ -31,7 +32,6 @@ _CEILING = 0.97
 # ELPV, 87.5 against 86.3 % (docs/benchmarks/defaults.md, views and epochs).
 _MANY = 1000
 _FAR_EPOCHS, _FAR_VIEWS = 12, 4
-_DEFAULT_DEPTH = 0.7
 _DEEPEST = 0.35
 """Two thirds of the network train: more costs much, and has not been seen to gain."""
 
@@ -175,16 +175,18 @@ def choose_backbone(evidence: Sequence[Evidence]) -> tuple[Evidence, tuple[str, 
     )
 
 
-def choose_strategy(evidence: Evidence) -> Strategy:
+def choose_strategy(evidence: Evidence, advice: FineTuning | None = None) -> Strategy:
     """Returns how much of a backbone to train.
 
-    The default is two phases with the last third unfrozen, which was best or equal on most sets
-    that it was measured on. It is left where something measured speaks against it: features that
-    are as good as they can be; features that are better before the end, so that what follows must
-    change; samples far from what the network knows, of which there are many.
+    The default is what the backbone advises: of images two phases with the last third unfrozen,
+    which was best or equal on most sets that it was measured on. It is left where something
+    measured speaks against it: features that are as good as they can be; features that are better
+    before the end, so that what follows must change; samples far from what the network knows, of
+    which there are many. A backbone that trains as a whole needs no more depth.
 
     Args:
         evidence: of the backbone.
+        advice: of the backbone; None is that of images.
 
     Source:
         Features that become specific to the old task towards the end: Yosinski et al. 2014, How
@@ -192,8 +194,9 @@ def choose_strategy(evidence: Evidence) -> Strategy:
         Evci et al. 2022, Head2Toe.
     """
     probes = evidence.probes
+    advice = FineTuning() if advice is None else advice
     if not probes:
-        return _choose_without_probes(evidence)
+        return _choose_without_probes(evidence, advice)
     end = probes[-1].figure
     if end["low"] >= _CEILING:
         return Strategy(
@@ -211,24 +214,29 @@ def choose_strategy(evidence: Evidence) -> Strategy:
         )
     better = [probe for probe in probes[:-1] if probe.gain["low"] > 0]
     depth = None
-    if better:
+    if better and isinstance(advice.unfreeze_from, float):
         best = max(better, key=lambda probe: probe.gain["value"])
-        depth = max(_DEEPEST, min(_DEFAULT_DEPTH, best.depth))
+        depth = max(_DEEPEST, min(advice.unfreeze_from, best.depth))
         reasons.append(
             f"features at {best.stage} are better than at the end by {best.gain['value']:.1f} "
             f"points [{best.gain['low']:.1f}, {best.gain['high']:.1f}]: what follows is made for "
             f"another task, so {100 * (1 - depth):.0f} % of the stages train"
         )
-    return _complete(evidence, depth, reasons)
+    return _complete(evidence, advice, depth, reasons)
 
 
-def _choose_without_probes(evidence: Evidence) -> Strategy:
+def _choose_without_probes(evidence: Evidence, advice: FineTuning) -> Strategy:
     return _complete(
-        evidence, None, ["this task has no classes to probe for: the advice rests on the rest"]
+        evidence,
+        advice,
+        None,
+        ["this task has no classes to probe for: the advice rests on the rest"],
     )
 
 
-def _complete(evidence: Evidence, depth: float | None, reasons: list[str]) -> Strategy:
+def _complete(
+    evidence: Evidence, advice: FineTuning, depth: float | None, reasons: list[str]
+) -> Strategy:
     far = evidence.gap is not None and evidence.gap >= FAR
     reasons.append(evidence.gap_words)
     if far and evidence.samples >= _MANY:
@@ -239,6 +247,22 @@ def _complete(evidence: Evidence, depth: float | None, reasons: list[str]) -> St
         return Strategy("two_phase", depth, _FAR_EPOCHS, _FAR_VIEWS, tuple(reasons))
     if depth is None:
         reasons.append(
-            "nothing measured speaks against the default: the head first, then the last third"
+            "nothing measured speaks against the default: the head first, then "
+            f"{_describe_depth(advice.unfreeze_from)}"
         )
     return Strategy("two_phase", depth, reasons=tuple(reasons))
+
+
+def _describe_depth(unfreeze_from: str | float | None) -> str:
+    """Returns what trains, for people.
+
+    Example:
+        >>> _describe_depth(0.7), _describe_depth(None), _describe_depth("block_4")
+        ('the last third', 'all of it', 'what follows block_4')
+    """
+    if unfreeze_from is None or unfreeze_from == 0:
+        return "all of it"
+    if isinstance(unfreeze_from, str):
+        return f"what follows {unfreeze_from}"
+    share = 1 - unfreeze_from
+    return "the last third" if 0.28 <= share <= 0.36 else f"the last {100 * share:.0f} %"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -25,6 +25,7 @@ SPECIAL_TOKENS = 2
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # What BERT's own tokenizer does with a longer word: one unknown token.
 _LONGEST_WORD = 100
+_START_CHARACTERS = 16  # of text that a token stands for, at most in nearly all languages
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,36 @@ class Tokenization:
             DataError: text that is none, such as half a surrogate pair.
         """
         return _open(self).tokenizer.encode(_check(text), add_special_tokens=False).ids
+
+    def number_start(self, text: str, count: int) -> list[int]:
+        """Returns the first numbers that `number` returns, without reading all of a long text.
+
+        Args:
+            text: of any length.
+            count: how many are wanted, at least.
+
+        Raises:
+            DataError: see `number`.
+        """
+        # A text is cut at a space, where no word can be parted.
+        width = max(1, count) * _START_CHARACTERS
+        while width < len(text):
+            space = text.rfind(" ", 0, width)
+            found = self.number(text[: max(space, 0)])
+            if len(found) >= count:
+                return found[:count]
+            width *= 4
+        return self.number(text)[:count]
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Returns how many tokens each text has, with those that begin and end it, uncut.
+
+        Raises:
+            DataError: see `number`.
+        """
+        encode = _open(self).tokenizer.encode_batch_fast
+        found = encode([_check(text) for text in texts], add_special_tokens=False)
+        return [len(each.ids) + SPECIAL_TOKENS for each in found]
 
     def frame(self, numbers: list[int], size: int) -> list[int]:
         """Returns word pieces as the network takes them: begun, cut to `size` tokens, and ended."""
