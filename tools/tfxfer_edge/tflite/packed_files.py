@@ -137,6 +137,8 @@ def read_files(content: bytes) -> dict[str, bytes]:
                         f"Received: {member.filename!r} of {member.file_size:,}."
                     )
             return {name: archive.read(name) for name in archive.namelist()}
+    except ModelError:
+        raise  # ours: it is a ValueError, too
     # Encrypted members raise RuntimeError, unknown compression NotImplementedError, a subclass.
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
         raise ModelError(
