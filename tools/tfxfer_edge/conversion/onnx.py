@@ -111,8 +111,12 @@ def _avoid_erfc(model: Any) -> Any:
             found.activation = _gelu
         return found
 
-    layers = flatten_layers(model, include_self=False)
-    return copy_model(model, copy) if any(map(is_gelu, layers)) else model
+    if not any(map(is_gelu, flatten_layers(model, include_self=False))):
+        return model
+    try:
+        return copy_model(model, copy)
+    except NotImplementedError:
+        return model  # a layer that does not say how it is made: onnxruntime judges the file
 
 
 def _gelu(x: Any) -> Any:

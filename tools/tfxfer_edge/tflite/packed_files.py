@@ -141,7 +141,7 @@ def read_files(content: bytes) -> dict[str, bytes]:
                 )
             return {member.filename: archive.read(member) for member in members}
     except ModelError:
-        raise
+        raise  # ours: it is a ValueError, too
     # Encrypted members raise RuntimeError, unknown compression NotImplementedError, a subclass.
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
         raise ModelError(
