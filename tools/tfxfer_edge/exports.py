@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from tfxfer.data.arrays import Arrays, map_arrays
 from tfxfer.errors import GateError, ModelError
 from tfxfer.head import Head
 from tfxfer.progress import Progress
@@ -18,13 +17,14 @@ from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer.trust.groups import choose_groupings
 from tfxfer_edge.conversion.recipes import FLOAT
 from tfxfer_edge.conversion.sources import PreprocessingArgument
+from tfxfer_edge.door import find_door
 from tfxfer_edge.handover.folder import write_folder
 from tfxfer_edge.proof.choice import choose
 from tfxfer_edge.proof.comparison import Comparison
 from tfxfer_edge.proof.document import describe_export
-from tfxfer_edge.proof.gate import Candidate, ladder
+from tfxfer_edge.proof.gate import Candidate
 from tfxfer_edge.proof.made import Made, make_files, time_files
-from tfxfer_edge.proof.parity import Parity, check_parity
+from tfxfer_edge.proof.parity import Parity
 from tfxfer_edge.proof.preference import PREFERENCES
 from tfxfer_edge.proof.run_images import pick_calibration
 from tfxfer_edge.proof.run_record import read_record
@@ -34,8 +34,7 @@ from tfxfer_edge.request import CheckedRequest, check_request
 
 __all__ = ["ExportResult", "export"]
 
-_PARITY_IMAGES = 16
-_TIMED_IMAGES = 8
+_TIMED_SAMPLES = 8
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def export(
     say: Callable[[str], None] | None = None,
     checked: CheckedRequest | None = None,
 ) -> ExportResult:
-    """Quantizes a model, scores every candidate on real images, and keeps the best.
+    """Quantizes a model, scores every candidate on real samples, and keeps the best.
 
     The choice is made on the validation split, the report is on the test split.
 
@@ -134,7 +133,7 @@ def export(
         gate=gate,
     )
     folder, rules = checked.folder, checked.rules
-    names = ladder(recipes, allow_float=allow_float)
+    names = checked.recipes
     subject = open_subject(
         model,
         calibration=calibration,
@@ -150,8 +149,8 @@ def export(
     if rules is not None:
         # What cannot be grouped is told before files are made.
         choose_groupings(subject.data.test.slices, (), rules.columns)
-    pixels, files = pick_calibration(subject.calibration, images=calibration_images, seed=seed)
-    made, baseline = _make_and_time(subject, names, pixels, tell, told)
+    samples, files = pick_calibration(subject.calibration, images=calibration_images, seed=seed)
+    made, baseline = _make_and_time(subject, names, samples, tell, told)
     comparison = Comparison(
         subject,
         max_drop=max_drop,
@@ -218,8 +217,8 @@ def export(
                 entry["passed"], entry["reason"] = False, parity.fault
         raise _refuse(
             document,
-            f"export of {str(subject.path)!r}: expected photos to get Keras's answers from the "
-            f"file. Received: {chosen.recipe}: {parity.fault}.",
+            f"export of {str(subject.path)!r}: expected {subject.predictor.modality.plural} to get "
+            f"Keras's answers from the file. Received: {chosen.recipe}: {parity.fault}.",
         )
     write_folder(
         folder,
@@ -247,7 +246,7 @@ def _refuse(document: dict[str, Any], message: str) -> GateError:
 def _make_and_time(
     subject: Subject,
     names: Sequence[str],
-    pixels: np.ndarray,
+    samples: Arrays,
     tell: Callable[[str], None],
     progress: Progress,
 ) -> tuple[list[Made], Made | None]:
@@ -256,10 +255,10 @@ def _make_and_time(
     if FLOAT not in names and any(name != "onnx" for name in names):
         wanted = [FLOAT, *names]  # every other TFLite file is made from it
     val = subject.data.val
-    photos = np.asarray(val.read_views(range(min(_TIMED_IMAGES, len(val)))))[:, 0]
+    timed = map_arrays(lambda x: x[:, 0], val.read_views(range(min(_TIMED_SAMPLES, len(val)))))
     made = time_files(
-        make_files(subject, wanted, pixels, tell=tell, progress=progress),
-        photos,
+        make_files(subject, wanted, samples, tell=tell, progress=progress),
+        timed,
         progress=progress,
     )
     baseline = next((item for item in made if item.recipe == FLOAT and item.converted), None)
@@ -275,13 +274,13 @@ def _open_stand_in(baseline: Made | None) -> Scorer | None:
 def _check_parity(
     subject: Subject, chosen: Candidate, content: bytes, progress: Progress | None
 ) -> Parity | None:
-    """Returns how photos fare as files, from the disk to the answer; None for ONNX."""
+    """Returns how raw samples fare, from the disk to the answer; None for ONNX."""
     if not str(chosen.path).endswith(".tflite"):
         return None
-    test = subject.data.test
-    step = max(1, len(test) // _PARITY_IMAGES)
-    photos = [test.root / path for path in test.paths[::step][:_PARITY_IMAGES]]
-    return check_parity(subject.predictor, content, photos, progress=progress)
+    test, door = subject.data.test, find_door(subject.source.modality)
+    step = max(1, len(test) // door.parity_samples)
+    rows = range(0, len(test), step)[: door.parity_samples]
+    return door.check_parity(subject.predictor, content, test, rows, progress=progress)
 
 
 def _record_in_run(run: RunDirectory, path: Path, chosen: Candidate) -> None:

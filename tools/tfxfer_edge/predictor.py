@@ -7,13 +7,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from tfxfer.data.provenance import Provenance
 from tfxfer.errors import ModelError, PluginError
 from tfxfer.head import Head
-from tfxfer.images.modality import ImageModality
-from tfxfer.inference.outputs import adapt_outputs, apply_steps, paint_probe
+from tfxfer.inference.outputs import adapt_outputs, apply_steps
 from tfxfer.inference.predictor import Predictor
 from tfxfer.outputs import Outputs
 from tfxfer.preprocessing import Preprocessing
@@ -22,6 +19,8 @@ from tfxfer.system.records import read_document
 from tfxfer_edge.tflite.card import EXPORT_MANIFEST, ModelCard
 from tfxfer_edge.tflite.ending import find_file_activation
 from tfxfer_edge.tflite.interpreter import TFLiteModel
+from tfxfer_edge.tflite.opening import open_model
+from tfxfer_edge.tflite.sample_model import SampleModel
 
 __all__ = ["load_tflite_predictor"]
 
@@ -33,7 +32,7 @@ def load_tflite_predictor(
     head: Head | None = None,
     preprocessing: Preprocessing | None = None,
 ) -> Predictor:
-    """Returns what scores images with a `.tflite` file.
+    """Returns what scores samples with a `.tflite` file, in the words of its modality.
 
     Args:
         path: the file.
@@ -42,10 +41,11 @@ def load_tflite_predictor(
         preprocessing: what pixels go through before a float input; None takes the metadata's.
 
     Raises:
+        PluginError: what reads its samples is not installed.
         ModelError: no such file, labels that do not match the outputs or the metadata, nothing
             that says what the outputs are, or outputs that are no answers of the task.
     """
-    model = TFLiteModel(path, threads=os.cpu_count() or 1, preprocessing=preprocessing)
+    door, model = open_model(path, threads=os.cpu_count() or 1, preprocessing=preprocessing)
     card = model.card
     found = () if card is None else card.labels
     if labels is not None and found and tuple(labels) != found:
@@ -57,26 +57,25 @@ def load_tflite_predictor(
     if head is None:
         told = card if named else None  # without labels the next lines refuse it anyway
         head = get_head() if told is None else _head_of(model, told.metadata_kind, told.threshold)
-    if named:
+    if named and isinstance(model, TFLiteModel):
         model.preprocessing  # noqa: B018  raises now, not at the first image, where it is unknown
     outputs = Outputs(
         source=model.source,
         count=model.outputs,
         activation=find_file_activation(model.content),
-        probe=lambda: model.score(paint_probe(model.image_size)),
+        probe=lambda: model.score(door.make_probe(model)),
         step=model.output.scale,
     )
     change = adapt_outputs(outputs, named or None, head)
+    modality, size, contract = door.read_contract(model)
     return Predictor(
         source=model.source,
         labels=named,
         head=head,
-        modality=ImageModality(),
-        size=model.image_size,
-        contract=Preprocessing()
-        if card is None
-        else Preprocessing(resize=card.resize, white=card.white),
-        score=lambda pixels: apply_steps(model.score(np.asarray(pixels)), change.steps),
+        modality=modality,
+        size=size,
+        contract=contract,
+        score=lambda samples: apply_steps(model.score(samples), change.steps),
         provenance=_find_provenance(Path(path), card),
         remarks=(change.remark,) if change.remark else (),
     )
@@ -98,7 +97,7 @@ def _find_provenance(path: Path, card: ModelCard | None) -> Provenance | None:
     return Provenance.from_text(text) if path.name in names else None
 
 
-def _head_of(model: TFLiteModel, kind: str, threshold: float | None) -> Head:
+def _head_of(model: SampleModel, kind: str, threshold: float | None) -> Head:
     """Returns a head that writes this kind of metadata; the default one first."""
     registry = default_registry()
     names = [component.name for component in registry.list("head")]

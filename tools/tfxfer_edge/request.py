@@ -13,6 +13,7 @@ from tfxfer.registry.lookup import Registry, get_head, get_modality
 from tfxfer.run.directory import RunDirectory
 from tfxfer.system.arguments import check_path
 from tfxfer.trust.gate_rules import Gate
+from tfxfer_edge.door import IMAGE, find_door
 from tfxfer_edge.handover.folder import check_folder
 from tfxfer_edge.proof.arguments import check_arguments, is_run
 from tfxfer_edge.proof.gate import ladder
@@ -29,10 +30,12 @@ class CheckedRequest:
 
     Args:
         folder: to make.
+        recipes: to try, in order.
         rules: of the gate; None where there is none.
     """
 
     folder: Path
+    recipes: tuple[str, ...]
     rules: Gate | None = None
 
 
@@ -59,7 +62,7 @@ def check_request(
     Raises:
         UsageError: a word or a combination that cannot be meant, or something is missing.
         UnknownHeadError: nobody has a head of that name.
-        DataError: there are no images to calibrate with.
+        DataError: there are no samples to calibrate with.
         ModelError: what is there is no finished training and no model.
         RunError: no such model, or the folder is taken.
         GateError: the run was warned of its own result.
@@ -71,8 +74,10 @@ def check_request(
     check_folder(folder, overwrite=overwrite)
     if isinstance(head, str):
         get_head(head, registry=registry)
+    modality = RunDirectory(path).read_manifest().modality if is_run(model) else IMAGE
+    names = ladder(recipes, allow_float=allow_float, automatic=find_door(modality).ladder)
     if calibration is not None:
-        read_source(calibration, get_modality("image", registry))
+        read_source(calibration, get_modality(modality, registry))
     of_run = check_arguments(
         model, calibration=calibration, labels=labels, head=head, preprocessing=preprocessing
     )
@@ -83,7 +88,7 @@ def check_request(
         )
     if of_run and not force:
         _refuse_worthless(RunDirectory(path))
-    return CheckedRequest(folder, rules)
+    return CheckedRequest(folder, names, rules)
 
 
 def _choose_folder(path: Path, out: str | Path | None, *, of_run: bool) -> Path:

@@ -84,7 +84,7 @@ def open_folder(handle: str) -> Folder:
         FolderError: it is neither.
     """
     path = Path(handle).expanduser()
-    if path.is_dir():
+    if handle.strip() and path.is_dir():
         return Folder(handle, path=path.absolute())
     matched = _REPOSITORY.fullmatch(handle)
     if matched is None or path.exists():

@@ -56,10 +56,10 @@ def test_a_path_with_nothing_there_is_told(tmp_path: Path, capfd: Capture) -> No
 def test_what_may_end_the_process_is_not_opened_in_this_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture
 ) -> None:
-    def find_photos(path: Path) -> None:
+    def find_feed(path: Path) -> None:
         raise AssertionError(f"opened {path}")
 
-    monkeypatch.setattr("tfxfer_edge.proof.photos.find_photos", find_photos)
+    monkeypatch.setattr("tfxfer_edge.proof.feed.find_feed", find_feed)
     broken = tmp_path / "broken.tflite"
     broken.write_bytes(make_foreign())
     assert run_cli(["benchmark", str(broken)]) == 1

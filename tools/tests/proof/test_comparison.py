@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from tfxfer.evaluation.intervals import matched_interval
+from tfxfer.images.modality import ImageModality
+from tfxfer.modality import InputSpec
 from tfxfer.trust.gate_rules import Gate, Rule
 from tfxfer_edge.proof.comparison import Comparison
 from tfxfer_edge.proof.gate import Candidate, count_views, judge
@@ -24,7 +26,7 @@ Wrong = set[tuple[int, int]]
 class Split:
     """Images whose pixels are their own number and that of the view."""
 
-    size = 4
+    inputs: Mapping[str, InputSpec] = {"pixels": InputSpec((4, 4, 3), stored="uint8")}
     targets = TARGETS
     slices: Mapping[str, Sequence[str]] = {
         "site": ["A" if index < IMAGES // 2 else "B" for index in range(IMAGES)]
@@ -73,7 +75,10 @@ def judge_file(
     subject: Any = SimpleNamespace(
         data=SimpleNamespace(val=Split(), test=Split()),
         predictor=SimpleNamespace(
-            head=Classification(), labels=("a", "b"), score=make_score(set())
+            head=Classification(),
+            labels=("a", "b"),
+            score=make_score(set()),
+            modality=ImageModality(),
         ),
         varies=varies,
         view_options={"flip": False},
@@ -183,6 +188,7 @@ def test_numbers_are_judged_by_their_own_error_on_the_same_views(
             head=Regression(),
             labels=("x",),
             score=lambda pixels: score(pixels, 0.0),
+            modality=ImageModality(),
         ),
         varies=True,
         view_options={"flip": False},

@@ -11,6 +11,7 @@ import keras
 import pytest
 
 from tfxfer.errors import ModelError
+from tfxfer.modality import InputSpec
 from tfxfer.run.directory import RunDirectory
 from tfxfer.stages import ModelInfo
 from tfxfer_edge import convert, export
@@ -74,7 +75,8 @@ def test_onnx_needs_no_metadata(colour_run: RunDirectory, tmp_path: Path) -> Non
 
 
 def info_of(modality: str) -> ModelInfo:
-    kind: Any = SimpleNamespace(name=modality)
+    specs = {name: InputSpec((16,)) for name in ("ids", "mask", "segment_ids")}
+    kind: Any = SimpleNamespace(name=modality, list_inputs=lambda size, contract: specs)
     return ModelInfo("theirs", Classification(), ("a", "b"), kind, 16, None, stages=())
 
 
@@ -110,10 +112,10 @@ def unknown() -> Any:
 @pytest.mark.parametrize(
     ("make", "received"),
     [
-        (windows, "model 'gait':.*modality 'windows', 1 inputs, of shape (None, 128, 6)."),
-        (text, "model 'mood': .* modality 'text', 2 inputs, of shape (None, 16) and (None, 16)."),
+        (windows, "model 'gait':.*files are made for: image, text. Received: modality 'windows'."),
+        (text, "model 'mood': .* modality 'text', {'ids': (16,), 'mask': (16,), 'segment_ids': "),
         # It has the shape of an image, and is none.
-        (spectrogram, "model 'birds': .* modality 'sound', 1 inputs, of shape (None, 64, 64, 3)."),
+        (spectrogram, "model 'birds': .* Received: modality 'sound'."),
         (unknown, "model 'flat': .* Received: 1 inputs, of shape (None, 128, 6)."),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 
 from tfxfer.errors import ModelError
 from tfxfer_edge.timing import latency
-from tfxfer_edge.timing.latency import measure, take_turns
+from tfxfer_edge.timing.latency import measure, store_samples, take_turns
 
 MEASURED = {"load_ms": 2.0, "laps_ms": [1.0, 3.0, 2.0], "peak_memory_bytes": 5}
 
@@ -70,8 +70,8 @@ def test_a_slow_file_is_repeated_less_often(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_what_is_fed_is_what_the_file_computes(tmp_path: Any) -> None:
     """The process that measures runs the images that it was given, one after the other."""
-    path = tmp_path / "images.npy"
-    np.save(path, np.stack([np.full((2, 2), number, np.uint8) for number in range(3)]))
+    images = np.stack([np.full((2, 2), number, np.uint8) for number in range(3)])
+    store_samples(tmp_path, {"image": images})
     seen: list[int] = []
 
     class Interpreter:
@@ -82,7 +82,7 @@ def test_what_is_fed_is_what_the_file_computes(tmp_path: Any) -> None:
             pass
 
         def get_input_details(self) -> list[dict[str, Any]]:
-            return [{"index": 0, "shape": (1, 2, 2), "dtype": np.uint8}]
+            return [{"name": "image", "index": 0, "shape": (1, 2, 2), "dtype": np.uint8}]
 
         def set_tensor(self, index: int, values: np.ndarray) -> None:
             assert values.shape == (1, 2, 2)
@@ -93,5 +93,5 @@ def test_what_is_fed_is_what_the_file_computes(tmp_path: Any) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ai_edge_litert.interpreter.Interpreter", Interpreter)
-        latency._measure_here("model.tflite", 1, 4, str(path))
+        latency._measure_here("model.tflite", 1, 4, str(tmp_path))
     assert seen == [number % 3 for number in range(9)]

@@ -77,13 +77,13 @@ def command(
             progress(what, done, total)
 
         if phone is None:
-            from tfxfer_edge.proof.photos import find_photos
+            from tfxfer_edge.proof.feed import find_feed
 
             # In a process of its own first: what makes the runtime abort must not end this one.
             measure(models, runs=1, rounds=1)
-            fed = {path: find_photos(Path(path)) for path in dict.fromkeys(models)}
-            for path, photos in fed.items():
-                output.print(f"{path}: timed on {photos.words}")
+            fed = {path: find_feed(Path(path)) for path in dict.fromkeys(models)}
+            for path, feed in fed.items():
+                output.print(f"{path}: timed on {feed.words}")
             results = measure(
                 models,
                 threads=threads,

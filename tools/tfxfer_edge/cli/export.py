@@ -206,7 +206,7 @@ def run_export(output: Output, model: str, **options: Any) -> dict[str, Any]:
     for remark in result.document["remarks"]:
         output.warn(remark)
     show_candidates(output, result.document)
-    _show_parity(output, result.document["parity"])
+    _show_parity(output, result.document["parity"], result.document["samples"])
     output.show(str(result.path))
     return result.document
 
@@ -298,13 +298,23 @@ def _show_change(drop: dict[str, float] | None) -> str:
     return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
-def _show_parity(output: Output, parity: dict[str, Any] | None) -> None:
+def _show_parity(output: Output, parity: dict[str, Any] | None, plural: str) -> None:
     if parity is None:
         return
     ways = [("LiteRT", parity["interpreter"])]
     if parity["mediapipe"] is not None:
         ways.append(("MediaPipe", parity["mediapipe"]))
     told = ", ".join(
-        f"{name} differs from Keras by {way['largest']:.3f} at most" for name, way in ways
+        f"{name} differs from Keras by {way['largest']:.3f} at most{_show_top1(way)}"
+        for name, way in ways
     )
-    output.show(f"{parity['images']} photos from the file to the answer: {told}")
+    what = "photos" if plural == "images" else plural
+    output.show(f"{parity['images']} {what} from the file to the answer: {told}")
+    if parity["mediapipe"] is None:
+        output.detail(f"MediaPipe did not run: {parity['mediapipe_note']}")
+
+
+def _show_top1(way: dict[str, Any]) -> str:
+    # All the same is what is expected: only another answer is worth a word.
+    top1 = way["top1"]
+    return "" if top1 is None or top1 == 1.0 else f" and answers {100 * top1:.1f} % alike"

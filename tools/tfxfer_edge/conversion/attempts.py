@@ -10,13 +10,14 @@ import numpy as np
 
 from tfxfer.errors import ModelError
 from tfxfer.system.arguments import check_kind, check_word
-from tfxfer_edge.conversion.calibration import Calibration, collect
+from tfxfer_edge.conversion.calibration import Calibration
 from tfxfer_edge.conversion.converted import Converted, Engine, Quantization
 from tfxfer_edge.conversion.engines import converter, quantizer
-from tfxfer_edge.conversion.graph import FrozenGraph, freeze
+from tfxfer_edge.conversion.graph import FrozenGraph, Prepared, freeze
 from tfxfer_edge.conversion.quantized import ConversionError, Quantized
 from tfxfer_edge.conversion.recipes import Recipe, get_recipe
 from tfxfer_edge.conversion.sources import PreprocessingArgument
+from tfxfer_edge.door import IMAGE, find_door
 from tfxfer_edge.tflite.flatbuffer import refuse_forbidden
 from tfxfer_edge.tflite.runtime import load_interpreter, verify
 
@@ -44,8 +45,9 @@ def convert(
         model: a Keras 3 or `tf_keras` model; the path of a run, a `.keras` or `.h5` file or a
             SavedModel; or a `FrozenGraph`, which several recipes can share.
         recipe: a name of `RECIPES`, or a recipe.
-        calibration: real images as pixels 0..255, which `int8`, `int8_selective` and `int16x8`
-            need: an array (images, height, width, 3), or an iterable of images or batches.
+        calibration: real samples, which `int8`, `int8_selective` and `int16x8` need: of images
+            pixels 0..255, an array (images, height, width, 3), or an iterable of images or
+            batches; of a model with several inputs a dict of arrays by their names.
         preprocessing: what pixels go through before the model, or `in_graph` where it takes
             pixels. A model of ours knows it.
         dynamic_batch: leaves the number of images free; by default it is 1.
@@ -73,7 +75,9 @@ def convert(
             expected="images, an array (images, height, width, 3) or several of them,",
         )
     if recipe.needs_calibration and calibration is None:
-        collect(None, image_shape=(0, 0, 0), recipe=recipe.name)  # before minutes of work
+        # Before minutes of work.
+        door = find_door(model.modality if isinstance(model, FrozenGraph) else IMAGE)
+        door.collect_calibration(None, inputs=(), recipe=recipe.name)
     if recipe.kind == "onnx":
         from tfxfer_edge.conversion.onnx import convert_onnx
 
@@ -83,27 +87,31 @@ def convert(
         if isinstance(model, FrozenGraph)
         else freeze(model, preprocessing=preprocessing, dynamic_batch=dynamic_batch, trust=trust)
     )
-    inputs: np.ndarray | None = None
+    inputs: Prepared | None = None
     notes: tuple[str, ...] = ()
     if recipe.needs_calibration:
-        pixels, notes = collect(calibration, image_shape=graph.input_shape[1:], recipe=recipe.name)
-        inputs = graph.normalize(pixels)
+        samples, notes = find_door(graph.modality).collect_calibration(
+            calibration, inputs=graph.inputs, recipe=recipe.name
+        )
+        inputs = graph.prepare(samples)
     used, result, failures = _try_engines(graph, recipe, inputs, engine)
     return _describe(graph, recipe, used, result, (*notes, *failures, *result.notes))
 
 
 def _try_engines(
-    graph: FrozenGraph, recipe: Recipe, inputs: np.ndarray | None, engine: Engine | None
+    graph: FrozenGraph, recipe: Recipe, inputs: Prepared | None, engine: Engine | None
 ) -> tuple[str, Quantized, list[str]]:
     is_float32 = recipe.kind == "float" and recipe.weight_bits == 32
     # Nothing is left to quantize: the float file is the converter's.
     names = [engine] if engine else [converter.NAME] if is_float32 else list(_ENGINES)
+    if len(names) > 1 and recipe.kind != "static" and quantizer.leaves_tables(graph):
+        names.reverse()
     failures: list[str] = []
     for name in names:
         try:
             result = _ENGINES[name].quantize(graph, recipe, inputs)
             refuse_forbidden(result.content, what=f"model {graph.name!r}")
-            verify(result.content)
+            verify(result.content, fills=find_door(graph.modality).fills)
             _check_input(graph, result.content)
         except ConversionError as error:
             failures.append(str(error))
@@ -141,7 +149,9 @@ def _describe(
     graph: FrozenGraph, recipe: Recipe, engine: str, result: Quantized, notes: tuple[str, ...]
 ) -> Converted:
     interpreter = load_interpreter(result.content)
-    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    # Several inputs are all of the first one's kind: whole numbers, as they are.
+    named = {detail["name"]: detail for detail in interpreter.get_input_details()}
+    source, target = named[graph.inputs[0].name], interpreter.get_output_details()[0]
     return Converted(
         content=result.content,
         recipe=recipe,
@@ -153,6 +163,8 @@ def _describe(
         output_quantization=_quantization(target),
         normalization=graph.normalization,
         preprocessing=graph.preprocessing,
+        inputs=graph.inputs,
+        modality=graph.modality,
         kept_float=result.kept_float,
         notes=notes,
     )

@@ -1,19 +1,21 @@
-"""Calibration images: real pixels, checked, with the two extremes always among them."""
+"""Calibration samples, checked; of images with the two extremes always among them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from tfxfer.data.arrays import Arrays
 from tfxfer.errors import DataError, UsageError
 from tfxfer.images.pixels import check_pixels
+from tfxfer_edge.conversion.ends import ModelInput
 
-__all__ = ["MIN_IMAGES", "Calibration", "collect"]
+__all__ = ["MIN_IMAGES", "Calibration", "collect", "collect_samples"]
 
 MIN_IMAGES = 10
-Calibration = np.ndarray | Iterable[Any] | None
+Calibration = Arrays | Iterable[Any] | None
 
 
 def collect(
@@ -58,6 +60,47 @@ def collect(
         )
     ends = np.stack([np.zeros(image_shape), np.full(image_shape, 255.0)]).astype(pixels.dtype)
     return np.concatenate([ends, pixels]), tuple(notes)
+
+
+def collect_samples(
+    calibration: Calibration, *, inputs: Sequence[ModelInput], recipe: str, plural: str
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Returns calibration samples by the name of the input, and notes for people.
+
+    Args:
+        calibration: an array for each input, by name; one array where there is one input.
+        inputs: of the model.
+        recipe: its name, for messages.
+        plural: what samples are called.
+
+    Raises:
+        UsageError: there are none.
+        DataError: not one row for each input, or rows of another shape.
+    """
+    if calibration is None:
+        raise UsageError(
+            f"recipe {recipe!r}: expected calibration, real {plural} as the model takes them. "
+            "Received: none. About 100 of the training split, of all classes, are enough."
+        )
+    named = calibration if isinstance(calibration, dict) else {inputs[0].name: calibration}
+    found = {name: np.asarray(values) for name, values in named.items()}
+    shapes = {name: values.shape for name, values in found.items()}
+    wanted = {item.name: item.shape for item in inputs}
+    rows = {shape[:1] for shape in shapes.values()}
+    if {name: shape[1:] for name, shape in shapes.items()} != wanted or len(rows) != 1:
+        raise DataError(
+            f"calibration: expected {plural} of shape {wanted}, as many of each. "
+            f"Received: {shapes}."
+        )
+    ((count,),) = rows
+    if count == 0:
+        raise DataError(f"calibration: expected at least one of the {plural}. Received: none.")
+    notes = []
+    if count < MIN_IMAGES:
+        notes.append(
+            f"calibration: {count} {plural} are few, ranges may be too narrow; 100 are usual"
+        )
+    return {item.name: found[item.name] for item in inputs}, tuple(notes)
 
 
 def _as_array(calibration: np.ndarray | Iterable[Any], image_shape: tuple[int, ...]) -> np.ndarray:

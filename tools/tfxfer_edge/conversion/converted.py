@@ -8,7 +8,9 @@ from typing import Literal
 
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.system.files import atomic_write
+from tfxfer_edge.conversion.ends import ModelInput
 from tfxfer_edge.conversion.recipes import Recipe
+from tfxfer_edge.door import IMAGE
 
 __all__ = ["Converted", "Engine", "Quantization"]
 
@@ -24,7 +26,8 @@ class Converted:
         content: the file.
         recipe: how it was quantized.
         engine: what did it: `quantizer`, `converter`, or `keras` for ONNX.
-        input_shape: (batch, height, width, channels); batch is None where it is free.
+        input_shape: (batch, height, width, channels); batch is None where it is free. Of several
+            inputs that of the first, as the next three.
         input_dtype: `uint8` takes pixels as they are.
         output_dtype: of the scores.
         input_quantization: (scale, zero point); None for a float input.
@@ -32,6 +35,8 @@ class Converted:
         normalization: what pixels go through before a float input; for an integer input, what its
             scale and zero point stand for.
         preprocessing: what pixels go through in all, where that is known.
+        inputs: of the graph that it was made from.
+        modality: what it reads.
         kept_float: layers that a selective recipe left in float.
         notes: what a person should know, one line each.
     """
@@ -46,6 +51,8 @@ class Converted:
     output_quantization: Quantization | None
     normalization: Preprocessing
     preprocessing: Preprocessing | None = None
+    inputs: tuple[ModelInput, ...] = ()
+    modality: str = IMAGE
     kept_float: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -63,7 +63,7 @@ def _copy_input(tensor: Any) -> Any:
 def as_float32(model: Any) -> Any:
     """Returns the model itself, or a float32 copy: half precision and bytes do not convert."""
     layers = flatten_layers(model, include_self=False)
-    if model.inputs[0].dtype == "float32" and all(
+    if all(tensor.dtype not in _ROUGH | _BYTES for tensor in model.inputs) and all(
         getattr(layer, "compute_dtype", "float32") == "float32" for layer in layers
     ):
         return model

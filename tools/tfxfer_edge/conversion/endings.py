@@ -72,7 +72,7 @@ def add_steps(source: Source, steps: Sequence[OutputStep]) -> Source:
     model = source.keras_model
     return replace(
         source,
-        call=lambda image: _extend_graph(source.call(image), steps),
+        call=lambda *tensors: _extend_graph(source.call(*tensors), steps),
         keras_model=None if model is None else _extend_model(model, steps),
         activation=None,
     )
@@ -101,4 +101,5 @@ def _extend_model(model: Any, steps: Sequence[OutputStep]) -> Any:
             scores = keras.layers.Concatenate(dtype="float32")([other, scores])
         else:
             scores = keras.layers.Activation(step, dtype="float32")(scores)
-    return keras.Model(model.inputs[0], scores, name=model.name)
+    inputs = model.inputs if len(model.inputs) > 1 else model.inputs[0]
+    return keras.Model(inputs, scores, name=model.name)

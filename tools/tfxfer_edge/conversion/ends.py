@@ -1,15 +1,38 @@
-"""The input and the output that a model must have: one image, one tensor of scores."""
+"""The ends that a model must have: inputs of known shapes, one tensor of scores."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tfxfer.errors import ModelError
+from tfxfer.modality import InputSpec
+from tfxfer_edge.door import IMAGE
 
-__all__ = ["BYTES", "IMAGE", "check_dtype", "check_ends"]
+__all__ = ["BYTES", "ModelInput", "check_dtype", "check_ends", "check_named_ends", "image_input"]
 
 BYTES = "uint8"
-IMAGE = "image"  # the one modality whose files are made here
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """One input of a file that is to be made.
+
+    Args:
+        name: in the file.
+        shape: of one sample, without the batch.
+        dtype: of the graph's input, before anything is quantized.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+
+def image_input(shape: tuple[int, int, int]) -> ModelInput:
+    """Returns the only input of an image model: pixels as floats, whatever the model takes."""
+    return ModelInput(IMAGE, shape)
 
 
 def check_dtype(name: str, dtype: str) -> None:
@@ -22,6 +45,42 @@ def check_dtype(name: str, dtype: str) -> None:
         raise ModelError(
             f"model {name!r}: expected an input of float32 or uint8. Received: dtype={dtype}."
         )
+
+
+def check_named_ends(
+    name: str, inputs: Any, outputs: Any, *, specs: Mapping[str, InputSpec], modality: str
+) -> tuple[ModelInput, ...]:
+    """Returns the inputs of a model whose modality says what they are, in the model's order.
+
+    A text's length may be free in the model; the file gets that of the specs.
+
+    Args:
+        name: of the model, for messages.
+        inputs: tensors.
+        outputs: tensors.
+        specs: what the modality says of each input, by name.
+        modality: what the model reads.
+
+    Raises:
+        ModelError: other inputs than the modality's, or several outputs.
+    """
+    found = {item.name: tuple(item.shape)[1:] for item in inputs or []}
+    fits = set(found) == set(specs) and all(
+        _fits(shape, specs[key].shape) for key, shape in found.items()
+    )
+    if not fits:
+        wanted = {key: spec.shape for key, spec in specs.items()}
+        raise ModelError(
+            f"model {name!r}: expected the inputs of modality {modality!r}, {wanted}. "
+            f"Received: {found}."
+        )
+    _check_output(name, outputs)
+    return tuple(ModelInput(key, specs[key].shape, specs[key].dtype) for key in found)
+
+
+def _fits(shape: tuple[int | None, ...], wanted: tuple[int, ...]) -> bool:
+    pairs = zip(shape, wanted, strict=False)
+    return len(shape) == len(wanted) and all(size in (None, fixed) for size, fixed in pairs)
 
 
 def check_ends(
@@ -45,12 +104,9 @@ def check_ends(
         raise ModelError(
             f"model {name!r}: expected one input, an image (batch, height, width, channels). "
             f"Received: {kind}{len(shapes)} inputs, of shape {shown}. "
-            "tfxfer-edge converts models of one image only."
+            "Other models are converted as tfxfer trains them: from a run."
         )
-    if len(outputs or []) != 1:
-        raise ModelError(
-            f"model {name!r}: expected one output. Received: {len(outputs or [])} outputs."
-        )
+    _check_output(name, outputs)
     (shape,) = shapes
     if None in shape[1:]:
         raise ModelError(
@@ -58,3 +114,10 @@ def check_ends(
             f"Received: shape={shape}. Rebuild the model with a fixed image size."
         )
     return (int(shape[1]), int(shape[2]), int(shape[3]))
+
+
+def _check_output(name: str, outputs: Any) -> None:
+    if len(outputs or []) != 1:
+        raise ModelError(
+            f"model {name!r}: expected one output. Received: {len(outputs or [])} outputs."
+        )

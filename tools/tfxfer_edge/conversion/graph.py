@@ -14,64 +14,81 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfxfer.data.arrays import Arrays
 from tfxfer.errors import DataError, ModelError
 from tfxfer.preprocessing import Preprocessing
+from tfxfer_edge.conversion.ends import ModelInput
 from tfxfer_edge.conversion.quiet import quiet
 from tfxfer_edge.conversion.rescaling import can_fold
 from tfxfer_edge.conversion.sources import PreprocessingArgument, Source, open_source
 from tfxfer_edge.conversion.tensorflow_lite import convert_float, freeze_variables
+from tfxfer_edge.door import IMAGE
 from tfxfer_edge.tflite.rewrites import name_ends
 
 if TYPE_CHECKING:
     import keras
 
 __all__ = [
-    "INPUT",
     "OUTPUT",
     "SIGNATURE",
     "FrozenGraph",
+    "Prepared",
     "check_weights",
     "describe_failure",
     "freeze",
 ]
 
-INPUT, OUTPUT, SIGNATURE = "image", "scores", "serving_default"
+OUTPUT, SIGNATURE = "scores", "serving_default"
+
+Prepared = tuple[np.ndarray, ...]
+"""Samples as a graph takes them: an array for each of its inputs, in their order."""
 
 
 @dataclass(frozen=True)
 class FrozenGraph:
-    """One model without variables, as a function with a named input and output.
+    """One model without variables, as a function with named inputs and a named output.
 
     Args:
         name: of the model, for messages.
         function: a `ConcreteFunction` without variables.
-        input_shape: (batch, height, width, channels); batch is None where it is free.
-        outputs: how many scores an image has.
+        inputs: what it takes, in the order of its arguments.
+        batch: how many samples at a time; None where that is free.
+        outputs: how many scores a sample has.
         normalization: what pixels 0..255 must go through before the input.
         preprocessing: what pixels go through in all, where that is known.
         layers: names of the model's layers, where it has some.
+        modality: what it reads.
         memory: what engines keep from one recipe to the next, such as ranges.
     """
 
     name: str
     function: Any
-    input_shape: tuple[int | None, int, int, int]
+    inputs: tuple[ModelInput, ...]
+    batch: int | None
     outputs: int
     normalization: Preprocessing
     preprocessing: Preprocessing | None = None
     layers: tuple[str, ...] = ()
+    modality: str = IMAGE
     memory: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
-    def input_range(self) -> tuple[float, float]:
-        """(low, high) of what pixels 0..255 become at the input."""
+    def input_shape(self) -> tuple[int | None, ...]:
+        """(batch, …) of the first input; of images (batch, height, width, channels)."""
+        return (self.batch, *self.inputs[0].shape)
+
+    @property
+    def input_range(self) -> tuple[float, float] | None:
+        """(low, high) of what pixels 0..255 become at the input; None where it takes no pixels."""
+        if self.modality != IMAGE:
+            return None
         ranges = self.normalization.output_range
         return min(low for low, _ in ranges), max(high for _, high in ranges)
 
     @property
     def input_quantization(self) -> tuple[float, float] | None:
         """(scale, zero point) of uint8 pixels; None where one of each cannot stand for them."""
-        if not can_fold(self.normalization):
+        if self.modality != IMAGE or not can_fold(self.normalization):
             return None
         return self.normalization.scale[0], self.normalization.mean[0]
 
@@ -88,22 +105,49 @@ class FrozenGraph:
         # The converter raises ConverterError, RuntimeError and ValueError alike.
         except Exception as error:
             raise ModelError(describe_failure(self, error)) from error
-        return name_ends(content, source=INPUT, target=OUTPUT, signature=SIGNATURE)
+        return self.name_ends(content)
 
-    def run(self, pixels: np.ndarray) -> np.ndarray:
-        """Returns the float scores of images, from TensorFlow.
+    def name_ends(self, content: bytes) -> bytes:
+        """Returns a file of this graph with the names of its ends, and a signature of them."""
+        names = [item.name for item in self.inputs]
+        return name_ends(content, sources=names, target=OUTPUT, signature=SIGNATURE)
 
-        Shapes: pixels 0..255 (images, height, width, channels) to (images, outputs).
+    def run(self, samples: Arrays) -> np.ndarray:
+        """Returns the float scores of samples, from TensorFlow.
+
+        Shapes: of images pixels 0..255 (images, height, width, channels) to (images, outputs).
         """
         import tensorflow as tf
 
-        inputs = self.normalize(pixels)
-        size = self.input_shape[0] or len(inputs)
+        inputs = self.prepare(samples)
+        count = len(inputs[0])
+        size = self.batch or count
         parts = [
-            np.asarray(_only(self.function(tf.constant(inputs[start : start + size]))))
-            for start in range(0, len(inputs), size)
+            np.asarray(
+                _only(self.function(*(tf.constant(x[start : start + size]) for x in inputs)))
+            )
+            for start in range(0, count, size)
         ]
         return np.concatenate(parts)
+
+    def prepare(self, samples: Arrays) -> Prepared:
+        """Returns what each input takes of some samples, in the order of `inputs`.
+
+        Raises:
+            DataError: samples of other inputs, or of another size.
+        """
+        if self.modality == IMAGE:
+            return (self.normalize(np.asarray(samples)),)
+        named = samples if isinstance(samples, dict) else {self.inputs[0].name: samples}
+        for item in self.inputs:
+            found = None if item.name not in named else np.shape(named[item.name])
+            if found is None or found[1:] != item.shape:
+                raise DataError(
+                    f"model {self.name!r}: expected an input {item.name!r} of shape (samples, "
+                    f"{', '.join(map(str, item.shape))}). "
+                    f"Received: {'none' if found is None else found}."
+                )
+        return tuple(np.asarray(named[item.name], item.dtype) for item in self.inputs)
 
     def normalize(self, pixels: np.ndarray) -> np.ndarray:
         """Returns what the input takes for pixels 0..255, as float32.
@@ -155,14 +199,15 @@ def freeze(
         else open_source(model, preprocessing=preprocessing, trust=trust)
     )
     check_weights(source)
-    if source.image_shape[2] != 3 and not source.normalization.is_uniform:
+    if not source.normalization.is_uniform and source.image_shape[2] != 3:
         raise ModelError(
             f"model {source.name!r}: expected 3 channels, for a scale and an offset of each. "
             f"Received: {source.image_shape[2]}."
         )
-    spec = tf.TensorSpec(
-        (None if dynamic_batch else 1, *source.image_shape), tf.float32, name=INPUT
-    )
+    batch = None if dynamic_batch else 1
+    specs = [
+        tf.TensorSpec((batch, *item.shape), item.dtype, name=item.name) for item in source.inputs
+    ]
     call, normalize = source.call, source.normalization
     if not can_fold(normalize):
         # One MUL and one ADD: what the quantized input cannot say.
@@ -172,7 +217,7 @@ def freeze(
     function = tf.function(call, autograph=False)
     try:
         with quiet():
-            frozen = function.get_concrete_function(spec)
+            frozen = function.get_concrete_function(*specs)
             # What is captured is a variable, or a tensor that a layer made outside of the graph.
             if frozen.captured_inputs:
                 frozen = freeze_variables(frozen)
@@ -186,11 +231,13 @@ def freeze(
     return FrozenGraph(
         name=source.name,
         function=frozen,
-        input_shape=(None if dynamic_batch else 1, *source.image_shape),
+        inputs=source.inputs,
+        batch=batch,
         outputs=int(shape[-1]) if shape.rank and shape[-1] is not None else 1,
         normalization=normalize,
         preprocessing=source.preprocessing,
         layers=source.layers,
+        modality=source.modality,
     )
 
 

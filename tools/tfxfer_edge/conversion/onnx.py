@@ -6,18 +6,23 @@ import contextlib
 import importlib.util
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfxfer.data.arrays import Arrays
 from tfxfer.errors import ModelError
+from tfxfer.keras_private import flatten_layers
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.system.files import atomic_write
 from tfxfer.system.quiet import quiet_native
+from tfxfer_edge.conversion.copies import copy_model
+from tfxfer_edge.conversion.ends import ModelInput
 from tfxfer_edge.conversion.recipes import Recipe
 from tfxfer_edge.conversion.sources import PreprocessingArgument, Source, open_source
+from tfxfer_edge.door import find_door
 
 if TYPE_CHECKING:
     from tfxfer_edge.conversion.converted import Converted
@@ -28,13 +33,21 @@ _PACKAGES = ("onnx", "onnxruntime", "tf2onnx")
 _TOLERANCE = 1e-3  # of the largest score; a good export differs by about 1e-6
 
 
-def export_onnx(model: Any, path: str | Path) -> None:
+def export_onnx(
+    model: Any,
+    path: str | Path,
+    *,
+    inputs: Sequence[ModelInput] | None = None,
+    fills: Mapping[str, int] | None = None,
+) -> None:
     """Writes a Keras model as ONNX, with a free batch dimension, and checks that it runs alike.
 
     The graph is the whole model: where it rescales pixels itself, the file does, too.
 
     Args:
-        model: a Keras 3 model with one input and one output.
+        model: a Keras 3 model with one output, and inputs of known size.
+        inputs: names and shapes of its inputs where it has several, or leaves a size free.
+        fills: what an input holds where the file is tried, by its name; noise where none is named.
         path: of the `.onnx` file.
 
     Raises:
@@ -44,8 +57,8 @@ def export_onnx(model: Any, path: str | Path) -> None:
     """
     _require_packages()
     name = getattr(model, "name", type(model).__name__)
-    shape = tuple(model.inputs[0].shape)[1:]
-    probe = np.linspace(0, 255, 2 * int(np.prod(shape)), dtype=np.float32).reshape(2, *shape)
+    model = _avoid_erfc(model)
+    probe = _make_probe(model, inputs, fills or {})
     # First: Keras refuses to export a model that was loaded and never called.
     expected = np.asarray(model(probe, training=False))
     with atomic_write(path) as temporary:
@@ -70,8 +83,46 @@ def export_onnx(model: Any, path: str | Path) -> None:
             )
 
 
+def _make_probe(
+    model: Any, inputs: Sequence[ModelInput] | None, fills: Mapping[str, int]
+) -> Arrays:
+    if inputs is None or inputs[0].dtype == "float32":
+        shape = tuple(model.inputs[0].shape)[1:]
+        return np.linspace(0, 255, 2 * int(np.prod(shape)), dtype=np.float32).reshape(2, *shape)
+    # Of whole numbers, such as those of tokens, 0 and 1 are never too large.
+    rng = np.random.default_rng(0)
+    probe = {x.name: rng.integers(0, 2, (2, *x.shape)).astype(x.dtype) for x in inputs}
+    return {
+        name: np.full_like(values, fills[name]) if name in fills else values
+        for name, values in probe.items()
+    }
+
+
+def _avoid_erfc(model: Any) -> Any:
+    """Returns a model whose GELUs are written with erf, the one of the two that tf2onnx knows."""
+    import keras
+
+    def is_gelu(layer: Any) -> bool:
+        return getattr(layer, "activation", None) is keras.activations.gelu
+
+    def copy(layer: Any) -> Any:
+        found = type(layer).from_config(layer.get_config())
+        if is_gelu(layer):
+            found.activation = _gelu
+        return found
+
+    layers = flatten_layers(model, include_self=False)
+    return copy_model(model, copy) if any(map(is_gelu, layers)) else model
+
+
+def _gelu(x: Any) -> Any:
+    from keras import ops
+
+    return 0.5 * x * (1.0 + ops.erf(x * 0.5**0.5))
+
+
 class OnnxModel:
-    """An image model that onnxruntime runs on the CPU, with a free batch size.
+    """A model that onnxruntime runs on the CPU, with a free batch size.
 
     Args:
         path_or_content: the file, or its bytes.
@@ -105,17 +156,24 @@ class OnnxModel:
             )
         self._input = self._session.get_inputs()[0].name
 
-    def run(self, inputs: np.ndarray) -> np.ndarray:
-        """Returns the first output for a batch as the graph takes it, float32."""
-        with self._named():
-            return np.asarray(self._session.run(None, {self._input: inputs})[0])
+    def run(self, inputs: Arrays) -> np.ndarray:
+        """Returns the first output for a batch as the graph takes it, float32.
 
-    def score(self, pixels: np.ndarray) -> np.ndarray:
-        """Returns the scores of images.
-
-        Shapes: pixels (images, size, size, 3), 0..255; returns float32 (images, outputs).
+        Args:
+            inputs: what its only input takes, or a dict of arrays by the inputs' names.
         """
-        return self.run(self.normalization.apply(pixels))
+        named = inputs if isinstance(inputs, dict) else {self._input: inputs}
+        with self._named():
+            return np.asarray(self._session.run(None, named)[0])
+
+    def score(self, samples: Arrays) -> np.ndarray:
+        """Returns the scores of samples.
+
+        Shapes: of images pixels (images, size, size, 3), 0..255; returns float32 (images, outputs).
+        """
+        if isinstance(samples, dict):
+            return self.run(samples)
+        return self.run(self.normalization.apply(samples))
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:
@@ -153,19 +211,22 @@ def convert_onnx(
         )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        export_onnx(source.keras_model, path)
+        fills = find_door(source.modality).fills
+        export_onnx(source.keras_model, path, inputs=source.inputs, fills=fills)
         content = path.read_bytes()
     return Converted(
         content=content,
         recipe=recipe,
         engine="keras",
-        input_shape=(None, *source.image_shape),
-        input_dtype="float32",
+        input_shape=(None, *source.inputs[0].shape),
+        input_dtype=source.inputs[0].dtype,
         output_dtype="float32",
         input_quantization=None,
         output_quantization=None,
         normalization=Preprocessing() if source.takes_pixels else source.normalization,
         preprocessing=source.preprocessing,
+        inputs=source.inputs,
+        modality=source.modality,
     )
 
 

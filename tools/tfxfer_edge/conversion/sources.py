@@ -1,6 +1,6 @@
 """Where a model comes from: memory, a run, a file, a SavedModel; Keras 3 or legacy `tf_keras`.
 
-Each becomes one callable on one image tensor; nothing after this module asks which it was.
+Each becomes one callable on its input tensors; nothing after this module asks which it was.
 """
 
 from __future__ import annotations
@@ -21,7 +21,14 @@ from tfxfer.system.arguments import describe_value
 from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer_edge.conversion.byte_input import take_floats
 from tfxfer_edge.conversion.copies import as_float32
-from tfxfer_edge.conversion.ends import BYTES, IMAGE, check_dtype, check_ends
+from tfxfer_edge.conversion.ends import (
+    BYTES,
+    ModelInput,
+    check_dtype,
+    check_ends,
+    check_named_ends,
+    image_input,
+)
 from tfxfer_edge.conversion.model_files import read_model_file
 from tfxfer_edge.conversion.rescaling import (
     can_fold,
@@ -30,6 +37,7 @@ from tfxfer_edge.conversion.rescaling import (
     preprocessing_of,
     take_out_rescaling,
 )
+from tfxfer_edge.door import GROUP, IMAGE, list_doors
 
 __all__ = ["IN_GRAPH", "PreprocessingArgument", "Source", "open_source"]
 
@@ -40,12 +48,13 @@ _RESCALE = "rescale_pixels"  # what `tfxfer.build_model` calls its first layer
 
 @dataclass(frozen=True)
 class Source:
-    """One model as a function of one image tensor.
+    """One model as a function of its inputs.
 
     Args:
         name: for messages.
-        call: maps a float32 tensor (batch, height, width, channels) to the scores.
-        image_shape: height, width and channels.
+        call: maps a tensor for each of `inputs`, in their order, to the scores; of an image model
+            the float32 pixels (batch, height, width, channels).
+        inputs: what it takes.
         normalization: what pixels 0..255 must go through before `call`.
         preprocessing: what pixels go through in all, where that is known.
         weights: names and values, to be checked.
@@ -54,12 +63,13 @@ class Source:
         takes_pixels: whether that whole model takes pixels 0..255.
         takes_bytes: whether its input is uint8, so that nobody need ask.
         activation: what the scores went through, as `find_activation` has it.
+        modality: what it reads.
         keep: what must live as long as `call` does.
     """
 
     name: str
-    call: Callable[[Any], Any]
-    image_shape: tuple[int, int, int]
+    call: Callable[..., Any]
+    inputs: tuple[ModelInput, ...]
     normalization: Preprocessing
     preprocessing: Preprocessing | None
     weights: Callable[[], Iterator[tuple[str, np.ndarray]]]
@@ -68,7 +78,13 @@ class Source:
     takes_pixels: bool = False
     takes_bytes: bool = False
     activation: str | None = None
+    modality: str = IMAGE
     keep: Any = None
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Height, width and channels, of an image model."""
+        return self.inputs[0].shape
 
 
 def open_source(
@@ -151,12 +167,9 @@ def _from_keras(model: Any, preprocessing: PreprocessingArgument) -> Source:
             f"Received: backend={keras.backend.backend()!r}. Set KERAS_BACKEND=tensorflow."
         )
     info = getattr(model, "tfxfer_info", None)
-    shape = check_ends(
-        model.name,
-        getattr(model, "inputs", None),
-        getattr(model, "outputs", None),
-        modality=info.modality.name if isinstance(info, ModelInfo) else IMAGE,
-    )
+    if isinstance(info, ModelInfo) and info.modality.name != IMAGE:
+        return _from_samples(model, info, preprocessing)
+    shape = check_ends(model.name, getattr(model, "inputs", None), getattr(model, "outputs", None))
     dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)
     check_dtype(model.name, dtype)
     if dtype == BYTES:
@@ -192,7 +205,7 @@ def _from_keras(model: Any, preprocessing: PreprocessingArgument) -> Source:
     return Source(
         name=model.name,
         call=lambda image: _trace_with_constants(core, image),
-        image_shape=shape,
+        inputs=(image_input(shape),),
         normalization=normalization,
         preprocessing=known,
         weights=lambda: ((v.path, np.asarray(v)) for v in model.variables),
@@ -205,7 +218,47 @@ def _from_keras(model: Any, preprocessing: PreprocessingArgument) -> Source:
     )
 
 
-def _trace_with_constants(model: Any, image: Any) -> Any:
+def _from_samples(model: Any, info: Any, preprocessing: PreprocessingArgument) -> Source:
+    """Returns a model of another modality than images, whose inputs are taken as they are."""
+    modality = info.modality
+    if modality.name not in list_doors():
+        raise ModelError(
+            f"model {model.name!r}: expected samples that files are made for: "
+            f"{', '.join(list_doors())}. Received: modality {modality.name!r}. "
+            f"A distribution brings another one by an entry point in {GROUP!r}."
+        )
+    inputs = check_named_ends(
+        model.name,
+        model.inputs,
+        model.outputs,
+        specs=modality.list_inputs(info.size, info.preprocessing),
+        modality=modality.name,
+    )
+    if isinstance(preprocessing, Preprocessing):
+        raise UsageError(
+            f"model {model.name!r}: expected no preprocessing, which is of pixels. "
+            f"Received: {describe_value(preprocessing)} for {modality.plural}."
+        )
+    model = as_float32(model)
+    return Source(
+        name=model.name,
+        call=lambda *tensors: _trace_with_constants(
+            model, list(tensors) if len(tensors) > 1 else tensors[0]
+        ),
+        inputs=inputs,
+        normalization=Preprocessing(),
+        preprocessing=None,
+        weights=lambda: ((v.path, np.asarray(v)) for v in model.variables),
+        layers=tuple(layer.name for layer in model.layers),
+        keras_model=model,
+        takes_pixels=True,  # whatever its values are, they go in as they are
+        activation=find_activation(model),
+        modality=modality.name,
+        keep=model,
+    )
+
+
+def _trace_with_constants(model: Any, inputs: Any) -> Any:
     """Returns the scores, from the values of the weights and not from the variables.
 
     Traced so, the graph is frozen from the start: freezing variables afterwards takes as long as
@@ -217,7 +270,7 @@ def _trace_with_constants(model: Any, image: Any) -> Any:
         trained = [np.asarray(variable) for variable in model.trainable_variables]
         fixed = [np.asarray(variable) for variable in model.non_trainable_variables]
     states = [[tf.constant(value) for value in values] for values in (trained, fixed)]
-    return model.stateless_call(*states, image, training=False)[0]
+    return model.stateless_call(*states, inputs, training=False)[0]
 
 
 def _from_legacy(model: Any, preprocessing: PreprocessingArgument) -> Source:
@@ -237,7 +290,7 @@ def _from_legacy(model: Any, preprocessing: PreprocessingArgument) -> Source:
     return Source(
         name=model.name,
         call=call,
-        image_shape=shape,
+        inputs=(image_input(shape),),
         normalization=given or Preprocessing(),
         preprocessing=given,
         weights=lambda: ((v.name, v.numpy()) for v in model.weights),
@@ -272,7 +325,7 @@ def _from_saved_model(loaded: Any, preprocessing: PreprocessingArgument) -> Sour
     return Source(
         name=name,
         call=call,
-        image_shape=shape,
+        inputs=(image_input(shape),),
         normalization=given or Preprocessing(),
         preprocessing=given,
         weights=lambda: (

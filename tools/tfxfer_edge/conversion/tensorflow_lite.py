@@ -6,7 +6,7 @@ again: 10 s for 1 s of work on MobileNetV2 at 224 px.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -47,13 +47,21 @@ def convert_float(function: Any) -> bytes:
     return bytes(_make_converter(function).convert())
 
 
-def convert_quantized(function: Any, recipe: Recipe, inputs: Iterable[np.ndarray] | None) -> bytes:
+def convert_quantized(
+    function: Any,
+    recipe: Recipe,
+    inputs: Sequence[np.ndarray] | None,
+    *,
+    takes_bytes: bool = True,
+) -> bytes:
     """Returns the file of a frozen `ConcreteFunction` as a recipe has it.
 
     Args:
         function: without variables.
         recipe: of fewer bits than float32; not `onnx`, not selective.
-        inputs: images as the function takes them; None where the recipe is not static.
+        inputs: samples as the function takes them, an array for each of its arguments; None where
+            the recipe is not static.
+        takes_bytes: whether a full-integer file takes uint8; else its inputs stay as they are.
 
     Raises:
         Exception: as `convert_float`.
@@ -66,11 +74,13 @@ def convert_quantized(function: Any, recipe: Recipe, inputs: Iterable[np.ndarray
         converter.target_spec.supported_types = [tf.float16]
     elif recipe.kind == "static":
         assert inputs is not None
-        images = inputs
-        converter.representative_dataset = lambda: ([image[None]] for image in images)
+        rows = list(zip(*inputs, strict=True))
+        converter.representative_dataset = lambda: ([x[None] for x in row] for row in rows)
         if recipe.activation_bits == 8:
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-            converter.inference_input_type = converter.inference_output_type = tf.uint8
+            converter.inference_output_type = tf.uint8
+            if takes_bytes:
+                converter.inference_input_type = tf.uint8
         else:
             converter.target_spec.supported_ops = [getattr(tf.lite.OpsSet, _INT16X8)]
     return bytes(converter.convert())

@@ -125,11 +125,16 @@ def _write_temporary(
     shutil.rmtree(old, ignore_errors=True)
 
 
+def _name_one(document: Mapping[str, Any]) -> str:
+    return {"images": "an image", "texts": "a text"}.get(document["samples"], "a sample")
+
+
 def _table(document: Mapping[str, Any], candidates: Sequence[Candidate]) -> str:
     lines = [
         "## What was tried",
         "",
-        "| recipe | size, MB | ms an image here | points lost, validation | test [95 %] | passed |",
+        f"| recipe | size, MB | ms {_name_one(document)} here | points lost, validation | "
+        "test [95 %] | passed |",
         "|---|---|---|---|---|---|",
     ]
     reference = document["float"]

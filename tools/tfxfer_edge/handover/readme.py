@@ -7,7 +7,6 @@ bilinear step is 1.4 to 10 away, and the nearest pixel, which MediaPipe takes, 4
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +15,28 @@ import numpy as np
 from tfxfer.errors import ModelError
 from tfxfer.preprocessing import Preprocessing, Resize
 from tfxfer.system.files import atomic_write
-from tfxfer_edge.tflite.card import LABELS_FILE, ModelCard
+from tfxfer_edge.handover.rendering import (
+    CLASSIFIERS,
+    OUTPUT_WORDS,
+    card_of,
+    describe_output,
+    render_template,
+)
+from tfxfer_edge.tflite.card import LABELS_FILE
 from tfxfer_edge.tflite.interpreter import TFLiteModel
+from tfxfer_edge.tflite.opening import open_model
 
 __all__ = ["PROGRAM_FILE", "README_FILE", "render_python", "render_readme", "write_handover"]
 
 README_FILE = "README.md"
 PROGRAM_FILE = "run.py"
 
-_TEMPLATES = Path(__file__).parent / "templates"
-_CLASSIFIERS = ("classifier", "multilabel_classifier")
 _INPUTS = ("uint8", "int8", "float32")
 _PILLOW = {"bilinear": "BILINEAR", "bicubic": "BICUBIC", "nearest": "NEAREST", "area": "BOX"}
 _FITS = {
     "stretch": "stretched to the square",
     "crop": "cropped to the square in their middle",
     "pad": "padded with black to a square",
-}
-_OUTPUTS = {
-    "classifier": "probabilities that add up to 1",
-    "multilabel_classifier": "probabilities, each on its own",
-    "regressor": "values",
-    "features": "features",
 }
 
 
@@ -52,16 +51,13 @@ def write_handover(tflite_path: str | Path, *, extra: str = "") -> tuple[Path, .
         The files that were written.
 
     Raises:
-        ModelError: the file has no metadata, or is none that a phone feeds with one photo.
+        ModelError: the file has no metadata, or is none that a phone feeds with one sample.
         StorageError: the folder cannot be written.
     """
     path = Path(tflite_path)
-    model = TFLiteModel(path)
-    texts = {
-        README_FILE: render_readme(model, file=path.name, extra=extra),
-        PROGRAM_FILE: render_python(model, file=path.name),
-    }
-    labels = _card_of(model).labels
+    door, model = open_model(path)
+    texts = door.render_handover(model, file=path.name, extra=extra)
+    labels = card_of(model).labels
     if labels:
         texts[LABELS_FILE] = "".join(f"{label}\n" for label in labels)
     for name, text in texts.items():
@@ -80,14 +76,14 @@ def render_readme(model: TFLiteModel, *, file: str, extra: str = "") -> str:
     """
     context = _context(model, file)
     client = "mediapipe" if context["is_mediapipe"] else "litert"
-    return _render(
+    return render_template(
         "README.md.j2",
         {
             **context,
             "extra": extra.strip(),
-            "python": _render("run.py.j2", context).strip(),
-            "kotlin": _render(f"{client}.kt.j2", context).strip(),
-            "swift": _render(f"{client}.swift.j2", context).strip(),
+            "python": render_template("run.py.j2", context).strip(),
+            "kotlin": render_template(f"{client}.kt.j2", context).strip(),
+            "swift": render_template(f"{client}.swift.j2", context).strip(),
             **_setup(client, file),
         },
     )
@@ -95,49 +91,18 @@ def render_readme(model: TFLiteModel, *, file: str, extra: str = "") -> str:
 
 def render_python(model: TFLiteModel, *, file: str) -> str:
     """Returns the Python program, which needs LiteRT, NumPy and Pillow alone."""
-    return _render("run.py.j2", _context(model, file))
-
-
-def _render(template: str, context: dict[str, Any]) -> str:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=jinja2.select_autoescape(enabled_extensions=("html",)),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["kotlin"] = lambda value: f"{value}f"
-    environment.filters["text"] = _quote
-    environment.filters["kotlin_text"] = lambda value: _quote(value).replace("$", "\\$")
-    return environment.get_template(template).render(context)
-
-
-def _quote(text: str) -> str:
-    # Not Jinja's `tojson`: its \u00e9 means nothing to Swift.
-    return json.dumps(text, ensure_ascii=False)
-
-
-def _card_of(model: TFLiteModel) -> ModelCard:
-    if model.card is None:
-        raise ModelError(
-            f"model {model.source!r}: expected a file with metadata. Received: none. "
-            "Write it first: tfxfer_edge.write_metadata"
-        )
-    return model.card
+    return render_template("run.py.j2", _context(model, file))
 
 
 def _context(model: TFLiteModel, file: str) -> dict[str, Any]:
-    card = _card_of(model)
+    card = card_of(model)
     if model.input.dtype not in _INPUTS or model.input.shape[0] not in (1, -1):
         raise ModelError(
             f"model {model.source!r}: expected one photo of {_INPUTS} at a time. "
             f"Received: {model.input.dtype} {model.input.shape}."
         )
     preprocessing = model.preprocessing
-    is_classifier = card.metadata_kind in _CLASSIFIERS and bool(card.labels)
+    is_classifier = card.metadata_kind in CLASSIFIERS and bool(card.labels)
     # MediaPipe takes floats that are normalized with one mean and one std.
     is_fed = model.input.dtype == "uint8" or (
         model.input.dtype == "float32" and preprocessing.is_uniform
@@ -154,13 +119,13 @@ def _context(model: TFLiteModel, file: str) -> dict[str, Any]:
         "bytes": len(model.content),
         "side": model.image_size,
         "outputs": model.outputs,
-        "output_words": _OUTPUTS[card.metadata_kind],
+        "output_words": OUTPUT_WORDS[card.metadata_kind],
         "input": model.input,
         "output": model.output,
         "input_bytes": np.dtype(model.input.dtype).itemsize,
         "output_bytes": np.dtype(model.output.dtype).itemsize,
         "input_note": _describe_input(model),
-        "output_note": _describe_output(model),
+        "output_note": describe_output(model),
         "mean": [round(x, 6) for x in preprocessing.mean],
         "std": [round(x, 6) for x in preprocessing.std],
         "is_identity": preprocessing.output_range == Preprocessing().output_range,
@@ -183,12 +148,6 @@ def _describe_input(model: TFLiteModel) -> str:
     low = ", ".join(f"{x:.4g}" for x, _ in sorted(set(model.preprocessing.output_range)))
     high = ", ".join(f"{x:.4g}" for _, x in sorted(set(model.preprocessing.output_range)))
     return f": pixel 0 is {low}, pixel 255 is {high}"
-
-
-def _describe_output(model: TFLiteModel) -> str:
-    if not model.output.is_quantized:
-        return ""
-    return f": (value - {model.output.zero_point}) * {model.output.scale:.6g}"
 
 
 def _describe_resize(resize: Resize) -> str:

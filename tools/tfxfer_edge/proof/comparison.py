@@ -1,4 +1,4 @@
-"""Files scored on real images against the float model they were made from."""
+"""Files scored on real samples against the float model they were made from."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tfxfer.data.arrays import Arrays
 from tfxfer.errors import ModelError
 from tfxfer.evaluation import headline, paired_difference, score_predictions
 from tfxfer.progress import Progress
@@ -17,7 +18,7 @@ from tfxfer_edge.proof.choice import find_better
 from tfxfer_edge.proof.effort import Effort, plan_effort
 from tfxfer_edge.proof.gate import Candidate, count_views, judge, relative_drop
 from tfxfer_edge.proof.made import Made
-from tfxfer_edge.proof.scoring import Pixels, Scorer, count_workers, open_scorer, score_pixels
+from tfxfer_edge.proof.scoring import Batches, Scorer, count_workers, open_scorer, score_batches
 from tfxfer_edge.proof.subject import Subject
 
 __all__ = ["Comparison"]
@@ -25,21 +26,21 @@ __all__ = ["Comparison"]
 _SPLITS = ("val", "test")
 _SAME = 1e-3  # of scores 0..1; a good conversion differs by 3e-5
 
-_Score = Callable[[np.ndarray], np.ndarray]
+_Score = Callable[[Arrays], np.ndarray]
 
 
 class Comparison:
     """Scores files one after the other against the float model.
 
     Args:
-        subject: the float model and the images.
+        subject: the float model and the samples.
         max_drop: points that may be lost.
         named: whether recipes were asked for by name, so that each is scored whatever it takes.
         quick: whether a file is left out that is larger and slower than one that passed.
         stand_in: a float file, which scores in place of the float model where it gives the same
             scores: several times faster on a CPU.
-        gate: rules that a file's own answers to the test images must keep.
-        progress: told of images scored.
+        gate: rules that a file's own answers to the test samples must keep.
+        progress: told of samples scored.
 
     Attributes:
         reference: metrics of the float model, of each split.
@@ -60,13 +61,13 @@ class Comparison:
         self._subject, self._predictor = subject, subject.predictor
         self._max_drop, self._progress = max_drop, progress
         self._named, self._quick, self._gate = named, quick, gate
-        self._pixels = {name: Pixels(getattr(subject.data, name)) for name in _SPLITS}
+        self._batches = {name: Batches(getattr(subject.data, name)) for name in _SPLITS}
         self._targets = {name: getattr(subject.data, name).targets for name in _SPLITS}
         self._score_float: _Score = self._predictor.score
         if stand_in is not None and self._is_same(stand_in):
             self._score_float = stand_in.score
         self._float = self._score("the float model", self._score_float)
-        self._varied: tuple[Pixels, np.ndarray] | None = None  # with the float model's scores
+        self._varied: tuple[Batches, np.ndarray] | None = None  # with the float model's scores
         self.reference = self._measure(self._targets, self._float)
         self.candidates: list[Candidate] = []
 
@@ -89,6 +90,7 @@ class Comparison:
             val_images=len(self._targets["val"]),
             workers=count_workers(),
             is_named=self._named,
+            noun=self._predictor.modality.noun,
         )
         reason = self._find_needless(item, effort)
         if reason:
@@ -97,7 +99,7 @@ class Comparison:
         try:
             self.candidates.append(self._judge(known, item, effort))
         except ModelError as error:
-            # Scores that are no numbers on one photo cost this file, not those before it.
+            # Scores that are no numbers on one sample cost this file, not those before it.
             reason = " ".join(str(error).split())
             self.candidates.append(replace(known, path=None, reason=reason))
 
@@ -107,13 +109,14 @@ class Comparison:
             return f"{better.recipe} passed, is smaller and faster"
         passed = [known.recipe for known in self.candidates if known.passed]
         if effort.step > 1 and passed:
-            return f"{passed[0]} passed, and one image takes {item.latency_ms:.0f} ms here"
+            noun = self._predictor.modality.noun
+            return f"{passed[0]} passed, and one {noun} takes {item.latency_ms:.0f} ms here"
         return ""
 
     def _is_same(self, stand_in: Scorer) -> bool:
-        """Whether a file gives the float model's scores on the first images of both splits."""
-        for pixels in self._pixels.values():
-            first = next(iter(Pixels(pixels.split)))
+        """Whether a file gives the float model's scores on the first samples of both splits."""
+        for batches in self._batches.values():
+            first = next(iter(Batches(batches.split)))
             expected = self._predictor.score(first)
             off = np.abs(stand_in.score(first) - expected).max()
             # Not `>`: a NaN would pass.
@@ -136,7 +139,8 @@ class Comparison:
             wanted = count_views(decisive, self._max_drop, images=images)
             views = min(wanted, effort.views)
             if views < wanted:
-                took = f"one image takes {item.latency_ms:.0f} ms"
+                noun = self._predictor.modality.noun
+                took = f"one {noun} takes {item.latency_ms:.0f} ms"
                 note = f"measured on {views} of {wanted} views, for {took}"
             if views > 1:
                 varied = self._compare_varied(item.recipe, score, views)
@@ -180,10 +184,13 @@ class Comparison:
         """Returns what `Candidate.val_views` holds."""
         if self._varied is None or self._varied[0].views != views:
             options = self._subject.view_options
-            pixels = Pixels(self._subject.data.val, views=views, level="light", options=options)
-            self._varied = pixels, self._score_varied("the float model", self._score_float, pixels)
-        pixels, reference = self._varied
-        scores = self._score_varied(recipe, score, pixels)
+            level = self._predictor.modality.default_level
+            split = self._subject.data.val
+            batches = Batches(split, views=views, level=level, options=options)
+            reference = self._score_varied("the float model", self._score_float, batches)
+            self._varied = batches, reference
+        batches, reference = self._varied
+        scores = self._score_varied(recipe, score, batches)
         targets = np.repeat(self._targets["val"], views, axis=0)
         return {
             "views": views,
@@ -193,24 +200,26 @@ class Comparison:
             "drop_points": self._compare(targets, reference, scores, views=views),
         }
 
-    def _score_varied(self, what: str, score: _Score, pixels: Pixels) -> np.ndarray:
-        name = f"scoring {what} on {pixels.views} views of {len(pixels.split):,} images"
-        return score_pixels(score, pixels, tell=self._count(name, len(pixels)))
+    def _score_varied(self, what: str, score: _Score, batches: Batches) -> np.ndarray:
+        plural = self._predictor.modality.plural
+        name = f"scoring {what} on {batches.views} views of {len(batches.split):,} {plural}"
+        return score_batches(score, batches, tell=self._count(name, len(batches)))
 
     def _score(self, what: str, score: _Score, *, step: int = 1) -> dict[str, np.ndarray]:
         total = sum(len(targets[::step]) for targets in self._targets.values())
-        tell = self._count(f"scoring {what} on {total:,} images", total)
+        plural = self._predictor.modality.plural
+        tell = self._count(f"scoring {what} on {total:,} {plural}", total)
         return {
-            name: score_pixels(score, pixels, step=step, tell=tell)
-            for name, pixels in self._pixels.items()
+            name: score_batches(score, batches, step=step, tell=tell)
+            for name, batches in self._batches.items()
         }
 
     def _count(self, what: str, total: int) -> Callable[[int], None]:
         done = 0
 
-        def tell(images: int) -> None:
+        def tell(samples: int) -> None:
             nonlocal done
-            done += images
+            done += samples
             if self._progress is not None:
                 self._progress(what, done, total)
 

@@ -64,6 +64,7 @@ def describe_export(
             for item in candidates
         ],
         "chosen": None if choice is None else choice.candidate.recipe,
+        "samples": subject.predictor.modality.plural,
         "because": None if choice is None else choice.because,
         **asked,
         "calibration": calibration,

@@ -29,9 +29,15 @@ class Effort:
 
 
 def plan_effort(
-    latency_ms: float, *, images: int, val_images: int, workers: int, is_named: bool
+    latency_ms: float,
+    *,
+    images: int,
+    val_images: int,
+    workers: int,
+    is_named: bool,
+    noun: str = "image",
 ) -> Effort:
-    """Returns on how many images a file is scored.
+    """Returns on how many samples a file is scored.
 
     Args:
         latency_ms: of one image on one thread.
@@ -40,6 +46,7 @@ def plan_effort(
         workers: how many images are scored at once.
         is_named: whether the recipe was asked for by name: then all plain images are scored,
             however long that takes, and only views are cut.
+        noun: what a sample is called.
 
     Example:
         >>> plan_effort(10.0, images=788, val_images=394, workers=2, is_named=False)
@@ -57,4 +64,4 @@ def plan_effort(
     if step == 1:
         return Effort(1, 1)
     ordinal = {2: "2nd", 3: "3rd"}.get(step, f"{step}th")
-    return Effort(step, 1, f"scored on every {ordinal} image, for one takes {latency_ms:.0f} ms")
+    return Effort(step, 1, f"scored on every {ordinal} {noun}, for one takes {latency_ms:.0f} ms")

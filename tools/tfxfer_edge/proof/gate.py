@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 LADDER = ("int8", "int8_selective", "int16x8", "dynamic_w8")
-"""Recipes that `auto` tries, from the one a phone runs best."""
+"""Recipes that `auto` tries for images, from the one a phone runs best."""
 
 _MAX_VIEWS = 4
 _TARGET_ANSWERS = 1500
@@ -76,12 +76,15 @@ class Candidate:
         return document
 
 
-def ladder(recipes: Sequence[str], *, allow_float: bool = False) -> tuple[str, ...]:
+def ladder(
+    recipes: Sequence[str], *, allow_float: bool = False, automatic: Sequence[str] = LADDER
+) -> tuple[str, ...]:
     """Returns the recipes to try, in order.
 
     Args:
         recipes: names, or `auto` for the ladder.
         allow_float: lets `auto` end with float16, which nearly always passes and gains little.
+        automatic: the ladder of the modality.
 
     Raises:
         UsageError: `auto` beside another name, no name, or an unknown one.
@@ -96,7 +99,7 @@ def ladder(recipes: Sequence[str], *, allow_float: bool = False) -> tuple[str, .
             f"recipes: expected 'auto' alone, or names of recipes. Received: {list(recipes)}."
         )
     if names == ("auto",):
-        return (*LADDER, "float16") if allow_float else LADDER
+        return tuple(dict.fromkeys((*automatic, *(["float16"] if allow_float else []))))
     for name in names:
         get_recipe(name)
     return names

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from tfxfer.data.arrays import Arrays, map_arrays
 from tfxfer.errors import ModelError
 from tfxfer.progress import Progress
 from tfxfer_edge.conversion.attempts import convert
 from tfxfer_edge.conversion.converted import Converted
+from tfxfer_edge.door import find_door
 from tfxfer_edge.proof.subject import Subject
 from tfxfer_edge.tflite.metadata_writer import write_metadata
 from tfxfer_edge.tflite.runtime import load_interpreter
@@ -28,7 +31,7 @@ class Made:
         reason: why there is none, or what was noted.
         converted: what the file is; None where the recipe failed.
         content: the file, metadata included.
-        laps_ms: times of one image on one thread, lap by lap; none before it was timed.
+        laps_ms: times of one sample on one thread, lap by lap; none before it was timed.
     """
 
     recipe: str
@@ -46,7 +49,7 @@ class Made:
 def make_files(
     subject: Subject,
     recipes: Sequence[str],
-    pixels: np.ndarray,
+    samples: Arrays,
     *,
     tell: Callable[[str], None],
     progress: Progress,
@@ -56,7 +59,7 @@ def make_files(
     Args:
         subject: what is exported.
         recipes: names.
-        pixels: calibration images.
+        samples: to calibrate with.
         tell: gets remarks, one line each.
         progress: told of each conversion as it begins and ends.
     """
@@ -64,17 +67,15 @@ def make_files(
     for number, recipe in enumerate(recipes):
         what = f"converting to {recipe} ({number + 1} of {len(recipes)})"
         progress(what, 0, 1)
-        made.append(_make_file(subject, recipe, pixels, tell))
+        made.append(_make_file(subject, recipe, samples, tell))
         progress(what, 1, 1)
     return made
 
 
-def _make_file(
-    subject: Subject, recipe: str, pixels: np.ndarray, tell: Callable[[str], None]
-) -> Made:
+def _make_file(subject: Subject, recipe: str, samples: Arrays, tell: Callable[[str], None]) -> Made:
     try:
         model = subject.source if recipe == "onnx" else subject.graph
-        converted = convert(model, recipe=recipe, calibration=pixels)
+        converted = convert(model, recipe=recipe, calibration=samples)
         content = converted.content
         if converted.suffix == ".tflite":
             content = write_metadata(content, subject.make_card(converted))
@@ -88,45 +89,44 @@ def _make_file(
 
 
 def time_files(
-    made: Sequence[Made], pixels: np.ndarray, *, progress: Progress | None = None
+    made: Sequence[Made], samples: Arrays, *, progress: Progress | None = None
 ) -> list[Made]:
-    """Returns the same with the times of one image on one thread, the files taking turns.
+    """Returns the same with the times of one sample on one thread, the files taking turns.
 
     Args:
         made: what `make_files` returned.
-        pixels: real images: what a kernel costs may depend on what it is fed with.
+        samples: real ones: what a kernel costs may depend on what it is fed with.
         progress: told of laps.
 
-    Shapes: pixels 0..255 (images, size, size, 3).
+    Shapes: of images pixels 0..255 (images, size, size, 3).
     """
     at = [number for number, item in enumerate(made) if item.converted is not None]
-    found = take_turns([_open_turn(made[number], pixels) for number in at], progress=progress)
+    found = take_turns([_open_turn(made[number], samples) for number in at], progress=progress)
     laps = dict(zip(at, found, strict=True))
     return [replace(item, laps_ms=laps.get(number, ())) for number, item in enumerate(made)]
 
 
-def _open_turn(item: Made, pixels: np.ndarray) -> Turn:
+def _open_turn(item: Made, samples: Arrays) -> Turn:
     assert item.converted is not None
+    inputs = find_door(item.converted.modality).encode(item.converted, samples)
     if item.converted.suffix == ".onnx":
         from tfxfer_edge.conversion.onnx import OnnxModel
 
         session = OnnxModel(item.content, threads=1)
-        prepared = item.converted.normalization.apply(pixels)
-        return lambda number: lambda: session.run(prepared[number % len(prepared)][None])
-    inputs = _encode(item.converted, pixels)
+        # Of one input the file's name for it is Keras's.
+        given: Arrays = inputs if len(inputs) > 1 else next(iter(inputs.values()))
+        return lambda number: lambda: session.run(_pick(given, number))
     interpreter = load_interpreter(item.content)
-    source = interpreter.get_input_details()[0]["index"]
+    places = {detail["name"]: detail["index"] for detail in interpreter.get_input_details()}
 
     def turn(number: int) -> Callable[[], object]:
-        interpreter.set_tensor(source, inputs[number % len(inputs)][None])
+        for name, values in inputs.items():
+            interpreter.set_tensor(places[name], _pick(values, number))
         run: Callable[[], object] = interpreter.invoke
         return run
 
     return turn
 
 
-def _encode(converted: Converted, pixels: np.ndarray) -> np.ndarray:
-    """Returns pixels as the only input of a file holds them."""
-    if converted.input_dtype == "uint8":
-        return np.asarray(pixels, np.uint8)
-    return converted.normalization.apply(pixels).astype(converted.input_dtype)
+def _pick(samples: Arrays, number: int) -> Any:
+    return map_arrays(lambda x: x[number % len(x)][None], samples)

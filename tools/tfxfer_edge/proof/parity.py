@@ -30,7 +30,7 @@ from tfxfer_edge.tflite.interpreter import TFLiteModel
 if TYPE_CHECKING:
     from tfxfer.inference.predictor import Predictor
 
-__all__ = ["Agreement", "Parity", "check_parity"]
+__all__ = ["Agreement", "Parity", "check_parity", "measure_agreement"]
 
 _DIAGNOSED_IMAGES = 16
 _NEAR = 0.02  # of scores 0..1: what quantization alone makes of a model that knows nothing
@@ -41,9 +41,9 @@ class Agreement:
     """How near one client's scores are to Keras's.
 
     Args:
-        largest: difference of any score of any image.
+        largest: difference of any score of any sample.
         mean: difference over all scores.
-        top1: share of images with the same answer; None for values and features.
+        top1: share of samples with the same answer; None for values and features.
     """
 
     largest: float
@@ -57,12 +57,14 @@ class Parity:
 
     Args:
         images: how many were compared.
-        interpreter: LiteRT, on photos that we resized.
-        mediapipe: MediaPipe Tasks, on photos that we resized; None where it did not run.
-        mediapipe_raw: the same on the photos as they are, which it resizes itself.
+        interpreter: LiteRT, on photos that we resized, or texts that we split.
+        mediapipe: MediaPipe Tasks, on photos that we resized, or texts as they are; None where it
+            did not run.
+        mediapipe_raw: the same on the photos as they are, which it resizes itself; None of texts.
         mediapipe_note: why MediaPipe did not run.
-        contract: what is wrong between pixels, weights and labels; None where nothing is found.
-        spread: how much Keras's scores differ from photo to photo, mean over all.
+        contract: what is wrong between raw samples, weights and labels; None where nothing
+            is found.
+        spread: how much Keras's scores differ from sample to sample, mean over all.
     """
 
     images: int
@@ -143,14 +145,14 @@ def check_parity(
         progress("comparing photos with Keras and MediaPipe", len(images), len(images))
 
     def compare(name: str) -> Agreement | None:
-        return _agreement(predictor, keras, np.stack(rows[name])) if rows[name] else None
+        return measure_agreement(predictor, keras, np.stack(rows[name])) if rows[name] else None
 
     contract = diagnose_contract(predictor, model, images[:_DIAGNOSED_IMAGES])
     if contract is None and named is not None and named != tuple(predictor.labels):
         contract = f"labels: MediaPipe calls the outputs {list(named[:5])}"
     return Parity(
         images=len(images),
-        interpreter=_agreement(predictor, keras, np.stack(rows["ours"])),
+        interpreter=measure_agreement(predictor, keras, np.stack(rows["ours"])),
         spread=measure_spread(keras),
         mediapipe=compare("theirs"),
         mediapipe_raw=compare("raw"),
@@ -159,7 +161,11 @@ def check_parity(
     )
 
 
-def _agreement(predictor: Predictor, keras: np.ndarray, scores: np.ndarray) -> Agreement:
+def measure_agreement(predictor: Predictor, keras: np.ndarray, scores: np.ndarray) -> Agreement:
+    """Returns how near scores are to those of Keras.
+
+    Shapes: (samples, outputs) both.
+    """
     off = np.abs(scores.astype(np.float64) - keras)
     top1 = None
     figures = predictor.head.figures

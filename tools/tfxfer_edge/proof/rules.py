@@ -12,6 +12,7 @@ from tfxfer.head import Head
 from tfxfer.registry.lookup import Registry, get_head, get_modality
 from tfxfer.run.directory import RunDirectory
 from tfxfer.trust.gate_rules import Gate, check_gate, read_gate
+from tfxfer_edge.door import IMAGE
 from tfxfer_edge.proof.run_images import list_run_images
 
 __all__ = ["read_rules"]
@@ -53,7 +54,7 @@ def read_rules(
         task = head if isinstance(head, Head) else get_head(head, registry=registry)
         names = labels or ()
         assert calibration is not None
-        source = read_source(calibration, get_modality("image", registry))
+        source = read_source(calibration, get_modality(IMAGE, registry))
     told = {name for record in source.records for name in task.read_label(record.label)}
     check_gate(
         gate,

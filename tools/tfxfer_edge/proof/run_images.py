@@ -1,4 +1,4 @@
-"""The images of a finished run, split as it split them."""
+"""The samples of a finished run, split as it split them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tfxfer.data.arrays import Arrays, map_arrays
 from tfxfer.data.columns import Columns
 from tfxfer.data.loading import load_samples
 from tfxfer.data.record import Source
@@ -30,7 +31,7 @@ def load_run_images(run: RunDirectory, predictor: Any, *, progress: Any = None) 
         progress: told of files read.
 
     Raises:
-        DataError: the images are gone or have changed.
+        DataError: the samples are gone or have changed.
         RunError: `run.json` does not say where they are.
     """
     manifest = run.read_manifest()
@@ -47,14 +48,15 @@ def load_run_images(run: RunDirectory, predictor: Any, *, progress: Any = None) 
     )
     if manifest.data is not None and manifest.data.fingerprint != data.fingerprint:
         raise DataError(
-            f"run {str(run.path)!r}: expected the images it was trained with in {where!r}. "
+            f"run {str(run.path)!r}: expected the {predictor.modality.plural} it was trained with "
+            f"in {where!r}. "
             "Received: other files or labels."
         )
     return data
 
 
 def list_run_images(run: RunDirectory, modality: Modality) -> Source:
-    """Returns the images of a run's data as they are now, with what is known of them beside.
+    """Returns the samples of a run's data as they are now, with what is known of them beside.
 
     Args:
         run: finished.
@@ -72,24 +74,25 @@ def list_run_images(run: RunDirectory, modality: Modality) -> Source:
     return complete_slices(source, run.slices_path)
 
 
-def pick_calibration(split: SampleSplit, *, images: int, seed: int) -> tuple[np.ndarray, list[str]]:
-    """Returns class-balanced images of a training split, and their paths.
+def pick_calibration(split: SampleSplit, *, images: int, seed: int) -> tuple[Arrays, list[str]]:
+    """Returns class-balanced samples of a training split, and their paths.
 
     Args:
         split: the training split, never validation or test.
         images: how many.
         seed: of the choice.
 
-    Shapes: uint8 (images, size, size, 3).
+    Shapes: of images uint8 (images, size, size, 3).
 
     Raises:
-        DataError: images of one class only.
+        DataError: samples of one class only.
     """
     labels = np.array(split.raw_labels)
     classes: Sequence[str] = sorted(set(split.raw_labels))
     if len(classes) < 2:
         raise DataError(
-            f"calibration: expected images of at least two classes. Received: {list(classes)}."
+            f"calibration: expected {split.modality.plural} of at least two classes. "
+            f"Received: {list(classes)}."
         )
     rng = np.random.default_rng(seed)
     queues = [list(rng.permutation(np.flatnonzero(labels == label))) for label in classes]
@@ -99,4 +102,5 @@ def pick_calibration(split: SampleSplit, *, images: int, seed: int) -> tuple[np.
             if queue and len(chosen) < images:
                 chosen.append(int(queue.pop()))
     order = sorted(chosen)
-    return np.asarray(split.read_views(order))[:, 0], [split.paths[index] for index in order]
+    samples = map_arrays(lambda x: x[:, 0], split.read_views(order))
+    return samples, [split.paths[index] for index in order]

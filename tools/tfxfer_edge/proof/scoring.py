@@ -1,37 +1,40 @@
-"""Scores of candidate files on real images, each image read once where memory allows."""
+"""Scores of candidate files on real samples, each read once where memory allows."""
 
 from __future__ import annotations
 
+import math
+import operator
 import os
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
 
+from tfxfer.data.arrays import Arrays, count_rows, map_arrays
 from tfxfer.data.samples import SampleSplit
 from tfxfer_edge.conversion.converted import Converted
-from tfxfer_edge.tflite.interpreter import TFLiteModel
+from tfxfer_edge.door import find_door
 
-__all__ = ["Pixels", "Scorer", "count_workers", "open_scorer", "score_pixels"]
+__all__ = ["Batches", "Scorer", "count_workers", "open_scorer", "score_batches"]
 
-_BATCH_IMAGES = 32
-_KEPT_BYTES = 1 << 29  # of each `Pixels`
+_BATCH_SAMPLES = 32
+_KEPT_BYTES = 1 << 29  # of each `Batches`
 _MOST_WORKERS = 8  # each holds the weights and tensors of its own
 
 
 class Scorer(Protocol):
     """What runs a candidate file."""
 
-    def score(self, pixels: np.ndarray) -> np.ndarray:
-        """Returns scores (images, outputs) of pixels 0..255 (images, size, size, 3)."""
+    def score(self, samples: Arrays) -> np.ndarray:
+        """Returns scores (samples, outputs); images are pixels 0..255 (images, size, size, 3)."""
 
 
-class Pixels:
-    """The images of a split as batches, again and again; kept where they fit into 512 MiB.
+class Batches:
+    """The samples of a split as batches, again and again; kept where they fit into 512 MiB.
 
     Args:
-        split: whose images.
-        views: of each image, in succession: the plain one and varied ones.
+        split: whose samples.
+        views: of each sample, in succession: the plain one and varied ones.
         level: how far the others go, see `SampleSplit.iter_views`.
         options: of their augmentation.
     """
@@ -41,27 +44,28 @@ class Pixels:
     ) -> None:
         self.split, self.views = split, views
         self._level, self._options = level, options
-        needed = len(self) * split.size**2 * 3
-        self._kept: list[np.ndarray] | None = [] if needed <= _KEPT_BYTES else None
+        needed = len(self) * sum(
+            math.prod(spec.shape) * np.dtype(spec.stored).itemsize for spec in split.inputs.values()
+        )
+        self._kept: list[Arrays] | None = [] if needed <= _KEPT_BYTES else None
         self._is_full = False
 
     def __len__(self) -> int:
         return len(self.split) * self.views
 
-    def __iter__(self) -> Iterator[np.ndarray]:
+    def __iter__(self) -> Iterator[Arrays]:
         if self._kept is not None and self._is_full:
             yield from self._kept
             return
         found = []
         batches = self.split.iter_views(
-            batch_size=max(1, _BATCH_IMAGES // self.views),
+            batch_size=max(1, _BATCH_SAMPLES // self.views),
             views=tuple(range(self.views)),
             level=self._level,
             options=self._options,
         )
         for _, found_views in batches:
-            views = np.asarray(found_views)
-            batch = views.reshape(-1, *views.shape[2:])
+            batch = map_arrays(lambda x: x.reshape(-1, *x.shape[2:]), found_views)
             if self._kept is not None:
                 found.append(batch)
             yield batch
@@ -82,36 +86,37 @@ def open_scorer(converted: Converted, content: bytes) -> Scorer:
         return OnnxModel(content, normalization=converted.normalization)
     # The metadata is not asked: what it says of a float input is checked by the parity.
     stated = converted.normalization if converted.input_dtype == "float32" else None
-    return TFLiteModel(content, workers=count_workers(), preprocessing=stated)
+    door = find_door(converted.modality)
+    return door.open_model(content, workers=count_workers(), preprocessing=stated)
 
 
 def count_workers() -> int:
-    """Returns how many images are scored at once."""
+    """Returns how many samples are scored at once."""
     return min(os.cpu_count() or 1, _MOST_WORKERS)
 
 
-def score_pixels(
-    score: Callable[[np.ndarray], np.ndarray],
-    pixels: Pixels,
+def score_batches(
+    score: Callable[[Arrays], np.ndarray],
+    batches: Batches,
     *,
     step: int = 1,
-    tell: Callable[[int], None] = lambda images: None,
+    tell: Callable[[int], None] = lambda samples: None,
 ) -> np.ndarray:
-    """Returns the scores of every image, or of every second one, and so on.
+    """Returns the scores of every sample, or of every second one, and so on.
 
     Args:
         score: of the model.
-        pixels: of a split.
-        step: from one image to the next that is scored, counted from the first.
-        tell: called with the number of images of each batch done.
+        batches: of a split.
+        step: from one sample to the next that is scored, counted from the first.
+        tell: called with the number of samples of each batch done.
 
-    Shapes: (images · views, outputs).
+    Shapes: (samples · views, outputs).
     """
     parts, seen = [], 0
-    for batch in pixels:
-        chosen = batch[-seen % step :: step]
-        seen += len(batch)
-        if len(chosen):
+    for batch in batches:
+        chosen = map_arrays(operator.itemgetter(slice(-seen % step, None, step)), batch)
+        seen += count_rows(batch)
+        if count_rows(chosen):
             parts.append(score(chosen))
-            tell(len(chosen))
+            tell(count_rows(chosen))
     return np.concatenate(parts)

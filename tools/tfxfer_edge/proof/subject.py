@@ -1,4 +1,4 @@
-"""What is exported: a model, what its outputs mean, and the images that judge it."""
+"""What is exported: a model, what its outputs mean, and the samples that judge it."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from tfxfer.run.directory import RunDirectory
 from tfxfer_edge.conversion.converted import Converted
 from tfxfer_edge.conversion.graph import FrozenGraph, freeze
 from tfxfer_edge.conversion.sources import PreprocessingArgument, Source, open_source
+from tfxfer_edge.door import find_door
 from tfxfer_edge.proof.arguments import check_arguments
 from tfxfer_edge.proof.foreign import adapt_source, check_square, predict_with
 from tfxfer_edge.proof.run_images import load_run_images
@@ -36,7 +37,7 @@ _MAX_PACKED_SAMPLES = 25_000
 
 @dataclass(frozen=True)
 class Subject:
-    """A model and its images.
+    """A model and its samples.
 
     Args:
         path: the run, or the model file.
@@ -44,15 +45,15 @@ class Subject:
         source: of the conversion; ONNX is written from it.
         graph: of the conversion; every TFLite recipe starts from it.
         predictor: the float model, which every file is compared with.
-        data: images that choose (val) and report (test).
-        calibration: images that find the ranges.
+        data: samples that choose (val) and report (test).
+        calibration: samples that find the ranges.
         words: of the metadata: name, what it was made from, licence.
         run: where `path` is one.
-        varies: whether it was trained on varied views of its images, so that they may be judged on
+        varies: whether it was trained on varied views of its samples, so that they may be judged on
             such; another model does not say.
         view_options: of that, such as whether they may be mirrored.
         provenance: what the model was trained on; None where nothing is known.
-        remarks: what a person must be told of the outputs and the images, a line each.
+        remarks: what a person must be told of the outputs and the samples, a line each.
     """
 
     path: Path
@@ -87,10 +88,8 @@ class Subject:
             licence=licence,
             labels=self.predictor.labels,
             metadata_kind=head.metadata_kind,
-            preprocessing=converted.normalization,
-            resize=self.predictor.contract.resize,
-            white=self.predictor.contract.white,
             provenance=self._choose_packed(),
+            **find_door(converted.modality).describe_card(self.predictor, converted),
         )
 
     def _choose_packed(self) -> Provenance | None:
@@ -111,16 +110,16 @@ def open_subject(
     needs_metadata: bool = True,
     progress: Progress | None = None,
 ) -> Subject:
-    """Returns a run or a model file with the images that judge it.
+    """Returns a run or a model file with the samples that judge it.
 
     Args:
         model: a run, or a file or folder that `open_source` reads.
-        calibration: labelled images. A run calibrates on its own training split unless they are
+        calibration: labelled samples. A run calibrates on its own training split unless they are
             given; another model needs them, and is judged on their validation and test splits.
         labels: names of a model file's outputs, in order.
         head: what they mean; None is the default head.
         preprocessing: what pixels go through before a model file, or `in_graph`.
-        dynamic_batch: leaves the number of images free.
+        dynamic_batch: leaves the number of samples free.
         trust: whether code in a `.keras` file may run.
         seed: of the split of `calibration`.
         needs_metadata: whether a head whose kind of metadata nobody knows is refused.
@@ -128,7 +127,7 @@ def open_subject(
 
     Raises:
         UsageError: what a run knows itself, or what a model file does not say, and nobody did.
-        ModelError, RunError, DataError: neither, or images that do not fit.
+        ModelError, RunError, DataError: neither, or samples that do not fit.
     """
     path = model.path if isinstance(model, RunDirectory) else Path(model)
     is_run = check_arguments(
@@ -264,4 +263,5 @@ def _open_run(
         varies=record.varies,
         view_options=record.view_options,
         provenance=Provenance.of_rows(data.rows),
+        remarks=find_door(source.modality).list_remarks(predictor),
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from tfxfer.data.provenance import Provenance
 from tfxfer.errors import ModelError
 from tfxfer.preprocessing import Preprocessing, Resize
 from tfxfer.system.arguments import check_kind, check_texts, check_word
+from tfxfer_edge.door import IMAGE
 
 __all__ = ["CONTRACT_FILE", "EXPORT_MANIFEST", "KINDS", "LABELS_FILE", "ModelCard"]
 
@@ -15,7 +18,8 @@ KINDS = ("classifier", "multilabel_classifier", "regressor", "features")
 LABELS_FILE = "labels.txt"
 EXPORT_MANIFEST = "export.json"
 CONTRACT_FILE = "tfxfer.json"
-"""Packed beside the labels: the kind of task and the resize, for which the schema has no field.
+"""Packed beside the labels: the kind of task and how a sample becomes the inputs, as far as the
+schema has no field.
 
 An associated file and not `custom_metadata`: the latter asks for a parser of version 1.5.0 where
 everything else is content with 1.0.0.
@@ -28,7 +32,7 @@ class ModelCard:
 
     Args:
         name: of the model.
-        description: what it tells of a photo.
+        description: what it tells of a sample.
         version: of the model.
         author: who trained it.
         licence: under which it may be used.
@@ -41,6 +45,11 @@ class ModelCard:
         threshold: of a multilabel classifier, where it is not its head's default.
         white: value of white in files with more than 8 bits a channel, as in `Preprocessing`.
         provenance: which samples it has learnt from, where that is known.
+        modality: what it reads. The next three are for others than images, whose inputs the
+            metadata's schema can say.
+        size: of the inputs, in the modality's unit.
+        contract: how a raw sample becomes the inputs, as the modality's `read_contract` reads it.
+        assets: files that the contract needs, by name, such as a vocabulary.
     """
 
     name: str
@@ -55,13 +64,17 @@ class ModelCard:
     threshold: float | None = None
     white: int | None = None
     provenance: Provenance | None = None
+    modality: str = IMAGE
+    size: int | None = None
+    contract: Mapping[str, Any] | None = None
+    assets: Mapping[str, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         labels = check_texts(
             self.labels, where="model card", name="labels", expected="the outputs' names"
         )
         object.__setattr__(self, "labels", labels)
-        for name in ("name", "description", "version", "author", "licence"):
+        for name in ("name", "description", "version", "author", "licence", "modality"):
             check_kind(getattr(self, name), str, where="model card", name=name, expected="text")
         check_word(
             self.metadata_kind, KINDS, where="model card", name="metadata_kind", error=ModelError

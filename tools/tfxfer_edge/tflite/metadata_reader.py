@@ -9,7 +9,13 @@ from tfxfer.system.arguments import check_kind
 from tfxfer_edge.tflite import metadata_schema as schema
 from tfxfer_edge.tflite.card import CONTRACT_FILE, ModelCard
 from tfxfer_edge.tflite.metadata_table import Table, find_metadata
-from tfxfer_edge.tflite.packed_files import Contract, read_contract, read_files, split_labels
+from tfxfer_edge.tflite.packed_files import (
+    Contract,
+    find_assets,
+    read_contract,
+    read_files,
+    split_labels,
+)
 
 __all__ = ["read_metadata"]
 
@@ -38,20 +44,21 @@ def read_metadata(content: bytes) -> ModelCard | None:
     # A damaged table fails in struct, in flatbuffers or in the unpacking below.
     except Exception as error:
         raise ModelError(
-            "metadata: expected TFLite metadata of one input and one output. "
+            "metadata: expected TFLite metadata of a model with one output. "
             f"Received: {type(error).__name__}: {error}"
         ) from error
 
 
 def _read_card(root: Table, files: dict[str, bytes]) -> ModelCard:
     (graph,) = root.tables(schema.Model.SUBGRAPHS)
-    (source,) = graph.tables(schema.SubGraph.INPUTS)
+    sources = graph.tables(schema.SubGraph.INPUTS)
     (target,) = graph.tables(schema.SubGraph.OUTPUTS)
     for item in (
         *root.tables(schema.Model.FILES),
         *graph.tables(schema.SubGraph.FILES),
         *target.tables(schema.Tensor.FILES),
-        *source.tables(schema.Tensor.FILES),
+        *(item for source in sources for item in source.tables(schema.Tensor.FILES)),
+        *_list_vocabularies(graph),
     ):
         name = item.string(schema.AssociatedFile.NAME)
         if name not in files:
@@ -78,12 +85,26 @@ def _read_card(root: Table, files: dict[str, bytes]) -> ModelCard:
         licence=root.string(schema.Model.LICENSE),
         labels=labels,
         metadata_kind=contract.metadata_kind,
-        preprocessing=_read_normalization(source, contract.resize),
+        preprocessing=_read_normalization(sources[0], contract.resize),
         resize=contract.resize,
         threshold=contract.threshold,
         white=contract.white,
         provenance=Provenance.from_bytes(learnt) if learnt is not None else None,
+        modality=contract.modality,
+        size=contract.size,
+        contract=contract.contract,
+        assets=find_assets(contract, files),
     )
+
+
+def _list_vocabularies(graph: Table) -> list[Table]:
+    return [
+        item
+        for unit in graph.tables(schema.SubGraph.PROCESS_UNITS)
+        if unit.byte(schema.ProcessUnit.KIND) == schema.ProcessUnitKind.BERT_TOKENIZER
+        for options in unit.table(schema.ProcessUnit.OPTIONS)
+        for item in options.tables(schema.BertTokenizer.VOCABULARY)
+    ]
 
 
 def _read_normalization(source: Table, resize: Resize) -> Preprocessing | None:

@@ -4,8 +4,8 @@ A field's number is its place in its table, counted from 0; a union takes two, i
 value. They never change: a schema may only grow at the end.
 
 Source:
-    metadata_schema.fbs of TensorFlow Lite Support, version 1.0.0 of its parsers. What was added
-    later, such as tokenizers (1.1.0), asks for a newer parser and is not here.
+    metadata_schema.fbs of TensorFlow Lite Support, version 1.0.0 of its parsers, and of what was
+    added later the tokenizers alone (1.1.0).
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ __all__ = [
     "METADATA_NAME",
     "PARSER_VERSION",
     "SCHEMA_IDENTIFIER",
+    "TOKENIZER_PARSER_VERSION",
     "AssociatedFile",
+    "BertTokenizer",
     "ColorSpace",
     "Content",
     "ContentKind",
@@ -38,7 +40,10 @@ METADATA_NAME = "TFLITE_METADATA"
 SCHEMA_IDENTIFIER = b"M001"
 
 PARSER_VERSION = "1.0.0"
-"""Of the oldest parser that reads everything named here."""
+"""Of the oldest parser that reads everything named here but tokenizers."""
+
+TOKENIZER_PARSER_VERSION = "1.1.0"
+"""Of the oldest parser that reads tokenizers."""
 
 
 class Model(IntEnum):
@@ -60,6 +65,7 @@ class SubGraph(IntEnum):
     INPUTS = 2
     OUTPUTS = 3
     FILES = 4
+    PROCESS_UNITS = 5
 
 
 class Tensor(IntEnum):
@@ -86,6 +92,7 @@ class FileKind(IntEnum):
 
     UNKNOWN = 0
     AXIS_LABELS = 2
+    VOCABULARY = 4
 
 
 class Content(IntEnum):
@@ -133,6 +140,13 @@ class ProcessUnitKind(IntEnum):
     """`ProcessUnitOptions`: what is done to a tensor."""
 
     NORMALIZATION = 1
+    BERT_TOKENIZER = 4
+
+
+class BertTokenizer(IntEnum):
+    """Fields of `BertTokenizerOptions`."""
+
+    VOCABULARY = 0
 
 
 class Normalization(IntEnum):

@@ -10,8 +10,10 @@ import numpy as np
 from tfxfer.errors import ModelError
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.system.arguments import check_kind
+from tfxfer_edge.door import IMAGE, find_door
 from tfxfer_edge.tflite.card import ModelCard
 from tfxfer_edge.tflite.flatbuffer import as_text, read_model, write_model
+from tfxfer_edge.tflite.image_metadata import find_ends
 from tfxfer_edge.tflite.metadata_content import pack_card
 from tfxfer_edge.tflite.metadata_reader import read_metadata
 from tfxfer_edge.tflite.metadata_schema import METADATA_NAME
@@ -20,7 +22,6 @@ from tfxfer_edge.tflite.probe import Probe, probe_ends
 
 __all__ = ["write_metadata"]
 
-_IDENTITY = Preprocessing()
 _TOLERANCE = 1e-5  # relative; the schema's floats have 24 bits
 
 
@@ -31,12 +32,12 @@ def write_metadata(content: bytes, card: ModelCard) -> bytes:
     `content`, bit for bit.
 
     Args:
-        content: a `.tflite` file with one input and one output; what metadata it has is replaced.
+        content: a `.tflite` file with one output; what metadata it has is replaced.
         card: what to write.
 
     Raises:
-        ModelError: labels that do not match the outputs, a quantized input that does not stand for
-            the preprocessing, or a result that differs.
+        ModelError: labels that do not match the outputs, inputs that do not fit the card, such as
+            bytes that do not stand for the preprocessing, or a result that differs.
     """
     check_kind(
         content,
@@ -49,14 +50,15 @@ def write_metadata(content: bytes, card: ModelCard) -> bytes:
     check_kind(
         card, ModelCard, where="write_metadata", name="card", expected="a tfxfer_edge.ModelCard"
     )
-    before = probe_ends(content)
+    door = find_door(card.modality)
+    before = probe_ends(content, fills=door.fills)
     _check_labels(card, before)
-    _check_input(card, before)
+    door.check_card(card, before)
     model = read_model(content)
     _embed(model, pack_card(card, before))
     files = list_files(card)
     written = append_files(write_model(model), files)
-    if before != probe_ends(written):
+    if before != probe_ends(written, fills=door.fills):
         raise ModelError(
             f"model {card.name!r}: expected the same outputs after its metadata was written. "
             "Received: others."
@@ -78,36 +80,12 @@ def _check_labels(card: ModelCard, probe: Probe) -> None:
         raise ModelError(
             f"model {card.name!r}: expected the labels of a {card.metadata_kind}. Received: none."
         )
-    outputs = int(np.prod(probe.output_shape[1:]))
+    outputs = int(np.prod(probe.output.shape[1:]))
     if card.labels and len(card.labels) != outputs:
         raise ModelError(
             f"model {card.name!r}: expected {outputs} labels, one per output. "
             f"Received: {len(card.labels)}."
         )
-
-
-def _check_input(card: ModelCard, probe: Probe) -> None:
-    scale, zero = probe.input_quantization
-    if probe.input_dtype not in ("uint8", "int8") or scale == 0:
-        return
-    # Clients feed bytes: byte 0 and 255 must stand for what the preprocessing makes of them.
-    shift = 128 if probe.input_dtype == "int8" else 0
-    for channel, (low, high) in enumerate(_ends(card.preprocessing or _IDENTITY)):
-        for pixel, value in ((0, low), (255, high)):
-            found = scale * (pixel - shift - zero)
-            # Half a step is what rounding the zero point costs.
-            if not abs(found - value) <= 0.51 * scale:
-                raise ModelError(
-                    f"model {card.name!r}: expected an input whose scale and zero point make "
-                    f"pixel {pixel} of channel {channel} {value:.4g}, as the preprocessing does. "
-                    f"Received: scale={scale:.6g}, zero_point={zero}, which make it {found:.4g}."
-                )
-
-
-def _ends(preprocessing: Preprocessing) -> list[tuple[float, float]]:
-    """Returns what pixels 0 and 255 of each channel become."""
-    pairs = zip(preprocessing.scale, preprocessing.offset, strict=True)
-    return [(offset, 255 * scale + offset) for scale, offset in pairs]
 
 
 def _embed(model: Any, metadata: bytes) -> None:
@@ -127,9 +105,10 @@ def _embed(model: Any, metadata: bytes) -> None:
 
 def _compare(card: ModelCard, written: bytes, files: dict[str, bytes]) -> None:
     found = read_metadata(written)
-    wanted = replace(
-        card, preprocessing=replace(card.preprocessing or _IDENTITY, resize=card.resize)
-    )
+    wanted = card
+    if card.modality == IMAGE:
+        preprocessing = replace(card.preprocessing or Preprocessing(), resize=card.resize)
+        wanted = replace(card, preprocessing=preprocessing)
     for item in fields(ModelCard):
         ours, theirs = getattr(wanted, item.name), getattr(found, item.name)
         if isinstance(ours, Preprocessing) and isinstance(theirs, Preprocessing):
@@ -151,5 +130,5 @@ def _compare(card: ModelCard, written: bytes, files: dict[str, bytes]) -> None:
 
 def _is_same(left: Preprocessing, right: Preprocessing) -> bool:
     return left.resize == right.resize and bool(
-        np.allclose(_ends(left), _ends(right), rtol=_TOLERANCE, atol=_TOLERANCE)
+        np.allclose(find_ends(left), find_ends(right), rtol=_TOLERANCE, atol=_TOLERANCE)
     )

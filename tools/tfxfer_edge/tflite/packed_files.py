@@ -5,27 +5,33 @@ They are a zip archive that follows the flatbuffer: readers of either find their
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
 import zlib
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from tfxfer.data.provenance import PROVENANCE_FILE
 from tfxfer.errors import ContractError, ModelError
 from tfxfer.preprocessing import Resize
+from tfxfer_edge.door import IMAGE
 from tfxfer_edge.tflite.card import CONTRACT_FILE, LABELS_FILE, ModelCard
 
 __all__ = [
     "Contract",
     "append_files",
+    "find_assets",
     "list_files",
     "read_contract",
     "read_files",
     "split_labels",
 ]
 
+_LARGEST_BYTES = 1 << 24  # 16 MiB; the vocabulary of multilingual BERT has one
 _RESIZE_KINDS = {"fit": str, "method": str, "antialias": bool}
 
 
@@ -38,20 +44,35 @@ class Contract:
         resize: as in `ModelCard`.
         threshold: as in `ModelCard`.
         white: as in `ModelCard`.
+        modality: as in `ModelCard`.
+        size: as in `ModelCard`.
+        contract: as in `ModelCard`.
+        assets: sha256 of each of them, by name.
     """
 
     metadata_kind: str
     resize: Resize
     threshold: float | None = None
     white: int | None = None
+    modality: str = IMAGE
+    size: int | None = None
+    contract: Mapping[str, Any] | None = None
+    assets: Mapping[str, str] = field(default_factory=dict)
 
 
 def list_files(card: ModelCard) -> dict[str, bytes]:
     """Returns the names and contents of the files that a card is packed with."""
-    contract: dict[str, Any] = {
-        "metadata_kind": card.metadata_kind,
-        "resize": {x.name: getattr(card.resize, x.name) for x in fields(Resize)},
-    }
+    contract: dict[str, Any] = {"metadata_kind": card.metadata_kind}
+    if card.modality == IMAGE:
+        contract["resize"] = {x.name: getattr(card.resize, x.name) for x in fields(Resize)}
+    else:
+        hashes = {name: hashlib.sha256(data).hexdigest() for name, data in card.assets.items()}
+        contract |= {
+            "modality": card.modality,
+            "size": card.size,
+            "contract": card.contract,
+            "assets": hashes,
+        }
     if card.threshold is not None:
         contract["threshold"] = card.threshold
     if card.white is not None:
@@ -61,7 +82,30 @@ def list_files(card: ModelCard) -> dict[str, bytes]:
         files[LABELS_FILE] = "".join(f"{label}\n" for label in card.labels).encode()
     if card.provenance is not None:
         files[PROVENANCE_FILE] = card.provenance.to_bytes()
-    return files
+    taken = sorted(set(files) & set(card.assets))
+    if taken:
+        raise ModelError(
+            f"model {card.name!r}: expected assets with names of their own. Received: {taken}."
+        )
+    return {**files, **card.assets}
+
+
+def find_assets(contract: Contract, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Returns the files that a contract needs, as they were when it was written.
+
+    Raises:
+        ModelError: one is missing, or another.
+    """
+    found = {}
+    for name, expected in contract.assets.items():
+        received = hashlib.sha256(files[name]).hexdigest() if name in files else "no such file"
+        if received != expected:
+            raise ModelError(
+                f"metadata: expected {name!r} with sha256 {expected[:12]}…, packed behind the "
+                f"model. Received: {received[:12]}. The file may be damaged: export it again."
+            )
+        found[name] = files[name]
+    return found
 
 
 def append_files(content: bytes, files: dict[str, bytes]) -> bytes:
@@ -78,13 +122,20 @@ def read_files(content: bytes) -> dict[str, bytes]:
     """Returns the files packed behind a model, by name; none where there is no archive.
 
     Raises:
-        ModelError: the archive is damaged.
+        ModelError: the archive is damaged, or holds more than any of ours.
     """
     stream = io.BytesIO(content)
     try:
         if not zipfile.is_zipfile(stream):
             return {}
         with zipfile.ZipFile(stream) as archive:
+            for member in archive.infolist():
+                # Before it is unpacked: a few bytes may be made of gigabytes.
+                if member.file_size > _LARGEST_BYTES:
+                    raise ModelError(
+                        f"metadata: expected packed files of at most {_LARGEST_BYTES:,} bytes. "
+                        f"Received: {member.filename!r} of {member.file_size:,}."
+                    )
             return {name: archive.read(name) for name in archive.namelist()}
     # Encrypted members raise RuntimeError, unknown compression NotImplementedError, a subclass.
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
@@ -133,7 +184,10 @@ def read_contract(data: bytes) -> Contract:
             ", ".join(unknown),
             "A newer tfxfer-edge may have written it: pip install --upgrade tfxfer-edge",
         )
-    missing = [name for name in ("metadata_kind", "resize") if name not in document]
+    wanted = ["metadata_kind", "resize"]
+    if "modality" in document:
+        wanted = ["metadata_kind", "size", "contract", "assets"]
+    missing = [name for name in wanted if name not in document]
     if missing:
         raise _refuse(f"{' and '.join(missing)} in it", "none")
     kind, threshold = document["metadata_kind"], document.get("threshold")
@@ -145,7 +199,26 @@ def read_contract(data: bytes) -> Contract:
     white = document.get("white")
     if white is not None and (type(white) is not int or white < 1):
         raise _refuse("a whole number above 0 as white", repr(white))
+    if "modality" in document:
+        return Contract(kind, Resize(), threshold, white, **_read_samples(document))
     return Contract(kind, _read_resize(document["resize"]), threshold, white)
+
+
+def _read_samples(document: Mapping[str, Any]) -> dict[str, Any]:
+    modality, size = document["modality"], document["size"]
+    contract, assets = document["contract"], document["assets"]
+    if not isinstance(modality, str) or modality == IMAGE:
+        raise _refuse("the name of another modality than images", f"modality={modality!r}")
+    if type(size) is not int or size < 1:
+        raise _refuse("a whole number above 0 as size", repr(size))
+    if not isinstance(contract, dict):
+        raise _refuse("an object as contract", repr(contract))
+    are_named = isinstance(assets, dict) and all(
+        isinstance(value, str) and name == Path(name).name for name, value in assets.items()
+    )
+    if not are_named:
+        raise _refuse("the sha256 of each asset, by a name without a folder", repr(assets))
+    return {"modality": modality, "size": size, "contract": contract, "assets": assets}
 
 
 def _read_resize(data: Any) -> Resize:

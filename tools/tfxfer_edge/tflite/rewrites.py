@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tfxfer.errors import ModelError
@@ -20,27 +21,30 @@ def inline_buffers(content: bytes | bytearray) -> bytes:
 def add_uint8_ends(content: bytes | bytearray) -> bytes:
     """Returns the same model with uint8 in and out where it has int8.
 
-    One QUANTIZE is added at each end: the same scale, the zero point 128 higher.
+    One QUANTIZE is added at each end: the same scale, the zero point 128 higher. Inputs of whole
+    numbers, such as the numbers of tokens, are no quantized values and stay.
 
     Raises:
-        ModelError: the model has not one input and one output of int8 or uint8.
+        ModelError: the model has an input or its only output of another type.
     """
     model = read_model(content)
     graph = model.subgraphs[0]
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+    if not len(graph.inputs) or len(graph.outputs) != 1:
         raise ModelError(
-            "model: expected one input and one output. "
+            "model: expected an input and one output. "
             f"Received: {len(graph.inputs)} and {len(graph.outputs)}."
         )
     opcode = _quantize_opcode(model)
-    inner, outer = int(graph.inputs[0]), int(graph.outputs[0])
-    if outer == inner:
+    sources, outer = [int(index) for index in graph.inputs], int(graph.outputs[0])
+    if outer in sources:
         raise ModelError("model: expected at least one operator between input and output.")
-    if _is_int8(graph.tensors[inner]):
-        new = _add_uint8_twin(graph, inner)
-        graph.operators.insert(0, _quantize_operator(opcode, new, inner))
-        graph.inputs = [new]
-        _redirect_signatures(model, inner, new)
+    for number, inner in enumerate(sources):
+        if not _is_whole(graph.tensors[inner]) and _is_int8(graph.tensors[inner]):
+            new = _add_uint8_twin(graph, inner)
+            graph.operators.insert(0, _quantize_operator(opcode, new, inner))
+            sources[number] = new
+            _redirect_signatures(model, inner, new)
+    graph.inputs = sources
     if _is_int8(graph.tensors[outer]):
         new = _add_uint8_twin(graph, outer)
         graph.operators.append(_quantize_operator(opcode, outer, new))
@@ -49,23 +53,30 @@ def add_uint8_ends(content: bytes | bytearray) -> bytes:
     return write_model(model)
 
 
-def name_ends(content: bytes | bytearray, *, source: str, target: str, signature: str) -> bytes:
-    """Returns the same model with names for its two ends, and a signature of them.
+def name_ends(
+    content: bytes | bytearray, *, sources: Sequence[str], target: str, signature: str
+) -> bytes:
+    """Returns the same model with names for its ends, and a signature of them.
 
     LiteRT Quantizer and many clients find a model's ends by its signature.
 
     Args:
-        content: a model with one input and one output.
-        source: name of the input.
+        content: a model with one output.
+        sources: names of the inputs. One takes the place of whatever the input is called; several
+            have to be the tensors' own, for a file lists its inputs in any order.
         target: name of the output.
         signature: name of the signature; any other one is dropped.
+
+    Raises:
+        ModelError: an input has none of several names.
     """
     from ai_edge_litert import schema_py_generated as schema
 
     model = read_model(content)
     graph = model.subgraphs[0]
     entries = []
-    for name, index in ((source, int(graph.inputs[0])), (target, int(graph.outputs[0]))):
+    ends = [*zip(sources, _find_inputs(graph, sources), strict=True)]
+    for name, index in (*ends, (target, int(graph.outputs[0]))):
         for tensor in graph.tensors:
             if as_text(tensor.name) == name:
                 tensor.name = f"{name}_inner"
@@ -75,9 +86,32 @@ def name_ends(content: bytes | bytearray, *, source: str, target: str, signature
         entries.append(entry)
     definition = schema.SignatureDefT()
     definition.signatureKey, definition.subgraphIndex = signature, 0
-    definition.inputs, definition.outputs = entries[:1], entries[1:]
+    definition.inputs, definition.outputs = entries[:-1], entries[-1:]
     model.signatureDefs = [definition]
     return write_model(model)
+
+
+def _find_inputs(graph: Any, names: Sequence[str]) -> list[int]:
+    indices = [int(index) for index in graph.inputs]
+    if len(names) == len(indices) == 1:
+        return indices
+    # The converter may put a function's name before a tensor's, and a number behind it.
+    found = {_bare_name(as_text(graph.tensors[index].name)): index for index in indices}
+    if set(found) != set(names) or len(indices) != len(names):
+        raise ModelError(
+            f"model: expected the inputs {', '.join(names)}. Received: {', '.join(found)}."
+        )
+    return [found[name] for name in names]
+
+
+def _bare_name(name: str) -> str:
+    return name.rpartition("/")[2].partition(":")[0]
+
+
+def _is_whole(tensor: Any) -> bool:
+    from ai_edge_litert import schema_py_generated as schema
+
+    return tensor.type in (schema.TensorType.INT32, schema.TensorType.INT64)
 
 
 def _is_int8(tensor: Any) -> bool:

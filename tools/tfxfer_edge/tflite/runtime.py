@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -43,15 +44,20 @@ def load_interpreter(
     return interpreter
 
 
-def verify(content: bytes | bytearray) -> None:
+def verify(content: bytes | bytearray, *, fills: Mapping[str, int] | None = None) -> None:
     """Loads the file and runs it once on zeros; every rewrite ends with this.
+
+    Args:
+        content: the file.
+        fills: what else an input holds, by its name.
 
     Raises:
         ModelError: it does not load, does not run, or its output is not finite.
     """
     interpreter = load_interpreter(content)
     for detail in interpreter.get_input_details():
-        interpreter.set_tensor(detail["index"], np.zeros(detail["shape"], detail["dtype"]))
+        value = (fills or {}).get(detail["name"], 0)
+        interpreter.set_tensor(detail["index"], np.full(detail["shape"], value, detail["dtype"]))
     try:
         with quiet_native():
             interpreter.invoke()
@@ -61,5 +67,5 @@ def verify(content: bytes | bytearray) -> None:
     for detail in interpreter.get_output_details():
         if not np.isfinite(interpreter.get_tensor(detail["index"])).all():
             raise ModelError(
-                "model: expected finite outputs for an image of zeros. Received: NaN or infinity."
+                "model: expected finite outputs for inputs of zeros. Received: NaN or infinity."
             )

@@ -18,10 +18,10 @@ import numpy as np
 from tfxfer.errors import ModelError
 from tfxfer.progress import Progress
 
-__all__ = ["Latency", "Turn", "measure", "take_turns"]
+__all__ = ["Latency", "Turn", "measure", "store_samples", "take_turns"]
 
 Turn = Callable[[int], Callable[[], object]]
-"""Feeds the image of a lap, by the lap's number, and returns what runs it."""
+"""Feeds the sample of a lap, by the lap's number, and returns what runs it."""
 
 _WARMUPS = 3
 _SLOW_MS = 2000
@@ -38,8 +38,8 @@ class Latency:
         bytes: its size.
         threads: of the interpreter.
         load_ms: reading it and allocating tensors, median of the rounds.
-        median_ms: of one image.
-        p95_ms: 95th percentile of one image; NaN where a phone's program does not tell.
+        median_ms: of one sample.
+        p95_ms: 95th percentile of one sample; NaN where a phone's program does not tell.
         peak_memory_bytes: of a process that does nothing else, Python and the runtime included; on
             a phone what the model adds, None where its program does not tell.
     """
@@ -66,7 +66,7 @@ def measure(
     threads: int = 1,
     runs: int = 50,
     rounds: int = 4,
-    inputs: Mapping[str, np.ndarray] | None = None,
+    inputs: Mapping[str, Mapping[str, np.ndarray]] | None = None,
     progress: Progress | None = None,
 ) -> list[Latency]:
     """Measures each file in processes of its own, taking turns.
@@ -74,10 +74,10 @@ def measure(
     Args:
         paths: `.tflite` files.
         threads: of each interpreter.
-        runs: images a round, after five that do not count.
+        runs: samples a round, after five that do not count.
         rounds: processes per file.
-        inputs: what the only input of a file is fed with, by path: images as its tensor holds them,
-            one after the other. Other files get noise.
+        inputs: what a file is fed with, by path: samples as its tensors hold them, by the tensors'
+            names, one after the other. Other files get noise.
         progress: told of processes that have ended.
 
     Raises:
@@ -86,12 +86,13 @@ def measure(
     results: dict[str, list[dict[str, Any]]] = {str(path): [] for path in paths}
     with tempfile.TemporaryDirectory(prefix="tfxfer-benchmark-") as scratch:
         stored = {}
-        for number, (path, images) in enumerate((inputs or {}).items()):
-            stored[path] = Path(scratch, f"{number}.npy")
-            np.save(stored[path], images)
+        for number, (path, samples) in enumerate((inputs or {}).items()):
+            stored[path] = Path(scratch, str(number))
+            stored[path].mkdir()
+            store_samples(stored[path], samples)
         for number in range(rounds):
             for at, (path, found) in enumerate(results.items()):
-                found.append(_run_once(path, threads=threads, runs=runs, images=stored.get(path)))
+                found.append(_run_once(path, threads=threads, runs=runs, samples=stored.get(path)))
                 if progress is not None:
                     done = number * len(results) + at + 1
                     progress(f"timing {len(results)} files", done, rounds * len(results))
@@ -109,7 +110,17 @@ def measure(
     ]
 
 
-def _run_once(path: str, *, threads: int, runs: int, images: Path | None) -> dict[str, Any]:
+def store_samples(folder: Path, samples: Mapping[str, np.ndarray]) -> None:
+    """Writes what each input of a file is fed with where the measuring process reads it.
+
+    A tensor's name may be no file's: each has a file of its own beside its numbers.
+    """
+    for number, (name, values) in enumerate(samples.items()):
+        np.save(folder / f"{number}.npy", values)
+        (folder / f"{number}.txt").write_text(name, encoding="utf-8")
+
+
+def _run_once(path: str, *, threads: int, runs: int, samples: Path | None) -> dict[str, Any]:
     command = [
         sys.executable,
         "-P",
@@ -118,7 +129,7 @@ def _run_once(path: str, *, threads: int, runs: int, images: Path | None) -> dic
         path,
         str(threads),
         str(runs),
-        *([] if images is None else [str(images)]),
+        *([] if samples is None else [str(samples)]),
     ]
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter
@@ -126,7 +137,7 @@ def _run_once(path: str, *, threads: int, runs: int, images: Path | None) -> dic
         )
     except subprocess.TimeoutExpired as error:
         raise ModelError(
-            f"model {path!r}: expected {runs} images within {_TIMEOUT_S} s. Received: none. "
+            f"model {path!r}: expected {runs} runs within {_TIMEOUT_S} s. Received: none. "
             "Ask for fewer --runs."
         ) from error
     if done.returncode != 0:
@@ -145,7 +156,7 @@ def _run_once(path: str, *, threads: int, runs: int, images: Path | None) -> dic
     )
 
 
-def _measure_here(path: str, threads: int, runs: int, images: str | None = None) -> dict[str, Any]:
+def _measure_here(path: str, threads: int, runs: int, samples: str | None = None) -> dict[str, Any]:
     from ai_edge_litert.interpreter import Interpreter
 
     started = time.perf_counter()
@@ -155,19 +166,30 @@ def _measure_here(path: str, threads: int, runs: int, images: str | None = None)
     rng = np.random.default_rng(0)
     sources = interpreter.get_input_details()
     for detail in sources:
-        noise = rng.uniform(0, 127, detail["shape"])
+        # Whole numbers may be those of tokens: 0 and 1 are in every table.
+        is_whole = np.dtype(detail["dtype"]) in (np.int32, np.int64)
+        noise = rng.uniform(0, 2 if is_whole else 127, detail["shape"])
         interpreter.set_tensor(detail["index"], noise.astype(detail["dtype"]))
-    stored = None if images is None else np.load(images, mmap_mode="r")
+    stored = [] if samples is None else _load(Path(samples), sources)
     laps = []
     for number in range(runs + 5):
-        if stored is not None:
-            image = np.ascontiguousarray(stored[number % len(stored)][None])
-            interpreter.set_tensor(sources[0]["index"], image)
+        for index, values in stored:
+            sample = np.ascontiguousarray(values[number % len(values)][None])
+            interpreter.set_tensor(index, sample)
         started = time.perf_counter()
         interpreter.invoke()
         if number >= 5:
             laps.append((time.perf_counter() - started) * 1e3)
     return {"load_ms": load_ms, "laps_ms": laps, "peak_memory_bytes": _peak_memory_bytes()}
+
+
+def _load(folder: Path, sources: Sequence[Any]) -> list[tuple[int, np.ndarray]]:
+    """Returns the place of each input's tensor, and samples for it."""
+    places = {detail["name"]: detail["index"] for detail in sources}
+    return [
+        (places[file.with_suffix(".txt").read_text(encoding="utf-8")], np.load(file, mmap_mode="r"))
+        for file in sorted(folder.glob("*.npy"))
+    ]
 
 
 def _peak_memory_bytes() -> int:
@@ -189,7 +211,7 @@ def take_turns(
     Quicker than `measure`, in this process: for a table of candidates.
 
     Args:
-        turns: each feeds an image, and then runs it.
+        turns: each feeds a sample, and then runs it.
         runs: laps of each; fewer, but at least five, of one that is slow.
         progress: told of laps.
     """

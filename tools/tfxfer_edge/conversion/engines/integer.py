@@ -16,7 +16,7 @@ from tfxfer_edge.conversion.engines.quantizer_adapter import (
     quantize_file,
     require_quantizer,
 )
-from tfxfer_edge.conversion.graph import INPUT, SIGNATURE, FrozenGraph
+from tfxfer_edge.conversion.graph import SIGNATURE, FrozenGraph, Prepared
 from tfxfer_edge.conversion.quantized import ConversionError
 from tfxfer_edge.conversion.quiet import quiet
 from tfxfer_edge.conversion.recipes import Recipe
@@ -28,22 +28,31 @@ __all__ = ["NAME", "Ranges", "calibrate", "quantize_static", "quantize_weights"]
 NAME = "quantizer"
 
 
-def calibrate(graph: FrozenGraph, inputs: np.ndarray) -> Ranges:
-    """Returns the ranges of all tensors over images; the input's is its contract's, not theirs.
+def calibrate(graph: FrozenGraph, inputs: Prepared) -> Ranges:
+    """Returns the ranges of all tensors; that of pixels is their contract's, not the images'.
 
-    Found once for all recipes that calibrate a graph on the same images.
+    Found once for all recipes that calibrate a graph on the same samples.
 
     Raises:
         ConversionError: the float file does not run.
     """
-    key = (NAME, hashlib.sha256(np.ascontiguousarray(inputs)).digest())
+    digest = hashlib.sha256()
+    for values in inputs:
+        digest.update(np.ascontiguousarray(values))
+    key = (NAME, digest.digest())
     if key not in graph.memory:
         graph.memory[key] = _find_ranges(graph, inputs)
     return copy.deepcopy(cast("Ranges", graph.memory[key]))
 
 
-def _find_ranges(graph: FrozenGraph, inputs: np.ndarray) -> Ranges:
-    samples = {SIGNATURE: [{INPUT: image[None]} for image in inputs]}
+def _find_ranges(graph: FrozenGraph, inputs: Prepared) -> Ranges:
+    names = [item.name for item in graph.inputs]
+    samples = {
+        SIGNATURE: [
+            {name: values[None] for name, values in zip(names, row, strict=True)}
+            for row in zip(*inputs, strict=True)
+        ]
+    }
     try:
         with quiet():
             require_quantizer()
@@ -52,8 +61,9 @@ def _find_ranges(graph: FrozenGraph, inputs: np.ndarray) -> Ranges:
         raise
     except (ValueError, RuntimeError, KeyError) as error:
         raise ConversionError(f"engine {NAME}: calibration failed: {_first(error)}") from error
-    low, high = graph.input_range
-    ranges[_input_name(graph)] = {"min": np.array([low]), "max": np.array([high])}
+    if graph.input_range is not None:
+        low, high = graph.input_range
+        ranges[_input_name(graph)] = {"min": np.array([low]), "max": np.array([high])}
     return ranges
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
 from tfxfer_edge.conversion.engines.integer import (
     NAME,
@@ -11,21 +11,26 @@ from tfxfer_edge.conversion.engines.integer import (
     quantize_weights,
 )
 from tfxfer_edge.conversion.engines.selective import quantize_selective
-from tfxfer_edge.conversion.graph import FrozenGraph
+from tfxfer_edge.conversion.graph import FrozenGraph, Prepared
 from tfxfer_edge.conversion.quantized import ConversionError, Quantized
 from tfxfer_edge.conversion.recipes import Recipe
+from tfxfer_edge.door import find_door
 from tfxfer_edge.tflite.flatbuffer import list_operators, read_model
 
-__all__ = ["NAME", "find_float_islands", "quantize"]
+__all__ = ["NAME", "find_float_islands", "leaves_tables", "quantize"]
+
+_FLOAT32 = 0
+_LOOKUPS = ("EMBEDDING_LOOKUP", "GATHER", "GATHER_ND")
+_LARGE_TABLE = 10_000  # numbers; what is smaller saves nothing
 
 
-def quantize(graph: FrozenGraph, recipe: Recipe, inputs: np.ndarray | None) -> Quantized:
+def quantize(graph: FrozenGraph, recipe: Recipe, inputs: Prepared | None) -> Quantized:
     """Returns the model as the recipe has it.
 
     Args:
         graph: what to convert.
         recipe: not `onnx`.
-        inputs: calibration images as the graph's input takes them; None for recipes without.
+        inputs: calibration samples as the graph takes them; None for recipes without.
 
     Raises:
         ConversionError: this engine cannot.
@@ -35,22 +40,36 @@ def quantize(graph: FrozenGraph, recipe: Recipe, inputs: np.ndarray | None) -> Q
     if recipe.kind != "static":
         return Quantized(quantize_weights(graph, recipe))
     if inputs is None:
-        raise ConversionError(f"recipe {recipe.name!r}: expected calibration images.")
+        raise ConversionError(f"recipe {recipe.name!r}: expected calibration samples.")
     ranges = calibrate(graph, inputs)
     if recipe.selective:
         return quantize_selective(graph, recipe, ranges, inputs)
     content = quantize_static(graph, recipe, ranges)
-    _refuse_float_islands(content, recipe)
-    return Quantized(content)
-
-
-def _refuse_float_islands(content: bytes, recipe: Recipe) -> None:
     islands = find_float_islands(content)
-    if islands:
-        counts = ", ".join(f"{islands.count(name)} {name}" for name in dict.fromkeys(islands))
+    if not islands:
+        return Quantized(content)
+    counts = ", ".join(f"{islands.count(name)} {name}" for name in dict.fromkeys(islands))
+    if not find_door(graph.modality).allows_islands:
         raise ConversionError(
             f"engine {NAME}: recipe {recipe.name!r} would leave operators in float: {counts}."
         )
+    return Quantized(content, notes=(f"{recipe.name}: these compute in float: {counts}",))
+
+
+def leaves_tables(graph: FrozenGraph) -> bool:
+    """Returns whether this engine leaves much in float32 where only weights get fewer bits.
+
+    It does so with embeddings (0.11), which may be half of a text model.
+    """
+    main = read_model(graph.float_content).subgraphs[0]
+    return any(
+        name in _LOOKUPS
+        and main.tensors[index].type == _FLOAT32
+        and main.tensors[index].buffer
+        and math.prod(main.tensors[index].shape) >= _LARGE_TABLE
+        for name, operator in zip(list_operators(graph.float_content), main.operators, strict=True)
+        for index in operator.inputs
+    )
 
 
 def find_float_islands(content: bytes) -> list[str]:

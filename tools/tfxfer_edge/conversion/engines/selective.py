@@ -16,15 +16,18 @@ import numpy as np
 
 from tfxfer_edge.conversion.engines.integer import quantize_static
 from tfxfer_edge.conversion.quantized import ConversionError, Quantized
+from tfxfer_edge.door import find_door
 from tfxfer_edge.tflite.flatbuffer import list_operators, read_model, tensor_table
 from tfxfer_edge.tflite.runtime import load_interpreter
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from tfxfer_edge.conversion.engines.integer import Ranges
-    from tfxfer_edge.conversion.graph import FrozenGraph
+    from tfxfer_edge.conversion.graph import FrozenGraph, Prepared
     from tfxfer_edge.conversion.recipes import Recipe
+
+    Samples = Sequence[Mapping[str, np.ndarray]]
 
 __all__ = ["TensorError", "layers_of", "measure_errors", "quantize_selective"]
 
@@ -57,7 +60,7 @@ class _Operator:
 
 
 def quantize_selective(
-    graph: FrozenGraph, recipe: Recipe, ranges: Ranges, inputs: np.ndarray
+    graph: FrozenGraph, recipe: Recipe, ranges: Ranges, inputs: Prepared
 ) -> Quantized:
     """Returns an int8 model whose worst layers compute in float.
 
@@ -67,12 +70,12 @@ def quantize_selective(
         graph: what to convert.
         recipe: `int8_selective`.
         ranges: from `calibrate`.
-        inputs: calibration images as the graph's input takes them, the two extremes first.
+        inputs: calibration samples as the graph takes them, the extremes first.
 
     Raises:
         ConversionError: the integer model cannot be compared with the float one.
     """
-    probe = inputs[2 : 2 + _IMAGES] if len(inputs) > 2 else inputs
+    probe = _choose_probe(graph, inputs)
     expected = _scores(graph.float_content, probe)
     operators = _operators(graph.float_content)
 
@@ -108,19 +111,27 @@ def quantize_selective(
     return Quantized(content, kept_float=layers_of(kept, graph.layers), notes=tuple(notes))
 
 
+def _choose_probe(graph: FrozenGraph, inputs: Prepared) -> Samples:
+    extremes = find_door(graph.modality).extremes
+    skipped = extremes if len(inputs[0]) > extremes else 0
+    chosen = [values[skipped : skipped + _IMAGES] for values in inputs]
+    names = [item.name for item in graph.inputs]
+    return [dict(zip(names, row, strict=True)) for row in zip(*chosen, strict=True)]
+
+
 def measure_errors(
-    float_content: bytes, content: bytes, inputs: np.ndarray
+    float_content: bytes, content: bytes, samples: Samples
 ) -> tuple[TensorError, ...]:
     """Returns the error of every activation that the integer model rounds, the worst first.
 
     Args:
         float_content: the float32 file.
         content: the integer file of the same graph, whose scales are tried on exact values.
-        inputs: images as the float model takes them.
+        samples: what the float model's inputs take, by name.
     """
     scales = {x.name: x for x in tensor_table(content) if len(x.scale) == 1 and not x.is_constant}
     main = read_model(float_content).subgraphs[0]
-    ends = {int(main.inputs[0])}  # its bytes are the pixels themselves
+    ends = {int(index) for index in main.inputs}  # bytes of pixels are the pixels themselves
     rows = [
         row
         for row in tensor_table(float_content)
@@ -128,8 +139,8 @@ def measure_errors(
     ]
     interpreter = load_interpreter(float_content, keep_all=True)
     signal, noise = (dict.fromkeys((row.name for row in rows), 0.0) for _ in range(2))
-    for image in inputs:
-        _feed(interpreter, image[None])
+    for sample in samples:
+        _feed(interpreter, sample)
         for row in rows:
             exact = interpreter.get_tensor(row.index)
             twin = scales[row.name]
@@ -182,13 +193,14 @@ def _operators(content: bytes) -> tuple[_Operator, ...]:
     )
 
 
-def _feed(interpreter: Any, image: np.ndarray) -> None:
-    detail = interpreter.get_input_details()[0]
-    scale, zero = detail["quantization"]
-    if detail["dtype"] is not np.float32:
-        limits = np.iinfo(detail["dtype"])
-        image = np.clip(np.round(image / scale + zero), limits.min, limits.max)
-    interpreter.set_tensor(detail["index"], image.astype(detail["dtype"]))
+def _feed(interpreter: Any, sample: Mapping[str, np.ndarray]) -> None:
+    for detail in interpreter.get_input_details():
+        values = sample[detail["name"]][None]
+        scale, zero = detail["quantization"]
+        if scale:
+            limits = np.iinfo(detail["dtype"])
+            values = np.clip(np.round(values / scale + zero), limits.min, limits.max)
+        interpreter.set_tensor(detail["index"], values.astype(detail["dtype"]))
     interpreter.invoke()
 
 
@@ -200,11 +212,11 @@ def _real(interpreter: Any, detail: Any) -> np.ndarray:
     return (values.astype(np.float32) - np.float32(zero)) * np.float32(scale)
 
 
-def _scores(content: bytes, inputs: np.ndarray) -> np.ndarray:
+def _scores(content: bytes, samples: Samples) -> np.ndarray:
     interpreter = load_interpreter(content)
     parts = []
-    for image in inputs:
-        _feed(interpreter, image[None])
+    for sample in samples:
+        _feed(interpreter, sample)
         parts.append(_real(interpreter, interpreter.get_output_details()[0]))
     return np.concatenate(parts)
 

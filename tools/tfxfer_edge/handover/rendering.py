@@ -1,0 +1,67 @@
+"""Templates of what goes to an app's developer, and what is common to all of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tfxfer.errors import ModelError
+from tfxfer_edge.tflite.card import ModelCard
+from tfxfer_edge.tflite.sample_model import SampleModel
+
+__all__ = ["CLASSIFIERS", "OUTPUT_WORDS", "card_of", "describe_output", "render_template"]
+
+CLASSIFIERS = ("classifier", "multilabel_classifier")
+OUTPUT_WORDS = {
+    "classifier": "probabilities that add up to 1",
+    "multilabel_classifier": "probabilities, each on its own",
+    "regressor": "values",
+    "features": "features",
+}
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render_template(template: str, context: dict[str, Any]) -> str:
+    """Returns a template of this package, filled in."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=jinja2.select_autoescape(enabled_extensions=("html",)),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["kotlin"] = lambda value: f"{value}f"
+    environment.filters["text"] = _quote
+    environment.filters["kotlin_text"] = lambda value: _quote(value).replace("$", "\\$")
+    return environment.get_template(template).render(context)
+
+
+def _quote(text: str) -> str:
+    # Not Jinja's `tojson`: its \u00e9 means nothing to Swift.
+    return json.dumps(text, ensure_ascii=False)
+
+
+def card_of(model: SampleModel) -> ModelCard:
+    """Returns what a file says of itself.
+
+    Raises:
+        ModelError: it says nothing.
+    """
+    if model.card is None:
+        raise ModelError(
+            f"model {model.source!r}: expected a file with metadata. Received: none. "
+            "Write it first: tfxfer_edge.write_metadata"
+        )
+    return model.card
+
+
+def describe_output(model: SampleModel) -> str:
+    """Returns how steps become values, to be read after the output's type."""
+    if not model.output.is_quantized:
+        return ""
+    return f": (value - {model.output.zero_point}) * {model.output.scale:.6g}"

@@ -1,0 +1,1 @@
+"""What an export knows of the kinds of sample that this distribution makes files for."""

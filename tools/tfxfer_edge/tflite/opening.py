@@ -1,0 +1,44 @@
+"""Any `.tflite` file, by what it says that it reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tfxfer.errors import ModelError
+from tfxfer_edge.door import IMAGE, EdgeModality, find_door
+from tfxfer_edge.tflite.metadata_reader import read_metadata
+from tfxfer_edge.tflite.sample_model import SampleModel, read_content
+
+__all__ = ["find_door_of", "open_model"]
+
+
+def find_door_of(content: bytes) -> EdgeModality:
+    """Returns the door of the modality that a file says it reads; images where it says nothing.
+
+    Raises:
+        ModelError: nobody knows the modality.
+    """
+    try:
+        card = read_metadata(content)
+    except ModelError:
+        card = None  # whoever opens the file says what is wrong with it, and in which file
+    return find_door(IMAGE if card is None else card.modality)
+
+
+def open_model(
+    path: str | Path, *, threads: int = 1, preprocessing: Any = None
+) -> tuple[EdgeModality, SampleModel]:
+    """Returns a file as what scores samples of its modality, and the modality's door.
+
+    Args:
+        path: the file.
+        threads: of LiteRT's kernels.
+        preprocessing: what samples go through before a float input; None takes the file's word.
+
+    Raises:
+        ModelError: no TFLite file, or none of its modality.
+    """
+    _, content = read_content(path)
+    door = find_door_of(content)
+    return door, door.open_model(path, threads=threads, preprocessing=preprocessing)
