@@ -47,7 +47,7 @@ def main() -> None:
                 f"{row['bytes']:,}",
                 f"{100 * row['accuracy']['value']:.2f}",
                 f"{100 * row['macro_f1']['value']:.2f}",
-                f"{row['drop_points']:+.2f}",
+                f"{row['drop_points']['value']:+.2f}",
                 f"{100 * row['agreement']:.1f} of {row['texts']}",
             )
             for row in rows
@@ -57,29 +57,27 @@ def main() -> None:
 
 def measure(run: Path, recipes: list[str], count: int) -> list[dict[str, Any]]:
     """Returns a row for each recipe of a run."""
-    with tempfile.TemporaryDirectory() as folder:
-        words = ["export", str(run), "--out", folder, "--max-drop", "100"]
-        for recipe in recipes:
-            words += ["--recipe", recipe]
-        command = [sys.executable, "-m", "tfxfer", *words, "--json"]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        document = json.loads(done.stdout)
-        rows = []
-        for found in document["candidates"]:
-            path = Path(folder, Path(found["path"]).name)
-            asked, agreed = compare_clients(path, read_test(run), count)
-            rows.append(
-                {
-                    "run": run.name,
-                    "recipe": found["recipe"],
-                    "bytes": found["bytes"],
-                    "accuracy": found["metrics"]["accuracy"],
-                    "macro_f1": found["metrics"]["macro_f1"],
-                    "drop_points": found["drop_points"],
-                    "agreement": agreed / asked,
-                    "texts": asked,
-                }
-            )
+    texts, rows = read_test(run), []
+    for recipe in recipes:
+        # One at a time: of several, the file that is not chosen may not be kept.
+        with tempfile.TemporaryDirectory() as folder:
+            words = ["export", str(run), "--out", folder, "--max-drop", "100", "--recipe", recipe]
+            command = [sys.executable, "-m", "tfxfer", *words, "--json"]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            (found,) = json.loads(done.stdout)["candidates"]
+            asked, agreed = compare_clients(Path(found["path"]), texts, count)
+        rows.append(
+            {
+                "run": run.name,
+                "recipe": found["recipe"],
+                "bytes": found["bytes"],
+                "accuracy": found["metrics"]["test"]["accuracy"],
+                "macro_f1": found["metrics"]["test"]["macro_f1"],
+                "drop_points": found["test_drop_points"],
+                "agreement": agreed / asked,
+                "texts": asked,
+            }
+        )
     return rows
 
 
@@ -99,7 +97,8 @@ def compare_clients(path: Path, texts: list[str], count: int) -> tuple[int, int]
 
     chosen = np.sort(np.random.default_rng(0).permutation(len(texts))[:count])
     asked = [texts[row] for row in chosen]
-    ours = [prediction["label"] for prediction in tfxfer.predict(path, asked)]
+    samples = [tfxfer.Sample(f"text {row}", content=texts[row]) for row in chosen]
+    ours = [prediction["label"] for prediction in tfxfer.predict(path, samples)]
     options = TextClassifierOptions(base_options=BaseOptions(model_asset_path=str(path)))
     with TextClassifier.create_from_options(options) as client:
         theirs = [
