@@ -12,6 +12,8 @@ from typing import Any
 from advice import WAYS, find_regret
 from claims import comparable, first_reached, group
 from tables import Record
+from text import summarise
+from text_cost import list_cache_rows
 
 __all__ = ["READERS", "ingest"]
 
@@ -190,6 +192,18 @@ def _read_label_errors(document: Document) -> dict[str, Rows]:
     return {"label_errors": rows}
 
 
+def _read_text(document: Document) -> dict[str, Rows]:
+    return {"text_quality": summarise(document["runs"])}
+
+
+def _read_text_cost(document: Document) -> dict[str, Rows]:
+    growth = [
+        {"texts": int(count), **found, "s_per_1000": 1000 * found["seconds"] / int(count)}
+        for count, found in document["growth"].items()
+    ]
+    return {"text_cache": list_cache_rows(document["cache"]), "text_growth": growth}
+
+
 def _compare(cached: list[float], whole: list[float]) -> dict[str, Any]:
     """Returns rounds of both, and how many times faster the first are, each beside its own."""
     return {
@@ -215,6 +229,9 @@ READERS: Mapping[str, Callable[[Document], dict[str, Rows]]] = {
     "reference_latency": _read_rows("reference_latency"),
     "scratch_claims": _read_steps,
     "startup": _read_startup,
+    "text": _read_text,
+    "text_cost": _read_text_cost,
+    "text_edge": _read_rows("text_edge"),
     "training": _read_training,
     "two_phase_speed": _read_two_phase,
 }

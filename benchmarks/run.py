@@ -47,6 +47,15 @@ BENCHMARKS: dict[str, list[Arguments]] = {
     ],
     "scratch_claims": [lambda o: ["--training", str(o.out / "scratch.json")]],
     "growth": [lambda o: []],
+    "text": [lambda o: ["--keep"]],
+    "text_cost": [lambda o: []],
+    "text_edge": [
+        lambda o: [
+            str(o.out / "text_runs" / f"{name}-{seed}-ours")
+            for name in ("sms", "rotten_tomatoes")
+            for seed in range(3)
+        ]
+    ],
     "gpu_training": [lambda o: []],
 }
 """Name of a record → the arguments of each of its calls."""

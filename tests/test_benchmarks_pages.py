@@ -128,6 +128,25 @@ def test_every_reader_takes_what_its_script_writes(script: Callable[[str], Any])
         }
     )
     assert [row.get("share") for row in rows["breakdown"]] == [0.75, 0.25, None]
+    rows = readers["text_cost"](
+        {
+            "cache": {
+                "rounds": [
+                    {
+                        "head_cached_s": 2,
+                        "head_whole_s": 40,
+                        "epoch_cached_s": 5,
+                        "epoch_whole_s": 11,
+                    }
+                ]
+            },
+            "growth": {"5000": {"seconds": 50.0, "peak_mib": 1.0}},
+        }
+    )
+    assert rows["text_cache"][0]["times_faster"] == {"rounds": [20.0]}
+    assert rows["text_growth"] == [
+        {"texts": 5000, "seconds": 50.0, "peak_mib": 1.0, "s_per_1000": 10.0}
+    ]
     rows = readers["growth"]({"points": {"p": {"images": 500, "seconds": 31.0, "peak_mib": 1.0}}})
     assert rows["growth"][0]["s_per_1000"] == 62
 

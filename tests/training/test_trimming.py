@@ -29,6 +29,7 @@ from tfxfer.inference.embedding import embed
 from tfxfer.inference.keras_model import wrap_model
 from tfxfer.inference.scoring import evaluate, predict, score_split
 from tfxfer.modality import InputSpec
+from tfxfer.training.plan import plan_fit
 from tfxfer.training.speeds import macs_share
 
 _SPEC = importlib.util.spec_from_file_location("padded", Path(__file__).with_name("padded.py"))
@@ -278,3 +279,40 @@ def test_shares_of_a_network_of_any_length_are_those_of_whole_samples(model: Any
     assert shares["embedding"] == pytest.approx(1)
     assert shares["block_1"] == pytest.approx((2 * block + head) / (3 * block + head))
     assert shares["backbone"] == pytest.approx(head / (3 * block + head))
+
+
+def test_behind_a_table_of_vectors_its_inputs_are_cached(model: Any) -> None:
+    phases = [Phase(name, name, 1, 1e-3) for name in ("block_1", "embedding")]
+    with CacheStore(memory_bytes=2**30) as store:
+        block, table = (
+            plan_fit(
+                model, [phase], images=10, views=1, store=store, input_itemsizes=(4, 4)
+            )
+            for phase in phases
+        )  # fmt: skip
+    # Twelve bytes a word behind the table, with the mask; eight before it.
+    assert (table.phases[0].stage, table.phases[0].cut) == ("embedding", None)
+    assert table.cache_bytes == 10 * SIZE * 2 * 4
+    assert table.views_per_stage() == {None: 1}
+    # Behind a block, which computes something: float16 and the mask.
+    assert (block.phases[0].stage, block.phases[0].cut) == ("block_1", "block_1")
+    assert block.cache_bytes == 10 * SIZE * (padded.CHANNELS * 2 + 4)
+
+
+def test_a_table_in_front_of_the_frontier_stays_as_it_is(notes: SampleData) -> None:
+    before, schedule = padded.make_model(), [Phase("upper", "embedding", 1, 2e-2)]
+    model = padded.make_model()
+    fit(model, notes, schedule=schedule, batch_size=8, augment="none", verbose=0)
+    moved = {
+        layer.name: any(
+            not np.array_equal(x, y)
+            for x, y in zip(
+                layer.get_weights(), model.get_layer(layer.name).get_weights(), strict=True
+            )
+        )
+        for layer in before.layers
+        if layer.weights
+    }
+    assert not moved.pop("embedding")
+    assert moved["block_1_dense"]
+    assert moved["block_3_dense"]

@@ -53,7 +53,9 @@ def describe_plan(
     for item in plan.phases:
         phase = item.phase
         frozen = _describe_frontier(phase)
-        source = "from cached activations" if item.cached else "through the whole network"
+        source = "through the whole network"
+        if item.cached:
+            source = f"from cached {'inputs' if item.cut is None else 'activations'}"
         if phase.size is not None:
             source += f", at size {phase.size}"
         if item.views == 1 < plan.views:

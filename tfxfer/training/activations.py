@@ -83,11 +83,11 @@ class Activations:
         stages = self._plan.stages_to_fill(number)
         for stage in stages:
             self._held.setdefault(stage, np.zeros((len(self._train), rooms[stage]), bool))
-        missing = ~self._held[item.stage][:, : item.views]
+        missing = ~self._held[item.cut][:, : item.views]
         if self._train.can_seek:  # each view of a `tf.data.Dataset` is a pass over all of it
             missing &= draw.uses(epochs)
         sources: dict[str, Any] = {"train": (self._train, rooms)}
-        if item.stage not in self._arrays.get("val", {}):
+        if item.cut not in self._arrays.get("val", {}):
             sources["val"] = (self._val, 1)
         elif not missing.any():
             return

@@ -85,8 +85,8 @@ def run_phase(
     item, phase = context.plan.phases[number], context.plan.phases[number].phase
     average, best, bridge, pace = callbacks
     model = context.model
-    stage = item.stage
-    set_trainable(model, stage, batch_norm=phase.batch_norm)
+    stage = item.cut if item.cached else item.stage
+    set_trainable(model, item.stage, batch_norm=phase.batch_norm)
     if item.cached:
         epochs = range(first_epoch, first_epoch + phase.epochs)
         context.activations.complete_phase(

@@ -10,8 +10,11 @@ from tfxfer.frontier.cut import cache_bytes
 from tfxfer.frontier.store import CacheStore
 from tfxfer.schedule import Phase, resolve_schedule
 from tfxfer.stages import count_parameters, get_info, set_trainable
+from tfxfer.training.speeds import macs_share
 
 __all__ = ["FitPlan", "PhasePlan", "plan_fit"]
+
+_FREE = 1e-3  # of a network's multiplications: what computes as little is not worth a cache
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class PhasePlan:
         refill: whether its activations must be computed anew, since an earlier phase trained
             layers that this one freezes.
         views: versions of each training image it draws among.
+        from_inputs: it caches the model's inputs all the same, since what is frozen computes next
+            to nothing, such as a look-up of vectors, and makes more of them.
     """
 
     phase: Phase
@@ -32,11 +37,17 @@ class PhasePlan:
     cached: bool
     refill: bool
     views: int
+    from_inputs: bool = False
 
     @property
     def stage(self) -> str | None:
         """Returns the frontier: a stage's name, or None where nothing is frozen."""
         return None if self.phase.stage is None else str(self.phase.stage)
+
+    @property
+    def cut(self) -> str | None:
+        """Returns where what is cached lies: the frontier, or None for the model's inputs."""
+        return None if self.from_inputs else self.stage
 
 
 @dataclass(frozen=True)
@@ -69,7 +80,7 @@ class FitPlan:
         found: dict[str | None, int] = {}
         for item in self.phases:
             if item.cached:
-                found[item.stage] = max(item.views, found.get(item.stage, 0))
+                found[item.cut] = max(item.views, found.get(item.cut, 0))
         return found
 
     def stages_to_fill(self, number: int) -> tuple[str | None, ...]:
@@ -82,12 +93,12 @@ class FitPlan:
             number: of the phase, which is cached.
         """
         item, room = self.phases[number], self.views_per_stage()
-        found = [item.stage]
+        found = [item.cut]
         for later in self.phases[number + 1 :]:
             if later.refill:
                 break
-            if later.cached and room[later.stage] >= item.views and later.stage not in found:
-                found.append(later.stage)
+            if later.cached and room[later.cut] >= item.views and later.cut not in found:
+                found.append(later.cut)
         return tuple(found)
 
 
@@ -130,9 +141,12 @@ def plan_fit(
     before = [(layer, layer.trainable) for layer in model.layers]
 
     counts = [min(phase.views or views, views) for phase in phases]
+    free = _find_free(model, phases, itemsize=itemsize, input_itemsizes=itemsizes)
+    cuts = [
+        None if phase.stage is None or phase.stage in free else str(phase.stage) for phase in phases
+    ]
     most = {
-        phase.stage: max(n for n, p in zip(counts, phases, strict=True) if p.stage == phase.stage)
-        for phase in phases
+        cut: max(n for n, other in zip(counts, cuts, strict=True) if other == cut) for cut in cuts
     }
 
     def measure(stages: set[str | None]) -> int:
@@ -150,20 +164,22 @@ def plan_fit(
         )
 
     try:
-        for phase, count in zip(phases, counts, strict=True):
+        for phase, count, cut in zip(phases, counts, cuts, strict=True):
             stage = None if phase.stage is None else str(phase.stage)
             set_trainable(model, stage, batch_norm=phase.batch_norm)
             # The end of this phase's frozen part lies above layers that an earlier phase trained.
-            refill = depth[stage] > trained_from
+            refill = depth[cut] > trained_from
             if refill:
                 held = set()
-            needed = measure({*held, stage}) if cache else 0
-            cached = cache and (stage in held or store.place(needed) != "nowhere")
+            needed = measure({*held, cut}) if cache else 0
+            cached = cache and (cut in held or store.place(needed) != "nowhere")
             if cached:
-                held.add(stage)
+                held.add(cut)
                 peak = max(peak, needed)
             parameters = count_parameters(model.trainable_weights)
-            items.append(PhasePlan(phase, parameters, cached, refill, count))
+            items.append(
+                PhasePlan(phase, parameters, cached, refill, count, cached and phase.stage in free)
+            )
             trained_from = min(trained_from, depth[stage])
     finally:
         for layer, trainable in before:
@@ -171,3 +187,24 @@ def plan_fit(
     return FitPlan(
         tuple(items), views, peak, store.place(peak) if peak else "none", str(store.parent)
     )
+
+
+def _find_free(
+    model: Any, phases: Sequence[Phase], *, itemsize: int, input_itemsizes: Sequence[int]
+) -> set[Any]:
+    """Returns the frontiers before which next to nothing is computed, and more is stored."""
+    asked = {phase.stage for phase in phases if isinstance(phase.stage, str)}
+    if not asked:
+        return set()
+    shares = macs_share(model)
+
+    def measure(stage: str | None) -> int:
+        return cache_bytes(
+            model, [stage], images=1, views=1, itemsize=itemsize, input_itemsizes=input_itemsizes
+        )
+
+    return {
+        stage
+        for stage in asked
+        if 1 - shares[str(stage)] <= _FREE and measure(str(stage)) >= measure(None)
+    }
