@@ -25,13 +25,22 @@ class Timed:
     phases: list[int]
 
 
-def time_epochs(data: Any, schedule: Any, **options: Any) -> Timed:
-    """Trains EfficientNet-Lite0, and returns how long each epoch took.
+def time_epochs(
+    data: Any,
+    schedule: Any,
+    *,
+    backbone: str = "efficientnet_lite0",
+    size: int | None = None,
+    **options: Any,
+) -> Timed:
+    """Trains a model, and returns how long each epoch took.
 
     Args:
-        data: of `tfxfer.load_images`.
+        data: of `tfxfer.load_images`, or of `tfxfer.load_samples`.
         schedule: of `tfxfer.fit`.
-        **options: of the same.
+        backbone: its name.
+        size: of the input; None is the backbone's own.
+        **options: of `tfxfer.fit`.
     """
     import keras
 
@@ -42,7 +51,7 @@ def time_epochs(data: Any, schedule: Any, **options: Any) -> Timed:
     clock = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter())
     )
-    model = tfxfer.build_model("efficientnet_lite0", labels=data.labels, targets=data.train.targets)
+    model = tfxfer.build_model(backbone, labels=data.labels, size=size, targets=data.train.targets)
     history = tfxfer.fit(model, data, schedule=schedule, verbose=0, callbacks=[clock], **options)
     return Timed(
         [end - start for start, end in itertools.pairwise(ends)],

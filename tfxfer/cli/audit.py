@@ -105,6 +105,10 @@ def command(
     for line in describe_audit(found.data):
         output.show(line)
     _show_classes(output, found)
+    lengths = found.data.audit.lengths
+    if lengths is not None:
+        plural = prepared.modality.plural
+        output.show_table((lengths.unit.upper(), plural.upper(), ""), lengths.draw())
     _show_labels(output, found)
     if written:
         output.show(f"files  {', '.join(written)}")

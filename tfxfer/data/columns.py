@@ -18,6 +18,7 @@ FILE_COLUMN = "path"
 """What a column of files is called in every table, whatever its modality."""
 
 _SHOWN = 12
+_LONGEST_SHOWN = 40
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def refuse_columns(
         columns: what a person calls them.
         where: the table, for messages.
     """
-    listed = ", ".join(repr(escape_controls(name))[:60] for name in names[:_SHOWN]) or "nothing"
+    listed = ", ".join(repr(_shorten(name)) for name in names[:_SHOWN]) or "nothing"
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     wanted = (
         (columns.sample, "--sample-column"),
@@ -123,8 +124,8 @@ def refuse_columns(
     options = " ".join(f"{option} NAME" for _, option in absent)
     return DataError(
         f"{where}: expected a first line with the columns {sample},{label}[,split][,group]. "
-        f"Received: {listed}{more}, and {lacks}.{hints} If another column is meant, name it: "
-        f"{options or '--label-column NAME'}"
+        f"Received: {listed}{more}, and {lacks}.{hints} Add the line where there is none; if "
+        f"another column is meant, name it: {options or '--label-column NAME'}"
     )
 
 
@@ -153,6 +154,11 @@ def _find(names: Sequence[str], wanted: str) -> list[int]:
     exact = [number for number, name in enumerate(names) if name == wanted]
     folded = _fold(wanted)
     return exact or [number for number, name in enumerate(names) if _fold(name) == folded]
+
+
+def _shorten(name: str) -> str:
+    shown = escape_controls(name)
+    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}…"
 
 
 def _fold(name: str) -> str:

@@ -79,7 +79,7 @@ class LengthPicture:
         for low, high, count in zip(self.edges[:-1], self.edges[1:], self.counts, strict=True):
             last = high if high == self.edges[-1] else high - 1
             name = f"{low:,}" if low >= last else f"{low:,} to {last:,}"
-            bar = "█" * max(round(_BAR_CHARACTERS * count / most), int(count > 0))
+            bar = "#" * max(round(_BAR_CHARACTERS * count / most), int(count > 0))
             rows.append((name, f"{count:,}", bar))
         return rows
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -126,6 +126,8 @@ def load_samples(
         progress=progress,
         workers=workers,
     )
+    if rows:
+        _refuse_moved(inspection, rows, str(split_file), modality)
     inspection = replace(inspection, problems=inspection.problems + tuple(problems))
     if not inspection.records:
         _refuse_empty(inspection, modality)
@@ -339,6 +341,25 @@ def _choose_rows(
         if record.path not in rows
     ]
     return replace(source, records=chosen), problems
+
+
+def _refuse_moved(
+    inspection: Inspection, rows: Mapping[str, SplitRow], table: str, modality: Modality
+) -> None:
+    """Refuses cells of a table whose lines have moved since it was split.
+
+    A line more at the top, and each sample would have the place of its neighbour: what was learnt
+    from would be tested with.
+    """
+    for record, sha256 in zip(inspection.records, inspection.sha256s, strict=True):
+        known = rows[record.path].fingerprint
+        if record.content is not None and known and known != shorten_sha256(sha256):
+            raise DataError(
+                f"split table {table!r}: expected the {modality.plural} of the earlier run, line "
+                f"by line. Received: {record.path!r}, which is another {modality.noun} now. Put "
+                "the table back as it was; to use it as it is now, start a new run, or give it "
+                "another name."
+            )
 
 
 def _clean_parts(inspection: Inspection) -> Inspection:

@@ -35,6 +35,10 @@ def make_audit(material: Material) -> Section:
         parts.append(
             Note("An earlier tfxfer trained this: of its audit only what was left out is kept.")
         )
+    if material.audit is not None and material.audit.lengths is not None:
+        picture = material.audit.lengths
+        title = f"How long the {plural} are"
+        parts.append(Table(title, (picture.unit, plural, ""), tuple(picture.draw())))
     if left_out:
         plates = tuple(
             Plate(problem.path, (_name_kind(problem.kind), problem.detail, problem.path))

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from tfxfer.data.arrays import Arrays, count_rows
+from tfxfer.images.modality import ImageModality
 from tfxfer.system.quiet import quiet_native
-from tfxfer.testing.check import check, fail, not_run
+from tfxfer.testing.check import check, fail, not_applicable, not_run
 from tfxfer.testing.subject import Subject
 
 __all__ = ["export_float", "export_int8", "export_uint8_input"]
@@ -24,7 +26,9 @@ def export_float(subject: Subject) -> None:
     """Converts, runs the file with LiteRT alone, and compares."""
     converted = _convert(subject, "float32")
     tolerance = subject.tolerance
-    inputs = converted.normalization.apply(subject.values)
+    inputs = subject.values
+    if subject.modality.name == ImageModality.name:
+        inputs = converted.normalization.apply(inputs)
     found, _ = _run(subject, converted.content, inputs)
     expected = subject.outputs
     scale = max(float(np.abs(expected).max()), 1e-6)
@@ -43,7 +47,7 @@ def export_float(subject: Subject) -> None:
     requires=("export_float",),
 )
 def export_int8(subject: Subject) -> None:
-    """Quantizes on the kit's own images; only a wrong file fails, not a lossy one."""
+    """Quantizes on the kit's own samples; only a wrong file fails, not a lossy one."""
     converted = _convert(subject, "int8")
     found, _ = _run(subject, converted.content, subject.samples)
     expected = subject.outputs
@@ -64,6 +68,7 @@ def export_int8(subject: Subject) -> None:
 )
 def export_uint8_input(subject: Subject) -> None:
     """Compares what the bytes 0 and 255 stand for, by the file's own scale and zero point."""
+    subject.require_images()
     converted = _convert(subject, "int8")
     _, detail = _run(subject, converted.content, subject.samples[:1])
     what = f"uint8 input of {subject.name!r}"
@@ -110,8 +115,12 @@ def _find_edge(subject: Subject) -> Any:
 
 
 def _convert(subject: Subject, recipe: str) -> Any:
-    subject.require_images()
     edge = _find_edge(subject)
+    known = importlib.import_module(f"{edge.__name__}.door").list_doors()
+    if subject.modality.name not in known:
+        not_applicable(
+            f"files are made of {', '.join(known)}, and the model reads {subject.modality.plural}"
+        )
     done = subject.conversions
     if "graph" not in done:
         done["graph"] = edge.freeze(subject.model)
@@ -121,8 +130,8 @@ def _convert(subject: Subject, recipe: str) -> Any:
     return done[recipe]
 
 
-def _run(subject: Subject, content: bytes, inputs: np.ndarray) -> tuple[np.ndarray, Any]:
-    """Returns a file's outputs as numbers, and the details of its input.
+def _run(subject: Subject, content: bytes, inputs: Arrays) -> tuple[np.ndarray, Any]:
+    """Returns a file's outputs as numbers, and the details of its first input.
 
     LiteRT without further libraries refuses a file with any but builtin operations.
     """
@@ -132,10 +141,14 @@ def _run(subject: Subject, content: bytes, inputs: np.ndarray) -> tuple[np.ndarr
         with quiet_native():
             interpreter = Interpreter(model_content=content, num_threads=1)
             interpreter.allocate_tensors()
-            source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+            sources, target = interpreter.get_input_details(), interpreter.get_output_details()[0]
             rows = []
-            for image in inputs:
-                interpreter.set_tensor(source["index"], image[None].astype(source["dtype"]))
+            for number in range(count_rows(inputs)):
+                for source in sources:
+                    # A file lists several inputs in any order, and knows them by their names.
+                    values = inputs[source["name"]] if isinstance(inputs, dict) else inputs
+                    row = values[number][None].astype(source["dtype"])
+                    interpreter.set_tensor(source["index"], row)
                 interpreter.invoke()
                 rows.append(interpreter.get_tensor(target["index"]).copy())
     except (ValueError, RuntimeError) as error:
@@ -147,7 +160,7 @@ def _run(subject: Subject, content: bytes, inputs: np.ndarray) -> tuple[np.ndarr
         )
     outputs = np.concatenate(rows).astype(np.float32)
     scale, zero = target["quantization"]
-    return (outputs - zero) * np.float32(scale) if scale else outputs, source
+    return (outputs - zero) * np.float32(scale) if scale else outputs, sources[0]
 
 
 def _correlation(found: np.ndarray, expected: np.ndarray) -> float:

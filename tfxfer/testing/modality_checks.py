@@ -213,7 +213,9 @@ def builds(subject: ModalitySubject) -> None:
         )
     sources = {id(source): source for tensor in tensors for source in find_inputs(tensor)}
     found = {source.name: (source.shape, source.dtype) for source in sources.values()}
-    expected = {name: ((None, *spec.shape), spec.dtype) for name, spec in subject.inputs.items()}
+    expected = {
+        name: ((None, *spec.model_shape), spec.dtype) for name, spec in subject.inputs.items()
+    }
     if found != expected:
         fail(
             what,

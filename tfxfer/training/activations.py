@@ -148,14 +148,14 @@ class Activations:
             named = arrays if isinstance(arrays, dict) else {trimming.names[0]: arrays}
             small = {x: y[indices, views] for x, y in named.items() if x != ACTIVATIONS}
             span = trimming.find_span(small)
-            found = {
-                name: _widen(
-                    values[indices, views, :span]
-                    if name in trimming.padded
-                    else small.get(name, values[indices, views])
-                )
-                for name, values in named.items()
-            }
+
+            def take(name: str, values: np.ndarray) -> np.ndarray:
+                read = small.get(name)
+                if name not in trimming.padded:
+                    return values[indices, views] if read is None else read
+                return values[indices, views, :span] if read is None else read[:, :span]
+
+            found = {name: _widen(take(name, values)) for name, values in named.items()}
             return found if isinstance(arrays, dict) else next(iter(found.values()))
 
         def read(indices: np.ndarray, views: np.ndarray) -> Arrays:

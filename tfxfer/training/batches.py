@@ -84,8 +84,10 @@ def make_batches(
             found = read(chosen, self.view[span])
             # The suffix's inputs have names of their own, but the same order. Not a list, which
             # tf.data takes for one tensor.
-            if trimming is not None and not self._is_reading:
-                found = _stretch(found, trimming, index)
+            if trimming is not None and len(self) == 1:
+                found = _stretch(found, trimming, 0)
+            elif trimming is not None and not self._is_reading:
+                found = _stretch(found, trimming, index + 1)
             inputs = tuple(list_arrays(found)) if isinstance(found, dict) else found
             batch = inputs, targets[chosen]
             return batch if sample_weights is None else (*batch, sample_weights[chosen])
@@ -96,13 +98,19 @@ def make_batches(
     return Batches()
 
 
-def _stretch(arrays: Arrays, trimming: Trimming, index: int) -> Arrays:
+def _stretch(arrays: Arrays, trimming: Trimming, more: int) -> Arrays:
     """Returns a batch of a length that no other has, for Keras to look at before an epoch begins.
 
     Keras takes the sides in which the first two batches differ for those that may, and refuses any
-    other batch that does: two of one length would settle it for all.
+    other batch that does: two of one length would settle it for all. Where there is but one batch,
+    it has the same length in every epoch.
+
+    Args:
+        arrays: of the batch.
+        trimming: which of them are padded.
+        more: how much longer than the longest sample it gets.
     """
-    longer = trimming.longest + index + 1
+    longer = trimming.longest + more
 
     def stretch(values: np.ndarray) -> np.ndarray:
         sides = [(0, 0), (0, longer - values.shape[1]), *[(0, 0)] * (values.ndim - 2)]

@@ -107,23 +107,25 @@ def _median_lap(work: Any) -> float:
 def macs_share(model: Any) -> dict[str | None, float]:
     """Returns the share of the network's multiplications that lie after each stage.
 
-    Counted for convolutions and dense layers, from their kernels and output shapes; a layer of
-    another kind, such as a whole hub module, counts as its weights.
+    Counted for convolutions and dense layers, from their kernels and output shapes, of samples that
+    fill the input where it takes any length. A layer of another kind, such as a whole hub module,
+    counts as its weights; a table of vectors, of which a sample takes a few as they are, as none.
     """
     macs: dict[str, float] = {}
+    info = get_info(model)
     for layer in model.layers:
         kernel = getattr(layer, "kernel", None)
         if kernel is None or not hasattr(layer, "output"):
-            if not isinstance(layer, keras.layers.BatchNormalization):
+            if not isinstance(layer, keras.layers.BatchNormalization | keras.layers.Embedding):
                 macs[layer.name] = sum(math.prod(weight.shape) for weight in layer.weights)
             continue
-        sides = layer.output.shape[1:-1] if len(layer.output.shape) > 2 else ()
+        sides = [info.size if side is None else side for side in layer.output.shape[1:-1]]
         depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
         # A depthwise convolution moves more memory per multiplication: it counts three times.
         macs[layer.name] = math.prod(kernel.shape) * math.prod(sides) * (3 if depthwise else 1)
     total = sum(macs.values())
     shares: dict[str | None, float] = {None: 1.0}
-    for stage in get_info(model).stages:
+    for stage in info.stages:
         names = [layer.name for layer in layers_up_to(model, stage.name)]
         before = sum(macs[name] for name in names if name in macs)
         shares[stage.name] = 1 - before / total if total else 1.0

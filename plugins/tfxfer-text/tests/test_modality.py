@@ -245,3 +245,17 @@ def test_folders_of_files_are_read_as_a_table_is(tmp_path: Path, contract: Token
     assert len(data.rows) == 12
     assert data.audit.count_unread() == {".docx": 1}
     assert "not a text" in " ".join(problem.detail for problem in data.audit.unread)
+
+
+def test_a_table_whose_lines_have_moved_is_refused(tmp_path: Path, contract: Tokenization) -> None:
+    path = write_texts(tmp_path)
+    data = load(path, contract)
+    data.write_split(tmp_path / "split.csv")
+    again = load(path, contract, split_file=tmp_path / "split.csv")
+    assert [row.split for row in again.rows] == [row.split for row in data.rows]
+    lines = path.read_text(encoding="utf-8").split("\n")
+    # Two lines of one label change places: by path and label nothing is amiss.
+    lines[1], lines[3] = lines[3], lines[1]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(DataError, match="another text now"):
+        load(path, contract, split_file=tmp_path / "split.csv")

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from tfxfer.backbone import Backbone, Stage, Weights
 from tfxfer_text.configuration import EncoderConfig
+from tfxfer_text.fine_tuning import ENCODER_FINE_TUNING
 from tfxfer_text.folder import find_folder_weights, open_folder, read_encoder, read_tokenization
 from tfxfer_text.network import build_encoder, list_stages
 from tfxfer_text.sources import ENGLISH_UNCASED, SOURCES, find_weights
@@ -42,6 +43,7 @@ class Encoder(Backbone):
     output: ClassVar[Literal["vector"]] = "vector"
     # How much attention suffers from 8 bits is the gate's to say; that it does is well known.
     quantization = ("attention", "gelu")
+    fine_tuning = ENCODER_FINE_TUNING
     min_size = SPECIAL_TOKENS + 1  # type: ignore[assignment]
     config: EncoderConfig
 

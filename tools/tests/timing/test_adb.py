@@ -14,7 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from tfxfer.cli.main import run as run_cli
 from tfxfer.errors import ModelError
 from tfxfer_edge.tflite.flatbuffer import write_model
-from tfxfer_edge.timing.adb import read_report
+from tfxfer_edge.timing.adb import InputValues, read_report, write_values
 
 OLD = """Loaded model /data/local/tmp/x.tflite
 count=5 first=9000 curr=8000 min=8000 max=9000 avg=8500 std=3
@@ -205,3 +205,16 @@ def test_a_memory_figure_that_is_none_is_not_known() -> None:
     found = read_report(NEW.replace("overall=12.8672", "overall=..."), path="x.tflite")
     assert found["median_ms"] == 4.01
     assert math.isnan(found["memory_bytes"])
+
+
+def test_inputs_that_are_numbers_of_tokens_are_filled_with_some(
+    wire: Wire, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = (InputValues("ids", (1, 8), 0, 1), InputValues("mask", (1, 8), 1, 1))
+    monkeypatch.setattr("tfxfer_edge.proof.feed.find_values", lambda _: found)
+    wire.connect()
+    assert run_cli(["benchmark", str(model), "--device", "adb", "--rounds", "1", "--json"]) == 0
+    (call,) = [line for line in wire.asked if "--graph=" in line]
+    assert "--input_layer=ids,mask --input_layer_shape=1,8:1,8 " in call
+    assert "--input_layer_value_range=ids,0,1:mask,1,1 " in call
+    assert write_values(()) == ""

@@ -64,11 +64,15 @@ def command(
         phone = find_phone()
     elif program is not None:
         raise click.UsageError("--benchmark-model is for a phone: add --device adb.")
+    import numpy as np
+
+    from tfxfer_edge.proof.feed import find_feed, find_values
     from tfxfer_edge.tflite.flatbuffer import check_model_file
     from tfxfer_edge.timing.latency import measure
 
     for path in models:
         check_model_file(path)
+    values = {path: find_values(Path(path)) for path in models}
     fed = {}
     with output.progress() as progress:
 
@@ -77,10 +81,13 @@ def command(
             progress(what, done, total)
 
         if phone is None:
-            from tfxfer_edge.proof.feed import find_feed
-
             # In a process of its own first: what makes the runtime abort must not end this one.
-            measure(models, runs=1, rounds=1)
+            held = {
+                path: {item.name: np.full(item.shape, item.low, np.int32) for item in found}
+                for path, found in values.items()
+                if found
+            }
+            measure(models, runs=1, rounds=1, inputs=held)
             fed = {path: find_feed(Path(path)) for path in dict.fromkeys(models)}
             for path, feed in fed.items():
                 output.print(f"{path}: timed on {feed.words}")
@@ -103,6 +110,7 @@ def command(
                 runs=runs,
                 rounds=rounds,
                 program=program,
+                values=values,
                 progress=tell,
             )
     output.emit(

@@ -92,7 +92,7 @@ class FileKind(IntEnum):
 
     UNKNOWN = 0
     AXIS_LABELS = 2
-    VOCABULARY = 4
+    VOCABULARY = 5
 
 
 class Content(IntEnum):

@@ -13,16 +13,19 @@ from tfxfer_edge.tflite.sample_model import SampleModel, read_content
 __all__ = ["find_door_of", "open_model"]
 
 
-def find_door_of(content: bytes) -> EdgeModality:
+def find_door_of(path: str | Path) -> EdgeModality:
     """Returns the door of the modality that a file says it reads; images where it says nothing.
 
     Raises:
-        ModelError: nobody knows the modality.
+        ModelError: no TFLite file, damaged metadata, or a modality that nobody knows.
     """
+    source, content = read_content(path)
     try:
         card = read_metadata(content)
-    except ModelError:
-        card = None  # whoever opens the file says what is wrong with it, and in which file
+    except ModelError as error:
+        SampleModel(path)  # what is wrong with the whole file comes first
+        words = str(error).removeprefix("model: ")
+        raise ModelError(f"model {source!r}: {words}") from error
     return find_door(IMAGE if card is None else card.modality)
 
 
@@ -39,6 +42,5 @@ def open_model(
     Raises:
         ModelError: no TFLite file, or none of its modality.
     """
-    _, content = read_content(path)
-    door = find_door_of(content)
+    door = find_door_of(path)
     return door, door.open_model(path, threads=threads, preprocessing=preprocessing)

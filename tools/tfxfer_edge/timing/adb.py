@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,15 @@ from tfxfer.errors import DeviceError, ModelError
 from tfxfer.progress import Progress
 from tfxfer_edge.timing.latency import Latency
 
-__all__ = ["BENCHMARK_MODEL", "Phone", "find_phone", "measure_on_phone", "read_report"]
+__all__ = [
+    "BENCHMARK_MODEL",
+    "InputValues",
+    "Phone",
+    "find_phone",
+    "measure_on_phone",
+    "read_report",
+    "write_values",
+]
 
 BENCHMARK_MODEL = "/data/local/tmp/benchmark_model"
 _WARMUPS = 5
@@ -27,6 +36,23 @@ _TOOL_WORDS = (
     "Get the program for your phone's processor from LiteRT's downloads and name it with "
     f"--benchmark-model FILE, or put it there: adb push benchmark_model {BENCHMARK_MODEL}"
 )
+
+
+@dataclass(frozen=True)
+class InputValues:
+    """What one input may hold where somebody else fills it.
+
+    Args:
+        name: of the tensor.
+        shape: with the batch.
+        low: the lowest value.
+        high: the highest.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    low: int
+    high: int
 
 
 @dataclass(frozen=True)
@@ -87,6 +113,7 @@ def measure_on_phone(
     runs: int = 50,
     rounds: int = 4,
     program: str | Path | None = None,
+    values: Mapping[str, Sequence[InputValues]] | None = None,
     progress: Progress | None = None,
 ) -> list[Latency]:
     """Measures each file on a phone, taking turns; what was copied there is removed.
@@ -98,6 +125,7 @@ def measure_on_phone(
         runs: images a round, after five that do not count.
         rounds: calls of `benchmark_model` per file.
         program: `benchmark_model` for that phone, to be copied; None expects it there.
+        values: by path, of files that do not run on whatever that program makes up.
         progress: told of calls of `benchmark_model`.
 
     Returns:
@@ -139,12 +167,33 @@ def measure_on_phone(
                     "shell",
                     f"{tool} --graph={place} --num_threads={threads} --num_runs={runs} "
                     f"--warmup_runs={_WARMUPS} --min_secs=0 --report_peak_memory_footprint=true "
+                    f"{write_values((values or {}).get(path, ()))}"
                     "2>&1 || true",
                 )
                 reports[path].append(read_report(printed, path=path))
     finally:
         phone.call("shell", "rm", "-rf", folder)
     return [_summarize(path, threads, found) for path, found in reports.items()]
+
+
+def write_values(values: Sequence[InputValues]) -> str:
+    """Returns the options of `benchmark_model` that say what inputs hold, ended by a space.
+
+    Example:
+        >>> write_values([InputValues("mask", (1, 8), 1, 1)])
+        '--input_layer=mask --input_layer_shape=1,8 --input_layer_value_range=mask,1,1 '
+    """
+    if not values:
+        return ""
+    names = ",".join(item.name for item in values)
+    shapes = ":".join(",".join(map(str, item.shape)) for item in values)
+    ranges = ":".join(f"{item.name},{item.low},{item.high}" for item in values)
+    options = {
+        "input_layer": names,
+        "input_layer_shape": shapes,
+        "input_layer_value_range": ranges,
+    }
+    return "".join(f"--{key}={shlex.quote(value)} " for key, value in options.items())
 
 
 def read_report(printed: str, *, path: str) -> dict[str, float]:
