@@ -77,7 +77,7 @@ def command(
     box: str | None,
     mask: str | None,
 ) -> int:
-    """Show where a model looks when it answers.
+    """Show where a model looks when it answers, or the words that it goes by.
 
     MODEL is a run, a model file, or the folder of an export. SAMPLES are what `tfxfer predict`
     takes. Of each image a picture is written: the warmer a place, the more it speaks for the label.

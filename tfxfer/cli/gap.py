@@ -110,9 +110,10 @@ def command(
         reason = explain_missing(model)
     if reason and other is None:
         output.emit(profile_moments(model, None, reason=reason, seed=seed).to_dict())
+        named_backbone = f" --backbone {subject.backbone.name}" if run is None else ""
         raise ModelError(
             f"{reason}. Expected another backbone or weights, or a second set: tfxfer gap "
-            f"{data} OTHER --backbone {subject.backbone.name}"
+            f"{data} OTHER{named_backbone}"
         )
     with output.quietly(), output.progress() as progress:
         moments = [read_moments(model, x, images=images, progress=progress) for x in subsets]

@@ -59,13 +59,13 @@ def train_options(command: Any) -> Any:
         ),
         click.option(
             "--augment",
-            help="How far samples may vary, images none, light or strong.  [default: light]",
+            help="How far samples may vary: none, light or strong.  [default: light]",
         ),
         click.option(
             "--no-flip", is_flag=True, help="Never mirror: for text, or left and right hands."
         ),
         click.option(
-            "--views", type=click.IntRange(1), help="Cached augmented versions of each image."
+            "--views", type=click.IntRange(1), help="Cached augmented versions of each sample."
         ),
         click.option(
             "--balance",
