@@ -1,7 +1,8 @@
 """The ids of our tokenizer and those of the one that MediaPipe runs on phones.
 
-A file whose scores are the ids that it is given shows what MediaPipe makes of a text. Its vocabulary
-has every character of the texts, alone and inside a word, so that no difference hides in `[UNK]`.
+A file whose scores are the ids that it is given shows what MediaPipe makes of a text. Its
+vocabulary has every character of the texts, alone and inside a word, so that no difference hides
+in `[UNK]`.
 """
 
 # ruff: noqa: RUF001 - characters that look alike are what this is about
