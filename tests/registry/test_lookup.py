@@ -322,6 +322,8 @@ def raise_error(self: Any, *_: Any) -> Any:
         ({"default_size": 16.0}, "in the modality's unit, at least min_size as default_size"),
         ({"default_size": 16, "min_size": 32}, "Received: default_size=16"),
         ({"default_size": 16, "min_size": 0}, "at least min_size"),
+        ({"max_size": 64}, "at least default_size, as max_size"),
+        ({"max_size": True}, "None, or a number in the modality's unit"),
         ({"licence": None}, "licence"),
         ({"__init__": raise_error}, "OSError: no such thing"),
         ({"__init__": lambda self, size: None}, "cannot be made"),

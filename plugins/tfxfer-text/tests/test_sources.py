@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tfxfer.errors import SetupError, WeightsError
+from tfxfer.errors import SetupError, StorageError, WeightsError
 from tfxfer.registry.lookup import default_registry, get_backbone
 from tfxfer.weights import resolve_weights
 from tfxfer_text import sources
 from tfxfer_text.configuration import EncoderConfig
 from tfxfer_text.errors import FolderError
+from tfxfer_text.hub import fetch_file
 from tfxfer_text.sources import SOURCES, find_vocabulary, find_weights
 
 NAMES = (
@@ -95,6 +97,26 @@ def test_without_a_network_one_line_has_every_way_out(ways: dict[str, Any]) -> N
 def test_an_unknown_vocabulary_is_refused() -> None:
     with pytest.raises(WeightsError, match="among minilm_l6"):
         find_vocabulary("no_such_encoder")
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected", "words"),
+    [
+        (OSError(errno.ENOSPC, "full"), StorageError, "Free some space"),
+        (ConnectionError("refused\nby the host"), FolderError, "on Hugging Face: refused$"),
+    ],
+)
+def test_what_a_download_raises_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, raised: Exception, expected: type[Exception], words: str
+) -> None:
+    import huggingface_hub
+
+    def refuse(*_: Any, **__: Any) -> str:
+        raise raised
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
+    with pytest.raises(expected, match=words):
+        fetch_file("owner/name-that-is-not-cached", "config.json")
 
 
 @pytest.mark.network

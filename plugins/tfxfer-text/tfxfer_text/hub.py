@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tfxfer.errors import StorageError
+from tfxfer.system.files import describe_storage_error
 from tfxfer_text.errors import FolderError, first_line
 
 __all__ = ["fetch_file"]
@@ -37,6 +39,9 @@ def fetch_file(repository: str, member: str, *, revision: str | None = None) -> 
         raise FileNotFoundError(f"{repository}: {member}") from error
     # requests, httpx and huggingface_hub, each with errors of its own.
     except Exception as error:
+        full = describe_storage_error(error)
+        if full is not None:
+            raise StorageError(full) from error
         raise FolderError(_describe(repository, member, first_line(error))) from error
 
 
