@@ -1,6 +1,6 @@
 """A table of texts and labels becomes a tested Keras model, and says which words it goes by.
 
-python examples/05_texts_from_a_table.py reviews.csv model.keras "not worth the wait"
+python examples/05_texts_from_a_table.py reviews.csv "not worth the wait"
 """
 
 import sys
@@ -11,7 +11,7 @@ from tfxfer.trust.marks import mark_parts
 
 
 def main(
-    table: str, out: str, text: str, *, backbone: str = "minilm_l6", size: int = 64
+    table: str, text: str, *, backbone: str = "minilm_l6", size: int = 64
 ) -> tuple[float, list[str]]:
     encoder = tfxfer.get_backbone(backbone)
     modality = tfxfer.get_modality(encoder.modality)
@@ -32,11 +32,8 @@ def main(
     _, (marks,) = mark_parts(make_predictor(model), sample)
     for word, drop in marks.list_strongest(3):
         print(f"  without {word!r} the score falls by {drop:.3f}")
-
-    # Plain Keras: `keras.models.load_model(out)` needs no tfxfer.
-    model.save(out)
     return accuracy["value"], [word for word, _ in marks.list_strongest(3)]
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    main(*sys.argv[1:3])
