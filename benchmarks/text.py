@@ -126,10 +126,10 @@ def embed_texts(name: str, pairs: Pairs, folder: Path) -> np.ndarray:
 
         model = tfxfer.build_model(BACKBONE, labels=["a", "b"], size=SETS[name].tokens)
         folder.mkdir(parents=True, exist_ok=True)
-        table = folder / f"text_vectors_{name}.csv"
-        write_table(table, pairs, {"train": np.arange(len(pairs))})
-        np.save(path, tfxfer.embed(model, table))
-        table.unlink()
+        samples = [
+            tfxfer.Sample(f"text {row}", content=text) for row, (text, _) in enumerate(pairs)
+        ]
+        np.save(path, tfxfer.embed(model, samples))
     found: np.ndarray = np.load(path)
     return found
 

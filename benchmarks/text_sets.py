@@ -140,14 +140,11 @@ def draw_few(
     return {**parts, "train": draw(parts["train"]), "val": draw(parts["val"])}
 
 
-def write_table(
-    path: Path, pairs: list[tuple[str, str]], parts: dict[str, np.ndarray]
-) -> dict[str, str]:
-    """Writes what `tfxfer train` takes; returns the label of each test text by its row."""
+def write_table(path: Path, pairs: list[tuple[str, str]], parts: dict[str, np.ndarray]) -> None:
+    """Writes what `tfxfer train` takes, in the order of the rows."""
     part_of = {int(row): name for name, rows in parts.items() for row in rows}
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(("text", "label", "split"))
         for row in sorted(part_of):
             rows.writerow((*pairs[row], part_of[row]))
-    return {str(row): pairs[row][1] for row in parts["test"]}

@@ -65,7 +65,7 @@ def test_a_table_says_which_part_a_text_is_in(script: Callable[[str], Any], tmp_
     pairs = [('say "hi", then', "a"), ("two\nlines", "b"), ("left out", "a")]
     parts = {"train": np.array([1]), "test": np.array([0])}
     path = tmp_path / "texts.csv"
-    assert script("text_sets").write_table(path, pairs, parts) == {"0": "a"}
+    script("text_sets").write_table(path, pairs, parts)
     assert path.read_text(encoding="utf-8") == (
         'text,label,split\n"say ""hi"", then",a,test\n"two\nlines",b,train\n'
     )
