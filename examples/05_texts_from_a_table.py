@@ -1,6 +1,6 @@
 """A table of texts and labels becomes a tested Keras model, and says which words it goes by.
 
-python examples/05_texts_from_a_table.py reviews.csv "not worth the wait"
+python examples/05_texts_from_a_table.py reviews.csv "not worth the wait" reviews.keras
 """
 
 import sys
@@ -11,7 +11,7 @@ from tfxfer.trust.marks import mark_parts
 
 
 def main(
-    table: str, text: str, *, backbone: str = "minilm_l6", size: int = 64
+    table: str, text: str, out: str, *, backbone: str = "minilm_l6", size: int = 64
 ) -> tuple[float, list[str]]:
     encoder = tfxfer.get_backbone(backbone)
     modality = tfxfer.get_modality(encoder.modality)
@@ -26,6 +26,8 @@ def main(
     accuracy = tfxfer.evaluate(model, data.test)["accuracy"]
     print(f"test accuracy {accuracy['value']:.3f} [{accuracy['low']:.3f}, {accuracy['high']:.3f}]")
 
+    model.save(out)  # plain Keras: it loads without tfxfer
+
     (answer,) = tfxfer.predict(model, [text])
     print(f"{answer['label']} {answer['score']:.3f}: {answer['text']}")
     sample = tfxfer.Sample("text", content=text)
@@ -36,4 +38,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    main(*sys.argv[1:4])

@@ -135,7 +135,7 @@ def one_image_two_labels(data: Path) -> Path:
     ("spoil", "words"),
     [
         (wrong_path, "nothing at that path"),
-        (not_a_table, "expected a CSV in UTF-8"),
+        (not_a_table, "expected a table in UTF-8"),
         (only_truncated, "corrupt"),
         (only_bombs, "bomb"),
         (one_class, "at least two"),

@@ -224,9 +224,10 @@ def shifted_input(graph: Any, *, recipe: str, calibration: Any) -> Any:
 def test_a_uint8_input_that_means_something_else_fails_its_check_alone(
     other_edge: Callable[..., Registry],
 ) -> None:
-    from tfxfer_edge import freeze
+    from tfxfer_edge import freeze, list_modalities
 
-    registry = other_edge(freeze=freeze, convert=shifted_input)
+    functions = {"freeze": freeze, "list_modalities": list_modalities}
+    registry = other_edge(convert=shifted_input, **functions)
     subject = examine_backbone(load_good("backbone"), registry=registry).subject
     found = run(BACKBONE_CHECKS, subject, without="reload")
     assert set(failed(found)) == {"export_uint8_input"}

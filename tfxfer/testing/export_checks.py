@@ -15,6 +15,8 @@ from tfxfer.testing.subject import Subject
 
 __all__ = ["export_float", "export_int8", "export_uint8_input"]
 
+_FUNCTIONS = ("convert", "freeze", "list_modalities")
+
 # Of outputs over samples. Measured with random weights, which are harder than trained ones: .39
 # (efficientnet_b3) to .98 (resnet50) for our families; unrelated answers lie within .1 of 0.
 _INT8_CORRELATION = 0.25
@@ -108,15 +110,16 @@ def _find_edge(subject: Subject) -> Any:
         if component.status != "ok":
             not_run(f"command {_COMMAND!r} is {component.status}: {component.error}")
         package = importlib.import_module(component.value.partition(":")[0].partition(".")[0])
-        if not hasattr(package, "convert") or not hasattr(package, "freeze"):
-            not_run(f"{component.origin} has no functions named convert and freeze")
+        missing = [name for name in _FUNCTIONS if not hasattr(package, name)]
+        if missing:
+            not_run(f"{component.origin} has no functions named {', '.join(missing)}")
         return package
     return not_run("tfxfer-edge is not installed: pip install tfxfer-edge")
 
 
 def _convert(subject: Subject, recipe: str) -> Any:
     edge = _find_edge(subject)
-    known = importlib.import_module(f"{edge.__name__}.door").list_doors()
+    known = edge.list_modalities()
     if subject.modality.name not in known:
         not_applicable(
             f"files are made of {', '.join(known)}, and the model reads {subject.modality.plural}"

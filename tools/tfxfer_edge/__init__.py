@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tfxfer_edge.conversion.converted import Converted
     from tfxfer_edge.conversion.graph import FrozenGraph, freeze
     from tfxfer_edge.conversion.recipes import RECIPES, Recipe, get_recipe
+    from tfxfer_edge.door import EdgeModality, list_modalities
     from tfxfer_edge.exports import ExportResult, export
     from tfxfer_edge.tflite.card import ModelCard
     from tfxfer_edge.tflite.interpreter import TFLiteModel
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RECIPES",
     "Converted",
+    "EdgeModality",
     "ExportResult",
     "FrozenGraph",
     "ModelCard",
@@ -31,6 +33,7 @@ __all__ = [
     "export",
     "freeze",
     "get_recipe",
+    "list_modalities",
     "read_metadata",
     "write_metadata",
 ]
@@ -43,6 +46,7 @@ _get, __dir__, _ = lazy_loader.attach(
         "conversion.converted": ["Converted"],
         "conversion.graph": ["FrozenGraph", "freeze"],
         "conversion.recipes": ["RECIPES", "Recipe", "get_recipe"],
+        "door": ["EdgeModality", "list_modalities"],
         "exports": ["ExportResult", "export"],
         "tflite.card": ["ModelCard"],
         "tflite.interpreter": ["TFLiteModel"],

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tfxfer_edge.tflite.probe import Probe
     from tfxfer_edge.tflite.sample_model import SampleModel
 
-__all__ = ["GROUP", "EdgeModality", "Feed", "InputMetadata", "find_door", "list_doors"]
+__all__ = ["GROUP", "EdgeModality", "Feed", "InputMetadata", "find_door", "list_modalities"]
 
 GROUP = "tfxfer_edge.modalities"
 IMAGE = "image"
@@ -226,7 +226,7 @@ class EdgeModality(ABC):
         """
 
 
-def list_doors() -> tuple[str, ...]:
+def list_modalities() -> tuple[str, ...]:
     """Returns the modalities that an installed distribution has a door for; imports none."""
     return tuple(sorted({point.name for point in entry_points(group=GROUP)}))
 
@@ -244,7 +244,7 @@ def find_door(name: str) -> EdgeModality:
     if not points:
         raise ModelError(
             f"modality {name!r}: expected one that files are made of: "
-            f"{', '.join(list_doors())}. Received: no entry point in {GROUP!r}."
+            f"{', '.join(list_modalities())}. Received: no entry point in {GROUP!r}."
         )
     if len({point.value for point in points}) > 1:
         origins = ", ".join(sorted(map(_describe_origin, points)))

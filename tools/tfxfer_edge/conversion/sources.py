@@ -37,7 +37,7 @@ from tfxfer_edge.conversion.rescaling import (
     preprocessing_of,
     take_out_rescaling,
 )
-from tfxfer_edge.door import GROUP, IMAGE, list_doors
+from tfxfer_edge.door import GROUP, IMAGE, list_modalities
 
 __all__ = ["IN_GRAPH", "PreprocessingArgument", "Source", "open_source"]
 
@@ -221,10 +221,10 @@ def _from_keras(model: Any, preprocessing: PreprocessingArgument) -> Source:
 def _from_samples(model: Any, info: Any, preprocessing: PreprocessingArgument) -> Source:
     """Returns a model of another modality than images, whose inputs are taken as they are."""
     modality = info.modality
-    if modality.name not in list_doors():
+    if modality.name not in list_modalities():
         raise ModelError(
             f"model {model.name!r}: expected samples that files are made for: "
-            f"{', '.join(list_doors())}. Received: modality {modality.name!r}. "
+            f"{', '.join(list_modalities())}. Received: modality {modality.name!r}. "
             f"A distribution brings another one by an entry point in {GROUP!r}."
         )
     inputs = check_named_ends(
