@@ -78,8 +78,12 @@ def find_model(output: Output, model: str) -> tuple[str, Modality]:
         from tfxfer.inference.loading import describe_unreadable
 
         raise ModelError(describe_unreadable(path, name))
-    # A model file says nothing of it: what backbones read that say nothing of it, either.
-    return str(path), registry.load_modality(Backbone.modality)
+    # Most model files say nothing of it: what backbones read that say nothing of it, either.
+    told = None
+    if path.is_file() and name in readers:
+        tell = getattr(registry.load_reader(name), "read_modality", None)
+        told = None if tell is None else tell(path)
+    return str(path), registry.load_modality(told or Backbone.modality)
 
 
 def find_run(model: str) -> RunDirectory | None:
@@ -145,11 +149,12 @@ def refuse_unreadable(
 
 
 def _find_input(model: str, modality: Modality) -> tuple[int, Any] | None:
-    """Returns size and contract of a model's inputs; None of a run that loading will refuse."""
+    """Returns size and contract of a model's inputs; None where loading the model tells them."""
     run = find_run(model)
     if run is None:
         # Of a file only the opened model tells; whether an image can be read shows at any size.
-        return Backbone.default_image_size, Backbone.preprocessing
+        is_usual = modality.name == Backbone.modality
+        return (Backbone.default_image_size, Backbone.preprocessing) if is_usual else None
     manifest = run.read_manifest()
     if manifest.size is None or manifest.preprocessing is None:
         return None

@@ -202,6 +202,9 @@ class Registry:
     def load_reader(self, ending: str) -> Callable[..., Any]:
         """Returns what makes a predictor of a model file, `reader(path, *, labels, head)`.
 
+        One that can tell from the file alone what it reads has an attribute `read_modality`, a
+        function of the path that returns the modality's name.
+
         Args:
             ending: of the file's name, `tflite` or `.tflite`, in any case; `saved_model` for the
                 folder of one.

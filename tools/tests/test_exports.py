@@ -23,6 +23,7 @@ from tfxfer.inference.unseen import load_unseen
 from tfxfer.registry.discovery import find_entry_points
 from tfxfer.run.directory import RunDirectory
 from tfxfer_edge import exports
+from tfxfer_edge.door import find_door
 from tfxfer_edge.exports import export
 from tfxfer_edge.proof import comparison
 from tfxfer_edge.proof.run_images import list_run_images
@@ -440,7 +441,7 @@ def test_other_warnings_hold_nothing_up(
 def test_every_file_that_passes_is_kept(
     run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tfxfer_edge.proof.gate.LADDER", ("int8", "dynamic_w8"))
+    monkeypatch.setattr(type(find_door("image")), "ladder", ("int8", "dynamic_w8"))
     told: list[tuple[str, int, int]] = []
     result = export(
         run,

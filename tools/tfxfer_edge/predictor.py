@@ -19,7 +19,7 @@ from tfxfer.system.records import read_document
 from tfxfer_edge.tflite.card import EXPORT_MANIFEST, ModelCard
 from tfxfer_edge.tflite.ending import find_file_activation
 from tfxfer_edge.tflite.interpreter import TFLiteModel
-from tfxfer_edge.tflite.opening import open_model
+from tfxfer_edge.tflite.opening import find_door_of, open_model
 from tfxfer_edge.tflite.sample_model import SampleModel
 from tfxfer_edge.tflite.soundness import check_model_file
 from tfxfer_edge.tflite.trial import try_file
@@ -83,6 +83,19 @@ def load_tflite_predictor(
         provenance=_find_provenance(Path(path), card),
         remarks=(change.remark,) if change.remark else (),
     )
+
+
+def read_file_modality(path: str | Path) -> str:
+    """Returns the name of what a file says that it reads, before anything runs it; else `image`.
+
+    Raises:
+        ModelError: no such file.
+    """
+    return find_door_of(path).name
+
+
+# The core asks a reader that can tell what samples to look for, before it starts a runtime.
+load_tflite_predictor.read_modality = read_file_modality  # type: ignore[attr-defined]
 
 
 def _find_provenance(path: Path, card: ModelCard | None) -> Provenance | None:

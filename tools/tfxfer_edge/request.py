@@ -69,7 +69,7 @@ def check_request(
         RunError: no such model, or the folder is taken.
         GateError: the run was warned of its own result.
     """
-    ladder(recipes, allow_float=allow_float)
+    ladder(recipes, automatic=())  # before anything is read: are these names?
     check_preference(prefer)
     path = model.path if isinstance(model, RunDirectory) else check_path(model, where="export")
     folder = _choose_folder(path, out, of_run=is_run(model))
@@ -77,7 +77,7 @@ def check_request(
     if isinstance(head, str):
         get_head(head, registry=registry)
     modality = RunDirectory(path).read_manifest().modality if is_run(model) else IMAGE
-    names = ladder(recipes, allow_float=allow_float, automatic=find_door(modality).ladder)
+    names = ladder(recipes, automatic=find_door(modality).ladder, allow_float=allow_float)
     if calibration is not None:
         read_source(calibration, get_modality(modality, registry))
     of_run = check_arguments(

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from tfxfer.errors import UsageError
+from tfxfer_edge.door import find_door
 from tfxfer_edge.proof.gate import (
-    LADDER,
     count_views,
     judge,
     ladder,
@@ -13,16 +13,17 @@ from tfxfer_edge.proof.gate import (
 
 
 def test_auto_is_the_ladder_and_float16_only_on_request() -> None:
-    assert ladder(["auto"]) == LADDER
-    assert "float16" not in LADDER
-    assert ladder(["auto"], allow_float=True) == (*LADDER, "float16")
-    assert ladder(["float16", "int8", "float16"]) == ("float16", "int8")
+    own = ("int8", "dynamic_w8")
+    assert ladder(["auto"], automatic=own) == own
+    assert ladder(["auto"], automatic=own, allow_float=True) == (*own, "float16")
+    assert ladder(["float16", "int8", "float16"], automatic=own) == ("float16", "int8")
+    assert "float16" not in find_door("image").ladder
 
 
 @pytest.mark.parametrize("names", [[], ["auto", "int8"], ["int7"]])
 def test_names_that_cannot_be_meant(names: list[str]) -> None:
     with pytest.raises(UsageError, match="recipe"):
-        ladder(names)
+        ladder(names, automatic=())
 
 
 def test_a_drop_passes_up_to_the_limit() -> None:

@@ -12,7 +12,6 @@ from tfxfer.evaluation.intervals import Z
 from tfxfer_edge.conversion.recipes import get_recipe
 
 __all__ = [
-    "LADDER",
     "Candidate",
     "count_views",
     "judge",
@@ -20,8 +19,6 @@ __all__ = [
     "relative_drop",
 ]
 
-LADDER = ("int8", "int8_selective", "int16x8", "dynamic_w8")
-"""Recipes that `auto` tries for images, from the one a phone runs best."""
 
 _MAX_VIEWS = 4
 _TARGET_ANSWERS = 1500
@@ -77,21 +74,21 @@ class Candidate:
 
 
 def ladder(
-    recipes: Sequence[str], *, allow_float: bool = False, automatic: Sequence[str] = LADDER
+    recipes: Sequence[str], *, automatic: Sequence[str], allow_float: bool = False
 ) -> tuple[str, ...]:
     """Returns the recipes to try, in order.
 
     Args:
         recipes: names, or `auto` for the ladder.
-        allow_float: lets `auto` end with float16, which nearly always passes and gains little.
         automatic: the ladder of the modality.
+        allow_float: lets `auto` end with float16, which nearly always passes and gains little.
 
     Raises:
         UsageError: `auto` beside another name, no name, or an unknown one.
 
     Example:
-        >>> ladder(["auto"], allow_float=True)[-1]
-        'float16'
+        >>> ladder(["auto"], automatic=("int8",), allow_float=True)
+        ('int8', 'float16')
     """
     names = tuple(dict.fromkeys(recipes))
     if not names or ("auto" in names and len(names) > 1):
