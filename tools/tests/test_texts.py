@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tfxfer.cli.main import run
 from tfxfer.errors import DataError, ModelError, UsageError
 from tfxfer.inference.loading import load_predictor
 from tfxfer.inference.scoring import predict
 from tfxfer.modality import Sample
 from tfxfer.run.directory import RunDirectory
 from tfxfer_edge import convert, export, freeze, read_metadata, write_metadata
+from tfxfer_edge.predictor import read_file_modality
 from tfxfer_edge.proof.mediapipe import MediaPipeTexts
 from tfxfer_edge.proof.parity import Parity
 from tfxfer_edge.proof.text_parity import check_text_parity, find_foreign_case
@@ -220,9 +222,22 @@ def test_a_packed_file_is_not_unpacked_beyond_all_measure(dynamic: bytes, tmp_pa
     path = tmp_path / "bomb.tflite"
     path.write_bytes(dynamic[: read_length(dynamic)])
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("vocab.txt", bytes(1 << 25))
-    with pytest.raises(ModelError, match=r"at most 16,777,216 bytes. Received: 'vocab.txt'"):
+        archive.writestr("vocab.txt", bytes((1 << 25) + 1))
+    with pytest.raises(ModelError, match="at most 100 packed files of 32 MB"):
         load_predictor(path)
+
+
+def test_predict_takes_texts_for_a_file_alone(
+    text_export: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    alone = tmp_path / "alone.tflite"
+    alone.write_bytes((text_export / "model_dynamic_w8.tflite").read_bytes())
+    assert read_file_modality(alone) == "text"
+    assert run(["predict", str(alone), *SENTENCES[:2], "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert [item["text"] for item in found] == list(SENTENCES[:2])
+    expected = predict(load_predictor(alone), [Sample(x, content=x) for x in SENTENCES[:2]])
+    assert [item["label"] for item in found] == [item["label"] for item in expected]
 
 
 def test_a_card_needs_a_vocabulary_and_the_three_inputs(dynamic: bytes) -> None:
