@@ -47,6 +47,8 @@ def test_the_plan_in_words() -> None:
 
 def test_random_weights_that_are_partly_frozen_are_pointed_out() -> None:
     plan = FitPlan((), views=1, cache_bytes=0, cache_place="none", cache_folder="")
+    batch = describe_plan(plan, REQUEST, Device("cpu", "CPU"), None)[1]
+    assert batch.value == "32 samples, as they are"
     for schedule, told in (("two_phase", True), ("scratch", False)):
         request = replace(REQUEST, weights="none", schedule=schedule)
         lines = {

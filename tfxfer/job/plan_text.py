@@ -48,7 +48,7 @@ def describe_plan(
     advice = FineTuning() if advice is None else advice
     lines = [
         PlanLine("device", f"{device.kind} ({device.name}), {device.precision}"),
-        PlanLine("batch", f"{request.batch_size} samples, {plan.views} views of each"),
+        PlanLine("batch", f"{request.batch_size} samples, {_describe_views(plan.views)}"),
     ]
     for item in plan.phases:
         phase = item.phase
@@ -119,6 +119,16 @@ def _describe_rate(phase: Phase) -> str:
     """Returns the peak rate, and which optimizer where that is not the usual one."""
     named = "" if phase.optimizer == DEFAULT_OPTIMIZER else f" of {phase.optimizer}"
     return f"{phase.learning_rate:g}{named}"
+
+
+def _describe_views(views: int) -> str:
+    """Returns how many versions of each sample training sees, for people.
+
+    Example:
+        >>> _describe_views(4), _describe_views(1)
+        ('4 views of each', 'as they are')
+    """
+    return "as they are" if views == 1 else f"{views} views of each"
 
 
 def _describe_frontier(phase: Phase) -> str:
