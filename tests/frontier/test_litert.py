@@ -155,16 +155,21 @@ def test_fewer_large_images_a_call(size: int, images: int) -> None:
 
 
 def test_a_conversion_is_compared_before_it_is_used(prefix: Any, pool: Any) -> None:
-    assert litert._matches_keras(pool, prefix)
+    shapes = litert._list_shapes(prefix, None)
+    assert litert._matches_keras(pool, prefix, shapes)
     kernel = prefix.get_layer("block_3_conv").kernel
     before = np.array(kernel)
     try:
         for wrong in (before * 1.01, before * np.nan):
             kernel.assign(wrong)
-            assert not litert._matches_keras(pool, prefix)
+            assert not litert._matches_keras(pool, prefix, shapes)
     finally:
         kernel.assign(before)
-    assert not litert._matches_keras(lambda pixels: [x * np.nan for x in pool(pixels)], prefix)  # type: ignore[arg-type]
+
+    def broken(pixels: Any) -> list[np.ndarray]:
+        return [x * np.nan for x in pool(pixels)]
+
+    assert not litert._matches_keras(broken, prefix, shapes)  # type: ignore[arg-type]
 
 
 def test_the_fastest_exact_runner_is_chosen(prefix: Any) -> None:
@@ -201,7 +206,7 @@ def test_so_does_a_gpu_under_jax(prefix: Any, monkeypatch: pytest.MonkeyPatch) -
 def test_keras_runs_what_litert_gets_wrong(
     prefix: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(litert, "_matches_keras", lambda pool, model: False)
+    monkeypatch.setattr(litert, "_matches_keras", lambda pool, model, shapes: False)
     with caplog.at_level(logging.WARNING):
         assert isinstance(make_runner(prefix), KerasRunner)
     assert "the LiteRT outputs differ" in caplog.text
