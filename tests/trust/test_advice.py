@@ -9,6 +9,7 @@ import pytest
 
 from tfxfer import RunError
 from tfxfer.evaluation.intervals import wilson
+from tfxfer.fine_tuning import FineTuning
 from tfxfer.job.request import TrainRequest
 from tfxfer.trust.advice import (
     Advice,
@@ -64,7 +65,7 @@ def test_better_features_before_the_end_unfreeze_what_follows(
     depth: float, gain: float, expected: float | None
 ) -> None:
     better = replace(
-        NEAR, probes=(probe("block_4", depth, 180, gain=gain), probe("backbone", 1.0, 168))
+        NEAR, probes=(probe("block_4", depth, 180, gain=gain), probe("backbone", 1.0, 176))
     )
     # A gain that its interval does not tell from nothing is none.
     assert choose_strategy(better).unfreeze_from == expected
@@ -79,6 +80,17 @@ def test_many_samples_from_afar_get_more_epochs() -> None:
     }
     for other in (replace(far, samples=200), replace(far, gap=0.1), replace(far, gap=None)):
         assert choose_strategy(other).to_request() == {"schedule": "two_phase"}
+
+
+@pytest.mark.parametrize(("right", "expected"), [(172, None), (170, 0.35), (100, 0.35)])
+def test_features_that_say_little_unfreeze_more(right: int, expected: float | None) -> None:
+    # Of 200, 172 may still be 90 % by its interval; 170 may not.
+    little = replace(NEAR, probes=(NEAR.probes[0], probe("backbone", 1.0, right)))
+    found = choose_strategy(little)
+    assert found.unfreeze_from == expected
+    assert any("that is little" in reason for reason in found.reasons) == (expected is not None)
+    # A backbone that trains as a whole already has no more to train.
+    assert choose_strategy(little, FineTuning(unfreeze_from=None)).unfreeze_from is None
 
 
 def test_frozen_features_that_say_little_are_no_negative_transfer() -> None:
