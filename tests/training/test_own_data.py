@@ -327,9 +327,10 @@ def test_a_callback_that_goes_on_by_itself_is_refused(
 def test_epochs_are_short_for_those_of_a_schedule(
     make_tiny: Callable[..., Any], pair: Callable[..., Any]
 ) -> None:
+    from tfxfer.fine_tuning import FineTuning
     from tfxfer.standard_schedules import two_phase
     from tfxfer.training.fit import _choose_phases
 
-    assert _choose_phases(None, 3) == two_phase(epochs=3)
-    assert _choose_phases(None, None) == two_phase()
+    assert _choose_phases(None, 3, FineTuning()) == two_phase(epochs=3)
+    assert _choose_phases(None, None, FineTuning()) == two_phase()
     assert len(train(make_tiny(), pair(), epochs=1).epoch) == 1
