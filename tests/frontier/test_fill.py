@@ -104,7 +104,8 @@ def test_what_litert_cannot_take_is_tried_once(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("tfxfer.frontier.litert._matches_keras", lambda pool, model: False)
+    differs = "tfxfer.frontier.litert._matches_keras"
+    monkeypatch.setattr(differs, lambda pool, model, shapes: False)
     model, conversion = make_tiny(), Conversion()
     for stage in ("block_3", "block_1"):
         source = {"x": (Pixels(10, 200), 1)}
