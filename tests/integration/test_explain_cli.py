@@ -201,5 +201,5 @@ def test_samples_without_places_are_refused_at_once(
     run.write_manifest(Manifest(backbone="x", head="y", modality="double_sensor", status="done"))
     done = tfxfer("explain", run.path, "a.npy", registry=Registry())
     assert done.code == 1
-    assert "expected samples that are pictures" in done.error
-    assert "Received: windows" in done.error
+    assert "expected samples with places or parts that can be shown" in done.error
+    assert "whose windows have neither" in done.error

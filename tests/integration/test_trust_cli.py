@@ -20,12 +20,12 @@ Run = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def many(paint: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three classes of 50 images, enough for 20 to validate with."""
+    """Three classes of 130 images, enough for 58 to validate with and be sure of a temperature."""
     root, rng = tmp_path_factory.mktemp("many"), np.random.default_rng(5)
     for channel, label in enumerate(("zebra", "apple", "mango")):
         (root / label).mkdir()
-        for number in range(50):
-            paint(rng, channel).save(root / label / f"{number:02d}.png")
+        for number in range(130):
+            paint(rng, channel).save(root / label / f"{number:03d}.png")
     return root
 
 

@@ -37,6 +37,8 @@ CHANGED: dict[str, Any] = {
     "on_collapse": "stop",
     "fair": "equal_opportunity",
     "slice": "hospital",
+    "sample_column": "message",
+    "label_column": "kind",
 }
 # What click calls the same.
 PARAMS = {
