@@ -87,10 +87,7 @@ from .inference.embedding import embed as embed
 from .inference.keras_model import load_model as load_model
 from .inference.scoring import evaluate as evaluate
 from .inference.scoring import predict as predict
-from .modality import Findings as Findings
-from .modality import InputSpec as InputSpec
 from .modality import Modality as Modality
-from .modality import Sample as Sample
 from .model import build_model as build_model
 from .part import Part as Part
 from .picture import Picture as Picture
@@ -108,6 +105,9 @@ from .registry.lookup import (
 from .registry.lookup import get_modality as get_modality
 from .run.directory import RunDirectory as RunDirectory
 from .run.directory import load_run as load_run
+from .sample import Findings as Findings
+from .sample import InputSpec as InputSpec
+from .sample import Sample as Sample
 from .schedule import Phase as Phase
 from .stages import freeze_to as freeze_to
 from .standard_schedules import (

@@ -15,8 +15,8 @@ from tfxfer.images.audit import PEAK, inspect_image
 from tfxfer.images.decode import open_image, probe_image
 from tfxfer.images.depth import find_white, scale_deep
 from tfxfer.images.modality import ImageModality
-from tfxfer.modality import Sample
 from tfxfer.preprocessing import Preprocessing
+from tfxfer.sample import Sample
 
 IMAGES = ImageModality()
 

@@ -12,7 +12,7 @@ from tfxfer.images.content import DecodeError
 from tfxfer.images.decode import open_image
 from tfxfer.images.formats import UNREAD_SUFFIXES, detect_unread
 from tfxfer.images.modality import ImageModality
-from tfxfer.modality import Sample
+from tfxfer.sample import Sample
 
 
 def iso(*brands: bytes) -> bytes:

@@ -12,8 +12,8 @@ from tfxfer.data.samples import SampleSplit
 from tfxfer.errors import ContractError, DataError, ImageError, UsageError
 from tfxfer.images.decode import open_image, resize_image
 from tfxfer.images.modality import PIXELS, ImageModality
-from tfxfer.modality import InputSpec, Sample
 from tfxfer.preprocessing import Preprocessing, Resize
+from tfxfer.sample import InputSpec, Sample
 
 IMAGES = ImageModality()
 

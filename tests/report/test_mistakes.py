@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tfxfer.data.table import read_split_table, write_split_table
-from tfxfer.modality import Sample
 from tfxfer.report.material import read_material
 from tfxfer.run.directory import RunDirectory
+from tfxfer.sample import Sample
 from tfxfer.system.files import write_table
 from tfxfer.system.plain_text import guard_row
 from tfxfer.trust.mistakes import list_mistakes

@@ -28,7 +28,7 @@ from tfxfer.frontier.store import CacheStore
 from tfxfer.inference.embedding import embed
 from tfxfer.inference.keras_model import wrap_model
 from tfxfer.inference.scoring import evaluate, predict, score_split
-from tfxfer.modality import InputSpec
+from tfxfer.sample import InputSpec
 from tfxfer.training.plan import plan_fit
 from tfxfer.training.speeds import macs_share
 

@@ -9,9 +9,9 @@ import pytest
 
 from tfxfer.data.record import Record
 from tfxfer.errors import DataError, RunError
-from tfxfer.modality import Sample
 from tfxfer.registry.lookup import get_modality
 from tfxfer.run.directory import Manifest, RunDirectory
+from tfxfer.sample import Sample
 from tfxfer.trust.mistakes import Mistake, find_mistakes, list_mistakes
 
 HEADER = "path,split,truth,label,score,right\n"

@@ -14,8 +14,9 @@ import numpy as np
 from tfxfer.data.problems import PROBLEM_KINDS, Audit, Problem, refuse_problems
 from tfxfer.data.record import Record, Source
 from tfxfer.errors import DataError
-from tfxfer.modality import Findings, Modality
+from tfxfer.modality import Modality
 from tfxfer.progress import Progress
+from tfxfer.sample import Findings
 
 __all__ = [
     "MIN_STRATUM_SAMPLES",

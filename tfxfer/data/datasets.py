@@ -12,8 +12,8 @@ from tfxfer.data.arrays import Arrays, count_rows, list_arrays, map_arrays
 from tfxfer.data.passes import check_repeatable, iter_batches, unpack_batch
 from tfxfer.data.trimming import fill_up
 from tfxfer.errors import DataError
-from tfxfer.modality import InputSpec
 from tfxfer.progress import Progress
+from tfxfer.sample import InputSpec
 
 __all__ = ["LOOKED_AT", "ArraySource", "DatasetSource", "is_array", "is_array_pair"]
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tfxfer.modality import Modality, Sample
+from tfxfer.modality import Modality
 from tfxfer.progress import Progress
+from tfxfer.sample import Sample
 
 __all__ = ["LengthPicture", "group_lengths", "measure_lengths", "picture_lengths"]
 

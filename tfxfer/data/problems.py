@@ -9,7 +9,7 @@ from typing import Any
 
 from tfxfer.data.lengths import LengthPicture
 from tfxfer.errors import DataError
-from tfxfer.modality import FAULT_KINDS
+from tfxfer.sample import FAULT_KINDS
 from tfxfer.system.plain_text import escape_controls, guard_cell
 
 __all__ = ["PROBLEM_KINDS", "Audit", "Problem", "refuse_problems"]

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from tfxfer.errors import DataError
-from tfxfer.modality import Modality, Sample
+from tfxfer.modality import Modality
+from tfxfer.sample import Sample
 from tfxfer.system.plain_text import escape_controls
 
 __all__ = [

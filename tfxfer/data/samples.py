@@ -20,7 +20,8 @@ from tfxfer.data.record import Record
 from tfxfer.data.slice_table import list_slices, write_slices
 from tfxfer.data.table import SplitRow, write_split_table
 from tfxfer.data.trimming import Trimming
-from tfxfer.modality import InputSpec, Modality
+from tfxfer.modality import Modality
+from tfxfer.sample import InputSpec
 
 __all__ = ["SampleData", "SampleSplit", "hash_records"]
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from tfxfer.data.arrays import Arrays
 from tfxfer.errors import ContractError
-from tfxfer.modality import InputSpec, Modality
+from tfxfer.modality import Modality
+from tfxfer.sample import InputSpec
 
 __all__ = ["LENGTH_STEP", "Trimming", "fill_up"]
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from tfxfer.data.cells import read_cells
 from tfxfer.data.columns import FILE_COLUMN, Columns
 from tfxfer.errors import DataError
-from tfxfer.modality import Modality, Sample
+from tfxfer.modality import Modality
+from tfxfer.sample import Sample
 from tfxfer.system.encoding import decode_text
 from tfxfer.system.plain_text import escape_controls
 from tfxfer.system.spelling import did_you_mean

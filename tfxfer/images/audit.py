@@ -12,7 +12,7 @@ import numpy as np
 from tfxfer.images.content import DecodeError
 from tfxfer.images.decode import probe_image
 from tfxfer.images.duplicates import THUMBNAIL_PX, make_thumbnail
-from tfxfer.modality import Findings
+from tfxfer.sample import Findings
 
 __all__ = ["PEAK", "inspect_image"]
 

@@ -20,10 +20,11 @@ from tfxfer.images.duplicates import find_near_duplicates
 from tfxfer.images.formats import READ_SUFFIXES, UNREAD_SUFFIXES
 from tfxfer.images.pixels import check_pixels
 from tfxfer.images.quiet import quiet_pillow
-from tfxfer.modality import Findings, InputSpec, Modality, Sample
+from tfxfer.modality import Modality
 from tfxfer.picture import Picture
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.progress import Progress
+from tfxfer.sample import Findings, InputSpec, Sample
 from tfxfer.system.arguments import describe_value
 
 __all__ = ["PIXELS", "ImageModality"]

@@ -18,8 +18,9 @@ from tfxfer.errors import DataError
 from tfxfer.head import Prediction
 from tfxfer.inference.listing import expand_name
 from tfxfer.inference.predictor import BATCH_SAMPLES, Predictor
-from tfxfer.modality import Modality, Sample
+from tfxfer.modality import Modality
 from tfxfer.progress import Progress
+from tfxfer.sample import Sample
 
 __all__ = ["STDIN", "Labelled", "check_samples", "find_samples", "label_samples"]
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tfxfer.errors import DataError
-from tfxfer.modality import Modality, Sample
+from tfxfer.modality import Modality
+from tfxfer.sample import Sample
 from tfxfer.system.arguments import describe_value
 
 __all__ = ["expand_name", "list_samples"]

@@ -18,7 +18,8 @@ from tfxfer.data.samples import SampleData, SampleSplit
 from tfxfer.data.trimming import fill_up
 from tfxfer.errors import DataError
 from tfxfer.inference.listing import list_samples
-from tfxfer.modality import InputSpec, Modality, Sample
+from tfxfer.modality import Modality
+from tfxfer.sample import InputSpec, Sample
 from tfxfer.system.arguments import describe_value
 
 __all__ = ["SampleStream", "Samples", "open_stream"]

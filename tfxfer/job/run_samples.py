@@ -11,9 +11,10 @@ from tfxfer.data.record import Record, Source
 from tfxfer.data.sources import read_source
 from tfxfer.errors import RunError
 from tfxfer.job.demo import stored_source
-from tfxfer.modality import Modality, Sample
+from tfxfer.modality import Modality
 from tfxfer.registry.lookup import get_modality
 from tfxfer.run.directory import RunDirectory
+from tfxfer.sample import Sample
 
 if TYPE_CHECKING:
     from tfxfer.registry.lookup import Registry

@@ -9,10 +9,10 @@ import numpy as np
 
 from tfxfer.data.arrays import Arrays, map_arrays
 from tfxfer.errors import DataError
-from tfxfer.modality import Sample
 from tfxfer.progress import Progress
 from tfxfer.report.material import Material
 from tfxfer.report.pictures import SIDES_PX
+from tfxfer.sample import Sample
 
 if TYPE_CHECKING:
     from tfxfer.inference.predictor import Predictor

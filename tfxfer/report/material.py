@@ -18,12 +18,13 @@ from tfxfer.data.record import Record, Source
 from tfxfer.data.table import SplitRow, read_split_table
 from tfxfer.errors import DataError, RunError
 from tfxfer.head import Head
-from tfxfer.modality import Modality, Sample
+from tfxfer.modality import Modality
 from tfxfer.registry.lookup import Registry, get_head, get_modality
 from tfxfer.report.answers import Answer, compare_encoded, measure_confidence, read_answers
 from tfxfer.report.copies import CopyGroup, find_copy_groups
 from tfxfer.run.directory import RunDirectory
 from tfxfer.run.manifest import Manifest
+from tfxfer.sample import Sample
 from tfxfer.system.records import read_document
 from tfxfer.trust.baselines import BaselineRecord
 from tfxfer.trust.course import Finding

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from tfxfer.errors import ContractError, DataError, UsageError
-from tfxfer.modality import InputSpec, Modality
+from tfxfer.modality import Modality
 from tfxfer.registry.component import Component
 from tfxfer.registry.contract import check_class, check_modality
+from tfxfer.sample import InputSpec
 from tfxfer.surgery import find_inputs
 from tfxfer.testing.check import check, describe_error, fail
 from tfxfer.testing.modality_subject import ModalitySubject

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tfxfer.errors import PluginError, UsageError
-from tfxfer.modality import InputSpec, Modality, Sample
+from tfxfer.modality import Modality
 from tfxfer.registry.component import Component
 from tfxfer.registry.lookup import Registry
+from tfxfer.sample import InputSpec, Sample
 from tfxfer.testing.check import not_run
 from tfxfer.testing.subject import Subject
 

@@ -12,8 +12,9 @@ from tfxfer.data.arrays import Arrays, count_rows, map_arrays
 from tfxfer.evaluation import ValueFigures
 from tfxfer.head import Head, Monitor, Prediction
 from tfxfer.images.modality import ImageModality
-from tfxfer.modality import InputSpec, Modality
+from tfxfer.modality import Modality
 from tfxfer.preprocessing import Preprocessing
+from tfxfer.sample import InputSpec
 
 __all__ = [
     "BATCH_SAMPLES",

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tfxfer.errors import DataError
-from tfxfer.modality import Findings, Sample
+from tfxfer.sample import Findings, Sample
 from tfxfer.testing.check import check, describe_error, fail, not_applicable
 from tfxfer.testing.modality_subject import ModalitySubject
 

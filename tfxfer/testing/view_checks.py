@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tfxfer.modality import Sample
+from tfxfer.sample import Sample
 from tfxfer.testing.check import check, fail, not_applicable
 from tfxfer.testing.modality_subject import ModalitySubject
 

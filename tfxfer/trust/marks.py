@@ -10,9 +10,10 @@ import numpy as np
 
 from tfxfer.errors import DataError, ModelError
 from tfxfer.inference.predictor import BATCH_SAMPLES, Predictor
-from tfxfer.modality import Modality, Sample
+from tfxfer.modality import Modality
 from tfxfer.part import Part
 from tfxfer.progress import Progress
+from tfxfer.sample import Sample
 from tfxfer.system.plain_text import shorten_text
 
 __all__ = ["MOST_SPANS", "Marks", "check_parts", "mark_parts", "place_spans"]

@@ -9,8 +9,9 @@ from typing import Any
 from tfxfer.data.samples import SampleSplit
 from tfxfer.errors import DataError, RunError
 from tfxfer.inference.stored_answers import read_run_answers
-from tfxfer.modality import Modality, Sample
+from tfxfer.modality import Modality
 from tfxfer.run.directory import RunDirectory
+from tfxfer.sample import Sample
 
 __all__ = ["Mistake", "find_mistakes", "list_mistakes"]
 

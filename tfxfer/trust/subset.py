@@ -20,8 +20,9 @@ from tfxfer.data.sources import read_source
 from tfxfer.errors import DataError
 from tfxfer.inference.listing import list_samples
 from tfxfer.inference.reading import Samples
-from tfxfer.modality import Modality, Sample
+from tfxfer.modality import Modality
 from tfxfer.progress import Progress
+from tfxfer.sample import Sample
 
 __all__ = ["Subset", "draw_subset", "locate_samples"]
 

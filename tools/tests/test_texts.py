@@ -19,8 +19,8 @@ from tfxfer.cli.main import run
 from tfxfer.errors import DataError, ModelError, UsageError
 from tfxfer.inference.loading import load_predictor
 from tfxfer.inference.scoring import predict
-from tfxfer.modality import Sample
 from tfxfer.run.directory import RunDirectory
+from tfxfer.sample import Sample
 from tfxfer_edge import convert, export, freeze, read_metadata, write_metadata
 from tfxfer_edge.predictor import read_file_modality
 from tfxfer_edge.proof.mediapipe import MediaPipeTexts

@@ -17,7 +17,7 @@ from tfxfer import WeightsError
 from tfxfer.data.loading import load_samples
 from tfxfer.data.samples import SampleData
 from tfxfer.errors import ContractError, DataError
-from tfxfer.modality import Sample
+from tfxfer.sample import Sample
 from tfxfer_text import TextModality, Tokenization
 from tfxfer_text.modality import VOCABULARY
 

@@ -13,7 +13,7 @@ import pytest
 from tfxfer import build_model
 from tfxfer.errors import ModelError
 from tfxfer.frontier.cut import list_crossing, make_prefix, make_suffix
-from tfxfer.modality import Sample
+from tfxfer.sample import Sample
 from tfxfer_text import TextBackbone
 from tfxfer_text.miniature import MINIATURE, draw_tensors, write_model
 from tfxfer_text.network import build_encoder

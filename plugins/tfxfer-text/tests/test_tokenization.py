@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tfxfer.errors import ContractError, DataError, WeightsError
-from tfxfer.modality import Sample
+from tfxfer.sample import Sample
 from tfxfer_text import TextModality, Tokenization
 from tfxfer_text.folder import open_folder, read_encoder, read_tokenization
 from tfxfer_text.miniature import WORDS

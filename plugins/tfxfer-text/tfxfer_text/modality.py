@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfxfer.errors import ContractError, DataError
-from tfxfer.modality import Findings, InputSpec, Sample
+from tfxfer.sample import Findings, InputSpec, Sample
 from tfxfer_text.texts import count_unseen, has_words, read_text
 from tfxfer_text.tokenization import SPECIAL_TOKENS, Tokenization
 from tfxfer_text.views import LEVELS, make_view

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from tfxfer.errors import DataError
-from tfxfer.modality import Sample
+from tfxfer.sample import Sample
 from tfxfer.system.encoding import decode_text, mend_surrogates
 
 __all__ = ["count_unseen", "has_words", "normalize_text", "read_text"]

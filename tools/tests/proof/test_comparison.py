@@ -9,7 +9,7 @@ import pytest
 
 from tfxfer.evaluation.intervals import matched_interval
 from tfxfer.images.modality import ImageModality
-from tfxfer.modality import InputSpec
+from tfxfer.sample import InputSpec
 from tfxfer.trust.gate_rules import Gate, Rule
 from tfxfer_edge.proof.comparison import Comparison
 from tfxfer_edge.proof.gate import Candidate, count_views, judge

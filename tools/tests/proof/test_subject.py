@@ -11,8 +11,8 @@ import keras
 import pytest
 
 from tfxfer.errors import ModelError
-from tfxfer.modality import InputSpec
 from tfxfer.run.directory import RunDirectory
+from tfxfer.sample import InputSpec
 from tfxfer.stages import ModelInfo
 from tfxfer_edge import convert, export
 from tfxfer_edge.proof.subject import open_subject

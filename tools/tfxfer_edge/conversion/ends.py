@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfxfer.errors import ModelError
-from tfxfer.modality import InputSpec
+from tfxfer.sample import InputSpec
 from tfxfer_edge.door import IMAGE
 
 __all__ = ["BYTES", "ModelInput", "check_dtype", "check_ends", "check_named_ends", "image_input"]

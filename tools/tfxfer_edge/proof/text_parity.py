@@ -13,8 +13,9 @@ import numpy as np
 
 from tfxfer.data.arrays import Arrays, map_arrays
 from tfxfer.errors import DataError, ModelError, PluginImportError
-from tfxfer.modality import Modality, Sample
+from tfxfer.modality import Modality
 from tfxfer.progress import Progress
+from tfxfer.sample import Sample
 from tfxfer_edge.proof.contract import measure_spread
 from tfxfer_edge.proof.mediapipe import MediaPipeTexts
 from tfxfer_edge.proof.parity import Parity, measure_agreement
