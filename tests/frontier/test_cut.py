@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import EntryPoint
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +11,11 @@ import pytest
 
 from tfxfer import (
     Augmentation,
-    Backbone,
     Cache,
     Control,
-    Findings,
-    InputSpec,
-    Modality,
     ModelError,
     Phase,
-    Registry,
-    Sample,
     Stage,
-    build_model,
     fit,
     load_samples,
 )
@@ -46,133 +37,10 @@ from tfxfer.inference.keras_model import save_model, wrap_model
 from tfxfer.inference.scoring import score_split
 from tfxfer.stages import attach_info, get_info
 
-LENGTH, WORDS, CHANNELS = 6, 12, 4
+from .masked import CHANNELS, LENGTH, WORDS, ReadsIdsAgain, WeightedMask, Words, make_model
+
 # Cached and uncached batches are the same samples; what differs is rounding, in another order.
 EXACT = 1e-4
-
-
-class Words(Modality):
-    """Texts in the cells of a table: a number for each word, and which places hold one."""
-
-    name = "double_words"
-    noun = "text"
-    plural = "texts"
-    size_unit = "words"
-    column = "text"
-
-    def check_contract(self, contract: Any) -> None:
-        """Takes anything: nothing of it is read."""
-
-    def read_contract(self, data: Mapping[str, Any]) -> Any:
-        raise NotImplementedError
-
-    def inspect(self, sample: Sample) -> Findings:
-        assert sample.content is not None
-        return Findings(hashlib.sha256(sample.content.encode()).hexdigest(), sample.content)
-
-    def list_inputs(self, size: int, contract: Any) -> dict[str, InputSpec]:
-        return {
-            "ids": InputSpec((size,), dtype="int32", stored="int32"),
-            "mask": InputSpec((size,), dtype="float32", stored="uint8"),
-        }
-
-    def read(
-        self,
-        sample: Sample,
-        *,
-        size: int,
-        contract: Any,
-        views: Sequence[int] = (0,),
-        level: str = "none",
-        seed: int = 0,
-        index: int = 0,
-        options: Mapping[str, Any] | None = None,
-    ) -> dict[str, np.ndarray]:
-        assert sample.content is not None
-        words = np.array(sample.content.split(), np.int32)[:size]
-        ids = np.zeros((len(views), size), np.int32)
-        mask = np.zeros((len(views), size), np.uint8)
-        for row, view in enumerate(views):
-            # A view other than the plain one loses a word.
-            lost = np.random.default_rng((seed, index, view)).integers(len(words)) if view else -1
-            kept = np.delete(words, lost) if view else words
-            ids[row, : len(kept)], mask[row, : len(kept)] = kept, 1
-        return {"ids": ids, "mask": mask}
-
-
-class Masked(Backbone):
-    """An embedding and three blocks, each of which reads the mask."""
-
-    name = "double_masked"
-    family = "double"
-    modality = "double_words"
-    default_size = LENGTH  # type: ignore[assignment]
-    min_size = 2  # type: ignore[assignment]
-    preprocessing = None
-    output = "tokens"
-    stages = (
-        Stage("embedding", "embedding"),
-        Stage("block_1", "block_1_add"),
-        Stage("block_2", "block_2_add"),
-    )
-
-    def build(self, inputs: Any) -> Any:
-        from keras import layers
-
-        column = self.read_mask(inputs["mask"])
-        x = layers.Embedding(WORDS, CHANNELS, name="embedding")(inputs["ids"])
-        for number in (1, 2, 3):
-            y = layers.Conv1D(
-                CHANNELS, 3, padding="same", activation="tanh", name=f"block_{number}_conv"
-            )(x)
-            y = layers.Multiply(name=f"block_{number}_mask")([y, column])
-            x = layers.Add(name=f"block_{number}_add")([x, y])
-        return self.end(x, inputs)
-
-    def read_mask(self, mask: Any) -> Any:
-        from keras import layers
-
-        return layers.Reshape((LENGTH, 1), name="mask_column")(mask)
-
-    def end(self, x: Any, inputs: Any) -> Any:
-        return x
-
-
-class WeightedMask(Masked):
-    """Its blocks read the mask through a layer that learns."""
-
-    def read_mask(self, mask: Any) -> Any:
-        from keras import layers
-
-        return layers.Dense(1, name="mask_dense")(super().read_mask(mask))
-
-
-class ReadsIdsAgain(Masked):
-    """Its end looks the words up once more, in a table of its own."""
-
-    def end(self, x: Any, inputs: Any) -> Any:
-        from keras import layers
-
-        again = layers.Embedding(WORDS, CHANNELS, name="late_embedding")(inputs["ids"])
-        return layers.Add(name="late_add")([x, again])
-
-
-def make_model(backbone: type[Backbone] = Masked, *, seed: int = 0) -> Any:
-    from tfxfer_heads import Classification
-
-    registry = Registry([EntryPoint("double_words", f"{__name__}:Words", "tfxfer.modalities")])
-    model = build_model(
-        backbone(),
-        labels=["long", "short"],
-        head=Classification(dropout=0),
-        weights=None,
-        seed=seed,
-        registry=registry,
-    )
-    # The head starts from zeros, and would say the same of everything.
-    kernel = model.get_layer("head_dense").kernel
-    kernel.assign(np.random.default_rng(seed).normal(0, 1, kernel.shape))
-    return model
 
 
 @pytest.fixture(scope="module")

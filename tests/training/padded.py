@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -10,29 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from tfxfer import Backbone, Findings, InputSpec, Modality, Registry, Sample, Stage, build_model
+from tfxfer import Backbone, InputSpec, Modality, Registry, Sample, Stage, build_model
+
+from ..number_texts import NumberTexts
 
 SIZE, WORDS, CHANNELS = 64, 12, 4
 
 
-class Notes(Modality):
+class Notes(NumberTexts):
     """Numbers in the cells of a table, as many as there are, up to `size`."""
 
     name = "double_notes"
     noun = "note"
     plural = "notes"
-    size_unit = "words"
     column = "note"
-
-    def check_contract(self, contract: Any) -> None:
-        """Takes anything: nothing of it is read."""
-
-    def read_contract(self, data: Mapping[str, Any], *, assets: Path | None = None) -> Any:
-        raise NotImplementedError
-
-    def inspect(self, sample: Sample) -> Findings:
-        assert sample.content is not None
-        return Findings(hashlib.sha256(sample.content.encode()).hexdigest(), sample.content)
 
     def measure_lengths(self, samples: Sequence[Sample], *, contract: Any) -> np.ndarray:
         return np.array([len(str(sample.content).split()) for sample in samples])
@@ -49,28 +39,8 @@ class Notes(Modality):
             "mask": InputSpec((size,), dtype="int32", stored="int32", is_padded=True),
         }
 
-    def read(
-        self,
-        sample: Sample,
-        *,
-        size: int,
-        contract: Any,
-        views: Sequence[int] = (0,),
-        level: str = "none",
-        seed: int = 0,
-        index: int = 0,
-        options: Mapping[str, Any] | None = None,
-    ) -> dict[str, np.ndarray]:
-        assert sample.content is not None
-        words = np.array(sample.content.split(), np.int32)[:size]
-        ids = np.zeros((len(views), size), np.int32)
-        mask = np.zeros((len(views), size), np.int32)
-        for row, view in enumerate(views):
-            # A view other than the plain one loses its last words.
-            lost = np.random.default_rng((seed, index, view)).integers(len(words)) if view else 0
-            kept = words[: len(words) - lost]
-            ids[row, : len(kept)], mask[row, : len(kept)] = kept, 1
-        return {"ids": ids, "mask": mask}
+    def vary(self, words: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return words[: len(words) - rng.integers(len(words))]  # it loses its last ones
 
 
 class Mixing(Backbone):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +30,11 @@ from tfxfer.sample import InputSpec
 from tfxfer.training.plan import plan_fit
 from tfxfer.training.speeds import macs_share
 
-_SPEC = importlib.util.spec_from_file_location("padded", Path(__file__).with_name("padded.py"))
-assert _SPEC is not None
-assert _SPEC.loader is not None
-padded = importlib.util.module_from_spec(_SPEC)
-sys.modules["padded"] = padded
-_SPEC.loader.exec_module(padded)
+from . import padded
 
 # Sums over 16 or 64 places, of which the same few are not zero, in float32.
 CLOSE = 1e-5
-SIZE: int = padded.SIZE
+SIZE = padded.SIZE
 
 
 @pytest.fixture(scope="module")

@@ -15,13 +15,7 @@ import numpy as np
 from tfxfer.errors import ModelError
 from tfxfer.preprocessing import Preprocessing, Resize
 from tfxfer.system.files import atomic_write
-from tfxfer_edge.handover.rendering import (
-    CLASSIFIERS,
-    OUTPUT_WORDS,
-    card_of,
-    describe_output,
-    render_template,
-)
+from tfxfer_edge.handover.rendering import card_of, describe_file, render_template
 from tfxfer_edge.tflite.card import LABELS_FILE
 from tfxfer_edge.tflite.interpreter import TFLiteModel
 from tfxfer_edge.tflite.opening import open_model
@@ -102,41 +96,28 @@ def _context(model: TFLiteModel, file: str) -> dict[str, Any]:
             f"Received: {model.input.dtype} {model.input.shape}."
         )
     preprocessing = model.preprocessing
-    is_classifier = card.metadata_kind in CLASSIFIERS and bool(card.labels)
+    shared = describe_file(model, file)
     # MediaPipe takes floats that are normalized with one mean and one std.
     is_fed = model.input.dtype == "uint8" or (
         model.input.dtype == "float32" and preprocessing.is_uniform
     )
     is_answered = model.output.dtype in ("uint8", "float32")
     return {
-        "name": card.name or Path(file).stem,
-        "description": card.description,
-        "author": card.author,
-        "licence": card.licence,
-        "labels": card.labels,
-        "file": file,
-        "stem": Path(file).stem,
-        "bytes": len(model.content),
+        **shared,
         "side": model.image_size,
-        "outputs": model.outputs,
-        "output_words": OUTPUT_WORDS[card.metadata_kind],
         "input": model.input,
-        "output": model.output,
         "input_bytes": np.dtype(model.input.dtype).itemsize,
         "output_bytes": np.dtype(model.output.dtype).itemsize,
         "input_note": _describe_input(model),
-        "output_note": describe_output(model),
         "mean": [round(x, 6) for x in preprocessing.mean],
         "std": [round(x, 6) for x in preprocessing.std],
         "is_identity": preprocessing.output_range == Preprocessing().output_range,
-        "is_classifier": is_classifier,
-        "is_mediapipe": is_classifier and is_fed and is_answered,
+        "is_mediapipe": shared["is_classifier"] and is_fed and is_answered,
         "fit": card.resize.fit,
         "method": card.resize.method,
         "antialias": card.resize.antialias or card.resize.method == "area",
         "pillow_method": f"Image.Resampling.{_PILLOW[card.resize.method]}",
         "resize_words": _describe_resize(card.resize),
-        "prints": "the three best labels" if is_classifier else "what the model says",
     }
 
 

@@ -10,7 +10,14 @@ from tfxfer.errors import ModelError
 from tfxfer_edge.tflite.card import ModelCard
 from tfxfer_edge.tflite.sample_model import SampleModel
 
-__all__ = ["CLASSIFIERS", "OUTPUT_WORDS", "card_of", "describe_output", "render_template"]
+__all__ = [
+    "CLASSIFIERS",
+    "OUTPUT_WORDS",
+    "card_of",
+    "describe_file",
+    "describe_output",
+    "render_template",
+]
 
 CLASSIFIERS = ("classifier", "multilabel_classifier")
 OUTPUT_WORDS = {
@@ -58,6 +65,36 @@ def card_of(model: SampleModel) -> ModelCard:
             "Write it first: tfxfer_edge.write_metadata"
         )
     return model.card
+
+
+def describe_file(model: SampleModel, file: str) -> dict[str, Any]:
+    """Returns what every page says of a file, whatever samples it takes.
+
+    Args:
+        model: with metadata.
+        file: what it is called where the page lies.
+
+    Raises:
+        ModelError: it says nothing of itself.
+    """
+    card = card_of(model)
+    is_classifier = card.metadata_kind in CLASSIFIERS and bool(card.labels)
+    return {
+        "name": card.name or Path(file).stem,
+        "description": card.description,
+        "author": card.author,
+        "licence": card.licence,
+        "labels": card.labels,
+        "file": file,
+        "stem": Path(file).stem,
+        "bytes": len(model.content),
+        "outputs": model.outputs,
+        "output_words": OUTPUT_WORDS[card.metadata_kind],
+        "output": model.output,
+        "output_note": describe_output(model),
+        "is_classifier": is_classifier,
+        "prints": "the three best labels" if is_classifier else "what the model says",
+    }
 
 
 def describe_output(model: SampleModel) -> str:

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from tfxfer.errors import ModelError
 from tfxfer_edge.handover.readme import PROGRAM_FILE, README_FILE
-from tfxfer_edge.handover.rendering import (
-    CLASSIFIERS,
-    OUTPUT_WORDS,
-    card_of,
-    describe_output,
-    render_template,
-)
+from tfxfer_edge.handover.rendering import card_of, describe_file, render_template
 from tfxfer_edge.tflite.card import ModelCard
 from tfxfer_edge.tflite.sample_model import SampleModel
 
@@ -54,30 +47,17 @@ def _context(model: SampleModel, file: str) -> dict[str, Any]:
             f"model {model.source!r}: expected one text at a time. "
             f"Received: {model.inputs[0].shape[0]}."
         )
-    is_classifier = card.metadata_kind in CLASSIFIERS and bool(card.labels)
+    shared = describe_file(model, file)
     contract = card.contract or {}
     lowercase = contract.get("lowercase") is not False
     return {
-        "name": card.name or Path(file).stem,
-        "description": card.description,
-        "author": card.author,
-        "licence": card.licence,
-        "labels": card.labels,
-        "file": file,
-        "stem": Path(file).stem,
-        "bytes": len(model.content),
+        **shared,
         "size": card.size,
-        "outputs": model.outputs,
-        "output_words": OUTPUT_WORDS[card.metadata_kind],
-        "output": model.output,
-        "output_note": describe_output(model),
-        "is_classifier": is_classifier,
         # A cased vocabulary needs its capitals, which MediaPipe takes away.
-        "is_mediapipe": is_classifier and lowercase,
+        "is_mediapipe": shared["is_classifier"] and lowercase,
         "lowercase": lowercase,
         "strip_accents": bool(contract.get("strip_accents", lowercase)),
         "tokens": _name_tokens(card),
-        "prints": "the three best labels" if is_classifier else "what the model says",
     }
 
 
