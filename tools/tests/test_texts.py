@@ -233,6 +233,8 @@ def test_predict_takes_texts_for_a_file_alone(
     alone = tmp_path / "alone.tflite"
     alone.write_bytes((text_export / "model_dynamic_w8.tflite").read_bytes())
     assert read_file_modality(alone) == "text"
+    (broken := tmp_path / "broken.tflite").write_bytes(alone.read_bytes()[:1000])
+    assert read_file_modality(broken) == "image"  # what is wrong is told when it is opened
     assert run(["predict", str(alone), *SENTENCES[:2], "--json"]) == 0
     found = json.loads(capfd.readouterr().out)
     assert [item["text"] for item in found] == list(SENTENCES[:2])

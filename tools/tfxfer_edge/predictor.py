@@ -16,6 +16,7 @@ from tfxfer.outputs import Outputs
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.registry.lookup import default_registry, get_head
 from tfxfer.system.records import read_document
+from tfxfer_edge.door import IMAGE
 from tfxfer_edge.tflite.card import EXPORT_MANIFEST, ModelCard
 from tfxfer_edge.tflite.ending import find_file_activation
 from tfxfer_edge.tflite.interpreter import TFLiteModel
@@ -88,10 +89,12 @@ def load_tflite_predictor(
 def read_file_modality(path: str | Path) -> str:
     """Returns the name of what a file says that it reads, before anything runs it; else `image`.
 
-    Raises:
-        ModelError: no such file.
+    What is wrong with a file that cannot be read is told by whoever opens it.
     """
-    return find_door_of(path).name
+    try:
+        return find_door_of(path).name
+    except ModelError:
+        return IMAGE
 
 
 # The core asks a reader that can tell what samples to look for, before it starts a runtime.
