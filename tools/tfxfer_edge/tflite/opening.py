@@ -9,6 +9,7 @@ from tfxfer.errors import ModelError
 from tfxfer_edge.door import IMAGE, EdgeModality, find_door
 from tfxfer_edge.tflite.metadata_reader import read_metadata
 from tfxfer_edge.tflite.sample_model import SampleModel, read_content
+from tfxfer_edge.tflite.soundness import check_model_file
 
 __all__ = ["find_door_of", "open_model"]
 
@@ -23,7 +24,7 @@ def find_door_of(path: str | Path) -> EdgeModality:
     try:
         card = read_metadata(content)
     except ModelError as error:
-        SampleModel(path)  # what is wrong with the whole file comes first
+        check_model_file(path)  # what is wrong with the whole file comes first
         words = str(error).removeprefix("model: ")
         raise ModelError(f"model {source!r}: {words}") from error
     return find_door(IMAGE if card is None else card.modality)
