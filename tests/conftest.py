@@ -33,6 +33,16 @@ def write_metadata(pyproject: Path, site: Path) -> None:
     (folder / "entry_points.txt").write_text("\n".join(sections), encoding="utf-8")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _forget_doubles() -> Iterator[None]:
+    """No module of a double outlives the module of tests that imported it."""
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if name.startswith("double_"):
+            del sys.modules[name]
+
+
 @pytest.fixture
 def install_doubles(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -160,9 +160,9 @@ def test_document_is_json_and_the_seed_decides_it() -> None:
 
 def test_five_thousand_images_take_less_than_two_seconds() -> None:
     targets, scores = make_classes((500,) * 10)
-    start = time.process_time()
+    start = time.thread_time()
     score_classes(targets, scores, resamples=1000)
-    assert time.process_time() - start < 2
+    assert time.thread_time() - start < 2
 
 
 # ------------------------------------------------------------- intervals

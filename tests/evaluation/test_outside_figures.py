@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -37,7 +36,6 @@ def ordinal() -> Iterator[Any]:
         import double_ordinal_head  # type: ignore[import-not-found]
 
         yield double_ordinal_head
-    sys.modules.pop("double_ordinal_head")
 
 
 def one_output_per_boundary(ranks: np.ndarray) -> np.ndarray:

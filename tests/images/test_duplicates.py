@@ -149,10 +149,10 @@ def test_thousands_of_images_take_seconds(still: bool) -> None:
         pixels = frame // 2 + rng.integers(0, 3, (count, 64, 64), np.uint8)
     else:
         pixels = rng.integers(0, 256, (count, 16, 16), np.uint8).repeat(4, 1).repeat(4, 2)
-    started_s = time.process_time()
+    started_s = time.thread_time()
     groups = find_near_duplicates(pixels)
     # 0.4 s on an idle machine; each with each at 64 x 64 pixels would take minutes.
-    assert time.process_time() - started_s < 10
+    assert time.thread_time() - started_s < 10
     assert len(np.unique(groups)) == (1 if still else count)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -25,7 +24,6 @@ def texts() -> Iterator[Any]:
         patch.syspath_prepend(DOUBLE)
         double = import_module("double_good_texts").Texts
         yield type("Texts", (double,), {"suffixes": frozenset({".txt"})})()
-    sys.modules.pop("double_good_texts", None)
 
 
 @pytest.fixture(autouse=True)

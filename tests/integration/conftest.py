@@ -100,7 +100,6 @@ def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         default_registry.cache_clear()
         yield
     default_registry.cache_clear()
-    sys.modules.pop("double_vivid", None)
 
 
 def call(args: Sequence[Any], registry: Any = None) -> Done:

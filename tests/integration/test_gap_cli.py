@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -79,7 +78,6 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(site)
         yield Registry([*find_entry_points(), point])
-    sys.modules.pop("double_settled", None)
 
 
 @pytest.fixture(scope="module")

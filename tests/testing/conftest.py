@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,9 +21,5 @@ def _doubles_on_path() -> Iterator[None]:
         patch.syspath_prepend(path)
     before = os.environ.get("PYTHONPATH")
     patch.setenv("PYTHONPATH", os.pathsep.join([*paths, *filter(None, [before])]))
-    known = set(sys.modules)
     yield
-    for name in set(sys.modules) - known:
-        if name.startswith("double_"):
-            del sys.modules[name]
     patch.undo()

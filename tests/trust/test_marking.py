@@ -29,7 +29,6 @@ def texts() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(DOUBLE)
         yield import_module("double_good_texts").Texts()
-    sys.modules.pop("double_good_texts", None)
 
 
 def make_model(texts: Any, length: int = 4, labels: tuple[str, ...] = ("spam", "ham")) -> Predictor:

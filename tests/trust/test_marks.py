@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -23,7 +22,6 @@ def texts() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(DOUBLE)
         yield import_module("double_good_texts")
-    sys.modules.pop("double_good_texts", None)
 
 
 def count_words(inputs: Any) -> np.ndarray:

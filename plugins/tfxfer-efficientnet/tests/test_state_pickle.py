@@ -81,10 +81,10 @@ HOSTILE = {
 def test_a_pickle_that_would_hang_or_crash_is_refused_at_once(tmp_path, program, place):
     path = tmp_path / "x.pth"
     path.write_bytes(program if place == "magic" else legacy(program))
-    started = time.process_time()
+    started = time.thread_time()
     with pytest.raises(WeightsError) as caught:
         read_checkpoint(path)
-    assert time.process_time() - started < MAX_SECONDS
+    assert time.thread_time() - started < MAX_SECONDS
     assert len(str(caught.value)) < 400
 
 
