@@ -73,7 +73,7 @@ def map_faults(text: str, root: Path) -> set[str]:
     there = {f"tfxfer/{path.parent.name}/" for path in (root / "tfxfer").glob("*/__init__.py")}
     there |= {f"{path.parent.name}/" for path in root.glob("[!.]*/*")}
     # What the map need not say: where its own links lead, and what is not kept.
-    return named ^ (there - {"docs/", "build/", "dist/", "runs/"})
+    return named ^ (there - {"docs/", "build/", "dist/", "runs/", "__pycache__/"})
 
 
 def test_the_map_of_the_repository_is_true() -> None:
