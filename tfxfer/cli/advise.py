@@ -62,22 +62,23 @@ def command(
 
     check_table(out, "--out", overwrite=overwrite, inputs=(data, weights))
     names = dict.fromkeys(backbones or (output.registry.default("backbone"),))
-    candidates = [
-        prepare(
-            TrainRequest(
-                data=data,
-                backbone=name,
-                head=head,
-                weights=weights,
-                size=size,
-                seed=seed,
-                sample_column=sample_column,
-                label_column=label_column,
-            ),
-            registry=output.registry,
+    requests = [
+        TrainRequest(
+            data=data,
+            backbone=name,
+            head=head,
+            weights=weights,
+            size=size,
+            seed=seed,
+            sample_column=sample_column,
+            label_column=label_column,
         )
         for name in names
     ]
+    with output.progress() as progress:
+        candidates = [
+            prepare(request, registry=output.registry, progress=progress) for request in requests
+        ]
     output.print(f"starting Keras and reading the {candidates[0].modality.plural}")
     with output.starting("importing TensorFlow"):
         from tfxfer.device import prepare_device

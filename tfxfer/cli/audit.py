@@ -91,7 +91,8 @@ def command(
         sample_column=sample_column,
         label_column=label_column,
     )
-    prepared = prepare(request, registry=output.registry)
+    with output.progress() as progress:
+        prepared = prepare(request, registry=output.registry, progress=progress)
     check_folder(out, overwrite=overwrite)
     if not no_label_check:
         with output.starting("importing TensorFlow"):

@@ -97,8 +97,9 @@ def _ask(output: Output, names: Sequence[str], data: str) -> list[Answers]:
 
     # A slip of the finger is told before Keras starts, and before the first model has scored.
     found = [find_model(output, name) for name in names]
-    for model, modality in found:
-        read_source(data, modality, remember_columns(model))
+    with output.progress() as progress:
+        for model, modality in found:
+            read_source(data, modality, remember_columns(model), progress=progress)
     models = [model for model, _ in found]
     predictors = [open_predictor(output, model, labels_file=None, head=None) for model in models]
     from tfxfer.inference.stored_answers import ask_model

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tfxfer.data.record import Source
     from tfxfer.head import Head
     from tfxfer.modality import Modality
+    from tfxfer.progress import Progress
     from tfxfer.trust.gate_rules import Gate
 
 __all__ = ["command"]
@@ -92,9 +93,9 @@ def command(
     model, modality = find_model(output, model)
     check_table(out, "--out", overwrite=overwrite, inputs=(data, model))
     gate = None if gate_file is None else _read_gate(gate_file)
-    source, wanted = _list_samples(
-        model, data, modality, slices_file, columns, Columns(sample_column, label_column)
-    )
+    named = Columns(sample_column, label_column)
+    with output.progress() as progress:
+        source, wanted = _list_samples(model, data, modality, slices_file, columns, named, progress)
     if gate is not None:
         _check_gate(gate, source, find_head(output, model))
     predictor = open_predictor(output, model, labels_file=labels_file, head=head)
@@ -200,13 +201,14 @@ def _list_samples(
     slices_file: str | None,
     columns: Sequence[str],
     named: Columns,
+    progress: Progress,
 ) -> tuple[Source, tuple[str, ...] | None]:
     """Returns the samples with their slices, and which of these are wanted; None is the default."""
     from tfxfer.data.slice_table import add_slices, check_columns, complete_slices, list_columns
     from tfxfer.data.sources import read_source
     from tfxfer.inference.own_run import find_own_run, remember_columns
 
-    source = read_source(data, modality, named.or_else(remember_columns(model)))
+    source = read_source(data, modality, named.or_else(remember_columns(model)), progress=progress)
     if slices_file is not None:
         source = add_slices(source, slices_file, plural=modality.plural)
     run = find_own_run(model, data)

@@ -185,7 +185,8 @@ def run_training(
     if not resume:
         check_place(out, overwrite=overwrite)
         find_earlier_split(request.split_from)
-    prepared = prepare(request, source=source, registry=output.registry)
+    with output.progress() as progress:
+        prepared = prepare(request, source=source, registry=output.registry, progress=progress)
     output.print(f"starting Keras and reading the {prepared.modality.plural}")
     with output.starting("importing TensorFlow"):
         from tfxfer.device import prepare_device

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 from tfxfer.errors import DataError
 from tfxfer.system.encoding import decode_text, mend_surrogates
 
-__all__ = ["JSON_LINES", "Cells", "Fits", "is_table", "read_cells", "unlimited_cells"]
+__all__ = ["JSON_LINES", "Cells", "Fits", "Row", "is_table", "read_cells", "unlimited_cells"]
 
 JSON_LINES = (".jsonl", ".ndjson")
 """Endings of files that have a JSON object on each line."""

@@ -107,7 +107,7 @@ def load_samples(
             f"Received: fractions={describe_value(fractions)}."
         )
     resolved = _resolve_head(head)
-    source = path if isinstance(path, Source) else read_source(path, modality)
+    source = path if isinstance(path, Source) else read_source(path, modality, progress=progress)
     if labels is not None:
         resolved.check_labels([record.label for record in source.records], labels)
     meanings = read_labels(source, resolved, modality)
@@ -242,7 +242,7 @@ def load_split(
     """
     _check_numbers(size, seed, modality)
     resolved = _resolve_head(head)
-    source = path if isinstance(path, Source) else read_source(path, modality)
+    source = path if isinstance(path, Source) else read_source(path, modality, progress=progress)
     if any(record.split == name for record in source.records):
         chosen = tuple(record for record in source.records if record.split == name)
         source = replace(source, records=chosen)

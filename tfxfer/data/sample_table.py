@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
-from tfxfer.data.cells import Cells, read_cells
+from tfxfer.data.cells import Cells, Row, read_cells
 from tfxfer.data.columns import (
     FILE_COLUMN,
     ChosenColumns,
@@ -15,6 +14,7 @@ from tfxfer.data.columns import (
     choose_columns,
     refuse_columns,
 )
+from tfxfer.data.inside import Inside
 from tfxfer.data.record import (
     SPLIT_WORDS,
     Dispute,
@@ -26,12 +26,21 @@ from tfxfer.data.record import (
 from tfxfer.data.slice_table import clean_slice, find_columns
 from tfxfer.errors import DataError
 from tfxfer.modality import Modality
+from tfxfer.progress import Progress
 from tfxfer.system.plain_text import escape_controls
 
 __all__ = ["read_sample_table"]
 
+_ROWS_TOLD = 10_000  # between two words of how far it is: a few hundredths of a second
 
-def read_sample_table(path: Path, modality: Modality, columns: Columns | None = None) -> Source:
+
+def read_sample_table(
+    path: Path,
+    modality: Modality,
+    columns: Columns | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Source:
     """Lists the samples of a table; see `tfxfer.data.read_source`."""
     columns = columns or Columns()
     # The folder is resolved, the file is not: a linked table still sits beside its files.
@@ -48,11 +57,12 @@ def read_sample_table(path: Path, modality: Modality, columns: Columns | None = 
     taken = {chosen.sample, chosen.label, chosen.split, chosen.group}
     slices = find_columns(lower, lower[chosen.sample])
     extra = [i for i, each in enumerate(lower) if i not in taken and each in slices]
-    rows = _Rows(chosen, [(lower[i], i) for i in extra], root, name, path.name, modality)
+    rows = _Rows(chosen, [(lower[i], i) for i in extra], Inside(root), name, path.name, modality)
+    told = _tell(table.rows, progress)
     if chosen.holds_files:
-        records, disputes, unsure = _join_rows(rows, table)
+        records, disputes, unsure = _join_rows(rows, told)
     else:
-        records, disputes, unsure = [rows.read(*row) for row in table.rows], [], 0
+        records, disputes, unsure = [rows.read(*row) for row in told], [], 0
     notes = list(table.notes)
     if unsure:
         notes.append(
@@ -79,7 +89,7 @@ class _Rows:
     Args:
         chosen: which columns are what.
         extra: names and numbers of the slices' columns.
-        root: folder of the table.
+        inside: holds paths to the folder of the table.
         where: the table, for messages.
         place: its name, which samples that are cells are called by, and their line.
         modality: what a sample is.
@@ -87,7 +97,7 @@ class _Rows:
 
     chosen: ChosenColumns
     extra: list[tuple[str, int]]
-    root: Path
+    inside: Inside
     where: str
     place: str
     modality: Modality
@@ -113,7 +123,7 @@ class _Rows:
         slices = tuple((column, clean_slice(cells[number])) for column, number in self.extra)
         if chosen.holds_files:
             where = f"{self.where}, line {line}"
-            path = _check_path(cells[chosen.sample].strip(), self.root, where)
+            path = self.inside.check_path(cells[chosen.sample].strip(), where=where)
             return Record(path, label, split, group, None, slices)
         place = f"{self.place}:{line}"
         return Record(place, label, split, group, cells[chosen.sample], slices)
@@ -128,7 +138,17 @@ class _Rows:
         return split
 
 
-def _join_rows(rows: _Rows, table: Cells) -> tuple[list[Record], list[Dispute], int]:
+def _tell(rows: Sequence[Row], progress: Progress | None) -> Iterator[Row]:
+    """Yields the rows, and says now and then how many there were."""
+    for number, row in enumerate(rows):
+        if progress is not None and number % _ROWS_TOLD == 0:
+            progress("reading rows", number, len(rows))
+        yield row
+    if progress is not None:
+        progress("reading rows", len(rows), len(rows))
+
+
+def _join_rows(rows: _Rows, told: Iterable[Row]) -> tuple[list[Record], list[Dispute], int]:
     """Returns the files of a table, rows whose labels may differ, and files with doubtful slices.
 
     Raises:
@@ -138,7 +158,7 @@ def _join_rows(rows: _Rows, table: Cells) -> tuple[list[Record], list[Dispute], 
     first_line: dict[str, int] = {}
     disputes = []
     unsure: set[str] = set()
-    for line, cells in table.rows:
+    for line, cells in told:
         record = rows.read(line, cells)
         known = records.setdefault(record.path, record)
         if known is record:
@@ -196,23 +216,3 @@ def _keep_equal(
 def _row_values(record: Record) -> str:
     values = (("label", record.label), ("split", record.split), ("group", record.group))
     return ", ".join(f"{name}={value!r}" for name, value in values if value is not None)
-
-
-def _check_path(text: str, root: Path, where: str) -> str:
-    if not text or "\0" in text:
-        raise DataError(f"{where}: expected the path of a file. Received: path={text!r}.")
-    if PurePosixPath(text).is_absolute() or PureWindowsPath(text).anchor:
-        raise DataError(
-            f"{where}: expected a path relative to {str(root)!r}. Received: path={text!r}. "
-            "Write it relative to the folder the CSV lies in."
-        )
-    # A table written on Windows has backslashes; a file may also really be named so elsewhere.
-    if "\\" in text and not (root / text).exists():
-        text = text.replace("\\", "/")
-    path = posixpath.normpath(text)
-    if not (root / path).resolve().is_relative_to(root):
-        raise DataError(
-            f"{where}: expected a path inside {str(root)!r}. Received: path={text!r}, which leads "
-            "out of it. Move the CSV to a folder above the files."
-        )
-    return path

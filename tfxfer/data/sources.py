@@ -10,12 +10,19 @@ from tfxfer.data.record import IgnoredFile, Record, Source
 from tfxfer.data.sample_table import read_sample_table
 from tfxfer.errors import DataError
 from tfxfer.modality import Modality
+from tfxfer.progress import Progress
 from tfxfer.system.arguments import check_path
 
 __all__ = ["IgnoredFile", "Record", "Source", "read_source"]
 
 
-def read_source(path: str | Path, modality: Modality, columns: Columns | None = None) -> Source:
+def read_source(
+    path: str | Path,
+    modality: Modality,
+    columns: Columns | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Source:
     """Lists the labelled samples of a folder of class folders, of split folders, or of a table.
 
     A folder with `train/` and `val/` or `test/` (also `valid`, `validation`, `training`, `testing`)
@@ -29,6 +36,7 @@ def read_source(path: str | Path, modality: Modality, columns: Columns | None = 
         path: the folder, or the table.
         modality: says which files, or which column, hold samples.
         columns: what a table calls them, where that is not as above.
+        progress: told of a table's rows.
 
     Raises:
         DataError: nothing there, no samples, columns or labels that cannot be meant, or a path that
@@ -39,7 +47,7 @@ def read_source(path: str | Path, modality: Modality, columns: Columns | None = 
         if path.is_dir():
             return read_folder(path.resolve(), modality)
         if path.is_file():
-            return read_sample_table(path, modality, columns)
+            return read_sample_table(path, modality, columns, progress=progress)
         exists = path.exists()
     except PermissionError as error:
         raise DataError(

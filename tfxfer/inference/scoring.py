@@ -90,7 +90,9 @@ def load_own_test(
     run = find_own_run(model, data)
     if run is None:
         return None
-    listed = source or read_source(data, predictor.modality, remember_columns(model))
+    listed = source or read_source(
+        data, predictor.modality, remember_columns(model), progress=progress
+    )
     return load_samples(
         complete_slices(listed, run.slices_path),
         modality=predictor.modality,

@@ -63,7 +63,7 @@ def load_unseen(
         DataError: data without a usable sample, or none but those it was trained on.
     """
     if source is None:
-        source = read_source(data, predictor.modality, remember_columns(model))
+        source = read_source(data, predictor.modality, remember_columns(model), progress=progress)
     own = load_own_test(model, data, predictor, source=source, progress=progress)
     if own is not None:
         words = f"{str(data)!r} is what this run was trained on: only its test split is measured"

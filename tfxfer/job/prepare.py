@@ -19,6 +19,7 @@ from tfxfer.head import Head
 from tfxfer.job.demo import stored_source
 from tfxfer.job.request import TrainRequest
 from tfxfer.modality import Modality
+from tfxfer.progress import Progress
 from tfxfer.registry.lookup import default_registry
 from tfxfer.run.directory import RunDirectory
 from tfxfer.run.manifest import plugin_versions
@@ -79,7 +80,11 @@ class Prepared:
 
 
 def prepare(
-    request: TrainRequest, *, source: Source | None = None, registry: Registry | None = None
+    request: TrainRequest,
+    *,
+    source: Source | None = None,
+    registry: Registry | None = None,
+    progress: Progress | None = None,
 ) -> Prepared:
     """Returns what a request names; starts neither Keras nor TensorFlow, but for a download.
 
@@ -87,6 +92,7 @@ def prepare(
         request: what to train.
         source: samples listed already; None lists `request.data`.
         registry: where plugins are looked up; None is what is installed.
+        progress: told of a table's rows.
 
     Raises:
         SetupError: another project's settings make Keras another one.
@@ -124,7 +130,7 @@ def prepare(
     if source is None:
         columns = Columns(request.sample_column, request.label_column)
         stored = stored_source(request.data, registry)
-        source = stored or read_source(request.data, modality, columns)
+        source = stored or read_source(request.data, modality, columns, progress=progress)
     if request.slices is not None:
         source = add_slices(source, request.slices, plural=modality.plural)
     if request.fair is not None and request.slice is not None:
