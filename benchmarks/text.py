@@ -146,10 +146,15 @@ def train(pairs: Pairs, parts: Parts, name: str, place: Path) -> dict[str, Any]:
     document = json.loads(done.stdout)
     with (place / "predictions.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
-    if [row["truth"] for row in rows] != [pairs[row][1] for row in parts["test"]]:
-        sys.exit(f"{place}: expected the test's texts in their order. Received: others")
+    # A text's name ends in its line, and the table was written in the order of the texts.
+    rows.sort(key=lambda row: int(row["path"].rpartition(":")[2]))
+    order = np.argsort(parts["test"])
+    if [row["truth"] for row in rows] != [pairs[row][1] for row in parts["test"][order]]:
+        sys.exit(f"{place}: expected the test's texts, whole. Received: others")
+    answers = np.empty(len(order), object)
+    answers[order] = [row["label"] for row in rows]
     return {
-        "answers": np.array([row["label"] for row in rows]),
+        "answers": answers.astype(str),
         "phases": [
             {key: phase[key] for key in ("name", "epochs", "seconds", "best_epoch", "cached")}
             for phase in document["phases"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -92,6 +94,23 @@ def test_a_gain_is_paired_by_text(script: Callable[[str], Any]) -> None:
     # Differences 0 1 0 0 1 0 0 0: their standard deviation is sqrt(1/4 - 1/16).
     assert gain["high"] - gain["value"] == pytest.approx(100 * 1.96 * (3 / 16) ** 0.5 / 8**0.5)
     assert compare(["10"], ["10"]) == {"value": 0.0, "low": 0.0, "high": 0.0}
+
+
+def test_answers_are_joined_by_the_line_of_their_text(
+    script: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = script("text")
+    # 12 comes before 2, as in a table of predictions sorted by path.
+    lines = ["path,split,truth,label", "t.csv:12,test,b,a", "t.csv:2,test,a,b", "t.csv:3,val,a,a"]
+    (place := tmp_path / "run").mkdir()
+    (place / "predictions.csv").write_text("\n".join(lines), encoding="utf-8")
+    done = SimpleNamespace(stdout=json.dumps({"phases": [], "metrics": {"test": {}}}))
+    monkeypatch.setattr(text.subprocess, "run", lambda *_, **__: done)
+    pairs = [("one", "a"), ("two", "a"), ("three", "b")]
+    parts = {"test": np.array([2, 0]), "val": np.array([1])}
+    assert text.train(pairs, parts, "sms", place)["answers"].tolist() == ["a", "b"]
+    with pytest.raises(SystemExit, match="the test's texts"):
+        text.train(pairs, {**parts, "test": np.array([1, 0])}, "sms", place)
 
 
 def test_a_mean_over_seeds_has_the_interval_of_all_their_tests(

@@ -4,6 +4,7 @@ import io
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,14 +112,49 @@ def test_a_group_is_a_star_and_never_a_chain() -> None:
             assert (find_near_duplicates(frames[[group, member]]) == 0).all()
 
 
+@pytest.mark.parametrize("few", [0.0, 2.0])
 def test_groups_do_not_depend_on_blocks(
-    cells: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+    cells: list[Image.Image], monkeypatch: pytest.MonkeyPatch, few: float
 ) -> None:
     pixels = thumbnails_of(cells + [COPIES["half size"](cell) for cell in cells])
     whole = find_near_duplicates(pixels)
     monkeypatch.setattr(duplicates, "_BLOCK_ROWS", 7)
     monkeypatch.setattr(duplicates, "_CONFIRM_ROWS", 3)
+    monkeypatch.setattr(duplicates, "_FEW_PAIRS", few)
     assert np.array_equal(find_near_duplicates(pixels), whole)
+
+
+def test_fewer_pixels_rule_out_much_and_no_copy(
+    cells: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    fine = rng.integers(0, 256, (40, 64, 64), np.uint8)  # of which 8 x 8 pixels say next to nothing
+    pixels = np.concatenate(
+        [
+            thumbnails_of(cells + [COPIES["brighter"](cell) for cell in cells]),
+            fine,
+            fine // 2 + 40,
+            rng.integers(0, 256, (400, 8, 8), np.uint8).repeat(8, 1).repeat(8, 2),
+        ]
+    )
+    looked_at: list[int] = []
+    original = duplicates._is_alike
+
+    def is_alike(dots: np.ndarray, *args: Any, **options: Any) -> np.ndarray:
+        if options["pixels"] == 256:
+            looked_at.append(len(dots))
+        return original(dots, *args, **options)
+
+    monkeypatch.setattr(duplicates, "_is_alike", is_alike)
+    found = find_near_duplicates(pixels)
+    few = sum(looked_at)
+    looked_at.clear()
+    monkeypatch.setattr(
+        duplicates, "_find_least_correlations", lambda each, _: np.full(len(each.contrast), -2.0)
+    )
+    assert np.array_equal(find_near_duplicates(pixels), found)
+    assert len(np.unique(found)) == 120 + 40 + 400
+    assert few < sum(looked_at) / 5
 
 
 def test_flat_images_are_no_copies_of_one_another() -> None:
@@ -131,12 +167,16 @@ def test_too_few_to_compare(count: int) -> None:
     assert find_near_duplicates(np.zeros((count, 64, 64), np.uint8)).tolist() == list(range(count))
 
 
-def test_hash_bits_are_counted_without_numpy_2(monkeypatch: pytest.MonkeyPatch) -> None:
-    hashes = difference_hash(np.random.default_rng(0).integers(0, 256, (9, 64, 64), np.uint8))
-    wanted = duplicates._hash_distance(hashes, hashes)
-    monkeypatch.delattr(np, "bitwise_count", raising=False)
-    assert np.array_equal(duplicates._hash_distance(hashes, hashes), wanted)
-    assert wanted.diagonal().max() == 0
+def test_signs_of_a_hash_count_its_bits() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 64, 64), np.uint8)
+    blocks = pixels.reshape(9, 8, 8, 8, 8).astype(float).mean(axis=(2, 4))
+    bits = np.concatenate(
+        [np.diff(blocks, axis=2).reshape(9, -1) > 0, np.diff(blocks, axis=1).reshape(9, -1) > 0],
+        axis=1,
+    )
+    wanted = (bits[:, None] != bits[None]).sum(axis=2)
+    hashes = difference_hash(pixels)
+    assert np.array_equal((112 - hashes @ hashes.T) / 2, wanted)
     assert wanted[0, 1:].min() > 20
 
 

@@ -1,14 +1,15 @@
 """Which images are copies of one another: resized, re-encoded, or in another format.
 
-A difference hash proposes pairs, a comparison of 64 x 64 pixels confirms them, and a group is a
-star: every member matches the group's first image. Chains would join unlike images where all look
-alike: with a difference hash at 4 bits alone, 719 of ELPV's 2,624 cells fall into one group.
+What 8 x 8 pixels, a difference hash and 16 x 16 pixels do not rule out, a comparison of 64 x 64
+pixels confirms, and a group is a star: every member matches the group's first image. Chains would
+join unlike images where all look alike: with a difference hash at 4 bits alone, 719 of ELPV's 2,624
+cells fall into one group.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 from PIL import Image
@@ -20,10 +21,16 @@ __all__ = ["THUMBNAIL_PX", "difference_hash", "find_near_duplicates", "make_thum
 THUMBNAIL_PX = 64
 
 _HASH_BLOCKS = 8
+_HASH_BITS = 2 * _HASH_BLOCKS * (_HASH_BLOCKS - 1)
 _COARSE_BLOCKS = 16
-# 256 rows against 100,000 images: 200 MB of intermediate results.
+# Pairs of one block: their correlations stay in a core's cache while they are looked at.
 _BLOCK_ROWS = 256
+_BLOCK_COLUMNS = 4096
 _CONFIRM_ROWS = 2048
+# Pairs are compared one by one while they are so few of a block; then a matrix product is quicker.
+_FEW_PAIRS = 1 / 16
+# Of a correlation in float32, so that rounding rules out no pair.
+_ROUNDING = 1e-5
 
 # Of 112 bits. Copies at half size, JPEG quality 50 or WebP 80 of all images of ELPV, NEU surface
 # defects and flowers5 differ by at most 23; copies at half size and quality 50 together by 30.
@@ -58,18 +65,19 @@ def make_thumbnail(image: Image.Image) -> np.ndarray:
 
 
 def difference_hash(thumbnails: np.ndarray) -> np.ndarray:
-    """Returns 112 bits per thumbnail: whether each of 8 x 8 blocks is darker than its neighbours.
+    """Returns 112 signs per thumbnail: 1 where one of 8 x 8 blocks is darker than its neighbour.
 
-    Shapes: thumbnails (images, 64, 64); returns uint64 (images, 2).
+    The neighbours are the one to the right and the one below. Of two hashes `(112 - a @ b) / 2`
+    signs differ: a matrix product counts the bits of many pairs at once.
+
+    Shapes: thumbnails (images, 64, 64); returns float32 (images, 112), -1 or 1.
     """
     blocks = _block_means(thumbnails, _HASH_BLOCKS)
     right = blocks[:, :, 1:] > blocks[:, :, :-1]
     below = blocks[:, 1:, :] > blocks[:, :-1, :]
-    count = len(thumbnails)
-    bits = np.zeros((count, 128), bool)
-    bits[:, :56] = right.reshape(count, -1)
-    bits[:, 56:112] = below.reshape(count, -1)
-    return np.packbits(bits, axis=1).view(np.uint64)
+    size = _HASH_BITS // 2
+    bits = np.concatenate([side.reshape(len(thumbnails), size) for side in (right, below)], axis=1)
+    return 2 * bits.astype(np.float32) - 1
 
 
 def find_near_duplicates(thumbnails: np.ndarray, *, progress: Progress | None = None) -> np.ndarray:
@@ -89,26 +97,65 @@ def find_near_duplicates(thumbnails: np.ndarray, *, progress: Progress | None = 
 
 @dataclass(frozen=True, eq=False)
 class _Features:
-    """What proposals are made from: hash, standard deviation, 16 x 16 pixels less their mean."""
+    """What proposals are made from.
+
+    Args:
+        hashes: float32 (images, 112).
+        contrast: standard deviation of 64 x 64 pixels, in grey levels: (images,).
+        coarse: 16 x 16 pixels less their mean: float32 (images, 256).
+        directions: 8 x 8 pixels less their mean, over their length: float32 (images, 64).
+        coarsest: standard deviation of 8 x 8 pixels: (images,).
+        squares: of `coarse`, summed: (images,).
+    """
 
     hashes: np.ndarray
     contrast: np.ndarray
     coarse: np.ndarray
+    directions: np.ndarray
+    coarsest: np.ndarray
+    squares: np.ndarray
 
-    def take(self, indices: np.ndarray) -> _Features:
-        return _Features(self.hashes[indices], self.contrast[indices], self.coarse[indices])
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """All of them, in order."""
+        return tuple(getattr(self, field.name) for field in fields(self))
+
+    @classmethod
+    def of(cls, thumbnails: np.ndarray) -> _Features:
+        """Returns those of some images."""
+        small, coarse = (
+            _center(_block_means(thumbnails, blocks)) for blocks in (_HASH_BLOCKS, _COARSE_BLOCKS)
+        )
+        lengths = np.sqrt(np.square(small).sum(axis=1))
+        return cls(
+            difference_hash(thumbnails),
+            _contrast(thumbnails),
+            coarse,
+            small / np.maximum(lengths, 1e-6)[:, None],
+            lengths / _HASH_BLOCKS,
+            np.square(coarse).sum(axis=1),
+        )
+
+    @classmethod
+    def join(cls, parts: Sequence[_Features]) -> _Features:
+        """Returns those of all."""
+        return cls(
+            *(
+                np.concatenate(arrays)
+                for arrays in zip(*(each.arrays for each in parts), strict=True)
+            )
+        )
+
+    def take(self, chosen: np.ndarray | slice) -> _Features:
+        """Returns those of some."""
+        return _Features(*(array[chosen] for array in self.arrays))
 
 
 def _measure(thumbnails: np.ndarray) -> _Features:
-    chunks = []
-    for start in range(0, len(thumbnails), _CONFIRM_ROWS):
-        some = thumbnails[start : start + _CONFIRM_ROWS]
-        coarse = _center(_block_means(some, _COARSE_BLOCKS))
-        chunks.append((difference_hash(some), _contrast(some), coarse))
-    if not chunks:
-        return _Features(np.empty((0, 2), np.uint64), np.empty(0), np.empty((0, 0)))
-    hashes, contrast, coarse = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
-    return _Features(hashes, contrast, coarse)
+    starts = range(0, max(1, len(thumbnails)), _CONFIRM_ROWS)
+    return _Features.join(
+        [_Features.of(thumbnails[start : start + _CONFIRM_ROWS]) for start in starts]
+    )
 
 
 def _group_around_leaders(
@@ -140,30 +187,74 @@ def _group_around_leaders(
 def _propose(
     features: _Features, limit: float, progress: Progress | None
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields each image with the later ones that hash and 16 x 16 pixels do not rule out."""
-    hashes, contrast, coarse = features.hashes, features.contrast, features.coarse
-    squares = np.square(coarse).sum(axis=1)
-    count = len(hashes)
+    """Yields each image with the later ones that fewer pixels do not rule out."""
+    least = _find_least_correlations(features, limit)
+    count = len(least)
     for top in range(0, count, _BLOCK_ROWS):
         if progress:
             progress("comparing images", top, count)
-        rows, columns = slice(top, top + _BLOCK_ROWS), slice(top, count)
-        near = _hash_distance(hashes[rows], hashes[columns]) <= _MAX_HASH_BITS
-        near = np.triu(near, 1)
-        one, other = np.nonzero(near)
-        dots = coarse[rows] @ coarse[columns].T
-        # Averaging blocks never enlarges a residual: this rules out no pair that would pass.
-        near[one, other] = _is_alike(
-            dots[one, other],
-            (squares[rows][one], squares[columns][other]),
-            (contrast[rows][one], contrast[columns][other]),
-            pixels=_COARSE_BLOCKS**2,
-            limit=limit,
-        )
-        for row in np.flatnonzero(near.any(axis=1)).tolist():
-            yield top + row, top + np.flatnonzero(near[row])
+        found = [
+            _propose_block(features, least, top, left, limit)
+            for left in range(top, count, _BLOCK_COLUMNS)
+        ]
+        one, other = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        order = np.lexsort((other, one))
+        rows, starts = np.unique(one[order], return_index=True)
+        yield from zip(rows.tolist(), np.split(other[order], starts[1:]), strict=False)
     if progress:
         progress("comparing images", count, count)
+
+
+def _propose_block(
+    features: _Features, least: np.ndarray, top: int, left: int, limit: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the pairs of some images with some later ones that may be copies."""
+    rows, columns = (
+        slice(start, start + size) for start, size in ((top, _BLOCK_ROWS), (left, _BLOCK_COLUMNS))
+    )
+    correlations = features.directions[rows] @ features.directions[columns].T
+    near = correlations >= least[rows, None]
+    near |= correlations >= least[columns]
+    one, other = np.nonzero(near)
+    # An image is not compared with those before it, which have been compared with it.
+    is_later = other + left > one + top
+    one, other = one[is_later], other[is_later]
+    first, second = features.take(rows), features.take(columns)
+    alike = _multiply_pairs(first.hashes, second.hashes, one, other)
+    is_near = alike >= _HASH_BITS - 2 * _MAX_HASH_BITS
+    one, other = one[is_near], other[is_near]
+    is_near = _is_alike(
+        _multiply_pairs(first.coarse, second.coarse, one, other),
+        (first.squares[one], second.squares[other]),
+        (first.contrast[one], second.contrast[other]),
+        pixels=_COARSE_BLOCKS**2,
+        limit=limit,
+    )
+    return top + one[is_near], left + other[is_near]
+
+
+def _find_least_correlations(features: _Features, limit: float) -> np.ndarray:
+    """Returns how much of 8 x 8 pixels each image must share with a copy of more contrast.
+
+    Averaging blocks never enlarges a residual. So what the fainter of two copies does not share is
+    at most the greatest residual of its contrast, which is at least that of the pair.
+
+    Shapes: returns float32 (images,), the least correlation; -2 where it may be any.
+    """
+    share = _find_most_residual(features.contrast, limit) / np.maximum(features.coarsest, 1e-6)
+    least = np.sqrt(np.maximum(1 - np.square(share), 0)) - _ROUNDING
+    found: np.ndarray = np.where(share < 1, least, -2).astype(np.float32)
+    return found
+
+
+def _multiply_pairs(
+    first: np.ndarray, second: np.ndarray, one: np.ndarray, other: np.ndarray
+) -> np.ndarray:
+    """Returns the scalar product of each pair, `first[one]` and `second[other]`."""
+    if len(one) < _FEW_PAIRS * len(first) * len(second):
+        return np.einsum("ij,ij->i", first[one], second[other])
+    products: np.ndarray = (first @ second.T)[one, other]
+    return products
 
 
 def _confirm(thumbnails: np.ndarray, first: int, others: np.ndarray, limit: float) -> np.ndarray:
@@ -198,9 +289,17 @@ def _is_alike(
     explained = np.square(dots) / np.maximum(np.maximum(*squares), 1e-6)
     residual = np.sqrt(np.maximum(np.minimum(*squares) - explained, 0) / pixels)
     contrast = np.minimum(*contrasts)
-    most = np.minimum(limit * (1 + _CONTRAST_SLACK * contrast), _MAX_RELATIVE_RESIDUAL * contrast)
+    most = _find_most_residual(contrast, limit)
     alike: np.ndarray = (residual <= most) & (dots > 0) & (contrast >= _MIN_CONTRAST)
     return alike
+
+
+def _find_most_residual(contrast: np.ndarray, limit: float) -> np.ndarray:
+    """Returns what may be left of an image of some contrast, in grey levels."""
+    most: np.ndarray = np.minimum(
+        limit * (1 + _CONTRAST_SLACK * contrast), _MAX_RELATIVE_RESIDUAL * contrast
+    )
+    return most
 
 
 def _contrast(thumbnails: np.ndarray) -> np.ndarray:
@@ -209,7 +308,8 @@ def _contrast(thumbnails: np.ndarray) -> np.ndarray:
 
 
 def _center(values: np.ndarray) -> np.ndarray:
-    flat = values.reshape(len(values), values[0].size).astype(np.float32)
+    # No -1 for the size of a row: of no images numpy cannot tell it.
+    flat = values.reshape(len(values), int(np.prod(values.shape[1:]))).astype(np.float32)
     return flat - flat.mean(axis=1, keepdims=True)
 
 
@@ -220,18 +320,3 @@ def _block_means(thumbnails: np.ndarray, blocks: int) -> np.ndarray:
     rows = thumbnails.reshape(shape).sum(axis=4, dtype=np.float32)
     means: np.ndarray = rows.sum(axis=2) / side**2
     return means
-
-
-def _hash_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    distance = np.zeros((len(first), len(second)), np.uint8)
-    for word in range(first.shape[1]):
-        distance += _count_bits(first[:, None, word] ^ second[None, :, word])
-    return distance
-
-
-def _count_bits(words: np.ndarray) -> np.ndarray:
-    if hasattr(np, "bitwise_count"):
-        return np.bitwise_count(words)
-    # numpy 1.26 has no such function.
-    table = np.array([bin(byte).count("1") for byte in range(256)], np.uint8)
-    return table[words[..., None].view(np.uint8)].sum(axis=-1, dtype=np.uint8)
