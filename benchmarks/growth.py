@@ -9,9 +9,7 @@ into as many different pieces as are needed; for many classes they are dealt out
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 sys.path.insert(0, str(Path(__file__).parent))
 
+from process import measure_process
 from record import make_parser, print_table, read_record, write_record
 
 PLAIN = {"images": 2000, "classes": 5, "size": 224}
@@ -86,22 +85,10 @@ def write_photos(source: Path, target: Path, point: dict[str, int]) -> None:
 
 def measure(folder: Path, point: dict[str, int]) -> dict[str, Any]:
     """Trains in a process of its own, and returns what it took."""
-    code = (
-        "import json, resource, subprocess, sys, time; started = time.perf_counter();"
-        "done = subprocess.run([sys.executable, '-m', 'tfxfer', *sys.argv[1:]]);"
-        "print(json.dumps({'code': done.returncode, 'seconds': time.perf_counter() - started,"
-        "'peak_mib': resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024}))"
-    )
     arguments = ["train", str(folder / "photos"), "--backbone", "efficientnet_lite0"]
     arguments += ["--out", str(folder / "run"), "--image-size", str(point["size"])]
     arguments += ["--head-epochs", "2", "--epochs", "2", "--cache-dir", str(folder)]
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True, check=True
-    )
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    if found.pop("code") != 0:
-        sys.exit(f"training failed at {point}")
-    return found
+    return measure_process(*arguments)
 
 
 if __name__ == "__main__":

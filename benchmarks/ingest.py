@@ -11,6 +11,7 @@ from typing import Any
 
 from advice import WAYS, find_regret
 from claims import comparable, first_reached, group
+from scale import list_rows as list_scale_rows
 from tables import Record
 from text import summarise
 from text_cost import list_cache_rows
@@ -192,6 +193,10 @@ def _read_label_errors(document: Document) -> dict[str, Rows]:
     return {"label_errors": rows}
 
 
+def _read_scale(document: Document) -> dict[str, Rows]:
+    return {"scale": list_scale_rows(document["points"])}
+
+
 def _read_text(document: Document) -> dict[str, Rows]:
     return {"text_quality": summarise(document["runs"])}
 
@@ -227,6 +232,7 @@ READERS: Mapping[str, Callable[[Document], dict[str, Rows]]] = {
     "label_errors": _read_label_errors,
     "mediapipe_agreement": _read_rows("mediapipe_agreement"),
     "reference_latency": _read_rows("reference_latency"),
+    "scale": _read_scale,
     "scratch_claims": _read_steps,
     "startup": _read_startup,
     "text": _read_text,

@@ -47,6 +47,7 @@ BENCHMARKS: dict[str, list[Arguments]] = {
     ],
     "scratch_claims": [lambda o: ["--training", str(o.out / "scratch.json")]],
     "growth": [lambda o: []],
+    "scale": [lambda o: []],
     "text": [lambda o: ["--keep"]],
     "text_cost": [lambda o: []],
     "text_edge": [

@@ -14,10 +14,8 @@ of all blocks, with the peak of its memory.
 from __future__ import annotations
 
 import csv
-import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -29,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
 from epochs import extrapolate, time_epochs
+from process import measure_process
 from record import make_parser, print_table, read_record, write_record
 from text import BACKBONE, load
 from text_sets import SETS, write_table
@@ -99,24 +98,12 @@ def measure_cache() -> dict[str, float]:
 
 def measure_growth(count: int, backbone: str) -> dict[str, float]:
     """Returns what a training on that many texts takes."""
-    code = (
-        "import json, resource, subprocess, sys, time; started = time.perf_counter();"
-        "done = subprocess.run([sys.executable, '-m', 'tfxfer', *sys.argv[1:]]);"
-        "print(json.dumps({'code': done.returncode, 'seconds': time.perf_counter() - started,"
-        "'peak_mib': resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024}))"
-    )
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder, "texts.csv")
         write_new_texts(table, count)
         words = ["train", str(table), "--backbone", backbone, "--out", str(Path(folder, "run"))]
         words += ["--head-epochs", "1", "--epochs", "1", "--cache-dir", folder, "--no-report"]
-        done = subprocess.run(
-            [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, text=True, check=True
-        )
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    if found.pop("code") != 0:
-        sys.exit(f"training failed with {count} texts")
-    return found
+        return measure_process(*words)
 
 
 def write_new_texts(path: Path, count: int) -> None:
