@@ -6,13 +6,16 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
-from tfxfer import Augmentation, Control, Phase, RunError, fit
+from tfxfer import Augmentation, Cache, Control, Phase, RunError, fit
+from tfxfer.frontier.shelf import Shelf
+from tfxfer.frontier.store import CacheStore
 from tfxfer.system.files import to_json
 from tfxfer.training.snapshot import PhaseProgress, Snapshot
 
@@ -74,7 +77,7 @@ def are_equal(one: Run, other: Run) -> bool:
     return same_history and all(np.array_equal(x, y) for x, y in pairs)
 
 
-def store(snapshot: Snapshot) -> Snapshot:
+def store_snapshot(snapshot: Snapshot) -> Snapshot:
     """Returns a snapshot as a file gives it back: its small part went through JSON."""
     assert snapshot.progress is not None
     text = to_json(snapshot.progress.to_dict())
@@ -88,10 +91,12 @@ def whole(make_tiny: Callable[..., Any], images: Any) -> Run:
 
 def go_on(make_tiny: Callable[..., Any], images: Any, snapshot: Snapshot, **options: Any) -> Run:
     # Another seed: all weights come from the snapshot.
-    return Run(make_tiny(seed=9), images, Control(snapshot=store(snapshot)), **options)
+    return Run(make_tiny(seed=9), images, Control(snapshot=store_snapshot(snapshot)), **options)
 
 
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize(
+    "number", [1, 4, *(pytest.param(n, marks=pytest.mark.slow) for n in (0, 2, 3, 5))]
+)
 def test_each_epoch_can_be_gone_on_from(
     number: int, whole: Run, make_tiny: Callable[..., Any], images: Any
 ) -> None:
@@ -121,7 +126,7 @@ def zeroed(values: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
         (
             4,
             lambda x: replace(
-                x, network=tuple(v + 1 if v.dtype.kind == "u" else v for v in x.network)
+                x, network=tuple(v + 1 if v.dtype.kind in "iu" else v for v in x.network)
             ),
         ),
         (1, lambda x: replace(x, own=())),
@@ -147,11 +152,11 @@ def test_patience_goes_on(make_tiny: Callable[..., Any], images: Any) -> None:
     idle = Phase("idle", "backbone", 9, 1e-12, decay="constant", warmup=0, patience=3)
     whole = Run(make_tiny(), images, schedule=(idle,), augment="none")
     assert whole.history.state.records[0].stopped == "patience"
-    for snapshot in whole.snapshots:
-        found = go_on(make_tiny, images, snapshot, schedule=(idle,), augment="none")
-        assert are_equal(found, whole)
     (*_, last) = whole.snapshots
     assert last.progress is not None
+    assert last.progress.waited > 0
+    found = go_on(make_tiny, images, last, schedule=(idle,), augment="none")
+    assert are_equal(found, whole)
     forgot = replace(last, progress=replace(last.progress, waited=0))
     longer = go_on(make_tiny, images, forgot, schedule=(idle,), augment="none")
     assert len(longer.history.epoch) > len(whole.history.epoch)
@@ -173,7 +178,7 @@ def test_a_clock_keeps_its_rates(make_tiny: Callable[..., Any], images: Any) -> 
         return Control(deadline=time.monotonic() + 3600)
 
     whole = Run(make_tiny(), images, late(), **options)
-    control = replace(late(), snapshot=store(whole.snapshots[2]))
+    control = replace(late(), snapshot=store_snapshot(whole.snapshots[2]))
     assert are_equal(Run(make_tiny(seed=9), images, control, **options), whole)
 
 
@@ -193,3 +198,51 @@ def test_other_callbacks_are_refused(
     fewer = replace(snapshot, progress=replace(snapshot.progress, callbacks=()))
     with pytest.raises(RunError, match="expected the callbacks that it began with, 0"):
         go_on(make_tiny, images, fewer)
+
+
+class Watcher:
+    """Counts the samples that are computed, and may stop when so many are."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.stop_at, self.totals = stop_at, set[int]()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if what != "caching activations":
+            return
+        self.totals.add(total)
+        if self.stop_at is not None and done >= self.stop_at:
+            raise KeyboardInterrupt
+
+
+def test_a_cache_that_was_filled_is_taken_up(
+    whole: Run,
+    make_tiny: Callable[..., Any],
+    images: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tfxfer.training.activations._KEEP_EVERY_S", 0.0)
+
+    def run(model: Any, **control: Any) -> tuple[Run, Watcher]:
+        watcher = Watcher(control.pop("stop_at", None))
+        store = CacheStore(shelf=Shelf(tmp_path / "shelf"))
+        options = {"cache": Cache(store=store)}
+        return Run(model, images, Control(progress=watcher, **control), **options), watcher
+
+    with pytest.raises(KeyboardInterrupt):
+        run(make_tiny(), stop_at=16)
+    found, watcher = run(make_tiny())
+    assert are_equal(found, whole)
+    first, *_ = sorted(watcher.totals, reverse=True)
+    # All of it is there now, for whoever goes on.
+    again, unused = run(make_tiny(seed=9), snapshot=store_snapshot(whole.snapshots[0]))
+    assert are_equal(again, whole)
+    assert unused.totals == set()
+    # What the first process had computed is not computed again.
+    fresh = Watcher()
+    Run(make_tiny(), images, Control(progress=fresh))
+    assert first <= max(fresh.totals) - 16
+    # Other weights before the frontier have other activations.
+    other = make_tiny(seed=5)
+    _, refilled = run(other)
+    assert max(refilled.totals) == max(fresh.totals)

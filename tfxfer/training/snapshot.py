@@ -81,6 +81,12 @@ class Snapshot:
     average: Arrays = ()
     own: Arrays = ()
 
+    @property
+    def epochs(self) -> int:
+        """How many are over, through all phases."""
+        running = 0 if self.progress is None else self.progress.epochs
+        return running + sum(record.epochs for record in self.state.records)
+
 
 class Recorder(keras.callbacks.Callback):
     """Takes a snapshot at the end of each epoch that another one follows. It stands last.
