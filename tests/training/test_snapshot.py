@@ -121,7 +121,11 @@ def zeroed(values: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
     [
         # The optimizer's state: moments, rates' place on their curve, count of steps.
         (4, lambda x: replace(x, optimizer=zeroed(x.optimizer))),
-        (4, lambda x: replace(x, optimizer=(*x.optimizer[:-1], zeroed(x.optimizer)[-1]))),
+        pytest.param(
+            4,
+            lambda x: replace(x, optimizer=(*x.optimizer[:-1], zeroed(x.optimizer)[-1])),
+            marks=pytest.mark.slow,
+        ),
         # The streams of dropout, which stand among the network's variables.
         (
             4,
@@ -130,8 +134,12 @@ def zeroed(values: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
             ),
         ),
         (1, lambda x: replace(x, own=())),
-        (1, lambda x: replace(x, average=zeroed(x.average))),
-        (1, lambda x: replace(x, progress=replace(x.progress, averaging=(0, 0)))),
+        pytest.param(1, lambda x: replace(x, average=zeroed(x.average)), marks=pytest.mark.slow),
+        pytest.param(
+            1,
+            lambda x: replace(x, progress=replace(x.progress, averaging=(0, 0))),
+            marks=pytest.mark.slow,
+        ),
         (4, lambda x: replace(x, best=zeroed(x.best))),
     ],
     ids=["optimizer", "last moment", "streams", "own", "average", "averaging", "best"],
