@@ -125,6 +125,57 @@ def test_resume_gives_what_an_uninterrupted_run_gives(
     assert (run / "model.keras").stat().st_mtime_ns == before.st_mtime_ns
 
 
+def test_resume_where_things_have_moved_and_a_model_is_lost(
+    photos: Path,
+    train: Run,
+    tfxfer: Run,
+    quick: tuple[str, ...],
+    tmp_path: Path,
+    interrupt_at: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, moved, caches, run = (tmp_path / name for name in ("first", "moved", "caches", "run"))
+    shutil.copytree(photos, first)
+    interrupt_at(3)
+    assert train(first, "--out", run, *quick).code == 130
+    monkeypatch.undo()
+    assert (run / "checkpoints" / "1-head-epoch-1.npz").is_file()
+    assert (run / "checkpoints" / "cache" / "index.json").is_file()
+    shutil.move(first, moved)
+    caches.mkdir()
+    refused = tfxfer("train", "--resume", "--out", run)
+    assert refused.code == 1
+    assert "nothing at that path" in refused.error
+    assert tfxfer("train", moved, "--out", tmp_path / "new", "--data", moved).code == 2
+    refused = tfxfer("train", moved, "--resume", "--out", run)
+    assert refused.code == 2
+    assert f"--data {moved}" in refused.error
+    (moved / "apple" / "01.png").rename(tmp_path / "aside.png")
+    assert tfxfer("train", "--resume", "--out", run, "--data", moved).code == 1
+    (tmp_path / "aside.png").rename(moved / "apple" / "01.png")
+
+    done = tfxfer(
+        "train", "--resume", "--out", run, "--data", moved, "--cache-dir", caches, "--no-report",
+        "-v",
+    )  # fmt: skip
+    assert done.code == 0, done.stderr
+    assert "epoch 3/4" not in done.stderr  # it was over
+    assert "epoch 4/4" in done.stderr
+    document = json.loads((run / "run.json").read_text())
+    assert document["request"]["data"] == str(moved)
+    assert document["request"]["cache_dir"] == str(caches)
+    assert list((run / "checkpoints").iterdir()) == list(caches.iterdir()) == []
+
+    # Of a run that is done nothing but the model holds the weights: it is trained once more.
+    before = trace(run)
+    (run / "model.keras").unlink()
+    again = tfxfer("train", "--resume", "--out", run, "--no-report", "-v")
+    assert again.code == 0, again.stderr
+    assert "model.keras is gone: it is made again" in again.stderr
+    assert "epoch 1/4" in again.stderr
+    assert trace(run) == before
+
+
 def test_resume_refuses_other_images(
     photos: Path,
     train: Run,

@@ -182,7 +182,8 @@ def run(
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException as raised:  # noqa: BLE001 - the last stop of everything
-        cause = KeyboardInterrupt() if session.interrupted else raised
+        session.end_patience()
+        cause = raised if session.stop is None else session.stop
         kind, message, code = _explain(cause, args)
         return _report(cause, kind, message, code, session, wants_json)
 
@@ -211,12 +212,15 @@ def _end_start(session: Session, wants_json: bool, error: BaseException) -> NoRe
 
 @contextlib.contextmanager
 def _terminable(session: Session, end: Callable[[BaseException], Any] | None) -> Iterator[None]:
-    """Makes SIGTERM an exception inside the block, so that nothing stays half-written."""
+    """Makes SIGTERM an exception inside the block, so that nothing stays half-written.
 
-    def terminate(_: int, __: FrameType | None) -> NoReturn:
+    Like `_interruptible`, which see.
+    """
+
+    def terminate(number: int, _: FrameType | None) -> None:
         if session.wipe is not None and end is not None:
             end(_Terminated())
-        raise _Terminated
+        session.take_signal(number, _Terminated())
 
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
@@ -233,11 +237,10 @@ def _terminable(session: Session, end: Callable[[BaseException], Any] | None) ->
 def _interruptible(session: Session, end: Callable[[BaseException], Any] | None) -> Iterator[None]:
     """Notes SIGINT, beside raising it: what TensorFlow imports swallows it, or raises another."""
 
-    def interrupt(_: int, __: FrameType | None) -> NoReturn:
-        session.interrupted = True
+    def interrupt(number: int, _: FrameType | None) -> None:
         if session.wipe is not None and end is not None:
             end(KeyboardInterrupt())
-        raise KeyboardInterrupt
+        session.take_signal(number, KeyboardInterrupt())
 
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:

@@ -5,9 +5,11 @@ With `--json` stdout carries exactly one JSON document, whether the command succ
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import functools
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from tfxfer.progress import ConsoleProgress
 
 __all__ = ["Output", "Session", "tfxfer_command"]
+
+_PATIENCE_S = 2.0  # that a signal waits for a step; the first one is compiled, which takes longer
 
 
 class Output:
@@ -170,13 +174,22 @@ class Output:
 
     @property
     def interrupted(self) -> bool:
-        """Whether Ctrl-C was pressed, whatever became of its exception."""
-        return self._session is not None and self._session.interrupted
+        """Whether Ctrl-C was pressed, or SIGTERM sent, whatever became of the exception."""
+        return self._session is not None and self._session.stop is not None
 
     def check_interrupt(self) -> None:
-        """Raises KeyboardInterrupt where Ctrl-C was pressed and somebody swallowed it."""
-        if self.interrupted:
-            raise KeyboardInterrupt
+        """Raises what Ctrl-C or SIGTERM is, where somebody swallowed it or a step held it back."""
+        if self._session is not None and self._session.stop is not None:
+            self._session.end_patience()
+            raise self._session.stop
+
+    def hold_signals(self, hold: bool) -> None:
+        """Lets a first Ctrl-C or SIGTERM wait for `check_interrupt`, or ends that.
+
+        A second one does not wait, nor does one that nobody has obeyed after two seconds.
+        """
+        if self._session is not None:
+            self._session.holds_signals = hold
 
     def close(self) -> None:
         """Prints the document, where `--json` asks for it."""
@@ -200,9 +213,29 @@ class Session:
         self.stdout = stdout
         self.registry = registry or default_registry()
         self.output: Output | None = None
-        self.interrupted = False
+        # What Ctrl-C or SIGTERM raises, kept from when it came.
+        self.stop: BaseException | None = None
+        self.holds_signals = False
+        self._patience: threading.Timer | None = None
         # While something is imported, what takes off the terminal what is drawn there.
         self.wipe: Callable[[], None] | None = None
+
+    def take_signal(self, number: int, stop: BaseException) -> None:
+        """Raises `stop`, or keeps it until the step is over that is under way."""
+        is_first, self.stop = self.stop is None, stop
+        if is_first and self.holds_signals:
+            self._patience = threading.Timer(_PATIENCE_S, _thread.interrupt_main, (number,))
+            self._patience.daemon = True
+            self._patience.start()
+            return
+        self.end_patience()
+        raise stop
+
+    def end_patience(self) -> None:
+        """Ends the wait for a step, since the signal is being obeyed."""
+        self.holds_signals = False
+        if self._patience is not None:
+            self._patience.cancel()
 
 
 def tfxfer_command(

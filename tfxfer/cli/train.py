@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,7 @@ def command(
     out: str | None,
     resume: bool,
     plan: str | None,
+    moved: str | None,
     **options: Any,
 ) -> None:
     """Train a model on labelled samples.
@@ -63,13 +65,21 @@ def command(
         manifest = run.read_manifest()
         request = TrainRequest.from_dict(dict(manifest.request))
         _refuse_other_data(data, request.data)
-        if manifest.status == "done":
+        if moved is not None:
+            request = replace(request, data=moved)
+        if options["cache_dir"] is not None:
+            request = replace(request, cache_dir=options["cache_dir"])
+        if run.is_whole():
             output.print(f"run {out!r} is done: nothing is left to train")
             output.emit(manifest.to_dict())
             show_result(output, run)
             show_next(output, run)
             return
+        if manifest.status == "done":
+            output.print(f"{run.model_path.name} is gone: it is made again")
     else:
+        if moved is not None:
+            raise click.UsageError("--data goes with --resume. Without it: tfxfer train DATA")
         if plan is not None:
             data, planned = _read_plan(plan, data)
             options.update(planned)
@@ -150,7 +160,9 @@ def _read_plan(path: str, data: str | None) -> tuple[str, dict[str, Any]]:
 
 def _refuse_options() -> None:
     """Refuses what `--resume` would have to ignore: it repeats what the run was asked for."""
-    free = ("data", "out", "resume", "no_report", "as_json", "verbosity")
+    free = (
+        "data", "moved", "out", "resume", "cache_dir", "no_report", "as_json", "verbosity",
+    )  # fmt: skip
     given = [option for name, option in _list_given().items() if name not in free]
     if given:
         raise click.UsageError(
@@ -162,7 +174,8 @@ def _refuse_options() -> None:
 def _refuse_other_data(given: str | None, stored: str) -> None:
     if given is not None and Path(given).resolve() != Path(stored).resolve():
         raise click.UsageError(
-            f"--resume goes on with {stored!r}. Received: {given!r}. Leave DATA out."
+            f"--resume goes on with {stored!r}. Received: {given!r}. Leave DATA out, or say where "
+            f"the same samples are now: --data {given}"
         )
 
 
@@ -207,7 +220,10 @@ def run_training(
             progress(what, done, total)
 
         lines = EpochLines(
-            output.print if output.verbosity else None, tell, monitor=prepared.head.monitor.name
+            output.print if output.verbosity else None,
+            tell,
+            monitor=prepared.head.monitor.name,
+            hold=output.hold_signals,
         )
         try:
             run = train_run(
@@ -225,6 +241,7 @@ def run_training(
                 on_finding=output.warn,
             )
         except BaseException as error:
+            output.hold_signals(False)
             stopped = output.interrupted or not isinstance(error, Exception)
             if stopped and (resume or _read_start(out) != before):
                 # Whoever read it may be gone: what goes on its way up is the interruption.

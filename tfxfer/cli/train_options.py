@@ -127,7 +127,15 @@ def train_options(command: Any) -> Any:
         ),
         click.option("--plan", metavar="FILE", help="Train as `tfxfer advise --out FILE` says."),
         click.option(
-            "--resume", is_flag=True, help="Go on after the last finished phase of --out."
+            "--resume",
+            is_flag=True,
+            help="Go on with the run at --out, at the epoch that it had reached.",
+        ),
+        click.option(
+            "--data",
+            "moved",
+            metavar="PATH",
+            help="With --resume: where the same samples are now, if they have moved.",
         ),
     ]
     for option in reversed(options):
@@ -150,7 +158,10 @@ def shared_options(command: Any) -> Any:
             help="Where to compute; auto takes a GPU where the backend sees one.",
         ),
         click.option("--overwrite", is_flag=True, help="Replace the run at --out."),
-        click.option("--cache-dir", help="Folder for large caches; removed afterwards."),
+        click.option(
+            "--cache-dir",
+            help="Folder for caches while the run is not done.  [default: in the run]",
+        ),
         click.option(
             "--no-report",
             is_flag=True,

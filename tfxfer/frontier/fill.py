@@ -6,7 +6,7 @@ phase then fits only what follows, on cached arrays, sharing the layers of the f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +95,7 @@ def fill_frontiers(
     use_litert: bool = True,
     conversion: Conversion | None = None,
     progress: Progress | None = None,
+    on_stored: Callable[[str, tuple[np.ndarray, np.ndarray]], None] | None = None,
 ) -> dict[str, dict[str | None, Arrays]]:
     """Computes the activations at several stages in one pass over the samples.
 
@@ -112,6 +113,8 @@ def fill_frontiers(
         conversion: of an earlier pass, after which no layer up to the last stage was trained; it
             remembers what this one converts.
         progress: told of samples done.
+        on_stored: told of a source, and of which sample indices and view numbers `into` now holds
+            at all stages, (n,) each.
 
     Shapes: for each source and stage (samples, views, …).
 
@@ -161,6 +164,8 @@ def fill_frontiers(
                     for part, values in parts.items():
                         _store(kept, part, where, values, leading, store, dtypes[part], stage)
                     arrays[stage] = kept if len(kept) > 1 else next(iter(kept.values()))
+                if on_stored is not None:
+                    on_stored(name, where)
                 done += len(where[0])
                 if progress is not None:
                     progress("caching activations", done, total)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from tfxfer.errors import StorageError
+from tfxfer.frontier.shelf import Shelf
 
 __all__ = ["CacheStore"]
 
@@ -30,11 +32,14 @@ class CacheStore:
         folder: parent of the files; None is the system's place for temporary files.
         memory_bytes: how much may stay in memory; None is 15 % of what is free, at most 1 GiB.
         disk_bytes: how much may go to disk; None is half of what is free.
+        shelf: where all goes that the disk has room for, and stays when the store is closed, so
+            that a later process finds it; None keeps nothing.
     """
 
     folder: Path | None = None
     memory_bytes: int | None = None
     disk_bytes: int | None = None
+    shelf: Shelf | None = None
     _used_memory: int = field(default=0, repr=False)
     _used_disk: int = field(default=0, repr=False)
     _directory: Path | None = field(default=None, repr=False)
@@ -58,11 +63,13 @@ class CacheStore:
             ...     store._used_memory
             60
         """
-        return CacheStore(self.folder, self.memory_bytes, self.disk_bytes, _outer=self)
+        return CacheStore(self.folder, self.memory_bytes, self.disk_bytes, self.shelf, _outer=self)
 
     @property
     def parent(self) -> Path:
         """The folder that would hold the files."""
+        if self.shelf is not None:
+            return self.shelf.folder
         return self.folder or Path(tempfile.gettempdir())
 
     def memory_limit(self) -> int:
@@ -84,9 +91,12 @@ class CacheStore:
     def place(self, size_bytes: int) -> str:
         """Returns `memory`, `disk`, or `nowhere` for that many more bytes."""
         whole = self._whole()
-        if whole._used_memory + size_bytes <= self.memory_limit():
-            return "memory"
-        return "disk" if whole._used_disk + size_bytes <= self.disk_limit() else "nowhere"
+        fits = {
+            "memory": lambda: whole._used_memory + size_bytes <= self.memory_limit(),
+            "disk": lambda: whole._used_disk + size_bytes <= self.disk_limit(),
+        }
+        order = ("memory", "disk") if self.shelf is None else ("disk", "memory")
+        return next((name for name in order if fits[name]()), "nowhere")
 
     def allocate(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Returns an uninitialised array, memory-mapped when it is large.
@@ -107,10 +117,11 @@ class CacheStore:
             )
         self._count(disk=size)
         try:
-            if self._directory is None:
-                self.parent.mkdir(parents=True, exist_ok=True)
-                self._directory = Path(tempfile.mkdtemp(prefix="tfxfer-cache-", dir=self.folder))
-            path = self._directory / f"{len(list(self._directory.iterdir()))}.bin"
+            self.parent.mkdir(parents=True, exist_ok=True)
+            if self.shelf is not None:
+                path = self.shelf.folder / f"{secrets.token_hex(8)}.bin"
+            else:
+                path = self._make_directory() / f"{secrets.token_hex(8)}.bin"
             _reserve(path, size)
         except OSError as error:
             raise StorageError(
@@ -119,8 +130,16 @@ class CacheStore:
             ) from error
         return np.memmap(path, dtype, "r+", shape=shape)
 
+    def _make_directory(self) -> Path:
+        if self._directory is None:
+            self._directory = Path(tempfile.mkdtemp(prefix="tfxfer-cache-", dir=self.folder))
+        return self._directory
+
     def close(self) -> None:
-        """Removes the files; arrays from `allocate`, and from its scopes, are invalid after."""
+        """Removes the files; arrays from `allocate`, and from its scopes, are invalid after.
+
+        Those on a shelf stay.
+        """
         for part in tuple(self._scopes):
             part.close()
         if self._directory is not None:

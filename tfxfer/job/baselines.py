@@ -133,5 +133,5 @@ def _fit(
             prepared, data, store, Conversion(), device, (), progress,
             deadline=None if seconds is None else time.monotonic() + seconds,
         )  # fmt: skip
-        state = fitting.run(model, plan, state=None, on_phase_end=lambda *_: None)
+        state = fitting.run(model, plan, snapshot=None, on_phase_end=lambda *_: None)
     return model, sum(record.epochs for record in state.records)

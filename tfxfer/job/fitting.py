@@ -21,6 +21,7 @@ from tfxfer.schedule import FitState
 from tfxfer.training.fit import fit
 from tfxfer.training.options import Augmentation, Cache, Control
 from tfxfer.training.plan import FitPlan
+from tfxfer.training.snapshot import Snapshot
 
 __all__ = ["Fitting", "build"]
 
@@ -78,8 +79,9 @@ class Fitting:
         model: Any,
         plan: FitPlan,
         *,
-        state: FitState | None,
+        snapshot: Snapshot | None,
         on_phase_end: Callable[[Any, FitState], None],
+        on_epoch_end: Callable[[Snapshot], None] | None = None,
     ) -> FitState:
         """Trains a model through all phases; returns how far it has come.
 
@@ -89,11 +91,14 @@ class Fitting:
         Args:
             model: of the run, which ends with the trained weights.
             plan: all phases.
-            state: what an earlier process has finished, whose weights the model holds.
+            snapshot: where an earlier process stopped, whose best weights the model holds.
             on_phase_end: gets the network that was trained, and the state.
+            on_epoch_end: see `tfxfer.Control`.
         """
         own = self.prepared.size
-        state = state or FitState()
+        state = FitState() if snapshot is None else snapshot.state
+        if snapshot is not None and snapshot.progress is None:
+            snapshot = None  # between two phases the state and the weights are all there is
         groups = [
             (size, tuple(items))
             for size, items in itertools.groupby(plan.phases, lambda item: item.phase.size or own)
@@ -103,7 +108,7 @@ class Fitting:
             left = tuple(item for item in items if item.phase.name not in names)
             if not left:
                 continue
-            if len(left) == len(items):
+            if len(left) == len(items) and snapshot is None:
                 state = FitState(state.records)
             # A phase of another size that the clock left out is not made up for at this one.
             done = tuple(item for item in plan.phases if item.phase.name in names)
@@ -120,10 +125,13 @@ class Fitting:
                     later_epochs=sum(item.phase.epochs for item in later),
                 ),
                 state,
+                snapshot,
                 conversion=self.conversion if network is model else None,
                 deadline=self._find_deadline(is_last=not later),
                 on_phase_end=functools.partial(on_phase_end, network),
+                on_epoch_end=on_epoch_end,
             )
+            snapshot = None
             if network is not model:
                 model.set_weights(network.get_weights())
             if is_stopped:
@@ -141,10 +149,12 @@ class Fitting:
         data: SampleData,
         plan: FitPlan,
         state: FitState,
+        snapshot: Snapshot | None,
         *,
         conversion: Conversion | None,
         deadline: float | None,
         on_phase_end: Callable[[FitState], None],
+        on_epoch_end: Callable[[Snapshot], None] | None,
     ) -> tuple[FitState, bool]:
         """Returns how far a network has come, and whether that is all of the training."""
         request = self.prepared.request
@@ -163,7 +173,9 @@ class Fitting:
                 deadline=deadline,
                 progress=self.progress,
                 state=state,
+                snapshot=snapshot,
                 on_phase_end=on_phase_end,
+                on_epoch_end=on_epoch_end,
                 on_features=self.on_features,
             ),
             verbose=0,

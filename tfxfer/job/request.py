@@ -51,7 +51,7 @@ class TrainRequest:
         seed: of the split, the order, the views and the head.
         device: `auto`, `cpu` or `gpu`.
         cache: False trains every phase through the whole network.
-        cache_dir: where large caches go; None is the system's place for temporary files.
+        cache_dir: where caches go while the run is not done; None is the run itself.
         strict: stop at data of which anything would have to be left out.
         split_from: an earlier run, whose samples keep their parts; None draws all of them.
         slices: a table of further columns, joined by path; None has those of `data` alone.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,21 @@ from tfxfer.device import prepare_device
 from tfxfer.errors import DataError, RunError
 from tfxfer.frontier.cut import stage_shape
 from tfxfer.frontier.fill import Conversion
+from tfxfer.frontier.shelf import Shelf
 from tfxfer.frontier.store import CacheStore
 from tfxfer.job.baselines import train_baselines
-from tfxfer.job.checkpoint import load_checkpoint, save_checkpoint
+from tfxfer.job.checkpoint import Checkpoints
 from tfxfer.job.fair import check_request_fair, list_watched_groups, make_fair
 from tfxfer.job.fitting import Fitting, build
 from tfxfer.job.gap_check import plan_gap_seconds, store_gap
 from tfxfer.job.label_check import LabelCheck, plan_seconds
+from tfxfer.job.place import find_shelf
 from tfxfer.job.plan_text import PlanLine, describe_plan
 from tfxfer.job.prepare import Prepared, check_place, find_earlier_split
 from tfxfer.job.record import RunRecord, describe_start
+from tfxfer.job.request import TrainRequest
 from tfxfer.job.result import write_result
+from tfxfer.job.room import check_room, list_needs
 from tfxfer.progress import Progress
 from tfxfer.run.assets import write_assets
 from tfxfer.run.directory import RunDirectory
@@ -70,8 +75,10 @@ def train_run(
         prepared: what to train, from `prepare`.
         out: the run directory.
         overwrite: replace a run that is there.
-        resume: go on after the last finished phase of the run that is there; `prepared` is then
-            of what that run was asked for. A run that is done is returned as it is.
+        resume: go on where the run that is there stopped, at the last epoch that it kept;
+            `prepared` is then of what that run was asked for, with the data or the caches in
+            another place if need be. A run that is done is returned as it is, unless its model is
+            gone: then that is made again.
         started: `time.monotonic()` from which a budget counts; None is now.
         callbacks: Keras callbacks.
         progress: told how far long work is.
@@ -92,8 +99,13 @@ def train_run(
         check_place(out, overwrite=overwrite)
     else:
         manifest = run.read_manifest()
-        if manifest.status == "done":
+        if run.is_whole():
             return run
+        # Where the samples and the caches are may be another place than it was.
+        before = find_shelf(out, TrainRequest.from_dict(manifest.request).cache_dir)
+        if before != find_shelf(out, prepared.request.cache_dir):
+            Shelf(before).clear()
+        manifest = replace(manifest, request=asdict(prepared.request))
     request = prepared.request
     # Interrupted before it was written: the same seed and earlier run give the same split again.
     split_file = run.split_path if run is not None and run.split_path.is_file() else None
@@ -134,21 +146,24 @@ def train_run(
         planned = replace(clock, reserve_seconds=clock.reserve_seconds + label_seconds)
         choice = _choose(prepared, data, model, planned, conversion)
     _say(progress, "measuring this machine", is_done=True)
+    shelf = Shelf(find_shelf(out, request.cache_dir))
+    store = CacheStore(shelf=shelf)
+    plan = plan_fit(
+        model,
+        choice.schedule,
+        images=len(data.train),
+        views=choice.views,
+        val=len(data.val),
+        store=store,
+        cache=request.cache,
+        input_itemsizes=SplitSource(data.train).itemsizes,
+    )
+    check_room(list_needs(model, plan, out))
     if run is None:
         # From here on nothing that was asked for can be at fault: an earlier run may go.
         run = RunDirectory.create(out, overwrite=overwrite)
-    folder = None if request.cache_dir is None else Path(request.cache_dir)
-    with run.lock(), CacheStore(folder) as store:
-        plan = plan_fit(
-            model,
-            choice.schedule,
-            images=len(data.train),
-            views=choice.views,
-            val=len(data.val),
-            store=store,
-            cache=request.cache,
-            input_itemsizes=SplitSource(data.train).itemsizes,
-        )
+        shelf.clear()  # of an earlier run at this place
+    with run.lock(), store:
         if on_plan is not None:
             late, better = not choice.fits, choice.next_seconds
             on_plan(
@@ -158,6 +173,7 @@ def train_run(
                 )
             )  # fmt: skip
         record = RunRecord(run, manifest or describe_start(prepared, data, device, plan))
+        checkpoints = Checkpoints(run)
         try:
             # After the manifest: whatever is interrupted from here on, `--resume` goes on with.
             write_assets(run, prepared.modality.list_assets(data.train.contract))
@@ -167,19 +183,20 @@ def train_run(
             if split_file is None:  # else its near copies are known already, and not looked for
                 write_audit(run.audit_path, data.audit)
             run.write_labels(data.labels)
-            state = load_checkpoint(run, model) if resume else None
-            if state is None and choice.gap_seconds:
+            snapshot = checkpoints.restore(model) if resume else None
+            if snapshot is None and choice.gap_seconds:
                 store_gap(run, data, model, progress=progress, on_fault=on_finding)
             deadline = clock.find_deadline(model, data, choice.read_seconds)
-            # What an interrupted phase showed is shown again: it starts over.
-            finished = {each.name for each in state.records} if state is not None else set()
-            earlier = tuple(x for x in record.manifest.findings if x["phase"] in finished)
+            # What an epoch showed that is run again is shown again.
+            reached = 0 if snapshot is None else snapshot.epochs
+            earlier = tuple(x for x in record.manifest.findings if x["epoch"] < reached)
             if earlier != record.manifest.findings:
                 record.update(findings=earlier)
 
             def tell(line: str) -> None:
-                found = (each.to_dict() for each in watch.findings)
-                record.update(findings=(*earlier, *found))
+                found = [each.to_dict() for each in watch.findings]
+                others = (each for each in earlier if each not in found)
+                record.update(findings=(*others, *found))
                 if on_finding is not None:
                     on_finding(line)
 
@@ -197,10 +214,13 @@ def train_run(
             )  # fmt: skip
 
             def keep(network: Any, reached: FitState) -> None:
-                save_checkpoint(run, network, reached)
+                checkpoints.keep_phase(network, reached)
                 record.write_phases(reached)
 
-            state = fitting.run(model, plan, state=state, on_phase_end=keep)
+            state = fitting.run(
+                model, plan, snapshot=snapshot,
+                on_phase_end=keep, on_epoch_end=checkpoints.keep_epoch,
+            )  # fmt: skip
             make_fair(run, request, model, data, progress)
             _say(progress, "saving the model")
             freeze_to(model, None, batch_norm=True)
@@ -216,7 +236,12 @@ def train_run(
                 )  # fmt: skip
                 baselines.write(run.trust)
             record.update(status="done")
+            checkpoints.remove()
+            shelf.clear()
         except BaseException:
+            # What goes on its way up is why it ended; a disk that is full must not hide it.
+            with contextlib.suppress(OSError):
+                checkpoints.save_pending()
             record.mark_interrupted()
             raise
     if on_model is not None:

@@ -247,6 +247,10 @@ class RunDirectory:
         except RunError as error:
             raise RunError(f"cannot read {str(self.manifest_path)!r}: {error}") from error
 
+    def is_whole(self) -> bool:
+        """Returns whether the run is done and its model is there."""
+        return self.read_manifest().status == "done" and self.model_path.is_file()
+
     def write_manifest(self, manifest: Manifest) -> None:
         """Replaces `run.json` in one step."""
         self._write_text(self.manifest_path, to_json(manifest.to_dict()))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +16,16 @@ from tfxfer.data.trimming import Trimming
 from tfxfer.errors import TfxferError
 from tfxfer.frontier.cut import ACTIVATIONS
 from tfxfer.frontier.fill import Conversion, fill_frontiers
+from tfxfer.frontier.shelf import digest_arrays
 from tfxfer.frontier.store import CacheStore
 from tfxfer.progress import Progress
+from tfxfer.stages import layers_up_to
 from tfxfer.training.plan import FitPlan
 
 __all__ = ["Activations", "Reader"]
+
+_TRAIN, _VAL = "train", "val"
+_KEEP_EVERY_S = 20.0  # of a pass: what a killed process loses of it
 
 Reader = Callable[[np.ndarray, np.ndarray], Arrays]
 """Maps sample indices (n,) and view numbers (n,) to a network's inputs (n, …)."""
@@ -62,11 +69,12 @@ class Activations:
             self._conversion = conversion
 
     def clear(self) -> None:
-        """Forgets everything, and frees what it took."""
+        """Forgets everything, and frees what it took; what lies on a shelf stays there."""
         self._scope.close()
         self._scope = self._store.scope()
         self._arrays: dict[str, dict[str | None, Arrays]] = {}
-        self._held: dict[str | None, np.ndarray] = {}  # bool (samples, views)
+        # By source and stage, bool (samples, views).
+        self._held: dict[tuple[str, str | None], np.ndarray] = {}
         self._conversion = Conversion()
 
     def complete_phase(self, number: int, *, draw: EpochDraw, epochs: Sequence[int]) -> None:
@@ -82,29 +90,79 @@ class Activations:
             self.clear()
         stages = self._plan.stages_to_fill(number)
         for stage in stages:
-            self._held.setdefault(stage, np.zeros((len(self._train), rooms[stage]), bool))
-        missing = ~self._held[item.cut][:, : item.views]
+            self._held.setdefault((_TRAIN, stage), np.zeros((len(self._train), rooms[stage]), bool))
+            self._held.setdefault((_VAL, stage), np.zeros((len(self._val), 1), bool))
+        keys = self._take_up(stages, is_refill=item.refill)
+        missing = ~self._held[_TRAIN, item.cut][:, : item.views]
         if self._train.can_seek:  # each view of a `tf.data.Dataset` is a pass over all of it
             missing &= draw.uses(epochs)
-        sources: dict[str, Any] = {"train": (self._train, rooms)}
-        if item.cut not in self._arrays.get("val", {}):
-            sources["val"] = (self._val, 1)
-        elif not missing.any():
+        wanted = {_TRAIN: missing, _VAL: ~self._held[_VAL, item.cut]}
+        sources: dict[str, Any] = {
+            _TRAIN: (self._train, rooms),
+            _VAL: (self._val, 1),
+        }
+        sources = {name: sources[name] for name in sources if wanted[name].any()}
+        if not sources:
             return
+        kept_at = time.monotonic()
+
+        def note(name: str, where: tuple[np.ndarray, np.ndarray]) -> None:
+            nonlocal kept_at
+            for stage in stages:
+                self._held[name, stage][where] = True
+            if time.monotonic() - kept_at > _KEEP_EVERY_S:
+                self._put(stages, keys)
+                kept_at = time.monotonic()
+
         fill_frontiers(
             self._model,
             sources,
             stages,
             self._scope,
-            wanted={"train": missing},
+            wanted=wanted,
             into=self._arrays,
             dtype=self._dtype,
             use_litert=self._use_litert,
             conversion=self._conversion,
             progress=self._progress,
+            on_stored=note,
         )
+        self._put(stages, keys)
+
+    def _take_up(self, stages: Sequence[str | None], *, is_refill: bool) -> dict[str | None, str]:
+        """Takes what an earlier process has cached; returns by stage what names its contents."""
+        shelf = self._store.shelf
+        if shelf is None:
+            return {}
+        keys = {stage: self._make_key(stage) for stage in stages}
+        if is_refill:
+            shelf.keep_only(keys.values())
+        for stage, name in itertools.product(stages, (_TRAIN, _VAL)):
+            if stage in self._arrays.get(name, {}):
+                continue
+            found = shelf.find(keys[stage], name, stage)
+            if found is not None and found[1].shape == self._held[name, stage].shape:
+                self._arrays.setdefault(name, {})[stage], self._held[name, stage] = found
+        return keys
+
+    def _put(self, stages: Sequence[str | None], keys: Mapping[str | None, str]) -> None:
+        shelf = self._store.shelf
+        if shelf is None:
+            return
         for stage in stages:
-            self._held[stage][:, : item.views] |= missing
+            found = {
+                (name, stage): (self._arrays[name][stage], self._held[name, stage])
+                for name in (_TRAIN, _VAL)
+                if stage in self._arrays.get(name, {})
+            }
+            shelf.put(keys[stage], found)
+
+    def _make_key(self, stage: str | None) -> str:
+        """Returns what the activations at a stage depend on, within one run."""
+        layers = [] if stage is None else layers_up_to(self._model, stage)
+        weights = (values for layer in layers for values in layer.get_weights())
+        shapes = [tensor.shape for tensor in self._model.inputs]
+        return digest_arrays(weights, shapes, self._dtype, self._use_litert)
 
     def average(self, stage: str | None) -> tuple[np.ndarray, np.ndarray]:
         """Returns one vector for each sample: the mean over its cached views, and over positions.
@@ -116,9 +174,9 @@ class Activations:
 
         Shapes: float32 (training samples, features), (validation samples, features).
         """
-        train, val = (self._arrays[name][stage] for name in ("train", "val"))
         found: list[np.ndarray] = []
-        for part, held in ((train, self._held[stage]), (val, np.ones((len(self._val), 1), bool))):
+        for name in (_TRAIN, _VAL):
+            part, held = self._arrays[name][stage], self._held[name, stage]
             values = part[ACTIVATIONS] if isinstance(part, dict) else part
             means = np.full((len(values), values.shape[-1]), np.nan, np.float32)
             for row, views in enumerate(held):
@@ -138,8 +196,8 @@ class Activations:
         Calling the first with a view that no pass has computed raises a `TfxferError`: what lies
         there is not even a number.
         """
-        train, val = (self._arrays[name][stage] for name in ("train", "val"))
-        held = self._held[stage]
+        train, val = (self._arrays[name][stage] for name in (_TRAIN, _VAL))
+        held = self._held[_TRAIN, stage]
 
         def fetch(arrays: Arrays, indices: np.ndarray, views: np.ndarray) -> Arrays:
             if trimming is None:

@@ -46,6 +46,37 @@ class WeightAverage(keras.callbacks.Callback):
         self._steps = self._taken = 0
         self._average, self._own = [], None
 
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Steps that were seen, and samples that the average has taken in."""
+        return self._steps, self._taken
+
+    @property
+    def own(self) -> tuple[np.ndarray, ...]:
+        """The weights that training goes on from, while the model holds the average; else none."""
+        return tuple(self._own or ())
+
+    def copy_average(self) -> tuple[np.ndarray, ...]:
+        """Returns the average as it is now; none before its first sample."""
+        return tuple(values.copy() for values in self._average)
+
+    def restore_state(
+        self,
+        counts: tuple[int, int],
+        average: tuple[np.ndarray, ...],
+        own: tuple[np.ndarray, ...],
+    ) -> None:
+        """Goes on where an earlier process stopped within the phase.
+
+        Args:
+            counts: see `counts`.
+            average: see `copy_average`.
+            own: see `own`.
+        """
+        self._steps, self._taken = counts
+        self._average = [values.copy() for values in average]
+        self._own = list(own) or None
+
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Lets training go on from its own weights."""
         if self._own is not None:

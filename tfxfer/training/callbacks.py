@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfxfer.errors import ContractError
+from tfxfer.errors import ContractError, RunError
 from tfxfer.head import Monitor
 from tfxfer.training.layer_state import saved_precision
 from tfxfer.training.optimizers import read_rates
@@ -36,6 +36,14 @@ class BestWeights(keras.callbacks.Callback):
         monitor: the head's validation quantity.
         images: of the validation split.
 
+    Attributes:
+        best: the best score; None before there is one.
+        peak: the largest value of the monitor.
+        epoch: of the best score, counted through all phases.
+        phase: of the best score.
+        weights: of that epoch; those that the training began with, should none be finite.
+        waited: epochs of the phase since then.
+
     Source:
         Rule of one standard error: Breiman et al. 1984, Classification and Regression Trees,
         section 3.4.3.
@@ -48,31 +56,30 @@ class BestWeights(keras.callbacks.Callback):
         self.peak = -math.inf
         self.epoch: int | None = None
         self.phase: str | None = None
-        # What the training began with, should no epoch have a finite loss.
-        self._weights: list[np.ndarray] = full.get_weights()
+        self.weights: list[np.ndarray] = full.get_weights()
         self._patience: int | None = None
-        self._waited = 0
+        self.waited = 0
         self._phase_name = ""
 
     def start_phase(self, name: str, patience: int | None) -> None:
         """Restarts the patience."""
-        self._phase_name, self._patience, self._waited = name, patience, 0
+        self._phase_name, self._patience, self.waited = name, patience, 0
 
     def continue_from(self, best: tuple[float, float], peak: float, epoch: int, phase: str) -> None:
         """Takes the model's weights as the best so far, reached in an earlier process."""
         self.best, self.peak, self.epoch, self.phase = best, peak, epoch, phase
-        self._weights = self._full.get_weights()
+        self.weights = self._full.get_weights()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Compares this epoch with the best."""
         score = self.score(logs or {})
         if self._is_better(score):
             self.best, self.epoch, self.phase = score, epoch, self._phase_name
-            self._weights = self._full.get_weights()
-            self._waited = 0
+            self.weights = self._full.get_weights()
+            self.waited = 0
             return
-        self._waited += 1
-        if self._patience is not None and self._waited >= self._patience:
+        self.waited += 1
+        if self._patience is not None and self.waited >= self._patience:
             self.model.stop_training = True
 
     def _is_better(self, score: tuple[float, float]) -> bool:
@@ -107,7 +114,7 @@ class BestWeights(keras.callbacks.Callback):
 
     def restore(self) -> None:
         """Puts the best weights back."""
-        self._full.set_weights(self._weights)
+        self._full.set_weights(self.weights)
 
 
 class RateLogger(keras.callbacks.Callback):
@@ -144,8 +151,9 @@ class Bridge(keras.callbacks.Callback):
     carried over. A stop ends the phase when an EarlyStopping asks for it, whose patience restarts
     with the next phase, or a callback whose attribute `ends_phase` is true, and ends the whole
     training when anything else does. A callback that has `on_phase_begin` is told the name of each
-    phase. In `fit` it stands
-    before tfxfer's own callbacks, so that a stop it sees was asked for by the user's.
+    phase; one that has `describe_state` and `restore_state` goes on within a phase where an earlier
+    process stopped. In `fit` it stands before tfxfer's own callbacks, so that a stop it sees was
+    asked for by the user's.
 
     Args:
         callbacks: the user's.
@@ -198,6 +206,28 @@ class Bridge(keras.callbacks.Callback):
             begin = getattr(callback, "on_phase_begin", None)
             if callable(begin):
                 begin(name)
+
+    def describe_callbacks(self) -> list[Any]:
+        """Returns what each callback says of its state that has `describe_state`, in order."""
+        return [callback.describe_state() for callback in self._list_stateful()]
+
+    def restore_callbacks(self, states: Sequence[Any]) -> None:
+        """Hands `restore_state` of these callbacks what an earlier process kept of them.
+
+        Raises:
+            RunError: there are more of them now, or fewer.
+        """
+        stateful = self._list_stateful()
+        if len(stateful) != len(states):
+            raise RunError(
+                f"running phase: expected the callbacks that it began with, {len(states)} with a "
+                f"state. Received: {len(stateful)}. Go on with the same ones."
+            )
+        for callback, state in zip(stateful, states, strict=True):
+            callback.restore_state(state)
+
+    def _list_stateful(self) -> list[Any]:
+        return [each for each in self._callbacks if hasattr(each, "describe_state")]
 
     def end_training(self) -> None:
         """Tells the callbacks that all phases are over."""

@@ -23,12 +23,19 @@ class EpochLines(keras.callbacks.Callback):
         progress: told of the phase's batches, with the epoch and the latest score. A phase is a
             work of its own: its speed says nothing of another's.
         monitor: key in Keras's logs of that score.
+        hold: told True when a step begins, and False when it is over, before `progress` is.
     """
 
     def __init__(
-        self, print_line: Callable[[str], None] | None, progress: Progress, *, monitor: str
+        self,
+        print_line: Callable[[str], None] | None,
+        progress: Progress,
+        *,
+        monitor: str,
+        hold: Callable[[bool], None] | None = None,
     ) -> None:
         super().__init__()
+        self._hold = hold
         self._print, self._progress, self._monitor = print_line, progress, monitor
         self._epoch, self._score = 0, ""
 
@@ -38,8 +45,15 @@ class EpochLines(keras.callbacks.Callback):
         # Before the first batch Keras compiles, which takes longer than many an epoch.
         self._tell(0)
 
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Begins a step."""
+        if self._hold is not None:
+            self._hold(True)
+
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Moves the bar."""
+        """Ends a step, and moves the bar."""
+        if self._hold is not None:
+            self._hold(False)
         self._tell(batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

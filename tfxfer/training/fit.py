@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -33,6 +32,7 @@ from tfxfer.training.options import Augmentation, Cache, Control, check_numbers,
 from tfxfer.training.pace import Pace
 from tfxfer.training.phase import FitContext, run_phase
 from tfxfer.training.plan import FitPlan, PhasePlan, plan_fit
+from tfxfer.training.snapshot import Recorder
 from tfxfer.training.weighting import Balance, choose_balance
 
 __all__ = ["fit"]
@@ -166,14 +166,21 @@ def fit(
         model, train, val, plan, activations, batch_size, seed, objective, targets, weighing,
         device, verbose, watch.on_features,
     )  # fmt: skip
+    snapshot = watch.snapshot
     state = FitState() if watch.state is None else watch.state
+    if snapshot is not None:
+        state = snapshot.state
+        model.set_weights(snapshot.best)
     best = BestWeights(model, monitor, len(val))
     if state.best is not None and state.best_epoch is not None and state.best_phase is not None:
         peak = state.best[0] if state.peak is None else state.peak
         best.continue_from(state.best, peak, state.best_epoch, state.best_phase)
     pace = Pace(watch.deadline)
     bridge = Bridge(own_callbacks, model, policy=device.precision)
+    recorder = Recorder(WeightAverage(), best, bridge, pace, watch.on_epoch_end)
     records = list(state.records)
+    # What was begun in an earlier process is the first phase that is left.
+    begun = None if snapshot is None or snapshot.progress is None else len(records)
     history = keras.callbacks.History()
     history.history, history.epoch = {}, []
     history.set_model(model)
@@ -185,17 +192,18 @@ def fit(
             if pace.reached or bridge.stopped:
                 break
             best.restore()
-            started = time.monotonic()
             logs = run_phase(
                 context,
                 number,
-                first_epoch=sum(record.epochs for record in records),
-                callbacks=(WeightAverage(), best, bridge, pace),
+                records=records,
+                recorder=recorder,
                 constant_rate=constant,
+                snapshot=snapshot if number == begun else None,
             )
-            seconds = time.monotonic() - started
             stopped = bridge.stopped or bridge.ended_phase
-            records.append(_record(item, logs, seconds, pace=pace, stopped=stopped))
+            records.append(
+                _record(item, logs, recorder.count_seconds(), pace=pace, stopped=stopped)
+            )
             best.restore()
             state = FitState(tuple(records), best.best, best.peak, best.epoch, best.phase)
             if watch.on_phase_end is not None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tfxfer.frontier.fill import Conversion
     from tfxfer.frontier.store import CacheStore
+    from tfxfer.training.snapshot import Snapshot
 
 __all__ = [
     "DEFAULT_VIEWS",
@@ -90,7 +91,13 @@ class Control:
         deadline: `time.monotonic()` at which it should be over.
         progress: told of samples cached.
         state: of an earlier `fit` whose best weights the model holds; its phases are skipped.
+        snapshot: that `on_epoch_end` or a job kept, to go on from within a phase; instead of
+            `state`, and it brings the weights.
         on_phase_end: called with the state after each phase, the model holding its best weights.
+        on_epoch_end: called with a `Snapshot` after each epoch that another one of its phase
+            follows: all that a later `fit` needs to end as if nothing had been broken off.
+            Callbacks that keep a state of their own are asked for it by `describe_state`, in JSON's
+            types, and given it by `restore_state`; others begin anew.
         on_features: called once, before anything is trained, with what the untrained backbone makes
             of the training and of the validation samples, (samples, features) each: the mean over
             the views that were cached. Only where the first phase caches at the backbone's end.
@@ -99,9 +106,14 @@ class Control:
     deadline: float | None = None
     progress: Progress | None = None
     state: FitState | None = None
+    snapshot: Snapshot | None = None
     on_phase_end: Callable[[FitState], None] | None = None
+    on_epoch_end: Callable[[Snapshot], None] | None = None
     on_features: Callable[[np.ndarray, np.ndarray], None] | None = None
 
+
+_NEW = ("snapshot", "on_epoch_end", "on_features")
+"""Fields that no keyword of tfxfer 0.1 had."""
 
 _MOVED: Mapping[str, tuple[str, str]] = {
     "flip": ("augment", "options"),
@@ -109,7 +121,7 @@ _MOVED: Mapping[str, tuple[str, str]] = {
     "cache_dtype": ("cache", "dtype"),
     "store": ("cache", "store"),
     "use_litert": ("cache", "use_litert"),
-    **{item.name: ("control", item.name) for item in fields(Control) if item.name != "on_features"},
+    **{item.name: ("control", item.name) for item in fields(Control) if item.name not in _NEW},
 }
 """Keywords of tfxfer 0.1, and the group and field they are now."""
 

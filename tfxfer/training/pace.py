@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
+from tfxfer.errors import RunError
 from tfxfer.schedule import Phase
+from tfxfer.system.records import read_record
 
 __all__ = ["FALLEN_RATE", "Pace", "rate_factor"]
 
@@ -35,6 +38,16 @@ def rate_factor(phase: Phase, progress: float) -> float:
         return progress / phase.warmup
     gone = (progress - phase.warmup) / (1 - phase.warmup)
     return 0.5 * (1 + math.cos(math.pi * min(1.0, gone)))
+
+
+@dataclass(frozen=True)
+class _State:
+    """Epochs of the phase, steps that are over, how far the rate has come, peaks of the rates."""
+
+    total: int
+    step: int
+    progress: float
+    peaks: tuple[float, ...]
 
 
 class Pace(keras.callbacks.Callback):
@@ -65,6 +78,7 @@ class Pace(keras.callbacks.Callback):
         self._steps = self._first = self._total = self._step = 0
         self._progress, self._peaks = 0.0, list[float]()
         self._laps, self._test_laps = list[float](), list[float]()
+        self._earlier = 0  # epochs of the phase that an earlier process ran
         self._lap_started = self._epoch_started = 0.0
 
     def start_phase(self, phase: Phase, *, steps: int, first_epoch: int, sets_rate: bool) -> None:
@@ -79,7 +93,25 @@ class Pace(keras.callbacks.Callback):
         self._phase, self._steps, self._first = phase, steps, first_epoch
         self._sets_rate = sets_rate and self.end is not None
         self._total, self._step, self._progress = phase.epochs, 0, 0.0
-        self._laps, self._test_laps, self._peaks = [], [], []
+        self._laps, self._test_laps, self._peaks, self._earlier = [], [], [], 0
+
+    def describe_state(self) -> dict[str, Any]:
+        """Returns where the phase and its rates are, in JSON's types."""
+        return asdict(_State(self._total, self._step, self._progress, tuple(self._peaks)))
+
+    def restore_state(self, state: Any, *, epochs: int) -> None:
+        """Goes on where an earlier process stopped within the phase.
+
+        Args:
+            state: from `describe_state`, or the JSON of it.
+            epochs: of the phase that are over.
+
+        Raises:
+            RunError: it is something else.
+        """
+        found = read_record(_State, state, where="pace of a phase", error=RunError)
+        self._total, self._step, self._progress = found.total, found.step, found.progress
+        self._peaks, self._earlier = list(found.peaks), epochs
 
     @property
     def epochs(self) -> int:
@@ -148,8 +180,8 @@ class Pace(keras.callbacks.Callback):
         self.reached = True
 
     def _epoch_seconds(self, done: int) -> float:
-        """Returns what the next epoch takes: the first one also traced and compiled."""
-        if done > 1:
+        """Returns what the next epoch takes: a process's first one also traced and compiled."""
+        if done - self._earlier > 1:
             return time.monotonic() - self._epoch_started
         steps, tests = self._laps[1:] or self._laps, self._test_laps[1:] or self._test_laps
         return sum(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from tfxfer.data.trimming import Trimming
 from tfxfer.device import Device
 from tfxfer.errors import ModelError
 from tfxfer.frontier.cut import find_trimming, make_suffix
+from tfxfer.schedule import PhaseResult
 from tfxfer.stages import get_info, set_trainable
 from tfxfer.training.activations import Activations, Reader
 from tfxfer.training.batches import make_batches, stream_batches
@@ -25,6 +26,7 @@ from tfxfer.training.layer_state import adapted_momentum, training_precision
 from tfxfer.training.objective import Objective, build_metrics
 from tfxfer.training.optimizers import make_optimizer, stage_rates
 from tfxfer.training.plan import FitPlan, PhasePlan
+from tfxfer.training.snapshot import Recorder, Snapshot, restore_snapshot
 from tfxfer.training.weighting import Balance
 
 __all__ = ["FitContext", "run_phase"]
@@ -65,37 +67,47 @@ def run_phase(
     context: FitContext,
     number: int,
     *,
-    first_epoch: int,
-    callbacks: tuple[Any, Any, Any, Any],
+    records: Sequence[PhaseResult],
+    recorder: Recorder,
     constant_rate: bool,
+    snapshot: Snapshot | None = None,
 ) -> dict[str, list[float]]:
     """Runs one phase and returns Keras's logs, a list per key.
 
     Args:
         context: of the training.
         number: of the phase in its plan.
-        first_epoch: counted through all phases.
-        callbacks: averaging, best weights, bridge to the user's callbacks, pace.
+        records: of the finished phases.
+        recorder: with the callbacks whose state it records.
         constant_rate: whether a callback sets the learning rate, so that no schedule may.
+        snapshot: within this phase, to go on from; the model holds its best weights.
 
     Raises:
+        RunError: the snapshot is of another network.
         ModelError: the loss is not finite.
         DataError: a sample cannot be read any more.
     """
     item, phase = context.plan.phases[number], context.plan.phases[number].phase
-    average, best, bridge, pace = callbacks
+    average, best, bridge, pace = recorder.average, recorder.best, recorder.bridge, recorder.pace
     model = context.model
+    first_epoch = sum(record.epochs for record in records)
+    progress = None if snapshot is None else snapshot.progress
+    next_epoch = first_epoch + (0 if progress is None else progress.epochs)
     stage = item.cut if item.cached else item.stage
+    recorder.start_phase(records, progress)
     set_trainable(model, item.stage, batch_norm=phase.batch_norm)
     if item.cached:
-        epochs = range(first_epoch, first_epoch + phase.epochs)
+        # Epochs that a budget adds draw what the first ones drew.
+        begin = next_epoch if pace.end is None else first_epoch
+        epochs = range(begin, first_epoch + phase.epochs)
         context.activations.complete_phase(
             number, draw=context.draw(item, first_epoch), epochs=epochs
         )
-        if context.on_features is not None and number == 0 and stage == BACKBONE_END:
+        is_begun = progress is not None
+        if context.on_features and number == 0 and stage == BACKBONE_END and not is_begun:
             context.on_features(*context.activations.average(stage))
     suffix = make_suffix(model, stage) if item.cached else model
-    train, val = _batches(context, item, stage, first_epoch)
+    train, val = _batches(context, item, stage, first_epoch, next_epoch)
     objective = context.objective
     optimizer = make_optimizer(
         model,
@@ -129,6 +141,8 @@ def run_phase(
         },
         phase.name,
     )
+    if snapshot is not None:
+        restore_snapshot(snapshot, suffix, average=average, best=best, bridge=bridge, pace=pace)
     with (
         training_precision(model, context.device.precision),
         adapted_momentum(model, steps_per_epoch=len(train)),
@@ -137,7 +151,7 @@ def run_phase(
             result = suffix.fit(
                 train,
                 validation_data=val,
-                initial_epoch=first_epoch,
+                initial_epoch=next_epoch,
                 epochs=first_epoch + pace.most_epochs,
                 shuffle=False,
                 verbose=context.verbose,
@@ -150,6 +164,7 @@ def run_phase(
                     bridge,
                     best,
                     pace,
+                    recorder,
                 ],
             )
         except Exception as error:
@@ -158,7 +173,10 @@ def run_phase(
                 if failure is not None and failure is not error:
                     raise failure from error
             raise
-    logs = {key: [float(x) for x in values] for key, values in result.history.items()}
+    earlier = {} if progress is None else progress.history
+    logs = {
+        key: [*earlier.get(key, ()), *map(float, values)] for key, values in result.history.items()
+    }
     # A callback that noticed it has ended the phase, and there is an epoch to go on from.
     is_noticed = bridge.ended_phase and best.best is not None
     if not (np.isfinite(logs["loss"][-1]) or is_noticed):
@@ -182,7 +200,7 @@ def _rated_stages(context: FitContext) -> list[str]:
 
 
 def _batches(
-    context: FitContext, item: PhasePlan, stage: str | None, first_epoch: int
+    context: FitContext, item: PhasePlan, stage: str | None, first_epoch: int, next_epoch: int
 ) -> tuple[Any, Any]:
     plain = EpochDraw(len(context.val), 1, context.batch_size, context.seed, shuffle=False)
     readers: tuple[Reader, ...] = context.train.read, context.val.read
@@ -197,7 +215,7 @@ def _batches(
             context.draw(item, first_epoch),
             context.targets[0],
             sample_weights=context.balance.weights,
-            first_epoch=first_epoch,
+            first_epoch=next_epoch,
             trimming=trimming,
         )
     else:

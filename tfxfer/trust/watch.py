@@ -25,6 +25,7 @@ from tfxfer.trust.course import (
     find_plateau,
     may_have_collapsed,
 )
+from tfxfer.trust.watch_state import describe_watch, restore_watch
 from tfxfer.trust.watched import check_groups, check_tell, check_validation
 
 __all__ = ["ON_COLLAPSE", "Watch"]
@@ -40,9 +41,9 @@ class Watch(keras.callbacks.Callback):
     """Notices a collapse, a divergence, overfitting, a plateau and a falling slice.
 
     Each is said once in a training, in one line with the remedy; one that was rolled back, once in
-    each phase. It reads the logs, which costs nothing; only
-    where the validation score is that of one answer to everything does it ask the model about some
-    validation samples. It works in `tfxfer.fit` and in Keras's own `fit`.
+    each phase. It reads the logs, which costs nothing; only where the validation score is that of
+    one answer to everything does it ask the model about some validation samples. It works in
+    `tfxfer.fit` and in Keras's own `fit`.
 
     Args:
         on_collapse: what to do about a collapse or a divergence: `warn`; `stop` the training; or
@@ -109,6 +110,14 @@ class Watch(keras.callbacks.Callback):
         self._said -= self._acted
         self._acted = set()
         self._forget()
+
+    def describe_state(self) -> dict[str, Any]:
+        """Returns what it has seen, for a process that goes on within the phase."""
+        return describe_watch(self)
+
+    def restore_state(self, state: Any) -> None:
+        """Takes what `describe_state` returned there."""
+        restore_watch(self, state)
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Looks at what is trained.
