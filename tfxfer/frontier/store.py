@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from tfxfer.errors import StorageError
+from tfxfer.system.scratch import make_scratch_folder
 
 __all__ = ["CacheStore"]
 
@@ -109,7 +110,7 @@ class CacheStore:
         try:
             if self._directory is None:
                 self.parent.mkdir(parents=True, exist_ok=True)
-                self._directory = Path(tempfile.mkdtemp(prefix="tfxfer-cache-", dir=self.folder))
+                self._directory = make_scratch_folder("cache", parent=self.folder)
             path = self._directory / f"{len(list(self._directory.iterdir()))}.bin"
             _reserve(path, size)
         except OSError as error:

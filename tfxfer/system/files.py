@@ -10,12 +10,12 @@ import json
 import math
 import os
 import re
-import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tfxfer.errors import StorageError, TfxferError
+from tfxfer.system.scratch import name_temporary
 
 __all__ = [
     "TEMPORARY",
@@ -28,7 +28,9 @@ __all__ = [
 ]
 
 TEMPORARY = ".*.tmp-*"
-"""Glob of what `atomic_write` leaves behind when the process is killed outright."""
+"""Glob of what `atomic_write` leaves behind when the process is killed outright.
+
+`tfxfer.system.scratch` reads from the name whose it was."""
 
 # What a full or forbidden disk says, whatever was being written.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
@@ -56,7 +58,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         (['labels.txt'], '.txt')
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.tmp-{secrets.token_hex(4)}{path.suffix}")
+    temporary = name_temporary(path)
     try:
         yield temporary
         # Windows can only flush a handle that may write.

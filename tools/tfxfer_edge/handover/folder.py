@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tfxfer.errors import RunError, StorageError
 from tfxfer.system.files import atomic_write, describe_storage_error, to_json
+from tfxfer.system.scratch import name_aside, name_temporary, remove_dead
 from tfxfer_edge.conversion.recipes import FLOAT, RECIPES
 from tfxfer_edge.handover.readme import PROGRAM_FILE, README_FILE, write_handover
 from tfxfer_edge.proof.gate import Candidate
@@ -100,8 +100,10 @@ def _write_temporary(
     candidates: Sequence[Candidate],
 ) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.tmp-", dir=folder.parent))
-    old = beside.with_name(f"{beside.name}-old")
+    remove_dead(folder.parent)
+    beside = name_temporary(folder)
+    beside.mkdir(mode=0o700)
+    old = name_aside(beside)
     try:
         for name, content in files.items():
             with atomic_write(beside / name) as temporary:
