@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import tfxfer
 from tfxfer.system import scratch
 from tfxfer.system.files import TEMPORARY, atomic_write
 from tfxfer.system.owner import Owner, current_owner
@@ -214,3 +216,28 @@ def test_a_scratch_folder_is_this_users_alone(tmp_path: Path) -> None:
 
 def test_no_two_names_are_alike(tmp_path: Path) -> None:
     assert len({scratch.name_temporary(tmp_path / "a.txt") for _ in range(100)}) == 100
+
+
+ROOT = Path(tfxfer.__file__).parent.parent
+NAMED_BY_TEMPFILE = {
+    # A log is for people, and stays until they have read it.
+    "tfxfer/cli/main.py": {"mkstemp"},
+    # Inside a scratch folder.
+    "tools/tfxfer_edge/tflite/assets.py": {"mkdtemp"},
+}
+
+
+def test_nothing_temporary_is_made_without_an_owner() -> None:
+    """Files without a name, `TemporaryFile`, go with their process."""
+    found: dict[str, set[str]] = {}
+    sources = [*ROOT.glob("tfxfer/**/*.py"), *ROOT.glob("tools/tfxfer_edge/**/*.py")]
+    sources += ROOT.glob("plugins/*/tfxfer_*/**/*.py")
+    assert len(sources) > 300
+    for path in sources:
+        makers = re.findall(
+            r"\b(mkdtemp|mkstemp|TemporaryDirectory|NamedTemporaryFile|SpooledTemporaryFile)\(",
+            "\n".join(x for x in path.read_text("utf-8").split("\n") if ">>>" not in x),
+        )
+        if makers:
+            found[path.relative_to(ROOT).as_posix()] = set(makers)
+    assert found == NAMED_BY_TEMPFILE

@@ -6,6 +6,7 @@ process it is one, until another machine, or another container, has a process of
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -84,15 +85,12 @@ def read_machine() -> str:
     Two machines that share a disk may have one name, and containers count their processes each from
     1.
     """
-    parts = [socket.gethostname()]
-    for read in (
-        lambda: Path("/etc/machine-id").read_text(encoding="utf-8").strip(),
-        lambda: os.readlink("/proc/self/ns/pid"),  # noqa: PTH115 - it is no path: 'pid:[4026531836]'
-    ):
-        try:
-            parts.append(read())
-        except (OSError, UnicodeDecodeError):  # another system, or an image without it
-            parts.append("")
+    parts = [socket.gethostname(), "", ""]
+    # Other systems have neither, and images of containers often not the first.
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        parts[1] = Path("/etc/machine-id").read_text(encoding="utf-8").strip()
+    with contextlib.suppress(OSError):
+        parts[2] = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - no path: 'pid:[4026531836]'
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:8]
 
 
