@@ -20,6 +20,7 @@ from tfxfer.system.scratch import name_temporary
 __all__ = [
     "TEMPORARY",
     "atomic_write",
+    "check_writable",
     "describe_storage_error",
     "file_sha256",
     "to_json",
@@ -138,6 +139,27 @@ def make_folder(path: Path) -> None:
         if message is None:
             raise
         raise StorageError(message) from error
+
+
+def check_writable(folder: Path) -> None:
+    """Tries whether something can be made in a folder, or in what is there of the way to it.
+
+    Long work asks this before it begins. Permissions alone do not tell: a disk may be read-only.
+
+    Raises:
+        StorageError: nothing can.
+    """
+    folder = folder.absolute()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    trial = name_temporary(existing / "trial")
+    try:
+        trial.mkdir()
+        trial.rmdir()
+    except OSError as error:
+        raise StorageError(
+            describe_storage_error(error, folder, also=(trial, existing))
+            or f"cannot write {str(folder)!r}: {error.strerror or error}. Choose another folder."
+        ) from error
 
 
 def file_sha256(path: Path) -> str:

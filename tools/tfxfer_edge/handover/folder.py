@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from tfxfer.errors import RunError, StorageError
-from tfxfer.system.files import atomic_write, describe_storage_error, to_json
+from tfxfer.system.files import (
+    atomic_write,
+    check_writable,
+    describe_storage_error,
+    to_json,
+)
 from tfxfer.system.scratch import name_aside, name_temporary, remove_dead
 from tfxfer_edge.conversion.recipes import FLOAT, RECIPES
 from tfxfer_edge.handover.readme import PROGRAM_FILE, README_FILE, write_handover
@@ -36,7 +41,20 @@ def check_folder(folder: Path, *, overwrite: bool) -> None:
 
     Raises:
         RunError: it is taken, or cannot be replaced in one step.
+        StorageError: its place cannot be written, or it cannot be read.
     """
+    try:
+        _refuse_taken(folder, overwrite=overwrite)
+    except OSError as error:
+        raise StorageError(
+            f"cannot export to {str(folder)!r}: expected a folder that can be read. "
+            f"Received: {error.strerror or error}. Choose another --out."
+        ) from error
+    # The new one is made beside its place, and moved there.
+    check_writable(folder.parent)
+
+
+def _refuse_taken(folder: Path, *, overwrite: bool) -> None:
     if folder == Path.cwd() or folder.is_mount():
         raise RunError(
             f"cannot export to {str(folder)!r}: expected a folder that can be replaced. "
