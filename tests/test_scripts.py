@@ -219,3 +219,25 @@ def test_an_audit_without_a_list_says_that_it_takes_the_network(
     monkeypatch.setenv("PATH", str(tmp_path))
     assert audit.main() == 2
     assert "pip install pip-audit" in capsys.readouterr().err
+
+
+def test_floors_are_those_of_every_distribution_but_one(matrix: ModuleType) -> None:
+    floors = matrix.read_floors()
+    assert {"keras>=3.12,<4", "tensorflow>=2.19,<2.22", "pillow-heif>=1.0"} <= set(floors)
+    # One that wants a later Keras would hide whether the oldest still does.
+    assert [line for line in floors if line.startswith("keras>")] == ["keras>=3.12,<4"]
+    assert not any(line.startswith(("tfxfer", "keras-hub")) for line in floors)
+    folders = [folder.name for folder in matrix.list_distributions()]
+    assert folders[1] == "tools"
+    assert "tfxfer-kerashub" not in folders
+    assert "tfxfer-heads" in folders
+
+
+def test_the_cell_of_floors_says_so_and_takes_uv(
+    matrix: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(matrix, "find_python", lambda minor: f"python{minor}")
+    monkeypatch.setattr(matrix.shutil, "which", lambda _: None)
+    row, is_passed = matrix.run_cell("floors")
+    assert (row[0], row[-2], is_passed) == ("floors", "no uv on the PATH", False)
+    assert "== Python 3.11, floors" in capsys.readouterr().err
