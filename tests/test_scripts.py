@@ -233,6 +233,15 @@ def test_floors_are_those_of_every_distribution_but_one(matrix: ModuleType) -> N
     assert "tfxfer-heads" in folders
 
 
+def test_the_cell_of_floors_runs_every_test_of_versions_that_it_can(matrix: ModuleType) -> None:
+    files = {x for x in matrix._choose_tests("floors") if x.endswith(".py")}
+    assert {"tests/test_model.py", "tools/tests/conversion/test_graph.py"} <= files
+    assert "tests/trust/test_fairness.py" not in files
+    assert not [path for path in files if "kerashub" in path]
+    assert all((SCRIPTS.parent / path).is_file() for path in files)
+    assert matrix._choose_tests("3.12") == []
+
+
 def test_the_cell_of_floors_says_so_and_takes_uv(
     matrix: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
