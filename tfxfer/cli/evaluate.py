@@ -97,11 +97,11 @@ def command(
     from tfxfer.data.columns import Columns
     from tfxfer.run.directory import RunDirectory, is_run_folder
 
+    if break_lock and is_run_folder(Path(model)):
+        RunDirectory(model).break_lock()
     # Before Keras starts, which takes long: a slip of the finger is told at once.
     model, modality = find_model(output, model)
     check_table(out, "--out", overwrite=overwrite, inputs=(data, model))
-    if break_lock and is_run_folder(Path(model)):
-        RunDirectory(model).break_lock()
     gate = None if gate_file is None else _read_gate(gate_file)
     source, wanted = _list_samples(
         model, data, modality, slices_file, columns, Columns(sample_column, label_column)
