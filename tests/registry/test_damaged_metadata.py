@@ -56,7 +56,9 @@ def ask(groups: tuple[str, ...]) -> set[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize("group", ALL_GROUPS)
-def test_entry_points_of_others_are_found(group: str, request: pytest.FixtureRequest) -> None:
+def test_entry_points_of_others_are_found(
+    group: str, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
     before = ask((group,))
     assert before
     request.getfixturevalue("damage")
@@ -64,6 +66,9 @@ def test_entry_points_of_others_are_found(group: str, request: pytest.FixtureReq
     with pytest.raises(Exception):  # noqa: B017, PT011 - whatever it is, it costs everything
         list(importlib.metadata.entry_points(group=group))
     assert ask((group,)) == before
+    assert "metadata in" in caplog.text
+    assert "damaged_zeros_0" not in caplog.text  # it has no entry points at all
+    assert "damaged_no_equals_sign_" in caplog.text
 
 
 @pytest.mark.usefixtures("damage")

@@ -99,7 +99,8 @@ def find_entry_points(groups: Collection[str] = _OURS) -> Iterator[EntryPoint]:
                 continue
             points = tuple(dist.entry_points)
         except Exception as error:  # noqa: BLE001 - the fault of one costs only that one
-            _log.warning("metadata of one installed distribution cannot be read: %s", error)
+            where = getattr(dist, "_path", "an installed distribution")
+            _log.warning("metadata in %s cannot be read: %s", where, error)
             continue
         yield from (point for point in points if point.group in groups)
 
