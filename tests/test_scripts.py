@@ -145,3 +145,108 @@ def test_help_says_what_it_does(name: str) -> None:
         [sys.executable, str(SCRIPTS / name), "--help"], capture_output=True, text=True, check=True
     )
     assert "every supported Python" in done.stdout or "each supported Python" in done.stdout
+
+
+@pytest.fixture
+def audit(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    return load("audit_constraints")
+
+
+def put_pip_audit(folder: Path, monkeypatch: pytest.MonkeyPatch, says: str, code: int) -> None:
+    """A program of that name on the PATH which notes what it is asked."""
+    folder.mkdir()
+    path = folder / "pip-audit"
+    path.write_text(
+        f"#!/bin/sh\nfor last; do :; done\ncat $last >> {folder}/asked\n{says}\nexit {code}"
+    )
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
+@pytest.mark.parametrize(
+    ("vulnerabilities", "skipped", "code", "words"),
+    [
+        ("[]", "", 0, "0 vulnerabilities in 1 packages, 0 not looked up"),
+        (
+            '[{"id": "PYSEC-1", "aliases": ["CVE-1"], "fix_versions": ["2.0"]}]',
+            "",
+            1,
+            "torn 1.0: PYSEC-1, mended in 2.0",
+        ),
+        ("[]", ', {"name": "mine", "skip_reason": "not there"}', 2, "1 not looked up"),
+    ],
+)
+def test_vulnerabilities_of_each_python_are_told(
+    audit: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    vulnerabilities: str,
+    skipped: str,
+    code: int,
+    words: str,
+) -> None:
+    document = (
+        f'{{"dependencies": [{{"name": "torn", "version": "1.0", "vulns": {vulnerabilities}}}'
+        f"{skipped}]}}"
+    )
+    # pip-audit itself ends with 1 where it finds something.
+    put_pip_audit(tmp_path / "bin", monkeypatch, f"echo '{document}'", int("id" in vulnerabilities))
+    monkeypatch.setattr(sys, "argv", ["audit_constraints", "3.11"])
+    assert audit.main() == code
+    assert words in capsys.readouterr().out
+    asked = (tmp_path / "bin" / "asked").read_text().split()
+    assert "tensorflow==2.19.1" in asked
+    assert not any(line.startswith(("tensorflow==2.2", "#")) for line in asked)
+    monkeypatch.setattr(audit, "ACCEPTED", {"CVE-1": "nothing here calls it"})
+    assert audit.main() == (code if code == 2 else 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
+def test_an_audit_without_a_list_says_that_it_takes_the_network(
+    audit: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["audit_constraints"])
+    put_pip_audit(tmp_path / "bin", monkeypatch, "echo 'no route to host' >&2", 1)
+    assert audit.main() == 2
+    said = capsys.readouterr().err
+    assert "which takes the network. Received: exit code 1: no route to host" in said
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert audit.main() == 2
+    assert "pip install pip-audit" in capsys.readouterr().err
+
+
+def test_floors_are_those_of_every_distribution_but_one(matrix: ModuleType) -> None:
+    floors = matrix.read_floors()
+    assert {"keras>=3.12,<4", "tensorflow>=2.19,<2.22", "pillow-heif>=1.0"} <= set(floors)
+    # One that wants a later Keras would hide whether the oldest still does.
+    assert [line for line in floors if line.startswith("keras>")] == ["keras>=3.12,<4"]
+    assert not any(line.startswith(("tfxfer", "keras-hub")) for line in floors)
+    folders = [folder.name for folder in matrix.list_distributions()]
+    assert folders[1] == "tools"
+    assert "tfxfer-kerashub" not in folders
+    assert "tfxfer-heads" in folders
+
+
+def test_the_cell_of_floors_runs_every_test_of_versions_that_it_can(matrix: ModuleType) -> None:
+    files = {x for x in matrix._choose_tests("floors") if x.endswith(".py")}
+    assert {"tests/test_model.py", "tools/tests/conversion/test_graph.py"} <= files
+    assert "tests/trust/test_fairness.py" not in files
+    assert not [path for path in files if "kerashub" in path]
+    assert all((SCRIPTS.parent / path).is_file() for path in files)
+    assert matrix._choose_tests("3.12") == []
+
+
+def test_the_cell_of_floors_says_so_and_takes_uv(
+    matrix: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(matrix, "find_python", lambda minor: f"python{minor}")
+    monkeypatch.setattr(matrix.shutil, "which", lambda _: None)
+    row, is_passed = matrix.run_cell("floors")
+    assert (row[0], row[-2], is_passed) == ("floors", "no uv on the PATH", False)
+    assert "== Python 3.11, floors" in capsys.readouterr().err

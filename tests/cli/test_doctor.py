@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,8 @@ from tfxfer.cli.main import run
 from tfxfer.doctor import Environment
 from tfxfer.doctor.environment import Cache, Device, Trial, Volume
 from tfxfer.registry.lookup import Registry
+from tfxfer.run.directory import RunDirectory
+from tfxfer.system.owner import current_owner
 
 
 def call(*args: str) -> tuple[int, str]:
@@ -95,7 +100,7 @@ def fake(**found: Any) -> Environment:
 def test_what_was_found_beside_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[float | None] = []
 
-    def collect(*, registry: Registry, timeout_s: float | None) -> Environment:
+    def collect(*, timeout_s: float | None, **_: Any) -> Environment:
         asked.append(timeout_s)
         return environment
 
@@ -162,3 +167,79 @@ def test_everything_that_is_installed_imports() -> None:
     assert document["devices"][0]["kind"] == "cpu"
     assert set(document["imports"].values()) == {None}
     assert {"tensorflow", "keras", "list of devices"} <= set(document["imports"])
+
+
+@pytest.fixture
+def left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """What this process, a dead one and one of another machine have in all places."""
+    temporary, here = tmp_path / "temporary", tmp_path / "here"
+    for folder in (temporary, here, tmp_path / "named", here / "photos" / "cat"):
+        folder.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.chdir(here)
+    runs = [RunDirectory.create(path) for path in (here / "runs" / "1", here / "single")]
+    mine = current_owner()
+    dead = replace(mine, start=mine.start - 1).mark
+    paths = {
+        "cache": temporary / f"tfxfer-cache-{dead}-0123abcd",
+        "export": runs[0].path / f".export.tmp-{dead}-0123abcd",
+        "checkpoint": runs[1].checkpoints / f".1-head.tmp-{dead}-0123abcd.npz",
+        "named": tmp_path / "named" / f"tfxfer-cache-{dead}-0123abcd",
+        "fetch": tmp_path / "xdg" / "tfxfer" / "packages" / "p-1" / f"tfxfer-fetch-{dead}-0123abcd",
+        "mine": temporary / f"tfxfer-cache-{mine.mark}-0123abcd",
+        "another": temporary / f"tfxfer-cache-{replace(mine, place='0' * 8).mark}-0123abcd",
+    }
+    for path in paths.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix:
+            path.write_bytes(bytes(1000))
+            continue
+        path.mkdir()
+        (path / "0.bin").write_bytes(bytes(1000))
+    return paths
+
+
+def test_doctor_lists_what_is_left_and_removes_nothing(
+    left: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, stdout = call("--quick", "--json", str(left["named"].parent))
+    document = json.loads(stdout)
+    assert code == 0
+    found = {Path(each["path"]).resolve(): each["life"] for each in document["leftovers"]}
+    assert found == {
+        path: "elsewhere" if word == "another" else "dead"
+        for word, path in left.items()
+        if word != "mine"
+    }
+    assert all(each["size_bytes"] == 1000 for each in document["leftovers"])
+    assert all(path.exists() for path in left.values())
+    notes = {each["remedy"]: each["what"] for each in document["notes"]}
+    assert "Received: 5, such as" in notes["tfxfer doctor --clean"]
+    assert any(str(left["another"]) in remedy for remedy in notes)
+    assert "error" not in capsys.readouterr().err
+
+
+def test_clean_removes_what_the_dead_left_and_nothing_else(left: dict[str, Path]) -> None:
+    code, stdout = call("--clean", "--json", str(left["named"].parent))
+    document = json.loads(stdout)
+    assert code == 0
+    assert {word for word, path in left.items() if path.exists()} == {"mine", "another"}
+    assert document["freed_bytes"] == 5000
+    assert len(document["removed"]) == 5
+    assert [each["path"] for each in document["kept"]] == [str(left["another"])]
+    code, stdout = call("--clean", "--json")
+    assert (code, json.loads(stdout)["removed"]) == (0, [])
+    assert {word for word, path in left.items() if path.exists()} == {"mine", "another"}
+
+
+def test_clean_says_what_it_removes_and_how_much_room_that_makes(left: dict[str, Path]) -> None:
+    _, stdout = call("--clean")
+    assert f"removed {left['cache']} of process {os.getpid()}: 0.0 MB\n" in stdout
+    assert f"kept {left['another']} of process {os.getpid()}, 0.0 MB: of another" in stdout
+    assert stdout.endswith("\n4 files and folders removed, 0.0 MB freed\n")
+    assert left["named"].exists()  # nobody has named its folder
+
+
+def test_a_folder_that_is_not_there_is_told() -> None:
+    assert call("--clean", "no_such_folder") == (2, "")

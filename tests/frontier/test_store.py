@@ -4,6 +4,7 @@ import errno
 import os
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 
 from tfxfer import Phase, StorageError, fit
 from tfxfer.frontier.store import CacheStore
+from tfxfer.system.owner import current_owner
+from tfxfer.system.scratch import find_remains
 
 
 def test_a_cache_goes_to_memory_then_to_disk_then_nowhere(tmp_path: Path) -> None:
@@ -129,3 +132,20 @@ def test_files_of_the_cache_itself_do_not_shrink_its_limit(
         free[0] -= 400
         assert store.place(100) == "disk"
         assert store.place(101) == "nowhere"
+
+
+def test_a_cache_is_this_processs_and_makes_room_of_what_the_dead_left(tmp_path: Path) -> None:
+    mine = current_owner()
+    left = tmp_path / f"tfxfer-cache-{replace(mine, start=mine.start - 1).mark}-0123abcd"
+    left.mkdir()
+    (left / "0.bin").write_bytes(bytes(1000))
+    with (
+        CacheStore(tmp_path, memory_bytes=0) as store,
+        CacheStore(tmp_path, memory_bytes=0) as other,
+    ):
+        store.allocate((10,), "uint8")
+        other.allocate((10,), "uint8")
+        found = list(find_remains(tmp_path))
+        assert [(x.owner, x.life) for x in found] == [(mine, "alive"), (mine, "alive")]
+        assert not left.exists()
+    assert list(tmp_path.iterdir()) == []

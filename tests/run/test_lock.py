@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import filelock
@@ -17,6 +18,7 @@ import pytest
 from tfxfer import RunDirectory, RunError
 from tfxfer.run.lock import hold_lock
 from tfxfer.system.files import to_json
+from tfxfer.system.owner import current_owner
 
 MINE = f"process {os.getpid()} on {socket.gethostname()}"
 HOLDER = ".lock-holder"
@@ -152,3 +154,46 @@ def test_one_of_many_processes_gets_a_run_and_the_next_one_when_it_is_killed(
         for process in processes:
             process.kill()
             process.communicate()
+
+
+def elsewhere(pid: int = 12) -> str:
+    """Returns what a process on another machine says that has a lock."""
+    mark = replace(current_owner(), pid=pid, place="0" * 8).mark
+    return to_json({"pid": pid, "host": "another", "mark": mark})
+
+
+def test_a_lock_of_another_machine_says_how_to_go_on_and_goes(tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path / "run")
+    with run.lock():
+        # The process has this lock for the system, and says that it is on another machine.
+        (run.path / HOLDER).write_text(elsewhere())
+        with (
+            pytest.raises(RunError, match=r"12 on another\. .*machine is gone: --break-lock"),
+            run.lock(),
+        ):
+            pass
+        run.break_lock()
+        with run.lock():
+            assert f'"pid": {os.getpid()}' in (run.path / HOLDER).read_text()
+
+
+@pytest.mark.parametrize("text", [None, "garbled", to_json({"pid": 1, "host": "x", "mark": "m"})])
+def test_no_lock_of_a_living_process_here_is_broken(tmp_path: Path, text: str | None) -> None:
+    run = RunDirectory.create(tmp_path / "run")
+    with run.lock():
+        if text is not None:
+            (run.path / HOLDER).write_text(text.replace('"x"', f'"{socket.gethostname()}"'))
+        with pytest.raises(RunError, match=r"expected a lock of another machine\. Received: that"):
+            run.break_lock()
+        with pytest.raises(RunError, match="is in use"), RunDirectory(run.path).lock():
+            pass
+
+
+def test_a_lock_that_nobody_has_needs_no_breaking(tmp_path: Path) -> None:
+    RunDirectory(tmp_path / "none").break_lock()
+    assert not (tmp_path / "none").exists()
+    run = RunDirectory.create(tmp_path / "run")
+    (run.path / HOLDER).write_text(elsewhere())
+    run.break_lock()
+    with run.lock():
+        pass

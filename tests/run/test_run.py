@@ -30,6 +30,7 @@ from tfxfer.run.directory import (
 )
 from tfxfer.run.manifest import plugin_versions
 from tfxfer.system.files import describe_storage_error, to_json, write_table
+from tfxfer.system.owner import current_owner
 
 
 def full_manifest() -> Manifest:
@@ -381,3 +382,31 @@ def test_versions_come_from_metadata_alone() -> None:
         "assert not {'numpy', 'keras', 'tensorflow'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_what_a_killed_process_left_anywhere_in_a_run_goes_with_the_next_one(
+    tmp_path: Path,
+) -> None:
+    run = RunDirectory.create(tmp_path / "run")
+    mine = current_owner()
+    dead = replace(mine, start=mine.start - 1).mark
+    for mark in (mine.mark, dead):
+        (run.path / f".export.tmp-{mark}-0123abcd").mkdir()
+        (run.path / f".export.tmp-{mark}-0123abcd" / "model.tflite").write_text("half")
+        (run.path / f".model.tmp-{mark}-0123abcd.keras").write_text("half")
+        (run.checkpoints / f".1-head.tmp-{mark}-0123abcd.npz").write_text("half")
+    (run.path / ".old-0123abcd").mkdir()
+    (run.path / ".old-0123abcd" / "model.keras").write_text("replaced")
+    (run.checkpoints / "1-head.npz").write_text("whole")
+    with run.lock():
+        pass
+    # A report or an export is written without the lock: what its process has begun stays.
+    assert {path.name for path in run.path.glob(".*.tmp-*")} == {
+        f".export.tmp-{mine.mark}-0123abcd",
+        f".model.tmp-{mine.mark}-0123abcd.keras",
+    }
+    assert {path.name for path in run.checkpoints.iterdir()} == {
+        f".1-head.tmp-{mine.mark}-0123abcd.npz",
+        "1-head.npz",
+    }
+    assert not list(run.path.glob(".old-*"))

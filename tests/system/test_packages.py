@@ -154,7 +154,7 @@ def test_without_a_network_every_way_out_is_said(index: Path) -> None:
     assert "pip download --no-deps double-carrier==1.2.0" in message
     assert "pip install --no-deps double-carrier==1.2.0" in message
     assert "No matching distribution" in message or "Could not find a version" in message
-    assert not list(packages.cache_folder().rglob(".fetch-*"))
+    assert not list(packages.cache_folder().rglob("tfxfer-fetch-*"))
 
 
 def test_an_environment_without_pip_is_told_apart(

@@ -52,6 +52,7 @@ def command(
     data: str | None,
     force: bool,
     overwrite: bool,
+    break_lock: bool,
     no_report: bool,
     **options: Any,
 ) -> None:
@@ -65,6 +66,8 @@ def command(
     from tfxfer.job.demo import demo_request, demo_source, is_demo_run
     from tfxfer.run.directory import RunDirectory
 
+    if break_lock:
+        RunDirectory(out).break_lock()
     export = _find_exporter(output)
     name = data or output.registry.default("demo")
     demo = output.registry.load_demo(name)

@@ -18,11 +18,13 @@ from tfxfer.errors import SetupError
 
 if TYPE_CHECKING:
     from tfxfer.doctor import Environment, Problem
+    from tfxfer.doctor.environment import Leftover
 
 __all__ = ["command"]
 
 
 @tfxfer_command("doctor")
+@click.argument("folders", metavar="[FOLDER]...", nargs=-1)
 @click.option(
     "--quick",
     is_flag=True,
@@ -36,8 +38,24 @@ __all__ = ["command"]
     show_default=True,
     help="How long importing TensorFlow and the others may take.",
 )
-def command(output: Output, *, quick: bool, timeout_s: float) -> None:
-    """Say what is installed, what does not fit together, and the remedy."""
+@click.option(
+    "--clean",
+    is_flag=True,
+    help="Only remove what processes that were killed have left behind, and say how much room "
+    "that frees. Without it, it is listed.",
+)
+def command(
+    output: Output, *, folders: tuple[str, ...], quick: bool, timeout_s: float, clean: bool
+) -> None:
+    """Say what is installed, what does not fit together, and the remedy.
+
+    Temporary files of processes that are gone are looked for where the system keeps such files, in
+    the cache, in the current folder and its runs, and in each FOLDER: a run, what holds runs, or a
+    --cache-dir.
+    """
+    for folder in folders:
+        if not Path(folder).is_dir():
+            raise click.UsageError(f"expected a folder as FOLDER. Received: {folder!r}.")
     try:
         from tfxfer.doctor import collect, find_problems
     except ModuleNotFoundError as error:
@@ -46,9 +64,16 @@ def command(output: Output, *, quick: bool, timeout_s: float) -> None:
             f"Received: none. pip install {error.name}"
         ) from error
 
+    if clean:
+        _clean(output, [Path(folder) for folder in folders])
+        return
     if not quick:
         output.detail("importing TensorFlow and the others in a process of its own …")
-    environment = collect(registry=output.registry, timeout_s=None if quick else timeout_s)
+    environment = collect(
+        registry=output.registry,
+        timeout_s=None if quick else timeout_s,
+        folders=[Path(folder) for folder in folders],
+    )
     found = find_problems(environment)
     problems = [each for each in found if each.severity == "problem"]
     notes = [each for each in found if each.severity == "note"]
@@ -64,6 +89,46 @@ def command(output: Output, *, quick: bool, timeout_s: float) -> None:
             "listed with its remedy."
         )
     output.show("\nEverything fits together. To import every plugin, too: tfxfer plugins --check")
+
+
+def _clean(output: Output, folders: Sequence[Path]) -> None:
+    """Removes what dead processes left behind, and says what and how much room that frees."""
+    from tfxfer.doctor.leftovers import find_leftovers, list_places, remove_leftovers
+
+    places = list_places(folders)
+    with output.progress() as progress:
+        progress("looking for what is left", 0, 2)
+        found = find_leftovers(places)
+        progress("removing it", 1, 2)
+        gone = remove_leftovers(places)
+        progress("removing it", 2, 2)
+    removed = [each for each in found if each.path in gone]
+    kept = [each for each in found if each.path not in gone and Path(each.path).exists()]
+    freed_bytes = sum(each.size_bytes for each in removed)
+    is_complete = all(each.is_complete for each in removed)
+    output.emit(
+        {
+            "removed": [asdict(each) for each in removed],
+            "kept": [asdict(each) for each in kept],
+            "freed_bytes": freed_bytes,
+            "is_complete": is_complete,
+            "looked_in": [str(place) for place in places],
+        }
+    )
+    for each in removed:
+        output.show(f"removed {each.path} of process {each.pid}: {_write_size(each)}")
+    for each in kept:
+        why = "could not be removed"
+        if each.life == "elsewhere":
+            why = "of another machine or container: remove it if that process is gone"
+        output.show(f"kept {each.path} of process {each.pid}, {_write_size(each)}: {why}")
+    what = "1 file or folder" if len(removed) == 1 else f"{len(removed)} files and folders"
+    more = "" if is_complete else "more than "
+    output.show(f"{what} removed, {more}{freed_bytes / 1e6:,.1f} MB freed")
+
+
+def _write_size(each: Leftover) -> str:
+    return f"{'' if each.is_complete else 'more than '}{each.size_bytes / 1e6:,.1f} MB"
 
 
 def _describe(
@@ -87,6 +152,7 @@ def _describe(
         "imports": {trial.module: trial.error for trial in environment.trials},
         "disk": [asdict(volume) for volume in environment.volumes],
         "caches": [asdict(cache) for cache in environment.caches],
+        "leftovers": [asdict(each) for each in environment.leftovers],
         "plugins": [component.to_dict() for component in environment.components],
         "problems": [{"what": each.what, "remedy": each.remedy} for each in problems],
         "notes": [{"what": each.what, "remedy": each.remedy} for each in notes],
@@ -116,6 +182,8 @@ def _list_rows(environment: Environment) -> Iterator[tuple[str, str, str]]:
     for cache in environment.caches:
         size = f"{'' if cache.is_complete else 'over '}{cache.size_bytes / 1e6:.0f} MB"
         yield f"cache: {cache.name}", size, cache.path
+    for each in environment.leftovers:
+        yield "left behind", _write_size(each), f"process {each.pid}, {each.life}: {each.path}"
     counts = Counter((c.kind, c.status) for c in environment.components)
     for (kind, status), count in counts.items():
         yield f"{kind}s", str(count), status

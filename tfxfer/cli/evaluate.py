@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from tfxfer.cli.opening import check_table, find_head, find_model, open_predictor
-from tfxfer.cli.options import column_options, min_score_option, model_options
+from tfxfer.cli.options import (
+    break_lock_option,
+    column_options,
+    min_score_option,
+    model_options,
+)
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.cli.results import (
     show_figures,
@@ -64,6 +70,7 @@ _MOST_MISTAKES = 20  # in the document; a terminal gets the first few
     "code is 3.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the file at --out.")
+@break_lock_option
 def command(
     output: Output,
     *,
@@ -79,6 +86,7 @@ def command(
     slices_file: str | None,
     gate_file: str | None,
     overwrite: bool,
+    break_lock: bool,
 ) -> None:
     """Measure a run or a model file on labelled samples.
 
@@ -88,7 +96,10 @@ def command(
     are slices: the result is told for each of their values, the worst first.
     """
     from tfxfer.data.columns import Columns
+    from tfxfer.run.directory import RunDirectory, is_run_folder
 
+    if break_lock and is_run_folder(Path(model)):
+        RunDirectory(model).break_lock()
     # Before Keras starts, which takes long: a slip of the finger is told at once.
     model, modality = find_model(output, model)
     check_table(out, "--out", overwrite=overwrite, inputs=(data, model))

@@ -16,6 +16,7 @@ __all__ = [
     "FRACTION",
     "TIME",
     "Names",
+    "break_lock_option",
     "column_options",
     "min_score_option",
     "model_options",
@@ -155,6 +156,14 @@ def seed_option(words: str) -> Callable[[Any], Any]:
         words: its help, which says what is drawn with it.
     """
     return click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help=words)
+
+
+break_lock_option = click.option(
+    "--break-lock",
+    is_flag=True,
+    help="Write to the run although a process on another machine has its lock: that one is gone.",
+)
+"""Adds the way on from a lock that nobody here can look into."""
 
 
 def model_options(command: Callable[..., int | None]) -> Callable[..., int | None]:

@@ -57,6 +57,8 @@ def command(
     from tfxfer.run.directory import RunDirectory
 
     overwrite, with_report = options.pop("overwrite"), not options.pop("no_report")
+    if options.pop("break_lock") and out is not None:
+        RunDirectory(out).break_lock()
     if resume:
         _refuse_options()
         if out is None:
@@ -161,7 +163,7 @@ def _read_plan(path: str, data: str | None) -> tuple[str, dict[str, Any]]:
 def _refuse_options() -> None:
     """Refuses what `--resume` would have to ignore: it repeats what the run was asked for."""
     free = (
-        "data", "moved", "out", "resume", "cache_dir", "no_report", "as_json", "verbosity",
+        "data", "moved", "out", "resume", "break_lock", "cache_dir", "no_report", "as_json", "verbosity",
     )  # fmt: skip
     given = [option for name, option in _list_given().items() if name not in free]
     if given:

@@ -10,6 +10,7 @@ from tfxfer.cli.options import (
     FRACTION,
     TIME,
     Names,
+    break_lock_option,
     column_options,
     seed_option,
     size_option,
@@ -158,6 +159,7 @@ def shared_options(command: Any) -> Any:
             help="Where to compute; auto takes a GPU where the backend sees one.",
         ),
         click.option("--overwrite", is_flag=True, help="Replace the run at --out."),
+        break_lock_option,
         click.option(
             "--cache-dir",
             help="Folder for caches while the run is not done.  [default: in the run]",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +12,7 @@ from tfxfer.errors import StorageError
 from tfxfer.progress import Progress
 from tfxfer.system.files import describe_storage_error
 from tfxfer.system.folders import cache_folder
+from tfxfer.system.scratch import scratch_folder
 
 __all__ = ["Digits"]
 
@@ -53,8 +53,8 @@ def _draw_digits(root: Path) -> None:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    with tempfile.TemporaryDirectory(prefix=".digits-", dir=root.parent) as scratch:
-        folder = Path(scratch, "digits")
+    with scratch_folder("digits", parent=root.parent) as scratch:
+        folder = scratch / "digits"
         for number, (image, target) in enumerate(zip(digits.images, digits.target, strict=True)):
             path = folder / str(target) / f"{number:04d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)

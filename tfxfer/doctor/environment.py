@@ -11,6 +11,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from tfxfer.registry.component import Component, normalise_name
+from tfxfer.system.owner import Life
 
 __all__ = [
     "DEVICES",
@@ -21,6 +22,7 @@ __all__ = [
     "Demand",
     "Device",
     "Environment",
+    "Leftover",
     "Package",
     "Trial",
     "Volume",
@@ -168,6 +170,25 @@ class Cache:
 
 
 @dataclass(frozen=True)
+class Leftover:
+    """A temporary file or folder whose process is gone, or of which nothing is known.
+
+    Args:
+        path: where it lies.
+        size_bytes: of all in it; a lower bound unless `is_complete`.
+        is_complete: whether everything was counted.
+        pid: of the process.
+        life: `dead`, or `elsewhere` where it is of another machine or container.
+    """
+
+    path: str
+    size_bytes: int
+    is_complete: bool
+    pid: int
+    life: Life
+
+
+@dataclass(frozen=True)
 class Environment:
     """Everything the rules look at.
 
@@ -185,6 +206,7 @@ class Environment:
         volumes: where there must be room.
         caches: what downloads take.
         components: what plugins bring.
+        leftovers: what processes that were killed have left behind.
     """
 
     python: str = "3.11.9"
@@ -200,6 +222,7 @@ class Environment:
     volumes: tuple[Volume, ...] = ()
     caches: tuple[Cache, ...] = ()
     components: tuple[Component, ...] = ()
+    leftovers: tuple[Leftover, ...] = ()
 
     @property
     def python_minor(self) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from tfxfer.doctor.environment import Cache, Volume
 from tfxfer.system.folders import cache_folder
 from tfxfer.system.keras_settings import locate_keras_home
 
-__all__ = ["find_caches", "find_gpus", "find_volumes"]
+__all__ = ["find_caches", "find_gpus", "find_temporary", "find_volumes", "measure_folder"]
 
 _LIBUSB = "libusb-1.0.so.0"
 _NVIDIA = Path("/proc/driver/nvidia/gpus")
@@ -58,7 +58,7 @@ def find_volumes(variables: Mapping[str, str]) -> tuple[Volume, ...]:
     """Returns how much room there is where we, Keras and TensorFlow write; each disk once."""
     places = {
         "the current folder": Path(),
-        "temporary files": _find_temporary(),
+        "temporary files": find_temporary(),
         "Keras's downloads": locate_keras_home(variables),
     }
     found: dict[int, Volume] = {}
@@ -78,7 +78,7 @@ def find_volumes(variables: Mapping[str, str]) -> tuple[Volume, ...]:
 
 def find_caches(variables: Mapping[str, str]) -> tuple[Cache, ...]:
     """Returns the folders of downloads and of activations that exist, with their sizes."""
-    home, temporary = _find_home(), _find_temporary()
+    home, temporary = _find_home(), find_temporary()
     places = [
         ("Keras", locate_keras_home(variables)),
         ("TensorFlow Hub", Path(variables.get("TFHUB_CACHE_DIR") or temporary / "tfhub_modules")),
@@ -87,22 +87,30 @@ def find_caches(variables: Mapping[str, str]) -> tuple[Cache, ...]:
         # A training that was killed outright leaves its activations behind.
         *(("activations", folder) for folder in sorted(temporary.glob("tfxfer-cache-*"))),
     ]
-    return tuple(_measure(name, folder) for name, folder in places if folder.is_dir())
+    return tuple(
+        Cache(name, str(folder), *measure_folder(folder))
+        for name, folder in places
+        if folder.is_dir()
+    )
 
 
 def _find_home() -> Path:
     return Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home raises where there is none
 
 
-def _find_temporary() -> Path:
+def find_temporary() -> Path:
+    """Returns the system's place for temporary files."""
     try:
         return Path(tempfile.gettempdir())
     except OSError:  # it tries to write, and the disk may be full
         return Path(os.environ.get("TMPDIR") or "/tmp")  # noqa: S108 - as tempfile itself does
 
 
-def _measure(name: str, folder: Path) -> Cache:
-    """Adds up the files of a folder; gives up where there are too many to wait for."""
+def measure_folder(folder: Path) -> tuple[int, bool]:
+    """Returns the bytes of a folder's files, and whether that is all.
+
+    It gives up where there are too many to wait for.
+    """
     size_bytes = files = 0
     end_s = time.monotonic() + _WALK_S
     for parent, _, names in os.walk(folder):
@@ -113,5 +121,5 @@ def _measure(name: str, folder: Path) -> Cache:
                 continue
         files += len(names)
         if files > _WALK_FILES or time.monotonic() > end_s:
-            return Cache(name, str(folder), size_bytes, is_complete=False)
-    return Cache(name, str(folder), size_bytes)
+            return size_bytes, False
+    return size_bytes, True

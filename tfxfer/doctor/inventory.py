@@ -7,10 +7,12 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import Distribution, EntryPoint
+from pathlib import Path
 from typing import Any
 
 from tfxfer.doctor.environment import PROCESS, Device, Environment, Package, Trial
 from tfxfer.doctor.hardware import find_caches, find_gpus, find_volumes
+from tfxfer.doctor.leftovers import find_leftovers, list_places
 from tfxfer.doctor.trials import choose_modules, try_imports
 from tfxfer.registry.component import normalise_name
 from tfxfer.registry.discovery import GROUPS
@@ -34,6 +36,7 @@ def collect(
     registry: Registry | None = None,
     variables: Mapping[str, str] | None = None,
     timeout_s: float | None = None,
+    folders: Sequence[Path] = (),
 ) -> Environment:
     """Returns what is installed and how it is set up. Imports nothing heavy in this process.
 
@@ -43,6 +46,7 @@ def collect(
         variables: the environment; None is that of this process.
         timeout_s: how long importing may take, in seconds; None imports nothing at all, and asks
             no backend for its devices.
+        folders: where leftovers are looked for, too; see `list_places`.
     """
     everything = os.environ if variables is None else variables
     settings = {name: everything[name] for name in _VARIABLES if name in everything}
@@ -60,6 +64,7 @@ def collect(
         "gpus": find_gpus(),
         "volumes": find_volumes(settings),
         "caches": find_caches(settings),
+        "leftovers": find_leftovers(list_places(folders)),
         "components": (registry or Registry(points)).list(),
     }
     environment = Environment(**found)

@@ -140,6 +140,30 @@ def check_disks(environment: Environment) -> Iterator[Problem]:
             )
 
 
+def check_leftovers(environment: Environment) -> Iterator[Problem]:
+    """What processes that were killed have left behind."""
+    dead = [each for each in environment.leftovers if each.life == "dead"]
+    if dead:
+        counted = "1" if len(dead) == 1 else f"{len(dead)}, such as"
+        size = sum(each.size_bytes for each in dead)
+        yield Problem(
+            "temporary files of processes that are gone: expected none. Received: "
+            f"{counted} {dead[0].path!r}, {size / 1e6:,.1f} MB.",
+            "tfxfer doctor --clean",
+            severity="note",
+        )
+    remove = "rmdir /s /q" if environment.platform == "win32" else "rm -r"
+    for each in environment.leftovers:
+        if each.life == "elsewhere":
+            yield Problem(
+                f"temporary {each.path!r}, {each.size_bytes / 1e6:,.1f} MB: expected a process of "
+                f"this machine. Received: process {each.pid} of another machine or container, of "
+                "which nothing is known here.",
+                f'{remove} "{each.path}"  # if that process is gone',
+                severity="note",
+            )
+
+
 def check_plugins(environment: Environment) -> Iterator[Problem]:
     """Plugins that claim one name, have lost their module, or were made for another tfxfer."""
     rivals: dict[tuple[str, str], list[Component]] = {}
@@ -189,6 +213,7 @@ RULES: tuple[Rule, ...] = (
     check_settings,
     check_gpu,
     check_disks,
+    check_leftovers,
     check_plugins,
 )
 """Each looks at one part of the machine; the order is that of the report."""

@@ -10,11 +10,9 @@ import logging
 import os
 import queue
 import re
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -24,6 +22,7 @@ from tfxfer.device import list_gpus
 from tfxfer.errors import ModelError
 from tfxfer.frontier.chunk import count_chunk_images
 from tfxfer.system.quiet import quiet_native
+from tfxfer.system.scratch import scratch_folder
 
 __all__ = [
     "InterpreterPool",
@@ -147,11 +146,12 @@ class InterpreterPool:
         self.content, self.batch_size = content, batch_size
         self.workers = workers or os.cpu_count() or 1
         # A path, so that the weights are mapped once instead of copied per interpreter.
-        with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
-            Path(file.name).write_bytes(content)
+        with scratch_folder("litert") as folder:
+            file = folder / "model.tflite"
+            file.write_bytes(content)
             with quiet_native():
                 interpreters = [
-                    Interpreter(model_path=file.name, num_threads=1) for _ in range(self.workers)
+                    Interpreter(model_path=str(file), num_threads=1) for _ in range(self.workers)
                 ]
                 for interpreter in interpreters:
                     interpreter.allocate_tensors()

@@ -14,6 +14,7 @@ import numpy as np
 
 from tfxfer.errors import StorageError
 from tfxfer.frontier.shelf import Shelf
+from tfxfer.system.scratch import make_scratch_folder
 
 __all__ = ["CacheStore"]
 
@@ -132,7 +133,7 @@ class CacheStore:
 
     def _make_directory(self) -> Path:
         if self._directory is None:
-            self._directory = Path(tempfile.mkdtemp(prefix="tfxfer-cache-", dir=self.folder))
+            self._directory = make_scratch_folder("cache", parent=self.folder)
         return self._directory
 
     def close(self) -> None:

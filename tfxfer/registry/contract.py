@@ -41,12 +41,24 @@ _SUFFIX = re.compile(r"(\.[^\s./A-Z]+)+")
 
 
 def check_requirement(component: Component, dist: Distribution | None) -> None:
-    """Raises ContractError if the distribution says that it needs another tfxfer than this."""
+    """Raises ContractError if the distribution says that it needs another tfxfer than this.
+
+    It also does where the distribution's metadata cannot be read.
+    """
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.version import Version
 
     ours = Version(__version__)
-    for line in (dist.requires if dist is not None else None) or ():
+    try:
+        lines = (dist.requires if dist is not None else None) or ()
+    except Exception as error:
+        raise ContractError(
+            f"{component.kind} {component.name!r}: expected metadata of its distribution that can "
+            f"be read. Received: {type(error).__name__}: {' '.join(str(error).split())}. Install "
+            f"it anew: pip install --force-reinstall {component.distribution or component.name} "
+            f"[{component.origin}]"
+        ) from error
+    for line in lines:
         try:
             requirement = Requirement(line)
         except InvalidRequirement:

@@ -7,7 +7,7 @@ import importlib.metadata
 import importlib.util
 import logging
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import Distribution, EntryPoint
 from typing import get_args
@@ -24,6 +24,7 @@ __all__ = [
     "find_entry_points",
     "list_components",
     "read_label",
+    "read_name",
 ]
 
 GROUPS: Mapping[str, Kind] = {
@@ -40,6 +41,8 @@ GROUPS: Mapping[str, Kind] = {
 DEFAULTS = "tfxfer.defaults"
 """Entry-point group of what is taken where nobody names a component: `head = "NAME"`. Its values
 are names of components, and are never imported."""
+
+_OURS = (*GROUPS, DEFAULTS)
 
 RESERVED_COMMANDS = frozenset(
     {
@@ -61,14 +64,24 @@ RESERVED_COMMANDS = frozenset(
 )
 """Commands that `tfxfer` itself has: a plugin that claims one of them loses it."""
 
+_RESERVED: Mapping[Kind, frozenset[str]] = {
+    "command": RESERVED_COMMANDS,
+    # Endings that tfxfer reads through Keras, and asks no reader for.
+    "reader": frozenset({"keras", "h5", "hdf5"}),
+}
+
 Claims = Mapping[tuple[Kind, str], Mapping[str, tuple[Component, Distribution | None]]]
 """What claims each name of a kind, by the distribution's normalised name."""
 
 _log = logging.getLogger(__name__)
 
 
-def find_entry_points() -> Iterator[EntryPoint]:
-    """Yields the entry points of our groups, whatever else is wrong in the environment."""
+def find_entry_points(groups: Collection[str] = _OURS) -> Iterator[EntryPoint]:
+    """Yields the entry points of some groups, whatever else is wrong in the environment.
+
+    Args:
+        groups: by default all of tfxfer's own.
+    """
     seen = set()
     for dist in importlib.metadata.distributions():
         # importlib.metadata.entry_points() parses every file of every distribution and fails as a
@@ -81,13 +94,25 @@ def find_entry_points() -> Iterator[EntryPoint]:
             if name in seen:
                 continue
             seen.add(name)
-            if "tfxfer." not in (dist.read_text("entry_points.txt") or ""):
+            text = dist.read_text("entry_points.txt") or ""
+            if not any(group in text for group in groups):
                 continue
             points = tuple(dist.entry_points)
         except Exception as error:  # noqa: BLE001 - the fault of one costs only that one
-            _log.warning("metadata of one installed distribution cannot be read: %s", error)
+            where = getattr(dist, "_path", "an installed distribution")
+            _log.warning("metadata in %s cannot be read: %s", where, error)
             continue
-        yield from (point for point in points if point.group in GROUPS or point.group == DEFAULTS)
+        yield from (point for point in points if point.group in groups)
+
+
+def read_name(kind: Kind, name: str) -> str:
+    """Returns what an entry point's name claims: of a reader an ending, however it is written.
+
+    Example:
+        >>> read_name("reader", ".TFLite"), read_name("head", ".Head")
+        ('tflite', '.Head')
+    """
+    return name.lower().removeprefix(".") if kind == "reader" else name
 
 
 def collect_claims(points: Iterable[EntryPoint]) -> Claims:
@@ -101,7 +126,9 @@ def collect_claims(points: Iterable[EntryPoint]) -> Claims:
         # Reading a METADATA file is most of the cost of a listing: once per distribution.
         if dist is not None and dist not in labels:
             labels[dist] = read_label(dist)
-        component = Component(GROUPS[point.group], point.name, point.value, *labels[dist])
+        kind = GROUPS[point.group]
+        name = read_name(kind, point.name)
+        component = Component(kind, name, point.value, *labels[dist])
         rivals = claims.setdefault((component.kind, component.name), {})
         # One distribution found twice on sys.path is not two: the first one is imported.
         rivals.setdefault(normalise_name(component.distribution) or point.value, (component, dist))
@@ -116,7 +143,7 @@ def list_components(claims: Claims) -> tuple[Component, ...]:
         components = [component for component, _ in rivals.values()]
         for component in components:
             others = [other.origin for other in components if other is not component]
-            if kind == "command" and name in RESERVED_COMMANDS:
+            if name in _RESERVED.get(kind, ()):
                 others.append(f"tfxfer {__version__}")
             status: Status = "ok"
             error = None

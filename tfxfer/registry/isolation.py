@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfxfer.errors import TfxferError
 from tfxfer.registry.component import Component
-from tfxfer.registry.discovery import GROUPS
+from tfxfer.registry.discovery import GROUPS, read_name
 from tfxfer.system.process import ask_child
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def _check(
     point = EntryPoint(*question["point"])
     try:
         dist = importlib.metadata.distribution(question["distribution"])
-        installed = [p for p in dist.entry_points if _key(p) == _key(point)]
+        installed = [p for p in dist.entry_points if p.group in GROUPS and _key(p) == _key(point)]
     except (importlib.metadata.PackageNotFoundError, ValueError):
         installed = []
     registry = make_registry(installed[:1] or [point])
@@ -60,4 +60,4 @@ def _check(
 
 
 def _key(point: EntryPoint) -> tuple[str, str, str]:
-    return point.group, point.name, point.value
+    return point.group, read_name(GROUPS[point.group], point.name), point.value

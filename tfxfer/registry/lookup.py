@@ -33,7 +33,7 @@ from tfxfer.registry.contract import (
     check_requirement,
     make_instance,
 )
-from tfxfer.registry.discovery import RESERVED_COMMANDS
+from tfxfer.registry.discovery import RESERVED_COMMANDS, read_name
 from tfxfer.registry.importing import import_component
 from tfxfer.registry.signature import check_function
 from tfxfer.registry.suggestion import suggest_distribution
@@ -212,7 +212,7 @@ class Registry:
         Raises:
             PluginError: as for a modality; a ContractError where it is no such function.
         """
-        component, _ = self._catalogue.find("reader", ending.lower().removeprefix("."))
+        component, _ = self._catalogue.find("reader", read_name("reader", ending))
         found = self._load(component)
         return check_function(component, found, "path, *, labels, head")
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tfxfer.errors import DataError, RunError, StorageError
-from tfxfer.run.lock import hold_lock
+from tfxfer.run.lock import break_lock, hold_lock
 from tfxfer.run.manifest import (
     DataSummary,
     Manifest,
@@ -43,6 +43,7 @@ from tfxfer.system.files import (
     write_table,
 )
 from tfxfer.system.records import read_document
+from tfxfer.system.scratch import has_owner, remove_dead
 
 __all__ = [
     "DataSummary",
@@ -53,6 +54,7 @@ __all__ = [
     "WeightsUsed",
     "atomic_write",
     "collect_versions",
+    "is_run_folder",
     "load_run",
 ]
 
@@ -293,7 +295,7 @@ class RunDirectory:
     def lock(self) -> Iterator[None]:
         """Keeps other processes from writing to this run until the block ends.
 
-        What a process left half-written that died with the lock goes.
+        What a process left half-written that died goes.
 
         Raises:
             RunError: another process has the lock.
@@ -302,10 +304,36 @@ class RunDirectory:
         with contextlib.ExitStack() as stack:
             with _storage_errors(path):
                 stack.enter_context(hold_lock(path))
-            for leftover in self.path.glob(TEMPORARY):
+            self._remove_remains()
+            yield
+
+    def break_lock(self) -> None:
+        """Takes the lock from a process on another machine, of which a person says that it is gone.
+
+        Does nothing where nobody has the lock.
+
+        Raises:
+            RunError: a process on this machine has it, or one that has not said where it is.
+        """
+        if self.path.is_dir():
+            with _storage_errors(self.path / _LOCK):
+                break_lock(self.path / _LOCK)
+
+    def list_folders(self) -> tuple[Path, ...]:
+        """Returns the folders in which this run is written: itself, and those in it."""
+        return (self.path, *(self.path / name for name in _OWN if (self.path / name).is_dir()))
+
+    def _remove_remains(self) -> None:
+        """Removes what dead processes left here. The lock is held."""
+        for folder in self.list_folders():
+            remove_dead(folder)
+        # Earlier versions wrote no owner into a name, and nothing here without the lock.
+        for leftover in self.path.glob(TEMPORARY):
+            if not has_owner(leftover):
                 with contextlib.suppress(OSError):
                     leftover.unlink()
-            yield
+        for aside in self.path.glob(f"{_OLD}*"):
+            shutil.rmtree(aside, ignore_errors=True)
 
     def _write_text(self, path: Path, text: str) -> None:
         with atomic_write(path) as temporary:
@@ -356,6 +384,11 @@ class RunDirectory:
                 entry.rename(old / name)
         for aside in self.path.glob(f"{_OLD}*"):
             shutil.rmtree(aside)
+
+
+def is_run_folder(path: Path) -> bool:
+    """Returns whether a folder holds a run, or what is left of one."""
+    return (path / _MARKER).is_file() or (path / _MANIFEST).is_file()
 
 
 def _is_trace(entry: Path) -> bool:

@@ -247,8 +247,11 @@ def collect_versions(*distributions: str) -> dict[str, str]:
     """
     versions = {"python": platform.python_version()}
     for name in dict.fromkeys((*_VERSIONS, *distributions)):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
+        # One that is not there, or whose metadata an installation left half-written, costs itself.
+        with contextlib.suppress(Exception):
+            found: str | None = importlib.metadata.version(name)
+            if found:
+                versions[name] = found
     return versions
 
 

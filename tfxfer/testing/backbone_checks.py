@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import tempfile
 from collections.abc import Iterable
 from importlib import metadata as packages
 from pathlib import Path
@@ -16,6 +15,7 @@ from tfxfer.errors import ModelError, TfxferError, WeightsError
 from tfxfer.registry.component import Component
 from tfxfer.registry.contract import check_backbone, check_class
 from tfxfer.surgery import find_inputs
+from tfxfer.system.scratch import scratch_folder
 from tfxfer.testing.backbone_subject import BackboneSubject
 from tfxfer.testing.check import check, describe_error, fail, not_applicable, not_run
 from tfxfer.testing.subject import ask, take_snapshot
@@ -261,8 +261,8 @@ def unknown_weights(subject: BackboneSubject) -> None:
             fix="Leave the message to build_model: `weights` is all it needs.",
         )
     for suffix in _suffixes(subject.plugin.weights.values()):
-        with tempfile.TemporaryDirectory(prefix="tfxfer-check-") as folder:
-            path = Path(folder) / f"noise{suffix}"
+        with scratch_folder("check") as folder:
+            path = folder / f"noise{suffix}"
             path.write_bytes(np.random.default_rng(0).bytes(4096))
             try:
                 with subject.restored_model() as whole:

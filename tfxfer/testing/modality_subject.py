@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -15,6 +14,7 @@ from tfxfer.modality import Modality
 from tfxfer.registry.component import Component
 from tfxfer.registry.lookup import Registry
 from tfxfer.sample import InputSpec, Sample
+from tfxfer.system.scratch import make_scratch_folder
 from tfxfer.testing.check import not_run
 from tfxfer.testing.subject import Subject
 
@@ -64,7 +64,7 @@ class ModalitySubject(Subject):
     @cached_property
     def folder(self) -> Path:
         """A folder for the checks' files; removed with the subject."""
-        folder = Path(tempfile.mkdtemp(prefix="tfxfer-modality-"))
+        folder = make_scratch_folder("modality")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return folder
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -12,6 +10,7 @@ import numpy as np
 from tfxfer.data.arrays import list_arrays
 from tfxfer.keras_private import flatten_layers
 from tfxfer.system.process import Child
+from tfxfer.system.scratch import scratch_folder
 from tfxfer.testing.check import check, fail
 from tfxfer.testing.subject import Subject
 
@@ -85,8 +84,7 @@ def reload(subject: Subject) -> None:
     model = subject.model
     what = f"saved model of {subject.kind} {subject.name!r}"
     modules = find_custom_modules(model)
-    with tempfile.TemporaryDirectory(prefix="tfxfer-check-") as name:
-        folder = Path(name)
+    with scratch_folder("check") as folder:
         save_model(model, folder / "model.keras")
         np.savez(folder / "values.npz", *list_arrays(subject.values))
         question = {

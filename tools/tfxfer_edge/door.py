@@ -14,11 +14,15 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tfxfer.errors import ModelError, PluginConflictError, PluginImportError
+from tfxfer.errors import ModelError, PluginConflictError
+from tfxfer.registry.component import Component, normalise_name, raise_contract_error
+from tfxfer.registry.contract import check_requirement, make_instance
+from tfxfer.registry.discovery import find_entry_points, read_label
+from tfxfer.registry.importing import import_component
 
 if TYPE_CHECKING:
     import numpy as np
@@ -228,7 +232,7 @@ class EdgeModality(ABC):
 
 def list_modalities() -> tuple[str, ...]:
     """Returns the modalities that an installed distribution has a door for; imports none."""
-    return tuple(sorted({point.name for point in entry_points(group=GROUP)}))
+    return tuple(sorted({point.name for point in find_entry_points((GROUP,))}))
 
 
 @functools.cache
@@ -239,28 +243,35 @@ def find_door(name: str) -> EdgeModality:
         ModelError: nobody says it.
         PluginConflictError: two distributions do.
         PluginImportError: its module does not import.
+        ContractError: it imports, but is not what a door must be.
     """
-    points = tuple(entry_points(group=GROUP, name=name))
-    if not points:
+    rivals: dict[str, tuple[Component, Distribution | None]] = {}
+    for point in find_entry_points((GROUP,)):
+        if point.name == name:
+            label = ("", "") if point.dist is None else read_label(point.dist)
+            component = Component("modality", name, point.value, *label)
+            # One distribution found twice on sys.path is not two.
+            key = normalise_name(component.distribution) or point.value
+            rivals.setdefault(key, (component, point.dist))
+    if not rivals:
         raise ModelError(
             f"modality {name!r}: expected one that files are made of: "
             f"{', '.join(list_modalities())}. Received: no entry point in {GROUP!r}."
         )
-    if len({point.value for point in points}) > 1:
-        origins = ", ".join(sorted(map(_describe_origin, points)))
+    if len(rivals) > 1:
+        components = sorted((item for item, _ in rivals.values()), key=lambda item: item.origin)
+        origins = ", ".join(item.origin for item in components)
+        spare = " or ".join(f"pip uninstall {item.distribution}" for item in components)
         raise PluginConflictError(
             f"modality {name!r}: expected one distribution that exports it. Received: {origins}. "
-            "Uninstall all but one."
+            f"Remove one: {spare}"
         )
-    try:
-        found: EdgeModality = points[0].load()()
-    except (ImportError, AttributeError) as error:
-        raise PluginImportError(
-            f"modality {name!r}: expected {points[0].value} to import. Received: {error}. "
-            f"[{_describe_origin(points[0])}]"
-        ) from error
-    return found
-
-
-def _describe_origin(point: EntryPoint) -> str:
-    return point.dist.name if point.dist is not None else point.value
+    ((component, dist),) = rivals.values()
+    check_requirement(component, dist)
+    found = import_component(component)
+    if not isinstance(found, type) or not issubclass(found, EdgeModality):
+        raise_contract_error(component, "a subclass of tfxfer_edge.EdgeModality", value=found)
+    door: EdgeModality = make_instance(component, found)
+    if getattr(door, "name", None) != name:
+        raise_contract_error(component, f"the name {name!r}", name=getattr(door, "name", None))
+    return door

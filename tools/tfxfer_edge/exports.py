@@ -111,7 +111,8 @@ def export(
         SetupError: another project's settings make Keras another one.
         GateError: no candidate passes; its `document` holds the table. Or the run's own result is
             worth nothing, which `force` ignores.
-        RunError: `out` is taken.
+        RunError: `out` is taken, or another process writes to the run.
+        StorageError: `out` cannot be written. Where the run alone cannot, a remark says so.
         UsageError: what a model outside of a run needs is missing.
         ModelError, DataError: see `convert` and `open_subject`.
     """
@@ -186,7 +187,8 @@ def export(
     known = subject.provenance
     # Of train and val: `evaluate` of a file leaves them out, as of the run.
     document["trained_on"] = None if known is None else known.to_text()
-    document["remarks"] = [*checked.warnings, *subject.remarks]
+    unrecorded = () if checked.unrecorded is None else (checked.unrecorded,)
+    document["remarks"] = [*checked.warnings, *subject.remarks, *unrecorded]
     if all(item.path is None for item in candidates):
         failure = ModelError(candidates[0].reason)
         failure.document = document  # type: ignore[attr-defined]
@@ -232,7 +234,7 @@ def export(
         document=document,
         candidates=candidates,
     )
-    if subject.run is not None:
+    if subject.run is not None and checked.unrecorded is None:
         _record_in_run(subject.run, folder / str(chosen.path), chosen)
     return ExportResult(folder, document)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tfxfer.data.sources import read_source
-from tfxfer.errors import GateError, UsageError
+from tfxfer.errors import GateError, StorageError, UsageError
 from tfxfer.registry.lookup import Registry, get_head, get_modality
 from tfxfer.run.directory import RunDirectory
 from tfxfer.system.arguments import check_path
@@ -33,12 +33,14 @@ class CheckedRequest:
         recipes: to try, in order.
         rules: of the gate; None where there is none.
         warnings: why the run's own result is worth nothing, where it is exported all the same.
+        unrecorded: why `run.json` will not list the export; None where it will.
     """
 
     folder: Path
     recipes: tuple[str, ...]
     rules: Gate | None = None
     warnings: tuple[str, ...] = ()
+    unrecorded: str | None = None
 
 
 def check_request(
@@ -66,7 +68,8 @@ def check_request(
         UnknownHeadError: nobody has a head of that name.
         DataError: there are no samples to calibrate with.
         ModelError: what is there is no finished training and no model.
-        RunError: no such model, or the folder is taken.
+        RunError: no such model, the folder is taken, or another process writes to the run.
+        StorageError: the folder cannot be made where it is to be.
         GateError: the run was warned of its own result.
     """
     ladder(recipes, automatic=())  # before anything is read: are these names?
@@ -93,7 +96,8 @@ def check_request(
         warnings = tuple(message for message, _ in find_warnings(RunDirectory(path)))
     elif of_run:
         _refuse_worthless(RunDirectory(path))
-    return CheckedRequest(folder, names, rules, warnings)
+    unrecorded = _check_record(RunDirectory(path)) if of_run else None
+    return CheckedRequest(folder, names, rules, warnings, unrecorded)
 
 
 def _choose_folder(path: Path, out: str | Path | None, *, of_run: bool) -> Path:
@@ -105,6 +109,19 @@ def _choose_folder(path: Path, out: str | Path | None, *, of_run: bool) -> Path:
         f"export of {str(path)!r}: expected a folder to make, for a model outside of a run: "
         "--out DIR. Received: none."
     )
+
+
+def _check_record(run: RunDirectory) -> str | None:
+    """Returns why a run cannot note an export that lies elsewhere; None where it can.
+
+    Raises:
+        RunError: another process writes to it.
+    """
+    try:
+        with run.lock():
+            return None
+    except StorageError as error:
+        return f"run.json will not list this export: {error}"
 
 
 def _refuse_worthless(run: RunDirectory) -> None:

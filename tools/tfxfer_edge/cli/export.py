@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import click
 
-from tfxfer.cli.options import read_labels
+from tfxfer.cli.options import break_lock_option, read_labels
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.errors import GateError, ModelError
+from tfxfer.run.directory import RunDirectory, is_run_folder
 from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer_edge.proof.preference import PREFERENCES
 
@@ -152,14 +154,19 @@ def parse_preprocessing(text: str) -> Any:
     "recall >= 0.8; where none keeps them, nothing is written and the exit code is 3.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
+@break_lock_option
 @click.option(
     "--force", is_flag=True, help="Export a run whose own result is no better than chance, too."
 )
-def command(output: Output, *, model: str, labels_file: str | None, **options: Any) -> None:
+def command(
+    output: Output, *, model: str, labels_file: str | None, break_lock: bool, **options: Any
+) -> None:
     """Quantize a model, prove on real images that it still works, and pack it.
 
     RUN_OR_MODEL is a run, a .keras or legacy .h5 file, or a SavedModel folder.
     """
+    if break_lock and is_run_folder(Path(model)):
+        RunDirectory(model).break_lock()
     try:
         output.emit(run_export(output, model, labels=read_labels(labels_file), **options))
     except (GateError, ModelError) as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from tfxfer.keras_private import flatten_layers
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.system.files import atomic_write
 from tfxfer.system.quiet import quiet_native
+from tfxfer.system.scratch import scratch_folder
 from tfxfer_edge.conversion.copies import copy_model
 from tfxfer_edge.conversion.ends import ModelInput
 from tfxfer_edge.conversion.recipes import Recipe
@@ -213,8 +213,8 @@ def convert_onnx(
             f"model {source.name!r}: expected a Keras 3 model, whose own export writes ONNX. "
             "Received: another kind. Choose a TFLite recipe."
         )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
+    with scratch_folder("onnx") as folder:
+        path = folder / "model.onnx"
         fills = find_door(source.modality).fills
         export_onnx(source.keras_model, path, inputs=source.inputs, fills=fills)
         content = path.read_bytes()

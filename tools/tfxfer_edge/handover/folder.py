@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tfxfer.errors import RunError, StorageError
-from tfxfer.system.files import atomic_write, describe_storage_error, to_json
+from tfxfer.system.files import (
+    atomic_write,
+    check_writable,
+    describe_storage_error,
+    to_json,
+)
+from tfxfer.system.scratch import name_aside, name_temporary, remove_dead
 from tfxfer_edge.conversion.recipes import FLOAT, RECIPES
 from tfxfer_edge.handover.readme import PROGRAM_FILE, README_FILE, write_handover
 from tfxfer_edge.proof.gate import Candidate
@@ -36,7 +41,20 @@ def check_folder(folder: Path, *, overwrite: bool) -> None:
 
     Raises:
         RunError: it is taken, or cannot be replaced in one step.
+        StorageError: its place cannot be written, or it cannot be read.
     """
+    try:
+        _refuse_taken(folder, overwrite=overwrite)
+    except OSError as error:
+        raise StorageError(
+            f"cannot export to {str(folder)!r}: expected a folder that can be read. "
+            f"Received: {error.strerror or error}. Choose another --out."
+        ) from error
+    # The new one is made beside its place, and moved there.
+    check_writable(folder.parent)
+
+
+def _refuse_taken(folder: Path, *, overwrite: bool) -> None:
     if folder == Path.cwd() or folder.is_mount():
         raise RunError(
             f"cannot export to {str(folder)!r}: expected a folder that can be replaced. "
@@ -100,8 +118,10 @@ def _write_temporary(
     candidates: Sequence[Candidate],
 ) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.tmp-", dir=folder.parent))
-    old = beside.with_name(f"{beside.name}-old")
+    remove_dead(folder.parent)
+    beside = name_temporary(folder)
+    beside.mkdir(mode=0o700)
+    old = name_aside(beside)
     try:
         for name, content in files.items():
             with atomic_write(beside / name) as temporary:

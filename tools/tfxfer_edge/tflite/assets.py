@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfxfer.errors import ModelError, PluginError, TfxferError
 from tfxfer.registry.lookup import get_modality
+from tfxfer.system.scratch import make_scratch_folder
 
 if TYPE_CHECKING:
     from tfxfer.modality import Modality
@@ -70,6 +71,6 @@ def unpack_assets(assets: Mapping[str, bytes]) -> Path:
 
 @functools.cache
 def _scratch() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="tfxfer-assets-"))
+    folder = make_scratch_folder("assets")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder

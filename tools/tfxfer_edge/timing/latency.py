@@ -6,7 +6,6 @@ import json
 import math
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ import numpy as np
 
 from tfxfer.errors import ModelError
 from tfxfer.progress import Progress
+from tfxfer.system.scratch import scratch_folder
 
 __all__ = ["Latency", "Turn", "measure", "store_samples", "take_turns"]
 
@@ -84,10 +84,10 @@ def measure(
         ModelError: a file that does not run.
     """
     results: dict[str, list[dict[str, Any]]] = {str(path): [] for path in paths}
-    with tempfile.TemporaryDirectory(prefix="tfxfer-benchmark-") as scratch:
+    with scratch_folder("benchmark") as scratch:
         stored = {}
         for number, (path, samples) in enumerate((inputs or {}).items()):
-            stored[path] = Path(scratch, str(number))
+            stored[path] = scratch / str(number)
             stored[path].mkdir()
             store_samples(stored[path], samples)
         for number in range(rounds):

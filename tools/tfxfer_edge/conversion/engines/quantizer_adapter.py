@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -92,7 +92,7 @@ def require_quantizer() -> None:
     if moved:
         try:
             found = f"litert-quantizer {version('litert-quantizer')}"
-        except PackageNotFoundError:
+        except Exception:  # noqa: BLE001 - none, or one whose metadata cannot be read
             found = "no litert-quantizer"
         raise ConversionError(
             f"engine quantizer: expected {', '.join(moved[:3])}. Received: {found}, without. "
