@@ -50,6 +50,7 @@ class DataAudit:
         parts = {part.name: len(part) for part in (data.train, data.val, data.test)}
         return {
             **data.audit.to_dict(),
+            "doubts": list(data.doubts),
             "labels": list(data.labels),
             "split": parts,
             "classes": [

@@ -80,6 +80,7 @@ def write_result(
     cause = find_cause(record.manifest, data.train.raw_labels, predictor.head)
     warnings = find_warnings(metrics["test"], predictor.head, cause=cause)
     record.update(metrics=metrics, calibration=calibration, warnings=tuple(warnings))
+    record.seal()
 
 
 def _save(run: RunDirectory, data: SampleData, model: Any) -> None:

@@ -34,6 +34,7 @@ from tfxfer.progress import Progress
 from tfxfer.run.assets import write_assets
 from tfxfer.run.directory import RunDirectory
 from tfxfer.run.manifest import Manifest
+from tfxfer.run.seals import check_sealed
 from tfxfer.schedule import FitState, Phase, resolve_fractions
 from tfxfer.stages import freeze_to, get_info
 from tfxfer.training.budget import choose_schedule
@@ -96,7 +97,9 @@ def train_run(
             return run
     request = prepared.request
     # Interrupted before it was written: the same seed and earlier run give the same split again.
-    split_file = run.split_path if run is not None and run.split_path.is_file() else None
+    split_file = None
+    if run is not None and run.split_path.is_file():
+        split_file = check_sealed(run, run.split_path)
     device = prepare_device(request.device)
     least_size = prepared.least_size
     if manifest is not None and manifest.size is not None:
@@ -162,6 +165,7 @@ def train_run(
             # After the manifest: whatever is interrupted from here on, `--resume` goes on with.
             write_assets(run, prepared.modality.list_assets(data.train.contract))
             data.write_split(run.split_path)
+            record.seal(run.split_path.name)
             data.write_slices(run.slices_path)
             run.write_skipped(data.audit.list_left_out())
             if split_file is None:  # else its near copies are known already, and not looked for
