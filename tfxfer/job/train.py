@@ -39,9 +39,11 @@ from tfxfer.schedule import FitState, Phase, resolve_fractions
 from tfxfer.stages import freeze_to, get_info
 from tfxfer.training.budget import choose_schedule
 from tfxfer.training.cost import Workload, estimate_seconds
+from tfxfer.training.finite import NotFiniteError
 from tfxfer.training.options import choose_views
 from tfxfer.training.plan import plan_fit
 from tfxfer.training.speeds import macs_share, probe_speeds
+from tfxfer.trust.course import Finding
 from tfxfer.trust.watch import Watch
 
 __all__ = ["RESERVE_SECONDS", "train_run"]
@@ -204,7 +206,18 @@ def train_run(
                 save_checkpoint(run, network, reached)
                 record.write_phases(reached)
 
-            state = fitting.run(model, plan, state=state, on_phase_end=keep)
+            try:
+                state = fitting.run(model, plan, state=state, on_phase_end=keep)
+            except NotFiniteError as error:
+                if not error.state.records:
+                    raise  # there is no epoch to keep
+                state = error.state
+                ended = Finding(
+                    "not_finite", error.epoch, error.what, error.advice, error.phase, "stop"
+                )
+                record.update(findings=(*record.manifest.findings, ended.to_dict()))
+                if on_finding is not None:
+                    on_finding(ended.describe())
             make_fair(run, request, model, data, progress)
             _say(progress, "saving the model")
             freeze_to(model, None, batch_norm=True)

@@ -111,9 +111,9 @@ class PhaseRecord:
         seconds: wall time.
         best_epoch: the best by the monitor, numbered through all phases, where known.
         planned_epochs: how many were planned, where known.
-        stopped: what cut it off before its end: `budget`, `patience`, `callback`, or None. Where
-            that is None and fewer were run than planned, the clock shortened the phase as a whole:
-            its learning rate fell in time.
+        stopped: what cut it off before its end: `budget`, `patience`, `callback`, `not_finite` for
+            a loss that is not, or None. Where that is None and fewer were run than planned, the
+            clock shortened the phase as a whole: its learning rate fell in time.
     """
 
     name: str
