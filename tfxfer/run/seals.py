@@ -23,8 +23,7 @@ __all__ = ["SEALED", "check_sealed", "describe_unsealed", "seal_files"]
 SEALED = ("model.keras", "split.csv", "predictions.csv")
 """The files that figures come of."""
 
-_MODEL, _SPLIT, _ = SEALED
-_ANSWERS = "predictions.csv"
+_MODEL, _SPLIT, _ANSWERS = SEALED
 _REMEDIES: Mapping[str, str] = {
     _MODEL: (
         "Put the file of the training back. To measure this one all the same, as a file that no "
