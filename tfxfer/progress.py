@@ -75,6 +75,7 @@ class ConsoleProgress:
         delay_s: work that is over by then leaves no trace.
         interval_s: between two lines, off a terminal.
         stream: where to show; stderr unless a test says otherwise.
+        escape: makes what is being done harmless to print: it may name a file.
 
     Example:
         >>> with ConsoleProgress(enabled=False) as progress:
@@ -88,8 +89,10 @@ class ConsoleProgress:
         delay_s: float = 2.0,
         interval_s: float = 10.0,
         stream: TextIO | None = None,
+        escape: Callable[[str], str] = str,
     ) -> None:
         self.enabled, self.delay_s, self.interval_s = enabled, delay_s, interval_s
+        self._escape = escape
         self._given, self._stream, self._is_copy = stream, stream, False
         self._work: _Work | None = None
         self._bar: rich.progress.Progress | None = None
@@ -103,6 +106,7 @@ class ConsoleProgress:
         if not self.enabled:
             return
         with self._lock:
+            what = self._escape(what)
             work = self._begin(what)
             work.advance(what, done, total)
             if total and done >= total:
@@ -113,6 +117,7 @@ class ConsoleProgress:
     @contextlib.contextmanager
     def waiting(self, what: str) -> Iterator[None]:
         """Shows that something is being done of which nobody knows how far it is."""
+        what = self._escape(what)
         if self.enabled:
             with self._lock:
                 self._begin(what)

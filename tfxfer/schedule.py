@@ -183,9 +183,9 @@ class PhaseResult:
         seconds: filling the cache before it included.
         history: Keras's logs, a list per key.
         planned_epochs: that the phase was to have; None where that was not recorded.
-        stopped: what cut it off before its end: `budget`, `patience`, `callback`, or None. Where
-            that is None and it had fewer epochs than planned, the clock shortened it as a whole:
-            its learning rate fell in time.
+        stopped: what cut it off before its end: `budget`, `patience`, `callback`, `not_finite` for
+            a loss that is not, or None. Where that is None and it had fewer epochs than planned,
+            the clock shortened it as a whole: its learning rate fell in time.
     """
 
     name: str

@@ -7,13 +7,15 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from tfxfer import RunDirectory
 
 BACKBONE = '''
 import numpy as np
@@ -142,6 +144,18 @@ def train(weights: Path) -> Run:
     """Runs `tfxfer train` with the tiny backbone, and leaves out the page, which costs seconds."""
     options = ("--backbone", "double_vivid", "--weights", weights, "--no-report")
     return lambda *args: call(["train", *args, *options])
+
+
+@pytest.fixture(scope="session")
+def reseal() -> Callable[[Path], None]:
+    """Has a run take its files, which a test changed, for those that its training wrote."""
+    from tfxfer.run.seals import seal_files
+
+    def apply(path: Path) -> None:
+        run = RunDirectory.open(path)
+        run.write_manifest(replace(run.read_manifest(), sha256=seal_files(run)))
+
+    return apply
 
 
 @pytest.fixture(scope="session")

@@ -97,22 +97,20 @@ def test_the_runner_up_is_beside_it(learnt: Learnt, photo: Path, tfxfer: Run) ->
 
 
 def test_the_worst_mistakes(
-    learnt: Learnt, photos: Path, tfxfer: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    learnt: Learnt, photos: Path, tfxfer: Run, tmp_path: Path, reseal: Callable[[Path], None]
 ) -> None:
-    run = learnt[0]
+    run = Path(shutil.copytree(learnt[0], tmp_path / "run"))
     table = run / "predictions.csv"
     kept = table.read_text()
     rows = list(csv.DictReader(kept.splitlines()))[:3]
     for score, row in zip((0.6, 0.9, 0.7), rows, strict=True):
         row |= {"score": str(score), "right": "false", "truth": "nobody"}
-    try:
-        with table.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-        done = tfxfer("explain", run, "--worst", 2, "--out", tmp_path / "worst", "--json")
-    finally:
-        table.write_text(kept)
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    reseal(run)
+    done = tfxfer("explain", run, "--worst", 2, "--out", tmp_path / "worst", "--json")
     assert done.code == 0, done.stderr
     expected = [str(photos / rows[number]["path"]) for number in (1, 2)]
     assert [item["image"] for item in done.document] == expected
@@ -127,6 +125,7 @@ def test_mistakes_lie_where_the_run_has_its_samples_from(
     tfxfer: Run,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    reseal: Callable[[Path], None],
     data: str,
 ) -> None:
     run, root = tmp_path / "run", tmp_path / "photos"
@@ -139,6 +138,7 @@ def test_mistakes_lie_where_the_run_has_its_samples_from(
     table = run / "predictions.csv"
     header, first, *_ = table.read_text().splitlines()
     table.write_text(f"{header}\n{first.replace('true', 'false')}\n")
+    reseal(run)
     if data != "table":
         monkeypatch.setattr(
             "tfxfer.job.run_samples.stored_source", {data: Source(root, (), "folders")}.get

@@ -21,7 +21,7 @@ def list_pictures(text: str) -> list[str]:
 
 
 @pytest.fixture
-def run(learnt: Learnt, tmp_path: Path) -> Path:
+def run(learnt: Learnt, reseal: Callable[[Path], None], tmp_path: Path) -> Path:
     """A copy of the run that has learnt its classes, with one answer made wrong."""
     path = tmp_path / "run"
     shutil.copytree(learnt[0], path)
@@ -29,6 +29,7 @@ def run(learnt: Learnt, tmp_path: Path) -> Path:
     number = next(k for k, line in enumerate(lines) if ",test,zebra,zebra," in line)
     lines[number] = lines[number].replace(",zebra,zebra,", ",zebra,apple,").replace("true", "false")
     (path / "predictions.csv").write_text("\n".join(lines) + "\n")
+    reseal(path)
     return path
 
 

@@ -118,7 +118,6 @@ def command(
     from tfxfer.inference.scoring import score_split
     from tfxfer.inference.unseen import load_unseen
     from tfxfer.system.files import write_table
-    from tfxfer.system.plain_text import guard_row
     from tfxfer.trust.abstention import (
         check_min_score,
         find_confidence,
@@ -172,7 +171,7 @@ def command(
             sure = is_sure(answers[0], min_score)
             words = ["true" if x else "false" for x in sure.tolist()]
             rows = [{**row, "sure": word} for row, word in zip(rows, words, strict=True)]
-        write_table(out, map(guard_row, rows))
+        write_table(out, rows)
     seen = {"known": unseen.is_known, "left_out": unseen.left_out}
     own = find_own_run(model, data)
     if own is not None and report.columns:

@@ -18,6 +18,7 @@ from tfxfer.modality import Modality
 from tfxfer.registry.lookup import get_backbone
 from tfxfer.run.directory import RunDirectory
 from tfxfer.system.arguments import check_word
+from tfxfer.system.plain_text import escape_controls
 
 if TYPE_CHECKING:
     from tfxfer.trust.explanation import Explanation, FindInside
@@ -224,11 +225,12 @@ def _tell(
     output.show_table(columns, [_list_cells(item, path, truths) for item, path in told])
     for item, _ in told:
         if item.attention is not None:
-            output.show(f"{item.item.name}: {item.attention.describe()}")
+            output.show(f"{escape_controls(item.item.name)}: {item.attention.describe()}")
         if item.agreement is not None and item.file_answer is not None:
             answer = item.file_answer
             output.show(
-                f"{item.item.name}: the file says {answer.label} {answer.score:.3f} and looks at "
+                f"{escape_controls(item.item.name)}: the file says {answer.label} "
+                f"{answer.score:.3f} and looks at "
                 f"{item.agreement.describe()}"
             )
         for panel in item.panels:

@@ -27,7 +27,8 @@ from tfxfer.errors import TfxferError
 from tfxfer.registry.lookup import Registry, default_registry
 from tfxfer.registry.suggestion import suggest_distribution
 from tfxfer.system.files import describe_storage_error, to_json
-from tfxfer.system.plain_text import escape_lines
+from tfxfer.system.logs import harmless_logs
+from tfxfer.system.plain_text import escape_controls, escape_lines, escape_message
 from tfxfer.system.spelling import did_you_mean
 from tfxfer.version import __version__
 
@@ -96,7 +97,11 @@ class _LazyGroup(click.Group):
             with formatter.section("Commands of plugins"):
                 formatter.write_dl(
                     [
-                        (c.name, f"from {c.origin}" + (f" ({c.status})" * (c.status != "ok")))
+                        (
+                            escape_controls(c.name),
+                            escape_controls(f"from {c.origin}")
+                            + (f" ({c.status})" * (c.status != "ok")),
+                        )
                         for c in others
                     ]
                 )
@@ -175,7 +180,12 @@ def run(
     redirect = contextlib.redirect_stdout(sys.stderr) if wants_json else contextlib.nullcontext()
     try:
         end = functools.partial(_end_start, session, wants_json) if owns_process else None
-        with redirect, _terminable(session, end), _interruptible(session, end):
+        with (
+            redirect,
+            harmless_logs(),
+            _terminable(session, end),
+            _interruptible(session, end),
+        ):
             # click itself turns a broken pipe into SystemExit, and Ctrl-C into Abort.
             code = cli.main(list(args), "tfxfer", standalone_mode=False, obj=session)
             return code if isinstance(code, int) else 0
@@ -295,7 +305,7 @@ def _report(
                 click.echo(message, err=True)  # nothing was asked for; it begins with the usage
                 return code
             click.echo(error.ctx.get_usage(), err=True)
-        click.echo(f"{click.style('error:', fg='red')} {escape_lines(message)}", err=True)
+        click.echo(f"{click.style('error:', fg='red')} {escape_message(message)}", err=True)
     return code
 
 
@@ -317,7 +327,7 @@ def _write_log(error: BaseException, args: Sequence[str]) -> str:
             folder.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(prefix="tfxfer-", suffix=".log", dir=folder)
             with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(text)
+                file.write(escape_lines(text))
         except OSError:
             continue
         return f"The traceback is in {name}"

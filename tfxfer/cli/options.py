@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from tfxfer.errors import DataError
+from tfxfer.system.plain_text import escape_controls
 from tfxfer.system.spelling import did_you_mean
 
 __all__ = [
@@ -222,4 +223,5 @@ def read_labels(path: str | None) -> tuple[str, ...] | None:
         raise DataError(
             f"labels {path!r}: expected a text file with one label a line. Received: {error}."
         ) from error
-    return tuple(line for line in lines if line)
+    # As the labels of DATA: harmless to print, and equal to those of a run.
+    return tuple(escape_controls(line.removesuffix("\r")) for line in lines if line.strip("\r"))

@@ -17,7 +17,7 @@ import click
 
 from tfxfer.registry.lookup import Registry, default_registry
 from tfxfer.system.files import to_json
-from tfxfer.system.plain_text import escape_controls, escape_lines
+from tfxfer.system.plain_text import escape_controls, escape_lines, escape_message
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -133,17 +133,17 @@ class Output:
 
     def warn(self, message: str) -> None:
         """Prints a warning on stderr."""
-        click.echo(f"{click.style('warning:', fg='yellow')} {escape_lines(message)}", err=True)
+        click.echo(f"{click.style('warning:', fg='yellow')} {escape_message(message)}", err=True)
 
     def alarm(self, message: str) -> None:
         """Prints on stderr, all of it in red, what makes a result worthless."""
-        click.echo(click.style(f"warning: {escape_lines(message)}", fg="red"), err=True)
+        click.echo(click.style(f"warning: {escape_message(message)}", fg="red"), err=True)
 
     def progress(self) -> ConsoleProgress:
         """Returns a progress callback that draws on stderr; use it as a context manager."""
         from tfxfer.progress import ConsoleProgress
 
-        return ConsoleProgress()
+        return ConsoleProgress(escape=escape_controls)
 
     @contextlib.contextmanager
     def starting(self, what: str) -> Iterator[None]:

@@ -13,6 +13,7 @@ from tfxfer.errors import GateError, PluginError, UnknownPluginError, UsageError
 from tfxfer.registry.component import Component, Kind
 from tfxfer.registry.lookup import Registry
 from tfxfer.system.keras_settings import check_keras_settings
+from tfxfer.system.plain_text import escape_controls
 from tfxfer.system.quiet import quiet_native
 from tfxfer.system.spelling import did_you_mean
 
@@ -224,7 +225,8 @@ def _show(output: Output, result: object) -> None:
     assert isinstance(result, Result)
     if output.stdout.isatty() and not output.as_json:
         mark = click.style(_MARKS[result.outcome], fg=_COLOURS.get(result.outcome))
-        click.echo(f"{mark} {result.name:<20} {result.description}", file=output.stdout)
+        said = escape_controls(f"{result.name:<20} {result.description}")
+        click.echo(f"{mark} {said}", file=output.stdout)
     else:
         output.show(f"{result.outcome:<14}  {result.name:<20}  {result.seconds:6.1f} s")
     if result.message and (result.outcome == "failed" or output.verbosity):

@@ -119,7 +119,6 @@ def _write_scores(
     min_score: float | None,
 ) -> None:
     from tfxfer.system.files import write_table
-    from tfxfer.system.plain_text import guard_row
 
     has_places = any(item.shown != item.name for item in found)
     rows: list[dict[str, Any]] = []
@@ -140,4 +139,4 @@ def _write_scores(
                 row["sure"] = "false" if is_unsure else "true"
             row |= {f"score_{label}": item.prediction.scores[label] for label in labels}
         rows.append(row)
-    write_table(path, map(guard_row, rows))
+    write_table(path, rows)

@@ -92,7 +92,7 @@ def describe_audit(data: SampleData) -> list[str]:
         f"split: {len(data.train):,} train, {len(data.val):,} val, {len(data.test):,} test; "
         f"{len(data.labels)} labels",
     ]
-    return [*lines, data.split_words] if data.split_words else lines
+    return [*lines, *([data.split_words] if data.split_words else []), *data.doubts]
 
 
 def show_label_errors(output: Output, run: RunDirectory) -> None:

@@ -163,7 +163,8 @@ def _read_plan(path: str, data: str | None) -> tuple[str, dict[str, Any]]:
 def _refuse_options() -> None:
     """Refuses what `--resume` would have to ignore: it repeats what the run was asked for."""
     free = (
-        "data", "moved", "out", "resume", "break_lock", "cache_dir", "no_report", "as_json", "verbosity",
+        "data", "moved", "out", "resume", "break_lock", "cache_dir", "no_report", "as_json",
+        "verbosity",
     )  # fmt: skip
     given = [option for name, option in _list_given().items() if name not in free]
     if given:

@@ -88,6 +88,11 @@ class SplitSource:
     def __len__(self) -> int:
         return len(self.split)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Where each sample is, for messages."""
+        return tuple(getattr(self.split, "paths", ()))
+
     def iter_views(
         self, views: Sequence[int], *, wanted: np.ndarray | None = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray, Arrays]]:

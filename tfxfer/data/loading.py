@@ -23,7 +23,7 @@ from tfxfer.data.labels import read_labels
 from tfxfer.data.lengths import measure_lengths, picture_lengths
 from tfxfer.data.record import Record, Source
 from tfxfer.data.samples import SampleData, SampleSplit, hash_records
-from tfxfer.data.sides import note_one_sided
+from tfxfer.data.sides import describe_small_parts, note_absent_labels, note_one_sided
 from tfxfer.data.sources import read_source
 from tfxfer.data.split import DEFAULT_FRACTIONS, PARTS, join_groups, split_records
 from tfxfer.data.table import SplitRow, read_split_table
@@ -172,14 +172,16 @@ def load_samples(
             size = max(least_size, modality.fit_size(learnt, size))
         picture = picture_lengths(lengths, size=size, unit=modality.size_unit)
         words = (*words, picture.describe(modality.plural))
+    labels = tuple(resolved.fit_labels(raw) if labels is None else labels)
+    targets = np.asarray(resolved.encode(raw, labels), np.float32)
+    if not rows and resolved.can_balance and not resolved.complete_strata:
+        inspection = note_absent_labels(inspection, targets, labels, parts, modality)
     said = (source.understood, resolved.describe_labels(raw), *source.notes, *words)
     audit = replace(
         inspection.to_audit(modality.plural, [line for line in said if line]), lengths=picture
     )
     if strict:
         refuse_problems(audit)
-    labels = tuple(resolved.fit_labels(raw) if labels is None else labels)
-    targets = np.asarray(resolved.encode(raw, labels), np.float32)
     fingerprints = [shorten_sha256(sha256) for sha256 in inspection.sha256s]
     splits = {}
     for name in PARTS:
@@ -216,6 +218,7 @@ def load_samples(
         rows=tuple(table),
         facts=inspection.facts,
         split_words=split_words,
+        doubts=describe_small_parts(parts, modality),
     )
 
 

@@ -315,6 +315,7 @@ class SampleData:
         facts: of each used sample, for the modality's `fit_contract`.
         split_words: how many have the part of an earlier run, in a line; empty where none was
             asked.
+        doubts: what is to be known of the parts before a figure of them is believed, a line each.
     """
 
     train: SampleSplit
@@ -326,6 +327,7 @@ class SampleData:
     rows: tuple[SplitRow, ...]
     facts: tuple[Mapping[str, Any], ...] = ()
     split_words: str = ""
+    doubts: tuple[str, ...] = ()
 
     def resized(self, size: int) -> Self:
         """Returns the same samples, read at another size."""

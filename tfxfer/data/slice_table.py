@@ -16,7 +16,7 @@ from tfxfer.data.record import Record, Source
 from tfxfer.errors import DataError
 from tfxfer.system.arguments import check_path
 from tfxfer.system.files import write_table
-from tfxfer.system.plain_text import escape_controls
+from tfxfer.system.plain_text import escape_controls, pack_text, unguard_cell, unpack_text
 from tfxfer.system.spelling import did_you_mean
 
 __all__ = [
@@ -149,7 +149,7 @@ def write_slices(path: str | Path, records: Sequence[Record]) -> None:
     """
     columns = list_columns(records)
     if columns:
-        rows = [{"path": record.path, **dict(record.slices)} for record in records]
+        rows = [{"path": pack_text(record.path), **dict(record.slices)} for record in records]
         write_table(path, rows, columns=("path", *columns))
 
 
@@ -192,7 +192,7 @@ def _read_table(path: Path, where: str, *, is_ours: bool = False) -> dict[str, R
     Args:
         path: of the table.
         where: what it is, for messages.
-        is_ours: whether `write_slices` wrote it: then there are commas, and paths as they are.
+        is_ours: whether `write_slices` wrote it: then there are commas, and guarded cells.
     """
     try:
         text = path.read_text("utf-8-sig")
@@ -221,9 +221,12 @@ def _read_table(path: Path, where: str, *, is_ours: bool = False) -> dict[str, R
             )
         row = dict(zip(columns, cells, strict=True))
         name = row["path"]
-        if not is_ours:
+        if is_ours:
+            name = unpack_text(unguard_cell(name))
+        else:
             name = name.strip().replace("\\", "/").removeprefix("./")
-        slices = tuple((column, clean_slice(row[column])) for column in names)
+        read = unguard_cell if is_ours else str
+        slices = tuple((read(column), clean_slice(read(row[column]))) for column in names)
         if name in found:
             raise DataError(
                 f"{where}, line {number}: expected one row per path. Received: path={name!r} again."

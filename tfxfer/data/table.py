@@ -11,6 +11,7 @@ from tfxfer.data.identity import is_fingerprint
 from tfxfer.errors import DataError, StorageError
 from tfxfer.system.arguments import check_path
 from tfxfer.system.files import atomic_write
+from tfxfer.system.plain_text import guard_cell, pack_text, unguard_cell, unpack_text
 
 __all__ = ["SplitRow", "read_split_table", "write_split_table"]
 
@@ -51,7 +52,8 @@ def write_split_table(path: str | Path, rows: Iterable[SplitRow]) -> None:
         ):
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(_COLUMNS)
-            writer.writerows(astuple(row) for row in rows)
+            # Its paths must be found again: their controls are escapes that are undone.
+            writer.writerows(map(_write_cell, astuple(row)) for row in rows)
     except StorageError:
         raise
     except OSError as error:
@@ -84,14 +86,24 @@ def read_split_table(path: str | Path) -> tuple[SplitRow, ...]:
         )
     rows: dict[str, SplitRow] = {}
     for number, cells in enumerate(lines[1:], start=2):
-        is_row = len(cells) == len(columns) and cells[2] in _PARTS and cells[0] not in rows
+        is_row = len(cells) == len(columns) and cells[2] in _PARTS
+        is_row = is_row and _read_cell(cells[0]) not in rows
         if not is_row or any(cell and not is_fingerprint(cell) for cell in cells[4:]):
             raise DataError(
                 f"{name}, line {number}: expected a new path, a label, one of "
                 f"{', '.join(_PARTS)}, a group, and 16 hexadecimal digits or nothing. "
                 f"Received: {','.join(cells)[:80]!r}."
             )
-        rows[cells[0]] = SplitRow(*cells)
+        row = SplitRow(*map(_read_cell, cells))
+        rows[row.path] = row
     if not rows:
         raise DataError(f"{name}: expected a row per sample. Received: none.")
     return tuple(rows.values())
+
+
+def _write_cell(text: str) -> str:
+    return guard_cell(pack_text(text))
+
+
+def _read_cell(cell: str) -> str:
+    return unpack_text(unguard_cell(cell))

@@ -27,6 +27,7 @@ from tfxfer.preprocessing import Preprocessing
 from tfxfer.registry.lookup import get_backbone, get_head, get_modality
 from tfxfer.run.assets import read_run_contract
 from tfxfer.run.directory import RunDirectory
+from tfxfer.run.seals import check_sealed
 from tfxfer.stages import ModelInfo, attach_info, get_info
 from tfxfer.system.arguments import check_path
 from tfxfer.system.keras_settings import check_keras_settings
@@ -105,7 +106,7 @@ def load_model(path: str | Path, *, registry: Registry | None = None) -> keras.M
         registry: where its plugins are looked up; None is what is installed.
 
     Raises:
-        RunError: no run there.
+        RunError: no run there, or a `model.keras` that is not what its training wrote.
         ModelError: the file is no Keras model, or holds code.
     """
     check_keras_settings()
@@ -117,7 +118,7 @@ def load_model(path: str | Path, *, registry: Registry | None = None) -> keras.M
             "file in it. Read that one with keras.models.load_model."
         )
     info = _info_of_run(run, registry)
-    model = read_keras_file(run.model_path, registry=registry)
+    model = read_keras_file(check_sealed(run, run.model_path), registry=registry)
     attach_info(model, info)
     return model
 

@@ -15,6 +15,7 @@ from tfxfer.inference.provenance import read_keras_provenance, read_run_provenan
 from tfxfer.registry.lookup import get_reader
 from tfxfer.registry.suggestion import suggest_distribution
 from tfxfer.run.directory import RunDirectory
+from tfxfer.run.seals import describe_unsealed
 from tfxfer.saved_model import DESCRIPTION, READER, is_saved_model
 from tfxfer.system.arguments import check_path
 from tfxfer.system.keras_settings import check_keras_settings
@@ -47,7 +48,7 @@ def load_predictor(
 
     Raises:
         ModelError: not such a file, or labels that do not match the outputs.
-        RunError: a folder that is no run.
+        RunError: a folder that is no run, or whose files are not what its training wrote.
         PluginError: the reader cannot be loaded.
         SetupError: another project's settings make Keras another one.
     """
@@ -79,7 +80,12 @@ def load_predictor(
     if of_run:
         predictor = wrap_model(load_model(path, registry=registry))
         run = RunDirectory.open(path if path.is_dir() else path.parent)
-        return replace(predictor, provenance=read_run_provenance(run))
+        remark = describe_unsealed(run, run.read_manifest())
+        return replace(
+            predictor,
+            provenance=read_run_provenance(run),
+            remarks=(*predictor.remarks, *([remark] if remark else [])),
+        )
     predictor = load_keras_predictor(path, labels=labels, head=head, registry=registry)
     if path.suffix in HDF5_ENDINGS:
         return predictor  # only a `.keras` file has room for what it was trained on

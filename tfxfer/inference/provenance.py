@@ -9,6 +9,7 @@ from tfxfer.data.provenance import PROVENANCE_FILE, Provenance
 from tfxfer.data.table import read_split_table
 from tfxfer.errors import DataError, ModelError
 from tfxfer.run.directory import RunDirectory
+from tfxfer.run.seals import check_sealed
 
 __all__ = [
     "add_to_keras_file",
@@ -57,11 +58,16 @@ def read_keras_provenance(path: Path) -> Provenance | None:
 
 
 def read_run_provenance(run: RunDirectory) -> Provenance | None:
-    """Returns what a run was trained on; None where its split knows paths alone, or is gone."""
+    """Returns what a run was trained on; None where its split knows paths alone, or is gone.
+
+    Raises:
+        RunError: the split is not the one that it was trained on.
+        ModelError: the split is damaged.
+    """
     if not run.split_path.is_file():
         return None
     try:
-        return Provenance.of_rows(read_split_table(run.split_path))
+        return Provenance.of_rows(read_split_table(check_sealed(run, run.split_path)))
     except DataError as error:
         raise ModelError(f"run {str(run.path)!r}: {error}") from error
 
@@ -80,7 +86,8 @@ def infer_provenance(path: Path) -> tuple[Provenance | None, str]:
         it lies in no run.
 
     Raises:
-        ModelError: the run's split is damaged.
+        RunError: the run's split is not the one that it was trained on.
+        ModelError: it is damaged.
     """
     folder = path.absolute().parent
     for place in (folder, folder.parent):

@@ -28,6 +28,7 @@ from tfxfer.inference.reading import Samples, open_stream
 from tfxfer.progress import Progress
 from tfxfer.registry.lookup import get_head
 from tfxfer.run.directory import RunDirectory
+from tfxfer.run.seals import check_sealed
 from tfxfer.system.arguments import check_kind, check_number, check_texts, describe_value
 from tfxfer.system.keras_settings import check_keras_settings
 
@@ -99,7 +100,7 @@ def load_own_test(
         head=predictor.head,
         size=predictor.size,
         contract=predictor.contract,
-        split_file=run.split_path,
+        split_file=check_sealed(run, run.split_path),
         progress=progress,
     ).test
 
@@ -124,7 +125,8 @@ def evaluate(
 
     Returns:
         The figures of the head, each headline with a 95 % interval; see
-        `tfxfer.evaluation.score_predictions`.
+        `tfxfer.evaluation.score_predictions`. Where a file or a run says that it was trained on
+        samples of `data`, its `notes` say on how many.
 
     Raises:
         DataError: labels of another order than the model's, pixels of another range, no end of
@@ -134,8 +136,23 @@ def evaluate(
     check_number(seed, where="evaluate", name="seed", least=0)
     predictor = make_predictor(model)
     scores, targets = score_labelled(predictor, data, where="evaluate", progress=progress)
-    return score_predictions(
+    document = score_predictions(
         targets, scores, head=predictor.head, labels=predictor.labels, seed=seed
+    )
+    told = _describe_learnt(predictor, data)
+    return {**document, "notes": [*document["notes"], told]} if told else document
+
+
+def _describe_learnt(predictor: Predictor, data: Any) -> str:
+    """Returns how many samples flatter a model, where both know their samples' content."""
+    if predictor.provenance is None or not isinstance(data, SampleSplit):
+        return ""
+    count = int(predictor.provenance.find_known(data.fingerprints).sum())
+    if not count:
+        return ""
+    return (
+        f"this model was trained on {count:,} of these {len(data):,} {data.modality.plural}, or "
+        "its best epoch was chosen by them: the figures flatter it"
     )
 
 

@@ -16,6 +16,7 @@ from tfxfer.inference.scoring import score_split
 from tfxfer.inference.unseen import load_unseen
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
+from tfxfer.run.seals import check_sealed, describe_unsealed
 from tfxfer.system.plain_text import escape_controls, unguard_cell
 
 __all__ = [
@@ -79,7 +80,7 @@ def read_answers(path: str | Path, *, split: str = "test") -> Answers:
             f"run {str(path)!r}: expected a finished training. Received: "
             f"status={manifest.status!r}. Go on with it: tfxfer train --resume --out {path}"
         )
-    rows = read_split_table(run.split_path)
+    rows = read_split_table(check_sealed(run, run.split_path))
     fingerprints = {row.path: row.fingerprint for row in rows if row.fingerprint}
     if not run.predictions_path.is_file() or not fingerprints:
         raise RunError(
@@ -92,7 +93,9 @@ def read_answers(path: str | Path, *, split: str = "test") -> Answers:
     found, remarks = _index([fingerprints[x.path] for x in known], known, name=str(path))
     learning = {"train"} if "val" in parts else {"train", "val"}
     learnt = frozenset(x.fingerprint for x in rows if x.split in learning and x.fingerprint)
-    return Answers(manifest.head, manifest.labels, found, learnt, remarks=remarks)
+    unsealed = describe_unsealed(run, manifest)
+    told = (*remarks, unsealed) if unsealed else remarks
+    return Answers(manifest.head, manifest.labels, found, learnt, remarks=told)
 
 
 def ask_model(
@@ -142,11 +145,12 @@ def read_run_answers(run: RunDirectory) -> list[dict[str, str]]:
     In the table of a run their control characters are escapes, which name no file and no label.
 
     Raises:
-        RunError: `run.json` cannot be read.
+        RunError: `run.json` cannot be read, or the answers are not those of the training.
         DataError: a table that cannot be read, or has other columns.
     """
-    rows = read_answer_table(run.predictions_path)
-    split = read_split_table(run.split_path) if run.split_path.is_file() else ()
+    rows = read_answer_table(check_sealed(run, run.predictions_path))
+    table = check_sealed(run, run.split_path)
+    split = read_split_table(table) if table.is_file() else ()
     paths = {escape_controls(row.path): row.path for row in split}
     labels = {escape_controls(label): label for label in run.read_manifest().labels}
     known = {"path": paths, "truth": labels, "label": labels}

@@ -10,12 +10,14 @@ from tfxfer.data.provenance import Provenance
 from tfxfer.data.record import Source
 from tfxfer.data.samples import SampleSplit
 from tfxfer.data.sources import read_source
+from tfxfer.data.table import read_split_table
 from tfxfer.errors import DataError
-from tfxfer.inference.own_run import remember_columns
+from tfxfer.inference.own_run import find_own_run, remember_columns
 from tfxfer.inference.predictor import Predictor
 from tfxfer.inference.provenance import infer_provenance
 from tfxfer.inference.scoring import load_own_test
 from tfxfer.progress import Progress
+from tfxfer.run.seals import check_sealed
 
 __all__ = ["UNKNOWN", "Unseen", "leave_out_known", "load_unseen"]
 
@@ -49,8 +51,9 @@ def load_unseen(
 ) -> Unseen:
     """Returns the samples of DATA that a model has not learnt from.
 
-    Of the folder that a run was trained on that is its test split, as it was. Of any other data it
-    is what differs in content from all that the model's file names.
+    Of the folder that a run was trained on that is its test split, without files whose place a
+    training sample has taken. Of any other data it is what differs in content from all that the
+    model's file names.
 
     Args:
         model: a run, or a model file.
@@ -67,7 +70,11 @@ def load_unseen(
     own = load_own_test(model, data, predictor, source=source, progress=progress)
     if own is not None:
         words = f"{str(data)!r} is what this run was trained on: only its test split is measured"
-        return Unseen(own, is_known=True, left_out=0, remarks=(words,))
+        found = leave_out_known(own, predictor.provenance, path=Path(model))
+        changed = _describe_changed(own, model, data)
+        return replace(
+            found, is_known=True, remarks=(words, *found.remarks, *([changed] if changed else []))
+        )
     split = load_split(
         source,
         modality=predictor.modality,
@@ -111,3 +118,19 @@ def leave_out_known(split: SampleSplit, provenance: Provenance | None, *, path: 
         "its best epoch was chosen by them"
     )
     return Unseen(split.select(~known), is_known=True, left_out=count, remarks=(words,))
+
+
+def _describe_changed(own: SampleSplit, model: str | Path, data: str | Path) -> str:
+    """Returns how many samples of a run's own test split hold something else by now."""
+    run = find_own_run(model, data)
+    assert run is not None, "it is the run's own test split"
+    rows = read_split_table(check_sealed(run, run.split_path))
+    before = {row.path: row.fingerprint for row in rows if row.fingerprint}
+    now = dict(zip(own.paths, own.fingerprints, strict=True))
+    changed = [path for path in now if path in before and now[path] != before[path]]
+    if not changed:
+        return ""
+    return (
+        f"{len(changed):,} of its {len(own):,} test {own.modality.plural} hold something else than "
+        f"when it was trained, first {changed[0]!r}: its own figures are not of these"
+    )

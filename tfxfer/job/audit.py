@@ -13,7 +13,6 @@ from tfxfer.errors import StorageError
 from tfxfer.head import Head
 from tfxfer.progress import Progress
 from tfxfer.system.files import write_table
-from tfxfer.system.plain_text import guard_cell
 
 if TYPE_CHECKING:
     from tfxfer.job.prepare import Prepared
@@ -50,6 +49,7 @@ class DataAudit:
         parts = {part.name: len(part) for part in (data.train, data.val, data.test)}
         return {
             **data.audit.to_dict(),
+            "doubts": list(data.doubts),
             "labels": list(data.labels),
             "split": parts,
             "classes": [
@@ -77,9 +77,9 @@ class DataAudit:
         self.data.write_split(folder / TABLES[1])
         copies = [
             {
-                "path": guard_cell(problem.path),
+                "path": problem.path,
                 "kind": problem.kind.replace("_", " "),
-                "detail": guard_cell(problem.detail),
+                "detail": problem.detail,
             }
             for problem in audit.problems
             if problem.kind in _OF_COPIES

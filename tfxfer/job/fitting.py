@@ -116,24 +116,27 @@ class Fitting:
             network = model if size == own else build(self.prepared, self.data, size=size)
             if network is not model:
                 network.set_weights(model.get_weights())
-            state, is_stopped = self._fit(
-                network,
-                self.data if size == own else self.data.resized(size),
-                replace(
-                    plan,
-                    phases=(*done, *left),
-                    later_epochs=sum(item.phase.epochs for item in later),
-                ),
-                state,
-                snapshot,
-                conversion=self.conversion if network is model else None,
-                deadline=self._find_deadline(is_last=not later),
-                on_phase_end=functools.partial(on_phase_end, network),
-                on_epoch_end=on_epoch_end,
-            )
+            try:
+                state, is_stopped = self._fit(
+                    network,
+                    self.data if size == own else self.data.resized(size),
+                    replace(
+                        plan,
+                        phases=(*done, *left),
+                        later_epochs=sum(item.phase.epochs for item in later),
+                    ),
+                    state,
+                    snapshot,
+                    conversion=self.conversion if network is model else None,
+                    deadline=self._find_deadline(is_last=not later),
+                    on_phase_end=functools.partial(on_phase_end, network),
+                    on_epoch_end=on_epoch_end,
+                )
+            finally:
+                # Also where the loss was not finite: it ends with its best weights.
+                if network is not model:
+                    model.set_weights(network.get_weights())
             snapshot = None
-            if network is not model:
-                model.set_weights(network.get_weights())
             if is_stopped:
                 break
         return state

@@ -23,6 +23,7 @@ from tfxfer.progress import Progress
 from tfxfer.registry.lookup import default_registry
 from tfxfer.run.directory import RunDirectory
 from tfxfer.run.manifest import plugin_versions
+from tfxfer.run.seals import check_sealed
 from tfxfer.schedule import Phase, resolve_schedule
 from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer.weights import ResolvedWeights, resolve_weights
@@ -176,7 +177,7 @@ def find_earlier_split(run: str | Path | None) -> Path | None:
         run: what `--split-from` names.
 
     Raises:
-        RunError: no run there, or one without a split.
+        RunError: no run there, one without a split, or with another than it was trained on.
         DataError: its table cannot be read.
     """
     if run is None:
@@ -187,7 +188,7 @@ def find_earlier_split(run: str | Path | None) -> Path | None:
             f"--split-from {str(run)!r}: expected a run with its split.csv. Received: a run "
             "without one. Leave --split-from out."
         )
-    read_split_table(earlier.split_path)
+    read_split_table(check_sealed(earlier, earlier.split_path))
     return earlier.split_path
 
 

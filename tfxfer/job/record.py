@@ -17,6 +17,7 @@ from tfxfer.run.manifest import (
     WeightsUsed,
     collect_versions,
 )
+from tfxfer.run.seals import seal_files
 from tfxfer.schedule import FitState
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ class RunRecord:
         """Writes some fields of the manifest anew."""
         self._manifest = replace(self._manifest, **changes)
         self._run.write_manifest(self._manifest)
+
+    def seal(self, *names: str) -> None:
+        """Writes the sha256 of files just written, see `seal_files`."""
+        found = seal_files(self._run, *names)
+        self.update(sha256={**self._manifest.sha256, **found})
 
     def write_phases(self, state: FitState) -> None:
         """Writes the finished phases, and a row for each epoch."""
@@ -98,7 +104,7 @@ def describe_start(prepared: Prepared, data: SampleData, device: Device, plan: F
                 if item.skipped
             ),
             unread=data.audit.count_unread(),
-            notes=data.audit.notes,
+            notes=(*data.audit.notes, *data.doubts),
         ),
         plan=tuple(
             {

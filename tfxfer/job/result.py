@@ -17,7 +17,6 @@ from tfxfer.job.slices import record_slices
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
 from tfxfer.system.files import atomic_write, write_table
-from tfxfer.system.plain_text import guard_row
 from tfxfer.trust.calibration import calibrate_scores, find_tempering, fold_temperature
 from tfxfer.trust.temperature import Calibration, compare_calibration, temper
 
@@ -76,10 +75,11 @@ def write_result(
         )
         rows += list_answers(predictor, split, scores[split.name])
     record_slices(run, data.test, scores[data.test.name], predictor, metrics["test"], seed=seed)
-    write_table(run.predictions_path, map(guard_row, rows))
+    write_table(run.predictions_path, rows)
     cause = find_cause(record.manifest, data.train.raw_labels, predictor.head)
     warnings = find_warnings(metrics["test"], predictor.head, cause=cause)
     record.update(metrics=metrics, calibration=calibration, warnings=tuple(warnings))
+    record.seal()
 
 
 def _save(run: RunDirectory, data: SampleData, model: Any) -> None:

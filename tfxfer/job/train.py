@@ -39,13 +39,16 @@ from tfxfer.progress import Progress
 from tfxfer.run.assets import write_assets
 from tfxfer.run.directory import RunDirectory
 from tfxfer.run.manifest import Manifest
+from tfxfer.run.seals import check_sealed
 from tfxfer.schedule import FitState, Phase, resolve_fractions
 from tfxfer.stages import freeze_to, get_info
 from tfxfer.training.budget import choose_schedule
 from tfxfer.training.cost import Workload, estimate_seconds
+from tfxfer.training.finite import NotFiniteError
 from tfxfer.training.options import choose_views
 from tfxfer.training.plan import plan_fit
 from tfxfer.training.speeds import macs_share, probe_speeds
+from tfxfer.trust.course import Finding
 from tfxfer.trust.watch import Watch
 
 __all__ = ["RESERVE_SECONDS", "train_run"]
@@ -108,7 +111,9 @@ def train_run(
         manifest = replace(manifest, request=asdict(prepared.request))
     request = prepared.request
     # Interrupted before it was written: the same seed and earlier run give the same split again.
-    split_file = run.split_path if run is not None and run.split_path.is_file() else None
+    split_file = None
+    if run is not None and run.split_path.is_file():
+        split_file = check_sealed(run, run.split_path)
     device = prepare_device(request.device)
     least_size = prepared.least_size
     if manifest is not None and manifest.size is not None:
@@ -178,6 +183,7 @@ def train_run(
             # After the manifest: whatever is interrupted from here on, `--resume` goes on with.
             write_assets(run, prepared.modality.list_assets(data.train.contract))
             data.write_split(run.split_path)
+            record.seal(run.split_path.name)
             data.write_slices(run.slices_path)
             run.write_skipped(data.audit.list_left_out())
             if split_file is None:  # else its near copies are known already, and not looked for
@@ -217,10 +223,21 @@ def train_run(
                 checkpoints.keep_phase(network, reached)
                 record.write_phases(reached)
 
-            state = fitting.run(
-                model, plan, snapshot=snapshot,
-                on_phase_end=keep, on_epoch_end=checkpoints.keep_epoch,
-            )  # fmt: skip
+            try:
+                state = fitting.run(
+                    model, plan, snapshot=snapshot,
+                    on_phase_end=keep, on_epoch_end=checkpoints.keep_epoch,
+                )  # fmt: skip
+            except NotFiniteError as error:
+                if not error.state.records:
+                    raise  # there is no epoch to keep
+                state = error.state
+                ended = Finding(
+                    "not_finite", error.epoch, error.what, error.advice, error.phase, "stop"
+                )
+                record.update(findings=(*record.manifest.findings, ended.to_dict()))
+                if on_finding is not None:
+                    on_finding(ended.describe())
             make_fair(run, request, model, data, progress)
             _say(progress, "saving the model")
             freeze_to(model, None, batch_norm=True)

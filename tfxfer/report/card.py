@@ -9,6 +9,7 @@ from __future__ import annotations
 from tfxfer.evaluation import format_metrics
 from tfxfer.report.material import Material
 from tfxfer.report.parts import Facts, Note, Section
+from tfxfer.run.seals import SEALED, describe_unsealed
 
 __all__ = ["make_card"]
 
@@ -31,6 +32,7 @@ def make_card(material: Material) -> Section:
                     ("Limits", _describe_limits(material)),
                     ("Licences", _describe_licences(material)),
                     ("Trained", _describe_training(material)),
+                    ("Files", _describe_files(material)),
                     ("Versions", _describe_versions(material)),
                 )
             ),
@@ -111,6 +113,14 @@ def _describe_training(material: Material) -> str:
 
 def _describe_versions(material: Material) -> str:
     return ", ".join(f"{name} {version}" for name, version in material.manifest.versions.items())
+
+
+def _describe_files(material: Material) -> str:
+    run, known = material.run, material.manifest.sha256
+    unsealed = describe_unsealed(run, material.manifest)
+    told = [f"{name} sha256 {known[name][:16]}" for name in SEALED if name in known]
+    lines = [f"{', '.join(told)}: as the training wrote them"] if told else []
+    return "; ".join([*lines, *([unsealed] if unsealed else [])]) or "not recorded"
 
 
 def _describe_repeat(material: Material) -> Note:

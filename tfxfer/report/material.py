@@ -24,6 +24,7 @@ from tfxfer.report.answers import Answer, compare_encoded, measure_confidence, r
 from tfxfer.report.copies import CopyGroup, find_copy_groups
 from tfxfer.run.directory import RunDirectory
 from tfxfer.run.manifest import Manifest
+from tfxfer.run.seals import check_sealed
 from tfxfer.sample import Sample
 from tfxfer.system.records import read_document
 from tfxfer.trust.baselines import BaselineRecord
@@ -158,7 +159,8 @@ def read_material(
         registry: where its plugins are looked up; None is what is installed.
 
     Raises:
-        RunError: it is not finished, or a record of it says something else.
+        RunError: it is not finished, a record of it says something else, or a file of it is not
+            what its training wrote.
         DataError: a table of it cannot be read.
         PluginError: a plugin of it is missing.
     """
@@ -169,6 +171,8 @@ def read_material(
             f"status={manifest.status!r}. Go on with it: tfxfer train --resume --out {run.path}"
         )
     export, errors = run.export / "export.json", run.label_errors_path
+    check_sealed(run, run.model_path)
+    split = check_sealed(run, run.split_path)
     return Material(
         run=run,
         manifest=manifest,
@@ -177,7 +181,7 @@ def read_material(
         origin=origin or Origin(),
         history=_read_history(run.history_path) if run.history_path.is_file() else (),
         answers=read_answers(run),
-        split=read_split_table(run.split_path) if run.split_path.is_file() else (),
+        split=read_split_table(split) if split.is_file() else (),
         audit=read_audit(run.audit_path) if run.audit_path.is_file() else None,
         export=read_document(export, expected="the JSON of an export", error=RunError)
         if export.is_file()

@@ -16,7 +16,12 @@ __all__ = ["make_training"]
 
 _VALIDATION = "val_"
 _MOST_PANELS = 4
-_REASONS = {"budget": "the time was up", "patience": "no better for long", "callback": "a callback"}
+_REASONS = {
+    "budget": "the time was up",
+    "patience": "no better for long",
+    "callback": "a callback",
+    "not_finite": "the loss was not finite",
+}
 
 
 def make_training(material: Material) -> Section:

@@ -111,9 +111,9 @@ class PhaseRecord:
         seconds: wall time.
         best_epoch: the best by the monitor, numbered through all phases, where known.
         planned_epochs: how many were planned, where known.
-        stopped: what cut it off before its end: `budget`, `patience`, `callback`, or None. Where
-            that is None and fewer were run than planned, the clock shortened the phase as a whole:
-            its learning rate fell in time.
+        stopped: what cut it off before its end: `budget`, `patience`, `callback`, `not_finite` for
+            a loss that is not, or None. Where that is None and fewer were run than planned, the
+            clock shortened the phase as a whole: its learning rate fell in time.
     """
 
     name: str
@@ -166,6 +166,8 @@ class Manifest:
         warnings: what must be said of the result: `kind`, `message` and `cause` of each; empty for
             one that is clearly better than chance.
         exports: what was written to `export/`.
+        sha256: of the files that figures come of, by name, see `tfxfer.run.seals`; empty in runs of
+            before it was kept.
     """
 
     backbone: str
@@ -192,6 +194,7 @@ class Manifest:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[Any, ...] = ()
     exports: tuple[Any, ...] = ()
+    sha256: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.status not in get_args(RunStatus):
@@ -202,6 +205,7 @@ class Manifest:
         # As it will be read back: what was stored equals what was made.
         for name in (
             "request", "head_options", "preprocessing", "versions", "calibration", "metrics",
+            "sha256",
         ):  # fmt: skip
             object.__setattr__(self, name, to_plain(getattr(self, name)))
         for name in ("labels", "plan", "findings", "warnings", "exports"):

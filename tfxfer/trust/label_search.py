@@ -13,6 +13,7 @@ from tfxfer.model import build_model
 from tfxfer.progress import Progress
 from tfxfer.registry.lookup import Registry, get_head
 from tfxfer.run.directory import RunDirectory
+from tfxfer.run.seals import check_sealed
 from tfxfer.stages import get_info
 from tfxfer.system.arguments import check_kind, check_number
 from tfxfer.trust.label_errors import (
@@ -129,7 +130,7 @@ def _open_run(
             size=subject.size,
             contract=subject.contract,
             labels=manifest.labels,
-            split_file=run.split_path,
+            split_file=check_sealed(run, run.split_path),
             progress=progress,
         )
     model = build_model(

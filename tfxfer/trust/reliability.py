@@ -20,6 +20,7 @@ from tfxfer.evaluation.calibration import (
 from tfxfer.evaluation.intervals import calibration_interval, resample, wilson
 from tfxfer.inference.stored_answers import read_answer_table
 from tfxfer.run.directory import RunDirectory
+from tfxfer.run.seals import check_sealed
 from tfxfer.system.arguments import check_word
 from tfxfer.trust.estimate import Estimate
 
@@ -182,7 +183,7 @@ def read_reliability(
     """
     if not run.predictions_path.is_file():
         return None
-    found = read_confidence(run.predictions_path, split=split)
+    found = read_confidence(check_sealed(run, run.predictions_path), split=split)
     return None if found is None else measure_reliability(*found, equal=equal)
 
 

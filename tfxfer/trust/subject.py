@@ -16,6 +16,7 @@ from tfxfer.modality import Modality
 from tfxfer.registry.lookup import default_registry
 from tfxfer.run.assets import read_run_contract
 from tfxfer.run.directory import RunDirectory
+from tfxfer.run.seals import check_sealed
 from tfxfer.weights import DEFAULT_WEIGHTS, ResolvedWeights, resolve_weights
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def read_run_source(run: RunDirectory, modality: Modality, source: Source | None
         source = read_source(data, modality, Columns.of_request(request))
     if not run.split_path.is_file():
         return source
-    used = {row.path for row in read_split_table(run.split_path)}
+    used = {row.path for row in read_split_table(check_sealed(run, run.split_path))}
     records = tuple(record for record in source.records if record.path in used)
     if not records:
         raise DataError(

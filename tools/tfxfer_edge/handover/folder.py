@@ -14,6 +14,7 @@ from tfxfer.system.files import (
     describe_storage_error,
     to_json,
 )
+from tfxfer.system.plain_text import escape_controls
 from tfxfer.system.scratch import name_aside, name_temporary, remove_dead
 from tfxfer_edge.conversion.recipes import FLOAT, RECIPES
 from tfxfer_edge.handover.readme import PROGRAM_FILE, README_FILE, write_handover
@@ -127,7 +128,9 @@ def _write_temporary(
             with atomic_write(beside / name) as temporary:
                 temporary.write_bytes(content)
         with atomic_write(beside / LABELS_FILE) as temporary:
-            temporary.write_bytes("".join(f"{label}\n" for label in labels).encode())
+            temporary.write_bytes(
+                "".join(f"{escape_controls(label)}\n" for label in labels).encode()
+            )
         if main.endswith(".tflite"):
             write_handover(beside / main, extra=_table(document, candidates))
         with atomic_write(beside / _MANIFEST) as temporary:
@@ -166,7 +169,7 @@ def _table(document: Mapping[str, Any], candidates: Sequence[Candidate]) -> str:
         )
     for item in candidates:
         if item.bytes is None or item.test_drop_points is None:
-            reason = " ".join(item.reason.split()).replace("|", "\\|")
+            reason = escape_controls(" ".join(item.reason.split())).replace("|", "\\|")
             lines.append(f"| {item.recipe} | | | | | no: {reason} |")
             continue
         drop = item.test_drop_points

@@ -15,6 +15,7 @@ import numpy as np
 from tfxfer.errors import ModelError
 from tfxfer.preprocessing import Preprocessing, Resize
 from tfxfer.system.files import atomic_write
+from tfxfer.system.plain_text import escape_controls
 from tfxfer_edge.handover.rendering import card_of, describe_file, render_template
 from tfxfer_edge.tflite.card import LABELS_FILE
 from tfxfer_edge.tflite.interpreter import TFLiteModel
@@ -53,7 +54,7 @@ def write_handover(tflite_path: str | Path, *, extra: str = "") -> tuple[Path, .
     texts = door.render_handover(model, file=path.name, extra=extra)
     labels = card_of(model).labels
     if labels:
-        texts[LABELS_FILE] = "".join(f"{label}\n" for label in labels)
+        texts[LABELS_FILE] = "".join(f"{escape_controls(label)}\n" for label in labels)
     for name, text in texts.items():
         with atomic_write(path.parent / name) as temporary:
             temporary.write_bytes(text.encode())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tfxfer.errors import ModelError
+from tfxfer.system.plain_text import escape_controls, escape_lines
 from tfxfer_edge.tflite.card import ModelCard
 from tfxfer_edge.tflite.sample_model import SampleModel
 
@@ -50,7 +51,8 @@ def render_template(template: str, context: dict[str, Any]) -> str:
 
 def _quote(text: str) -> str:
     # Not Jinja's `tojson`: its \u00e9 means nothing to Swift.
-    return json.dumps(text, ensure_ascii=False)
+    # What turns text around would make a program read otherwise than it runs.
+    return json.dumps(escape_controls(text), ensure_ascii=False)
 
 
 def card_of(model: SampleModel) -> ModelCard:
@@ -80,11 +82,11 @@ def describe_file(model: SampleModel, file: str) -> dict[str, Any]:
     card = card_of(model)
     is_classifier = card.metadata_kind in CLASSIFIERS and bool(card.labels)
     return {
-        "name": card.name or Path(file).stem,
-        "description": card.description,
-        "author": card.author,
-        "licence": card.licence,
-        "labels": card.labels,
+        "name": escape_controls(card.name or Path(file).stem),
+        "description": escape_lines(card.description),
+        "author": escape_controls(card.author),
+        "licence": escape_controls(card.licence),
+        "labels": tuple(map(escape_controls, card.labels)),
         "file": file,
         "stem": Path(file).stem,
         "bytes": len(model.content),

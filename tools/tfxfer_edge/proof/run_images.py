@@ -17,6 +17,7 @@ from tfxfer.data.sources import read_source
 from tfxfer.errors import DataError
 from tfxfer.modality import Modality
 from tfxfer.run.directory import RunDirectory
+from tfxfer.run.seals import check_sealed
 from tfxfer_edge.proof.run_record import read_record
 
 __all__ = ["list_run_images", "load_run_images", "pick_calibration"]
@@ -32,7 +33,7 @@ def load_run_images(run: RunDirectory, predictor: Any, *, progress: Any = None) 
 
     Raises:
         DataError: the samples are gone or have changed.
-        RunError: `run.json` does not say where they are.
+        RunError: `run.json` does not say where they are, or the split is another by now.
     """
     manifest = run.read_manifest()
     where = read_record(run).data
@@ -43,7 +44,7 @@ def load_run_images(run: RunDirectory, predictor: Any, *, progress: Any = None) 
         contract=predictor.contract,
         head=predictor.head,
         seed=manifest.seed,
-        split_file=run.split_path,
+        split_file=check_sealed(run, run.split_path),
         progress=progress,
     )
     if manifest.data is not None and manifest.data.fingerprint != data.fingerprint:

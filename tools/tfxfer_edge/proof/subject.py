@@ -19,6 +19,7 @@ from tfxfer.inference.unseen import leave_out_known
 from tfxfer.progress import Progress
 from tfxfer.registry.lookup import get_head
 from tfxfer.run.directory import RunDirectory
+from tfxfer.run.seals import describe_unsealed
 from tfxfer_edge.conversion.converted import Converted
 from tfxfer_edge.conversion.graph import FrozenGraph, freeze
 from tfxfer_edge.conversion.sources import PreprocessingArgument, Source, open_source
@@ -247,6 +248,7 @@ def _open_run(
         f"trained with tfxfer {manifest.tfxfer} from {manifest.backbone}",
         f"pretrained weights: {licence or 'unknown'}",
     )
+    unsealed = describe_unsealed(run, manifest)
     told("tracing the model", 0, 1)
     graph = freeze(source, dynamic_batch=dynamic_batch)
     told("tracing the model", 1, 1)
@@ -263,5 +265,8 @@ def _open_run(
         varies=record.varies,
         view_options=record.view_options,
         provenance=Provenance.of_rows(data.rows),
-        remarks=find_door(source.modality).list_remarks(predictor),
+        remarks=(
+            *([unsealed] if unsealed else []),
+            *find_door(source.modality).list_remarks(predictor),
+        ),
     )
