@@ -36,6 +36,7 @@ from tfxfer.images.heif import open_heif
 from tfxfer.images.png_text import strip_text
 from tfxfer.images.quiet import quiet_pillow
 from tfxfer.preprocessing import Resize
+from tfxfer.system.threads import call_beside
 
 __all__ = [
     "MAX_PIXELS",
@@ -136,13 +137,13 @@ def probe_image(
         )
 
     try:
-        return probe(content)
+        return call_beside(lambda: probe(content))
     except DecodeError as error:
         # Large texts and colour profiles are refused by Pillow, and say nothing about the pixels.
         stripped = strip_text(content) if error.kind == "corrupt" else None
         if stripped is None:
             raise
-        return probe(stripped)
+        return call_beside(lambda: probe(stripped))
 
 
 def _probe_content(
