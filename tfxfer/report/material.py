@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from tfxfer.report.copies import CopyGroup, find_copy_groups
 from tfxfer.run.directory import RunDirectory
 from tfxfer.run.manifest import Manifest
 from tfxfer.sample import Sample
+from tfxfer.system.bounded import MOST_TABLE_BYTES, read_bytes
 from tfxfer.system.records import read_document
 from tfxfer.trust.baselines import BaselineRecord
 from tfxfer.trust.course import Finding
@@ -196,8 +198,8 @@ def read_material(
 
 def _read_history(path: Path) -> tuple[Epoch, ...]:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, strict=True))
+        text = read_bytes(path, MOST_TABLE_BYTES).decode()
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
         return tuple(
             Epoch(
                 row["phase"],
