@@ -18,6 +18,7 @@ from tfxfer.data.problems import Audit
 from tfxfer.data.record import Record, Source
 from tfxfer.data.table import SplitRow, read_split_table
 from tfxfer.errors import DataError, RunError
+from tfxfer.evaluation.stored import check_stored_figures
 from tfxfer.head import Head
 from tfxfer.modality import Modality
 from tfxfer.registry.lookup import Registry, get_head, get_modality
@@ -170,11 +171,13 @@ def read_material(
             f"report of run {str(run.path)!r}: expected a finished training. Received: "
             f"status={manifest.status!r}. Go on with it: tfxfer train --resume --out {run.path}"
         )
+    head = get_head(manifest.head, options=dict(manifest.head_options), registry=registry)
+    check_stored_figures(manifest.metrics, head, where=str(run.manifest_path))
     export, errors = run.export / "export.json", run.label_errors_path
     return Material(
         run=run,
         manifest=manifest,
-        head=get_head(manifest.head, options=dict(manifest.head_options), registry=registry),
+        head=head,
         modality=get_modality(manifest.modality, registry=registry),
         origin=origin or Origin(),
         history=_read_history(run.history_path) if run.history_path.is_file() else (),
