@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from tfxfer.errors import RunError
 from tfxfer.run.directory import RunDirectory
 from tfxfer.schedule import FitState
+from tfxfer.system.archives import ARCHIVE_FAULTS
 from tfxfer.system.files import atomic_write, to_json
 from tfxfer.system.records import read_record
 
@@ -63,7 +63,7 @@ def load_checkpoint(run: RunDirectory, model: Any) -> FitState | None:
         stored = np.load(io.BytesIO(content))
         model.set_weights([stored[name] for name in stored.files])
         return FitState.from_dict(checkpoint.state)
-    except (OSError, ValueError, LookupError, zipfile.BadZipFile) as error:
+    except (*ARCHIVE_FAULTS, TypeError, RecursionError) as error:
         raise RunError(
             f"run {str(run.path)!r}: expected a checkpoint that can be read. Received: "
             f"{type(error).__name__}: {error}. Train anew with --overwrite."
