@@ -201,13 +201,11 @@ class Manifest:
             )
         if self.seed < 0:
             raise RunError(f"run manifest: expected a seed from 0 upwards. Received: {self.seed}.")
-        for name in ("findings", "warnings"):
-            for item in getattr(self, name):
-                if not (isinstance(item, Mapping) and isinstance(item.get("message"), str)):
-                    raise RunError(
-                        f"run manifest: expected {name} with a message each. "
-                        f"Received: {item!r:.80}."
-                    )
+        for item in self.warnings:
+            if not (isinstance(item, Mapping) and isinstance(item.get("message"), str)):
+                raise RunError(
+                    f"run manifest: expected warnings with a message each. Received: {item!r:.80}."
+                )
         # As it will be read back: what was stored equals what was made.
         for name in (
             "request", "head_options", "preprocessing", "versions", "calibration", "metrics",
