@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tfxfer.errors import WeightsError
+from tfxfer.system.hdf5_content import check_hdf5_content
 
 __all__ = ["read_weights_file"]
 
@@ -35,11 +36,14 @@ def read_weights_file(
         if keras.backend.is_float_dtype(weight.dtype):
             weight.assign(np.full(weight.shape, np.nan, "float32"))
     try:
+        _check_content(path, backbone)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             _read(path, into=into, make_whole=make_whole)
         _refuse_skipped(caught)
-    except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
+    except WeightsError:
+        raise  # ours: it is a ValueError, too
+    except (ValueError, OSError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise WeightsError(
             f"backbone {backbone!r} cannot read its weights: expected a .weights.h5 or legacy "
             f".h5 file of keras.applications.{network}, with or without its top. "
@@ -52,6 +56,22 @@ def read_weights_file(
                 f"weights of {backbone!r}: expected finite numbers for every array. "
                 f"Received: none, NaN or infinity for {weight.path!r} in path={str(path)!r}."
             )
+
+
+def _check_content(path: Path, backbone: str) -> None:
+    import h5py  # type: ignore[import-untyped]
+
+    if not h5py.is_hdf5(path):
+        return  # which Keras says in its own words
+
+    def refuse(expected: str, received: str) -> WeightsError:
+        return WeightsError(
+            f"weights of {backbone!r}: expected {expected}. Received: {received} in "
+            f"path={str(path)!r}. Download the file again."
+        )
+
+    with h5py.File(path, "r") as file:
+        check_hdf5_content(file, stored_bytes=path.stat().st_size, refuse=refuse)
 
 
 def _read(path: Path, *, into: Any, make_whole: Callable[..., Any]) -> None:
@@ -89,7 +109,7 @@ def _refuse_skipped(caught: Sequence[warnings.WarningMessage]) -> None:
 
 def _count_classes(path: Path, top: str) -> int | None:
     """Returns the length of the only vector, the bias, that a legacy file has in layer `top`."""
-    import h5py  # type: ignore[import-untyped]
+    import h5py
 
     lengths: list[int] = []
 

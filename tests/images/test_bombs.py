@@ -2,15 +2,20 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from tfxfer.images.audit import inspect_image
 from tfxfer.images.bombs import describe_bomb
-from tfxfer.images.decode import open_image
+from tfxfer.images.colours import flatten_to_rgb, scale_image
+from tfxfer.images.decode import open_image, probe_image
+from tfxfer.system.process import ask_child
 
 
 def png(width: int, height: int, colour: int) -> bytes:
@@ -72,3 +77,102 @@ def test_a_large_photo_is_no_bomb(photo: Image.Image) -> None:
     page = (bytes(80_000), (4_960, 7_016))
     assert describe_bomb(*page, 1) is None
     assert describe_bomb(*page, 24) is not None
+
+
+def scans(count: int) -> bytes:
+    return b"\xff\xd8" + b"\xff\xda" * count
+
+
+@pytest.mark.parametrize(
+    ("below", "above"),
+    [
+        ((bytes(10**6), (65_535, 1), 24, {}), (bytes(10**6), (65_536, 1), 24, {})),
+        ((bytes(10), (5_000, 5_000), 24, {}), (bytes(10), (5_000, 5_001), 24, {})),
+        ((bytes(180_000), (6_000, 5_000), 24, {}), (bytes(179_999), (6_000, 5_000), 24, {})),
+        ((scans(100), (1_000, 1_000), 24, {}), (scans(101), (1_000, 1_000), 24, {})),
+        ((scans(60), (4_000, 5_000), 24, {}), (scans(61), (4_000, 5_000), 24, {})),
+        (
+            (bytes(10**6), (10_000, 8_000), 48, {"is_deep": True}),
+            (bytes(10**6), (10_000, 8_001), 48, {"is_deep": True}),
+        ),
+        (
+            (bytes(30 * 10**6), (10_000, 10_000), 48, {"is_deep": True}),
+            (bytes(30 * 10**6 - 1), (10_000, 10_000), 48, {"is_deep": True}),
+        ),
+        (
+            (bytes(10**6), (6_000, 10_000), 24, {"form": "WEBP"}),
+            (bytes(10**6), (6_001, 10_000), 24, {"form": "WEBP"}),
+        ),
+    ],
+)
+def test_each_limit_is_where_it_is_said_to_be(below: Any, above: Any) -> None:
+    assert describe_bomb(*below[:3], **below[3]) is None
+    assert describe_bomb(*above[:3], **above[3]) is not None
+
+
+def test_bands_change_no_pixel(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 256, (37, 29, 4), np.uint8), "RGBA")
+    palette = Image.fromarray(rng.integers(0, 256, (37, 29), np.uint8), "P")
+    palette.putpalette(rng.integers(0, 256, 768, np.uint8).tobytes())
+    palette.info["transparency"] = bytes(range(256))
+    deep = rng.integers(0, 65_536, (37, 29, 4)).astype(np.uint16)
+    buffer = io.BytesIO()
+    write_deep_png(buffer, deep)
+    whole = [np.asarray(flatten_to_rgb(x)) for x in (image, palette)]
+    whole += [np.asarray(scale_image(deep, 65_535)), probe_image(buffer.getvalue()).deep]
+    assert np.array_equal(whole[-1], deep)
+    monkeypatch.setattr("tfxfer.images.bands.BAND_PIXELS", 100)
+    parts = [np.asarray(flatten_to_rgb(x)) for x in (image, palette)]
+    parts += [np.asarray(scale_image(deep, 65_535)), probe_image(buffer.getvalue()).deep]
+    for one, other in zip(whole, parts, strict=True):
+        assert np.array_equal(one, other)
+
+
+def write_deep_png(buffer: io.BytesIO, values: np.ndarray) -> None:
+    """Writes RGBA with 16 bits a channel, which Pillow cannot."""
+    height, width = values.shape[:2]
+    body = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    buffer.write(b"\x89PNG\r\n\x1a\n")
+    head = struct.pack(">IIBBBBB", width, height, 16, 6, 0, 0, 0)
+    for kind, data in ((b"IHDR", head), (b"IDAT", zlib.compress(body)), (b"IEND", b"")):
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        buffer.write(struct.pack(">I", len(data)) + kind + data + check)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="resource")
+@pytest.mark.parametrize("colour", [0, 2, 3, 6], ids=["grey", "colour", "palette", "opacity"])
+def test_the_largest_photo_of_a_small_file_stays_under_2_gib(tmp_path: Path, colour: int) -> None:
+    """120 megapixels whose rows hold just enough noise to be no bomb, with every copy made."""
+    width, height = 10_900, 10_900
+    channels = {0: 1, 2: 3, 3: 1, 6: 4}[colour]
+    noise = np.random.default_rng(0).bytes(width * channels // 150)
+    row = b"\0" + noise + bytes(width * channels - len(noise))
+    packer = zlib.compressobj(1)
+    body = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
+    exif = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"  # a quarter turn
+    head = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"eXIf", exif)]
+    if colour == 3:
+        chunks += [(b"PLTE", bytes(768)), (b"tRNS", bytes(range(256)))]
+    content = b"\x89PNG\r\n\x1a\n"
+    for kind, data in (*chunks, (b"IDAT", body), (b"IEND", b"")):
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        content += struct.pack(">I", len(data)) + kind + data + check
+    assert len(content) < 10_000_000
+    path = tmp_path / "x.png"
+    path.write_bytes(content)
+    outcome = ask_child(PEAK, str(path), timeout_s=300)
+    fault, peak_bytes = outcome.answers[0]
+    assert fault is None
+    assert peak_bytes < 2 << 30
+
+
+PEAK = """
+import resource
+from pathlib import Path
+from tfxfer.images.audit import inspect_image
+found = inspect_image(Path(read_question()))
+answer([found.fault, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024])
+"""

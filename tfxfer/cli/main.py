@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import importlib
@@ -152,6 +153,13 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 def _leave(code: int) -> NoReturn:
     # All is written and said: Ctrl-C while Python shuts down would only add a traceback.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if code in (_INTERRUPTED, _TERMINATED):
+        # Python would join threads first, and a decoder at work cannot be stopped.
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
     sys.exit(code)
 
 

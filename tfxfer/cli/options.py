@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from tfxfer.errors import DataError
+from tfxfer.system.bounded import MOST_LABELS_BYTES, read_text
 from tfxfer.system.plain_text import escape_controls
 from tfxfer.system.spelling import did_you_mean
 
@@ -218,8 +219,8 @@ def read_labels(path: str | None) -> tuple[str, ...] | None:
         return None
     try:
         # Not splitlines: it also breaks at characters that a label may hold.
-        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(Path(path), MOST_LABELS_BYTES, encoding="utf-8-sig").split("\n")
+    except (OSError, ValueError) as error:
         raise DataError(
             f"labels {path!r}: expected a text file with one label a line. Received: {error}."
         ) from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +16,7 @@ from tfxfer.errors import DataError
 from tfxfer.modality import Modality
 from tfxfer.progress import Progress
 from tfxfer.sample import Findings
+from tfxfer.system.threads import open_pool
 
 __all__ = [
     "MIN_STRATUM_SAMPLES",
@@ -216,17 +216,12 @@ def _read_all(
 ) -> list[Findings]:
     count = len(source.records)
     facts: list[Findings] = []
-    with modality.reading(), ThreadPoolExecutor(count_workers(workers)) as pool:
-        try:
-            samples = (record.locate(source.root) for record in source.records)
-            for fact in pool.map(modality.inspect, samples):
-                facts.append(fact)
-                if progress:
-                    progress(f"checking {modality.plural}", len(facts), count)
-        except BaseException:
-            # Ctrl-C must not wait for the thousands of files that are already queued.
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with modality.reading(), open_pool(count_workers(workers)) as pool:
+        samples = (record.locate(source.root) for record in source.records)
+        for fact in pool.map(modality.inspect, samples):
+            facts.append(fact)
+            if progress:
+                progress(f"checking {modality.plural}", len(facts), count)
     return facts
 
 

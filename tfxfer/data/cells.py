@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from tfxfer.errors import DataError
+from tfxfer.system.bounded import MOST_TABLE_BYTES, LargeFileError, read_bytes
 from tfxfer.system.encoding import decode_text, mend_surrogates
 
 __all__ = ["JSON_LINES", "Cells", "Fits", "Row", "is_table", "read_cells", "unlimited_cells"]
@@ -70,7 +71,9 @@ def read_cells(path: Path, fits: Fits, *, where: str) -> Cells:
         DataError: other bytes than UTF-8, or rows that are none.
     """
     try:
-        text = decode_text(path.read_bytes())
+        text = decode_text(read_bytes(path, MOST_TABLE_BYTES))
+    except LargeFileError as error:
+        raise DataError(f"{where}: expected a smaller table. Received: {error}.") from error
     except ValueError as error:
         raise DataError(f"{where}: expected a table in UTF-8. Received: {error}.") from error
     if path.suffix.lower() in JSON_LINES:

@@ -200,8 +200,12 @@ class SampleSplit:
                     yield chunk, out
                     del out
                     start_next()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        except BaseException as error:
+            # Ctrl-C and SIGTERM do not wait for what a decoder is at.
+            waits = isinstance(error, (Exception, GeneratorExit))
+            pool.shutdown(wait=waits, cancel_futures=True)
+            raise
+        pool.shutdown()
 
     def dataset(
         self,

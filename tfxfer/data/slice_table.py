@@ -15,6 +15,7 @@ from pathlib import Path
 from tfxfer.data.record import Record, Source
 from tfxfer.errors import DataError
 from tfxfer.system.arguments import check_path
+from tfxfer.system.bounded import MOST_TABLE_BYTES, read_text
 from tfxfer.system.files import write_table
 from tfxfer.system.plain_text import escape_controls, pack_text, unguard_cell, unpack_text
 from tfxfer.system.spelling import did_you_mean
@@ -195,11 +196,11 @@ def _read_table(path: Path, where: str, *, is_ours: bool = False) -> dict[str, R
         is_ours: whether `write_slices` wrote it: then there are commas, and guarded cells.
     """
     try:
-        text = path.read_text("utf-8-sig")
+        text = read_text(path, MOST_TABLE_BYTES, encoding="utf-8-sig")
         heading = text.partition("\n")[0]
         delimiter = "," if is_ours else max(_DELIMITERS, key=heading.count)
         lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise DataError(
             f"{where}: expected a CSV in UTF-8 with the column path. Received: {error}."
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from tfxfer.data.identity import is_fingerprint
 from tfxfer.errors import DataError, StorageError
 from tfxfer.system.arguments import check_path
+from tfxfer.system.bounded import MOST_TABLE_BYTES, read_bytes
 from tfxfer.system.files import atomic_write
 from tfxfer.system.plain_text import guard_cell, pack_text, unguard_cell, unpack_text
 
@@ -72,9 +74,9 @@ def read_split_table(path: str | Path) -> tuple[SplitRow, ...]:
     path = check_path(path, where="split table")
     name = f"split table {str(path)!r}"
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = list(csv.reader(file, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = read_bytes(path, MOST_TABLE_BYTES).decode("utf-8-sig")
+        lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except (OSError, ValueError, csv.Error) as error:
         raise DataError(
             f"{name}: expected the split.csv of an earlier run. Received: {error}."
         ) from error

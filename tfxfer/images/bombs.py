@@ -15,16 +15,33 @@ twentieth in JPEG. Below 25 megapixels an empty page is still read."""
 _MAX_SCANS = 100
 """A progressive JPEG has 10 scans as libjpeg writes it. Each costs a pass over all pixels."""
 
+_MAX_SCANNED_PIXELS = 1_200_000_000
+"""Pixels times scans: the largest photo that is read, with 10. 1.1 ns each, where a scan says
+nothing: 1.4 s of a core."""
+
+_DEEP_BYTES = 480_000_000
+_MAX_DEEP_RATIO = 20
+"""Of files with 16 bits a channel, which are held whole beside their 8 bits: as many bytes as the
+largest photo has in RGBA. The noise of a sensor packs to a half, so that a larger file is large on
+disk, too."""
+
+_MAX_PIXELS_OF = {"WEBP": 60_000_000}
+"""WebP's decoder holds four copies of an image; no camera writes it, and the web has no such."""
+
 _START_OF_SCAN = b"\xff\xda"
 
 
-def describe_bomb(content: bytes, size: tuple[int, int], bits: int) -> str | None:
+def describe_bomb(
+    content: bytes, size: tuple[int, int], bits: int, *, form: str = "", is_deep: bool = False
+) -> str | None:
     """Returns what is out of all proportion, in a few words; None for a file as photos are.
 
     Args:
         content: the file's bytes.
         size: width and height in pixels, as its header has them.
         bits: of a pixel, all channels together.
+        form: Pillow's name of the format.
+        is_deep: whether there are 16 bits a channel.
 
     Source:
         ITU-T T.81, B.1.1.5: in the data of a scan a byte 0xFF is followed by 0 or by a restart
@@ -36,8 +53,15 @@ def describe_bomb(content: bytes, size: tuple[int, int], bits: int) -> str | Non
     unpacked = width * height * bits // 8
     if width * height > _PACKED_PIXELS and unpacked > _MAX_RATIO * len(content):
         return f"{width}x{height} pixels packed into {len(content):,} bytes"
+    if is_deep and unpacked > max(_DEEP_BYTES, _MAX_DEEP_RATIO * len(content)):
+        return f"{width}x{height} pixels of 16 bits a channel packed into {len(content):,} bytes"
+    most = _MAX_PIXELS_OF.get(form)
+    if most is not None and width * height > most:
+        return f"{width}x{height}, more than {most:,} pixels in {form}"
     if content.startswith(b"\xff\xd8"):
         scans = content.count(_START_OF_SCAN)
         if scans > _MAX_SCANS:
             return f"{scans:,} scans, where a photo has about 10"
+        if scans * width * height > _MAX_SCANNED_PIXELS:
+            return f"{scans:,} scans of {width}x{height} pixels, where about 10 are written"
     return None

@@ -8,10 +8,11 @@ import zlib
 import numpy as np
 from PIL import Image
 
+from tfxfer.images.bands import convert_bands, list_bands
 from tfxfer.images.content import make_fault
 from tfxfer.images.depth import FULL_WHITE, find_white, scale_deep
 
-__all__ = ["FAULTS", "flatten_to_rgb", "read_grey", "scale_image", "turn_upright"]
+__all__ = ["FAULTS", "find_turn", "flatten_to_rgb", "read_grey", "scale_image"]
 
 _ORIENTATION_TAG = 0x0112
 _ORIENTATIONS = {
@@ -41,24 +42,27 @@ FAULTS = (
 )
 
 
-def turn_upright(image: Image.Image, tagged: Image.Image) -> Image.Image:
-    """Returns an image turned as the tags of its file say."""
+def find_turn(tagged: Image.Image) -> Image.Transpose | None:
+    """Returns what makes an image upright, as the tags of its file say; None where it is."""
     try:
-        turn = _ORIENTATIONS.get(tagged.getexif().get(_ORIENTATION_TAG, 1))
+        return _ORIENTATIONS.get(tagged.getexif().get(_ORIENTATION_TAG, 1))
     except FAULTS:
         # A damaged EXIF block says nothing about the pixels, which are fine.
-        return image
-    return image if turn is None else image.transpose(turn)
+        return None
 
 
 def flatten_to_rgb(image: Image.Image) -> Image.Image:
     """Returns an image as RGB, laid on white where it is transparent."""
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        ground = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(ground, image).convert("RGB")
+        return convert_bands(image, _lay_on_white)
     # Converting RGB to RGB would copy it: 0.1 ms for a photo that is resized a moment later.
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _lay_on_white(image: Image.Image) -> Image.Image:
+    image = image.convert("RGBA")
+    ground = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(ground, image).convert("RGB")
 
 
 def scale_image(deep: np.ndarray, white: int | None) -> Image.Image:
@@ -71,10 +75,16 @@ def scale_image(deep: np.ndarray, white: int | None) -> Image.Image:
     Shapes: deep uint16 (height, width), or (height, width, 3 or 4).
     """
     colours = deep[..., :3] if deep.ndim == 3 else deep
-    scaled = scale_deep(colours, find_white(int(colours.max())) if white is None else white)
-    if deep.ndim == 3 and deep.shape[2] == 4:
+    white = find_white(int(colours.max())) if white is None else white
+    scaled = np.empty(deep.shape, np.uint8)
+    for top, bottom in list_bands(deep.shape[1], deep.shape[0]):
+        rows = slice(top, bottom)
+        if deep.ndim == 2:
+            scaled[rows] = scale_deep(deep[rows], white)
+            continue
+        scaled[rows, :, :3] = scale_deep(deep[rows, :, :3], white)
         # Opacity has no sensor: 16 bits of it are 16 bits.
-        scaled = np.concatenate([scaled, scale_deep(deep[..., 3:], FULL_WHITE)], axis=2)
+        scaled[rows, :, 3:] = scale_deep(deep[rows, :, 3:], FULL_WHITE)
     return Image.fromarray(scaled)
 
 
@@ -96,4 +106,4 @@ def read_grey(image: Image.Image, name: str) -> np.ndarray:
             received=f"mode {image.mode!r}, values {values.min():g} to {values.max():g}, which are "
             "not read: convert it to 8 or 16 bits",
         )
-    return values.astype(np.uint16)
+    return values.astype(np.uint16, copy=False)

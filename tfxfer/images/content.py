@@ -71,7 +71,8 @@ def _read_file(path: Path, name: str) -> bytes:
                 expected=f"a file of at most {_MAX_BYTES:,} bytes",
                 received=f"{size:,} bytes",
             )
-        return head + file.read()
+        file.seek(0)
+        return file.read(_MAX_BYTES)
 
 
 def _refuse_unread(name: str, kind: str | None) -> None:

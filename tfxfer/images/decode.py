@@ -13,10 +13,10 @@ from PIL import Image, UnidentifiedImageError
 from tfxfer.images.bombs import describe_bomb
 from tfxfer.images.colours import (
     FAULTS,
+    find_turn,
     flatten_to_rgb,
     read_grey,
     scale_image,
-    turn_upright,
 )
 from tfxfer.images.content import (
     DecodeError,
@@ -36,6 +36,7 @@ from tfxfer.images.heif import open_heif
 from tfxfer.images.png_text import strip_text
 from tfxfer.images.quiet import quiet_pillow
 from tfxfer.preprocessing import Resize
+from tfxfer.system.threads import call_beside
 
 __all__ = [
     "MAX_PIXELS",
@@ -136,13 +137,13 @@ def probe_image(
         )
 
     try:
-        return probe(content)
+        return call_beside(lambda: probe(content))
     except DecodeError as error:
         # Large texts and colour profiles are refused by Pillow, and say nothing about the pixels.
         stripped = strip_text(content) if error.kind == "corrupt" else None
         if stripped is None:
             raise
-        return probe(stripped)
+        return call_beside(lambda: probe(stripped))
 
 
 def _probe_content(
@@ -158,25 +159,18 @@ def _probe_content(
         try:
             with _open_content(name, readable) as image:
                 form, size = image.format or "", image.size
-                if size[0] * size[1] > max_pixels:
-                    raise make_bomb(name, f"{size[0]}x{size[1]}", max_pixels)
-                bomb = describe_bomb(
-                    content, size, _BITS.get(image.mode, 8 * len(image.getbands()))
-                )
-                if bomb is not None:
-                    raise make_fault(name, "bomb", expected="a photo", received=bomb)
+                _refuse_bomb(image, name, content, max_pixels)
                 if min_side_px is not None:
                     side = math.ceil(_DRAFT_MARGIN * min_side_px)
                     image.draft(None, (side, side))
-                deep, cut = None, is_cut(image)
-                if cut and can_read_deep(image):
-                    with _open_content(name, readable) as again:
-                        deep, cut = read_deep(image, again), False
-                image.load()
-                if image.mode.startswith("I") or image.mode == "F":
-                    deep = read_grey(image, name)
-                turned = turn_upright(image if deep is None else scale_image(deep, white), image)
-                return Probe(flatten_to_rgb(turned), content, form, size, deep, cut)
+                deep, cut = _read_deep(image, name, readable)
+                turn = find_turn(image)
+                flat = flatten_to_rgb(image if deep is None else scale_image(deep, white))
+            # What was read is let go before it is turned: both are copies of all pixels.
+            del image
+            return Probe(
+                flat if turn is None else flat.transpose(turn), content, form, size, deep, cut
+            )
         except Image.DecompressionBombError:
             # Pillow's own limit comes first for the largest, and it names no size.
             raise make_bomb(name, "larger", max_pixels) from None
@@ -196,6 +190,38 @@ def _probe_content(
             raise make_fault(
                 name, "corrupt", expected="a complete image", received=f"a damaged {what} ({words})"
             ) from error
+
+
+def _refuse_bomb(image: Image.Image, name: str, content: bytes, max_pixels: int) -> None:
+    """Refuses what its header says costs too much, before a pixel is decoded.
+
+    Raises:
+        DecodeError: it does.
+    """
+    width, height = image.size
+    if width * height > max_pixels:
+        raise make_bomb(name, f"{width}x{height}", max_pixels)
+    deep = can_read_deep(image) or image.mode.startswith("I")
+    bits = _BITS.get(image.mode, (16 if deep else 8) * len(image.getbands()))
+    bomb = describe_bomb(content, image.size, bits, form=image.format or "", is_deep=deep)
+    if bomb is not None:
+        raise make_fault(name, "bomb", expected="a photo", received=bomb)
+
+
+def _read_deep(image: Image.Image, name: str, readable: bytes) -> tuple[np.ndarray | None, bool]:
+    """Reads the pixels, and returns the values of a file with more than 8 bits a channel.
+
+    Returns:
+        The values, or None; and whether there are more bits than could be read.
+    """
+    cut = is_cut(image)
+    if cut and can_read_deep(image):
+        with _open_content(name, readable) as again:
+            return read_deep(image, again), False
+    image.load()
+    if image.mode.startswith("I") or image.mode == "F":
+        return read_grey(image, name), cut
+    return None, cut
 
 
 def _open_content(name: str, content: bytes) -> Image.Image:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tfxfer.images.bands import list_bands
+
 __all__ = ["FULL_WHITE", "can_read_deep", "find_white", "is_cut", "read_deep", "scale_deep"]
 
 FULL_WHITE = 65_535
@@ -76,8 +78,16 @@ def read_deep(image: Image.Image, again: Image.Image) -> np.ndarray:
     """
     lower: Any = again
     lower.tile = [_swap_order(tile) for tile in lower.tile]
-    high, low = np.asarray(image, np.uint16), np.asarray(lower, np.uint16)
-    return np.asarray((high << 8) | low)
+    image.load()
+    lower.load()
+    width, height = image.size
+    values = np.empty((height, width, len(image.getbands())), np.uint16)
+    for top, bottom in list_bands(width, height):
+        high, low = (
+            np.asarray(half.crop((0, top, width, bottom)), np.uint16) for half in (image, lower)
+        )
+        values[top:bottom] = (high << 8) | low
+    return values
 
 
 def _find_rawmode(tile: Any) -> str:

@@ -138,6 +138,8 @@ def _read_brand(head: bytes) -> str | None:
 
 def _is_dng(head: bytes) -> bool:
     """Returns whether the first directory of a TIFF names a version of DNG."""
+    if len(head) < 8:
+        return False  # cut off
     order = "<" if head.startswith(b"II") else ">"
     (start,) = struct.unpack_from(f"{order}I", head, 4)
     if start + 2 > len(head):

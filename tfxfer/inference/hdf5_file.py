@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tfxfer.errors import ModelError
+from tfxfer.system.hdf5_content import check_hdf5_content
 
 __all__ = ["HDF5_ENDINGS", "HDF5Model", "check_holds_model", "read_hdf5_model"]
 
@@ -51,6 +52,14 @@ def read_hdf5_model(path: Path) -> HDF5Model:
             # Weights files say it of their groups, if at all.
             if config is None:
                 _refuse_weights(path)
+            check_hdf5_content(
+                file,
+                stored_bytes=path.stat().st_size,
+                refuse=lambda expected, received: ModelError(
+                    f"model {str(path)!r}: expected {expected}. Received: {received}. Save the "
+                    "model anew: model.save('model.keras')"
+                ),
+            )
         parsed = json.loads(_to_text(config))
     except ModelError:
         raise

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tfxfer.errors import ModelError
 from tfxfer.registry.lookup import default_registry
 from tfxfer.registry.suggestion import suggest_package
+from tfxfer.system.hdf5_content import check_hdf5_content
 
 if TYPE_CHECKING:
     from tfxfer.registry.lookup import Registry
@@ -24,7 +25,15 @@ if TYPE_CHECKING:
 __all__ = ["check_config", "import_layers", "read_keras_config"]
 
 _CONFIG = "config.json"
-_MOST_BYTES = 2**26  # those of 1,000 layers take about 1 MB; a HubLayer holds a graph of a few
+_MOST_BYTES = 16 << 20
+"""Those of 1,000 layers take about 1 MB; a HubLayer holds a graph of a few. What JSON builds in
+Python takes up to 32 times its own size, and Keras reads it a second time."""
+
+_WEIGHTS = "model.weights.h5"
+_MOST_RATIO = 100
+_PACKED_BYTES = 1 << 29
+"""Weights are noise and hardly pack, and Keras does not try. Below 512 MB they may be all zeros."""
+
 _DEEPEST = 200  # models nest a few levels
 
 # Their code, or the file that it is in, comes with the model.
@@ -104,6 +113,7 @@ def read_keras_config(path: Path) -> dict[str, Any]:
                 )
             with archive.open(_CONFIG) as member:
                 content = member.read(_MOST_BYTES + 1)
+            _check_members(archive, path)
         parsed = json.loads(content)
     except ModelError:
         raise
@@ -120,6 +130,30 @@ def read_keras_config(path: Path) -> dict[str, Any]:
         )
     # Nothing is compiled where a model is only asked: its loss may be anybody's.
     return {key: value for key, value in parsed.items() if key != "compile_config"}
+
+
+def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
+    """Refuses an archive whose weights lead elsewhere, or whose members unpack to gigabytes."""
+
+    def refuse(expected: str, received: str) -> ModelError:
+        return ModelError(
+            f"model {str(path)!r}: expected {expected}. Received: {received}. Save the model "
+            "anew: model.save('model.keras')"
+        )
+
+    stored_bytes = path.stat().st_size
+    most = max(_PACKED_BYTES, _MOST_RATIO * stored_bytes)
+    total = sum(member.file_size for member in archive.infolist())
+    if total > most:
+        raise refuse(
+            f"members of at most {most:,} bytes together, where the file has {stored_bytes:,}",
+            f"{total:,} bytes",
+        )
+    if _WEIGHTS in archive.namelist():
+        import h5py  # type: ignore[import-untyped]
+
+        with archive.open(_WEIGHTS) as member, h5py.File(member, "r") as file:
+            check_hdf5_content(file, stored_bytes=stored_bytes, refuse=refuse)
 
 
 def check_config(

@@ -10,6 +10,7 @@ from tfxfer.data.table import read_split_table
 from tfxfer.errors import DataError, ModelError
 from tfxfer.run.directory import RunDirectory
 from tfxfer.run.seals import check_sealed
+from tfxfer.system.archives import ARCHIVE_FAULTS
 
 __all__ = [
     "add_to_keras_file",
@@ -51,7 +52,9 @@ def read_keras_provenance(path: Path) -> Provenance | None:
                     f"{PROVENANCE_FILE}. Received: {size:,}."
                 )
             return Provenance.from_bytes(archive.read(PROVENANCE_FILE))
-    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError) as error:
+    except ModelError:
+        raise  # ours: it is a ValueError, too
+    except ARCHIVE_FAULTS as error:
         raise ModelError(
             f"model {str(path)!r}: expected a .keras file. Received: {error}."
         ) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,6 +20,7 @@ from tfxfer.inference.listing import list_samples
 from tfxfer.modality import Modality
 from tfxfer.sample import InputSpec, Sample
 from tfxfer.system.arguments import describe_value
+from tfxfer.system.threads import open_pool
 
 __all__ = ["SampleStream", "Samples", "open_stream"]
 
@@ -174,7 +174,7 @@ def _read_files(
     rows: int,
 ) -> Iterator[Arrays]:
     waiting = iter(located)
-    with modality.reading(), ThreadPoolExecutor(count_workers(), "tfxfer-read") as pool:
+    with modality.reading(), open_pool(count_workers()) as pool:
         while chosen := tuple(itertools.islice(waiting, rows)):
             parts = list(pool.map(read, chosen))
             yield map_arrays(lambda *arrays: np.concatenate(arrays), *parts)

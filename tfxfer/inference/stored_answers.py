@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from tfxfer.inference.unseen import load_unseen
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
 from tfxfer.run.seals import check_sealed, describe_unsealed
+from tfxfer.system.bounded import MOST_TABLE_BYTES, read_bytes
 from tfxfer.system.plain_text import escape_controls, unguard_cell
 
 __all__ = [
@@ -167,10 +169,10 @@ def read_answer_table(path: Path) -> list[dict[str, str]]:
         DataError: it cannot be read, or has other columns or a row of more or fewer cells.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows, columns = list(reader), tuple(reader.fieldnames or ())
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = read_bytes(path, MOST_TABLE_BYTES).decode()
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        rows, columns = list(reader), tuple(reader.fieldnames or ())
+    except (OSError, ValueError, csv.Error) as error:
         raise DataError(
             f"table {str(path)!r}: expected the answers of a run. Received: {error}."
         ) from error

@@ -11,7 +11,6 @@ import io
 import json
 import re
 import time
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 from tfxfer.errors import RunError, TfxferError
 from tfxfer.run.directory import RunDirectory
 from tfxfer.schedule import FitState
+from tfxfer.system.archives import ARCHIVE_FAULTS
 from tfxfer.system.files import atomic_write, to_json
 from tfxfer.system.records import read_record
 from tfxfer.training.snapshot import PhaseProgress, Snapshot
@@ -116,7 +116,7 @@ class Checkpoints:
             state = FitState.from_dict(stored.state)
             parts = {name: arrays.get(name, ()) for name in _PARTS}
             return Snapshot(state, arrays[_WEIGHTS], stored.progress, **parts)
-        except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile) as error:
+        except (*ARCHIVE_FAULTS, TypeError, RecursionError) as error:
             raise self._describe_damage(error) from error
 
     def restore(self, model: Any) -> Snapshot | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from tfxfer.data.problems import Audit
 from tfxfer.data.record import Record, Source
 from tfxfer.data.table import SplitRow, read_split_table
 from tfxfer.errors import DataError, RunError
+from tfxfer.evaluation.stored import check_stored_figures
 from tfxfer.head import Head
 from tfxfer.modality import Modality
 from tfxfer.registry.lookup import Registry, get_head, get_modality
@@ -26,6 +28,7 @@ from tfxfer.run.directory import RunDirectory
 from tfxfer.run.manifest import Manifest
 from tfxfer.run.seals import check_sealed
 from tfxfer.sample import Sample
+from tfxfer.system.bounded import MOST_TABLE_BYTES, read_bytes
 from tfxfer.system.records import read_document
 from tfxfer.trust.baselines import BaselineRecord
 from tfxfer.trust.course import Finding
@@ -170,13 +173,15 @@ def read_material(
             f"report of run {str(run.path)!r}: expected a finished training. Received: "
             f"status={manifest.status!r}. Go on with it: tfxfer train --resume --out {run.path}"
         )
+    head = get_head(manifest.head, options=dict(manifest.head_options), registry=registry)
+    check_stored_figures(manifest.metrics, head, where=str(run.manifest_path))
     export, errors = run.export / "export.json", run.label_errors_path
     check_sealed(run, run.model_path)
     split = check_sealed(run, run.split_path)
     return Material(
         run=run,
         manifest=manifest,
-        head=get_head(manifest.head, options=dict(manifest.head_options), registry=registry),
+        head=head,
         modality=get_modality(manifest.modality, registry=registry),
         origin=origin or Origin(),
         history=_read_history(run.history_path) if run.history_path.is_file() else (),
@@ -200,8 +205,8 @@ def read_material(
 
 def _read_history(path: Path) -> tuple[Epoch, ...]:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, strict=True))
+        text = read_bytes(path, MOST_TABLE_BYTES).decode()
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
         return tuple(
             Epoch(
                 row["phase"],

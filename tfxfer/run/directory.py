@@ -35,6 +35,7 @@ from tfxfer.run.manifest import (
     collect_versions,
 )
 from tfxfer.system.arguments import check_path
+from tfxfer.system.bounded import MOST_LABELS_BYTES, read_text
 from tfxfer.system.files import (
     TEMPORARY,
     atomic_write,
@@ -260,7 +261,7 @@ class RunDirectory:
     def read_labels(self) -> tuple[str, ...]:
         """Returns the lines of `labels.txt`."""
         try:
-            text = self.labels_path.read_text(encoding="utf-8")
+            text = read_text(self.labels_path, MOST_LABELS_BYTES)
         except (OSError, ValueError) as error:
             raise RunError(
                 f"cannot read {str(self.labels_path)!r}: expected one label per line. "

@@ -202,6 +202,13 @@ class Manifest:
                 f"run manifest: expected a status among {', '.join(get_args(RunStatus))}. "
                 f"Received: status={self.status!r}."
             )
+        if self.seed < 0:
+            raise RunError(f"run manifest: expected a seed from 0 upwards. Received: {self.seed}.")
+        for item in self.warnings:
+            if not (isinstance(item, Mapping) and isinstance(item.get("message"), str)):
+                raise RunError(
+                    f"run manifest: expected warnings with a message each. Received: {item!r:.80}."
+                )
         # As it will be read back: what was stored equals what was made.
         for name in (
             "request", "head_options", "preprocessing", "versions", "calibration", "metrics",

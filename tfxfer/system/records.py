@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from tfxfer.errors import TfxferError
+from tfxfer.system.bounded import MOST_JSON_BYTES, read_text
 
 __all__ = ["read_document", "read_record"]
 
@@ -119,7 +120,7 @@ def read_document(path: Path, *, expected: str, error: type[TfxferError]) -> dic
         TfxferError: of the class `error`: the file is missing, is not JSON, or holds no object.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_text(path, MOST_JSON_BYTES))
     except (OSError, ValueError, RecursionError) as fault:
         raise error(
             f"cannot read {str(path)!r}: expected {expected}. "

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from tfxfer.data.slice_table import check_columns
 from tfxfer.errors import UsageError
+from tfxfer.system.bounded import MOST_RULES_BYTES, read_text
 from tfxfer.system.spelling import did_you_mean
 from tfxfer.trust.fairness import CRITERIA
 from tfxfer.trust.groups import FEWEST_SAMPLES
@@ -109,8 +110,8 @@ def read_gate(path: str | Path) -> Gate:
     """
     where = f"gate {str(path)!r}"
     try:
-        document = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+        document = tomllib.loads(read_text(Path(path), MOST_RULES_BYTES, encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UsageError(
             f"{where}: expected a TOML file with rules. Received: {reason}."

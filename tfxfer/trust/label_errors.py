@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -13,6 +14,7 @@ from tfxfer.data.samples import SampleSplit
 from tfxfer.errors import DataError
 from tfxfer.head import Head
 from tfxfer.system.arguments import check_path
+from tfxfer.system.bounded import MOST_TABLE_BYTES, read_bytes
 from tfxfer.system.files import write_table
 from tfxfer.system.plain_text import escape_controls, pack_text, unguard_cell, unpack_text
 from tfxfer.trust.probe import predict_out_of_fold
@@ -225,9 +227,9 @@ def read_label_errors(path: str | Path) -> tuple[LabelError, ...]:
     path = check_path(path, where="label errors")
     name = f"label errors {str(path)!r}"
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            lines = list(csv.reader(file, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = read_bytes(path, MOST_TABLE_BYTES).decode("utf-8")
+        lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except (OSError, ValueError, csv.Error) as error:
         raise DataError(
             f"{name}: expected the label_errors.csv of a run. Received: {error}."
         ) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from tfxfer.inference.reading import Samples
 from tfxfer.modality import Modality
 from tfxfer.progress import Progress
 from tfxfer.sample import Sample
+from tfxfer.system.threads import open_pool
 
 __all__ = ["Subset", "draw_subset", "locate_samples"]
 
@@ -139,16 +139,11 @@ def _inspect(
     progress: Progress | None,
 ) -> Subset:
     findings = []
-    with modality.reading(), ThreadPoolExecutor(count_workers()) as pool:
-        try:
-            for found in pool.map(modality.inspect, samples):
-                findings.append(found)
-                if progress is not None:
-                    progress(f"checking {modality.plural}", len(findings), len(samples))
-        except BaseException:
-            # Ctrl-C must not wait for the files that are already queued.
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with modality.reading(), open_pool(count_workers()) as pool:
+        for found in pool.map(modality.inspect, samples):
+            findings.append(found)
+            if progress is not None:
+                progress(f"checking {modality.plural}", len(findings), len(samples))
     pairs = list(zip(samples, findings, strict=True))
     usable = [sample for sample, found in pairs if found.fault is None]
     faults = [f"{sample.name}: {', '.join(found.fault)}" for sample, found in pairs if found.fault]

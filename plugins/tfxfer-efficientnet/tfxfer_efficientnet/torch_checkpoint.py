@@ -12,7 +12,6 @@ import hashlib
 import io
 import math
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from tfxfer.errors import WeightsError
+from tfxfer.system.archives import ARCHIVE_FAULTS
 from tfxfer_efficientnet.state_pickle import Storage, Tensor, read_pickle, refuse
 
 __all__ = ["read_checkpoint"]
@@ -91,7 +91,9 @@ def _read_zip(data: bytes) -> tuple[Any, dict[str, memoryview]]:
                     refuse(f"storage {key}", f"member {root}data/{key}", members=len(members))
                 if key not in storages:
                     storages[key] = memoryview(archive.read(f"{root}data/{key}"))
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+    except WeightsError:
+        raise  # ours: it is a ValueError, too
+    except ARCHIVE_FAULTS as error:
         raise WeightsError(
             f"torch checkpoint: expected a whole zip archive. Received: {error!s:.120}."
         ) from error

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfxfer.errors import ModelError
 from tfxfer.preprocessing import Preprocessing, Resize
+from tfxfer.system.bounded import MOST_JSON_BYTES, read_text
 from tfxfer_kerashub.errors import PresetError, first_line
 from tfxfer_kerashub.fetching import find_file, import_keras_hub, list_image_backbones
 from tfxfer_kerashub.handle import Handle
@@ -134,8 +135,8 @@ def _refuse_known_others(preset: str, name: str) -> None:
 
 def _read_json(path: Path, name: str) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        document = json.loads(read_text(path, MOST_JSON_BYTES))
+    except (OSError, ValueError, RecursionError) as error:
         raise PresetError(
             f"{name}: expected JSON in {path.name}. Received: {first_line(error)}"
         ) from error

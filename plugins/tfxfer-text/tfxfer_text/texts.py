@@ -6,9 +6,13 @@ import unicodedata
 
 from tfxfer.errors import DataError
 from tfxfer.sample import Sample
+from tfxfer.system.bounded import LargeFileError, read_bytes
 from tfxfer.system.encoding import decode_text, mend_surrogates
 
 __all__ = ["count_unseen", "has_words", "normalize_text", "read_text"]
+
+_MOST_BYTES = 16 << 20
+"""The longest novels have 6 MB; a network reads the first few hundred words."""
 
 # Controls and what is like them: BERT's tokenizer takes them out before it looks for words.
 _UNSEEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn"))
@@ -28,10 +32,14 @@ def read_text(sample: Sample) -> str:
             f"text {sample.name!r}: expected a text, or a file that holds one. Received: neither."
         )
     try:
-        return decode_text(sample.path.read_bytes())
+        return decode_text(read_bytes(sample.path, _MOST_BYTES))
     except OSError as error:
         raise DataError(
             f"text {sample.name!r}: expected a file that can be read. Received: {error.strerror}."
+        ) from error
+    except LargeFileError as error:
+        raise DataError(
+            f"text {sample.name!r}: expected a text that somebody wrote. Received: {error}."
         ) from error
     except ValueError as error:
         raise DataError(f"text {sample.name!r}: expected UTF-8. Received: {error}.") from error

@@ -15,11 +15,13 @@ from tfxfer.data.arrays import Arrays
 from tfxfer.errors import ModelError
 from tfxfer.keras_private import flatten_layers
 from tfxfer.preprocessing import Preprocessing
+from tfxfer.system.bounded import MOST_MODEL_BYTES, LargeFileError, read_bytes
 from tfxfer.system.files import atomic_write
 from tfxfer.system.quiet import quiet_native
 from tfxfer.system.scratch import scratch_folder
 from tfxfer_edge.conversion.copies import copy_model
 from tfxfer_edge.conversion.ends import ModelInput
+from tfxfer_edge.conversion.onnx_content import check_onnx_content
 from tfxfer_edge.conversion.recipes import Recipe
 from tfxfer_edge.conversion.sources import PreprocessingArgument, Source, open_source
 from tfxfer_edge.door import find_door
@@ -152,9 +154,18 @@ class OnnxModel:
         self.normalization = normalization or Preprocessing()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
+        content = path_or_content
+        if not isinstance(content, bytes):
+            try:
+                content = read_bytes(Path(content), MOST_MODEL_BYTES)
+            except (OSError, LargeFileError) as error:
+                raise ModelError(
+                    f"model {self.source!r}: expected an .onnx file. Received: {error}."
+                ) from error
+        check_onnx_content(content, source=self.source)
         with self._named():
             self._session = onnxruntime.InferenceSession(
-                path_or_content if is_content else self.source,
+                content,
                 options,
                 providers=["CPUExecutionProvider"],
             )

@@ -9,7 +9,6 @@ import hashlib
 import io
 import json
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 from tfxfer.data.provenance import PROVENANCE_FILE
 from tfxfer.errors import ContractError, ModelError
 from tfxfer.preprocessing import Resize
+from tfxfer.system.archives import ARCHIVE_FAULTS
 from tfxfer_edge.door import IMAGE
 from tfxfer_edge.tflite.card import CONTRACT_FILE, LABELS_FILE, ModelCard
 
@@ -142,8 +142,7 @@ def read_files(content: bytes) -> dict[str, bytes]:
             return {member.filename: archive.read(member) for member in members}
     except ModelError:
         raise  # ours: it is a ValueError, too
-    # Encrypted members raise RuntimeError, unknown compression NotImplementedError, a subclass.
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
+    except ARCHIVE_FAULTS as error:
         raise ModelError(
             "metadata: expected an archive of files behind the model. "
             f"Received: {_first_line(error)}. The file may be damaged."

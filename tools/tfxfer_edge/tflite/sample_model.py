@@ -15,6 +15,7 @@ from tfxfer.data.arrays import Arrays
 from tfxfer.errors import ModelError
 from tfxfer.frontier.chunk import count_chunk_images
 from tfxfer.system.arguments import check_path
+from tfxfer.system.bounded import MOST_MODEL_BYTES, LargeFileError, read_bytes
 from tfxfer.system.quiet import quiet_native
 from tfxfer_edge.tflite.card import ModelCard
 from tfxfer_edge.tflite.metadata_reader import read_metadata
@@ -235,10 +236,11 @@ def read_content(path_or_bytes: str | Path | bytes | bytearray) -> tuple[str, by
         return "bytes", bytes(path_or_bytes)
     path = check_path(path_or_bytes, where="model", name="path_or_bytes")
     try:
-        return str(path), path.read_bytes()
-    except OSError as error:
+        return str(path), read_bytes(path, MOST_MODEL_BYTES)
+    except (OSError, LargeFileError) as error:
         raise ModelError(
-            f"model {str(path)!r}: expected a .tflite file. Received: {error.strerror or error}."
+            f"model {str(path)!r}: expected a .tflite file. "
+            f"Received: {getattr(error, 'strerror', None) or error}."
         ) from error
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tfxfer.errors import ModelError
+from tfxfer.system.bounded import MOST_MODEL_BYTES, LargeFileError, read_bytes
 from tfxfer_edge.tflite.flatbuffer import read_model, type_name
 
 __all__ = ["check_graphs", "check_model_file", "read_sound_model"]
@@ -47,10 +48,11 @@ def check_model_file(path: str | Path) -> None:
             be run.
     """
     try:
-        read_sound_model(Path(path).read_bytes())
-    except OSError as error:
+        read_sound_model(read_bytes(Path(path), MOST_MODEL_BYTES))
+    except (OSError, LargeFileError) as error:
         raise ModelError(
-            f"model {str(path)!r}: expected a .tflite file. Received: {error.strerror or error}."
+            f"model {str(path)!r}: expected a .tflite file. "
+            f"Received: {getattr(error, 'strerror', None) or error}."
         ) from error
     except ModelError as error:
         raise ModelError(f"model {str(path)!r}: {str(error).removeprefix('model: ')}") from error
