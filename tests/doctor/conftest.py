@@ -17,9 +17,9 @@ Packages = Mapping[str, str | tuple[str, Requires] | None]
 
 # An environment that fits together, with what these versions declare as far as it matters here.
 HEALTHY: Mapping[str, tuple[str, Requires]] = {
-    "tfxfer": ("0.1.0", ("keras>=3.12,<4", "tensorflow>=2.19,<2.22", "ai-edge-litert>=2.1")),
+    "tfxfer": ("0.1.0", ("keras>=3.15,<4", "tensorflow>=2.19,<2.22", "ai-edge-litert>=2.1")),
     "tfxfer-edge": ("0.1.0", ("tfxfer>=0.1,<0.2", "litert-quantizer>=0.11")),
-    "tfxfer-efficientnet": ("0.1.0", ("tfxfer>=0.1,<0.2", "keras>=3.12,<4")),
+    "tfxfer-efficientnet": ("0.1.0", ("tfxfer>=0.1,<0.2", "keras>=3.15,<4")),
     "tfxfer-heads": ("0.1.0", ("tfxfer>=0.1,<0.2",)),
     "tensorflow": (
         "2.19.1",

@@ -80,12 +80,12 @@ CASES = [
     Case(
         "keras 2",
         packages(keras="2.15.0"),
-        'pip install "keras>=3.12,<4"',
+        'pip install "keras>=3.15,<4"',
         packages(keras="3.12.0"),
-        what="keras: expected >=3.12,<4. Received: 2.15.0.",
+        what="keras: expected >=3.15,<4. Received: 2.15.0.",
     ),
-    Case("keras 4", packages(keras="4.0.0"), 'pip install "keras>=3.12,<4"'),
-    Case("keras absent", packages(keras=None), 'pip install "keras>=3.12,<4"'),
+    Case("keras 4", packages(keras="4.0.0"), 'pip install "keras>=3.15,<4"'),
+    Case("keras absent", packages(keras=None), 'pip install "keras>=3.15,<4"'),
     Case(
         "two distributions of tensorflow",
         packages(**{"tensorflow-cpu": "2.19.1"}),

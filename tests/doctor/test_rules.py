@@ -31,7 +31,7 @@ def test_problems_come_before_notes(make_environment: Make) -> None:
 def test_what_contradicts_itself_falls_back_to_what_tfxfer_wants(make_environment: Make) -> None:
     packages = {"keras": "2.15.0", "keras-hub": ("0.1.0", ("keras<3",))}
     (problem,) = find_problems(make_environment(packages))
-    assert problem.remedy == 'pip install "keras>=3.12,<4"'
+    assert problem.remedy == 'pip install "keras>=3.15,<4"'
 
 
 def test_odd_versions_and_requirements_break_nothing(make_environment: Make) -> None:

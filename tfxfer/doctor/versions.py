@@ -41,15 +41,15 @@ def find_supported(environment: Environment) -> dict[str, str]:
         '>=2.20,<2.22'
     """
     first = "2.20" if environment.python_minor >= (3, 13) else "2.19"
-    return {"tensorflow": f">={first},<2.22", "keras": ">=3.12,<4"}
+    return {"tensorflow": f">={first},<2.22", "keras": ">=3.15,<4"}
 
 
 def format_specifiers(specifiers: SpecifierSet) -> str:
-    """Returns `>=3.12,<4`: lower bound first, as people write it.
+    """Returns `>=3.15,<4`: lower bound first, as people write it.
 
     Example:
-        >>> format_specifiers(SpecifierSet("<4,!=3.13,>=3.12"))
-        '>=3.12,<4,!=3.13'
+        >>> format_specifiers(SpecifierSet("<4,!=3.16,>=3.15"))
+        '>=3.15,<4,!=3.16'
     """
     ordered = sorted(specifiers, key=lambda each: (_ORDER.index(each.operator), each.version))
     return ",".join(map(str, ordered))
@@ -65,7 +65,7 @@ def install_line(environment: Environment, *names: str, **fixed: str) -> str:
 
     Example:
         >>> install_line(Environment(), "keras", setuptools="<81")
-        'pip install "keras>=3.12,<4" "setuptools<81"'
+        'pip install "keras>=3.15,<4" "setuptools<81"'
     """
     settled = {name.replace("_", "-"): versions for name, versions in fixed.items()}
     wanted = {}
