@@ -81,7 +81,7 @@ CASES = [
         "keras 2",
         packages(keras="2.15.0"),
         'pip install "keras>=3.15,<4"',
-        packages(keras="3.12.0"),
+        packages(keras="3.15.0"),
         what="keras: expected >=3.15,<4. Received: 2.15.0.",
     ),
     Case("keras 4", packages(keras="4.0.0"), 'pip install "keras>=3.15,<4"'),
@@ -131,7 +131,7 @@ CASES = [
         "h5py too new for tensorflow 2.21",
         packages(**LATE | {"h5py": "3.16.0"}) | {"python": "3.13.0"},
         'pip install "h5py>=3.11.0,<3.15.0"',
-        packages(**MIDDLE | {"h5py": "3.16.0"}) | {"python": "3.12.0"},
+        packages(**MIDDLE | {"h5py": "3.16.0"}) | {"python": "3.15.0"},
         what="h5py: expected >=3.11.0,<3.15.0, for tensorflow 2.21.0. Received: 3.16.0.",
     ),
     Case(
