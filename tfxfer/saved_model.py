@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tfxfer.errors import ModelError
-from tfxfer.system.bounded import LargeFileError, read_bytes
+from tfxfer.system.bounded import MOST_DESCRIPTION_BYTES, LargeFileError, read_bytes
 
 __all__ = [
     "DESCRIPTION",
@@ -25,9 +25,6 @@ __all__ = [
 DESCRIPTION = "saved_model.pb"
 READER = "saved_model"
 """Name of the reader, an entry point of `tfxfer.readers`, that takes such a folder."""
-
-_MOST_BYTES = 64 << 20
-"""Weights are beside it: a description of 10,000 operations has 5 MB."""
 
 # What these do is in functions of the graph's library, which are all looked at.
 _WRAPPERS = frozenset(
@@ -96,7 +93,7 @@ def read_description(folder: Path) -> Any:
 
     path = folder / DESCRIPTION
     try:
-        description = SavedModel.FromString(read_bytes(path, _MOST_BYTES))
+        description = SavedModel.FromString(read_bytes(path, MOST_DESCRIPTION_BYTES))
     except (OSError, LargeFileError, DecodeError) as error:
         raise ModelError(
             f"model {str(folder)!r}: expected a SavedModel, with {DESCRIPTION} in it. "

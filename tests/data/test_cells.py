@@ -157,3 +157,18 @@ def test_names_of_tables() -> None:
     assert [is_table(x) for x in ("a.CSV", "b/c.tsv", "d.ndjson", "e.txt", "f")] == [
         True, True, True, False, False,
     ]  # fmt: skip
+
+
+def test_keys_that_differ_from_line_to_line_have_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Ten lines, the last of which brings a tenth key: 100 cells.
+    lines = [json.dumps({"text": "a", f"key {n}": "b"}) for n in range(9)]
+    content = "\n".join([*lines, json.dumps({"text": "c"})])
+    monkeypatch.setattr("tfxfer.data.cells._MOST_CELLS", 100)
+    assert len(read(tmp_path, content, "table.jsonl").names) == 10
+    monkeypatch.setattr("tfxfer.data.cells._MOST_CELLS", 89)
+    with pytest.raises(
+        DataError, match=r"line 9: expected the same keys .* Received: 10 different"
+    ):
+        read(tmp_path, content, "table.jsonl")

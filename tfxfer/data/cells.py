@@ -28,6 +28,9 @@ JSON_LINES = (".jsonl", ".ndjson")
 _TABLES = (".csv", ".tsv", *JSON_LINES)
 _DELIMITERS = (",", ";", "\t")
 _SHOWN = 80
+_MOST_CELLS = 100_000_000
+"""Of JSON lines, absent ones included: a table of a million rows may have 100 columns. A cell takes
+eight bytes."""
 
 Fits: TypeAlias = Callable[[Sequence[str]], bool]
 """Tells whether columns of these names can be meant."""
@@ -184,6 +187,12 @@ def _read_json_lines(text: str, where: str) -> Cells:
         objects.append((number, found))
         if len(found) != len(names) or any(key not in names for key in found):
             names.update(dict.fromkeys(found))
+            if len(names) * len(objects) > _MOST_CELLS:
+                raise DataError(
+                    f"{where}, line {number}: expected the same keys on each line, which are the "
+                    f"columns. Received: {len(names):,} different ones on {len(objects):,} lines, "
+                    f"more than {_MOST_CELLS:,} cells. Leave out those that few lines have."
+                )
     keys = tuple(names)
     has_escapes = "\\u" in text  # the only way that a file in UTF-8 has to half a character
     odd: dict[int, tuple[int, str]] = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = [
+    "MOST_DESCRIPTION_BYTES",
     "MOST_JSON_BYTES",
     "MOST_LABELS_BYTES",
     "MOST_MODEL_BYTES",
@@ -21,6 +22,9 @@ __all__ = [
 MOST_JSON_BYTES = 64 << 20
 """A `run.json` that names 100,000 files left out has 10 MB. What JSON builds in Python takes up to
 32 times its own size: 2 GB."""
+
+MOST_DESCRIPTION_BYTES = 64 << 20
+"""Of a SavedModel, whose weights are beside it: one of 10,000 operations has 5 MB."""
 
 MOST_LABELS_BYTES = 16 << 20
 """21,000 classes of ImageNet have 0.5 MB."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tfxfer.errors import ModelError, WeightsError
+from tfxfer.system.bounded import MOST_DESCRIPTION_BYTES, LargeFileError, read_bytes
 from tfxfer_hub.handle import Handle
 
 __all__ = ["ModuleFacts", "check_facts", "read_facts", "values_file"]
@@ -52,7 +53,9 @@ def read_facts(folder: Path, handle: Handle) -> ModuleFacts:
 
     what = f"module {handle.location!r}: expected a SavedModel folder, with {_DESCRIPTION} in it"
     try:
-        content = (folder / _DESCRIPTION).read_bytes()
+        content = read_bytes(folder / _DESCRIPTION, MOST_DESCRIPTION_BYTES)
+    except LargeFileError as error:
+        raise WeightsError(f"{what}. Received: {error}.") from error
     except OSError as error:
         raise WeightsError(f"{what}. Received: {_describe_place(folder)}") from error
     try:

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from tfxfer.errors import ModelError
 from tfxfer_edge.tflite.flatbuffer import (
@@ -102,3 +104,38 @@ def test_custom_operators_are_refused_by_name(content: bytes) -> None:
     assert list_operators(broken)[-1] == "CUSTOM:FlexErfinv"
     with pytest.raises(ModelError, match=r"FlexErfinv \(makes '.+'\)"):
         refuse_forbidden(broken)
+
+
+@pytest.mark.parametrize("graphs", [1, 40])
+def test_a_file_of_few_bytes_and_many_parts_is_refused(
+    monkeypatch: pytest.MonkeyPatch, graphs: int
+) -> None:
+    # One tensor that stands `tensors` times in a graph, which stands `graphs` times in the model.
+    tensors = 400 // graphs
+    builder = flatbuffers.Builder(0)
+    schema.TensorStart(builder)
+    tensor = schema.TensorEnd(builder)
+    schema.SubGraphStartTensorsVector(builder, tensors)
+    for _ in range(tensors):
+        builder.PrependUOffsetTRelative(tensor)
+    vector = builder.EndVector()
+    schema.SubGraphStart(builder)
+    schema.SubGraphAddTensors(builder, vector)
+    graph = schema.SubGraphEnd(builder)
+    schema.ModelStartBuffersVector(builder, 0)
+    buffers = builder.EndVector()
+    schema.ModelStartSubgraphsVector(builder, graphs)
+    for _ in range(graphs):
+        builder.PrependUOffsetTRelative(graph)
+    vector = builder.EndVector()
+    schema.ModelStart(builder)
+    schema.ModelAddSubgraphs(builder, vector)
+    schema.ModelAddBuffers(builder, buffers)
+    builder.Finish(schema.ModelEnd(builder), file_identifier=b"TFL3")
+    content = bytes(builder.Output())
+    parts = 400 + graphs
+    monkeypatch.setattr("tfxfer_edge.tflite.flatbuffer._MOST_TABLES", parts)
+    assert len(read_model(content).subgraphs) == graphs
+    monkeypatch.setattr("tfxfer_edge.tflite.flatbuffer._MOST_TABLES", parts - 1)
+    with pytest.raises(ModelError, match=f"at most {parts - 1} operators, tensors"):
+        read_model(content)

@@ -7,6 +7,7 @@ that leaves here has its weights inside.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -30,6 +31,9 @@ __all__ = [
 ]
 
 _IDENTIFIER = b"TFL3"
+_MOST_TABLES = 500_000
+"""Operators, tensors and what else is a table; networks have some thousands. One may stand in many
+places of a file, where each takes four bytes, and a kilobyte once it is unpacked."""
 _ALIGNMENT = 16  # schema.fbs: `data:[ubyte] (force_align: 16)`; Python's packer forgets it
 
 
@@ -73,7 +77,9 @@ def read_model(content: bytes | bytearray) -> Any:
             f"Received: {len(content)} bytes, starting {content[:8]!r}."
         )
     try:
-        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+        root = schema.Model.GetRootAs(content, 0)
+        _refuse_many(root)
+        model = schema.ModelT.InitFromObj(root)
         for buffer in model.buffers:
             # 0 and 1 are placeholders: the weights, if any, are inside.
             if buffer.offset > 1:
@@ -90,6 +96,31 @@ def read_model(content: bytes | bytearray) -> Any:
     if not model.subgraphs:
         raise ModelError("model: expected a TFLite file with a graph. Received: none.")
     return model
+
+
+def _refuse_many(root: Any) -> None:
+    """Refuses a file that would unpack to more than any network is, before it is unpacked."""
+    count = root.OperatorCodesLength() + root.BuffersLength() + root.MetadataLength()
+    for part in _list_parts(root):
+        count += part
+        # Not after the loop: the parts themselves may be without end.
+        if count > _MOST_TABLES:
+            break
+    if count > _MOST_TABLES:
+        raise ModelError(
+            f"model: expected at most {_MOST_TABLES:,} operators, tensors and other parts. "
+            "Received: more. No phone runs a network of this size."
+        )
+
+
+def _list_parts(root: Any) -> Iterator[int]:
+    """Yields how many tables each signature and each graph is."""
+    for number in range(root.SignatureDefsLength()):
+        signature = root.SignatureDefs(number)
+        yield 1 + signature.InputsLength() + signature.OutputsLength()
+    for number in range(root.SubgraphsLength()):
+        graph = root.Subgraphs(number)
+        yield 1 + graph.TensorsLength() + graph.OperatorsLength()
 
 
 def _make_cut(length: int, received: str) -> ModelError:
