@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tfxfer import Phase, StorageError, fit
+from tfxfer.frontier.shelf import Shelf
 from tfxfer.frontier.store import CacheStore
 from tfxfer.system.owner import current_owner
 from tfxfer.system.scratch import find_remains
@@ -149,3 +152,24 @@ def test_a_cache_is_this_processs_and_makes_room_of_what_the_dead_left(tmp_path:
         assert [(x.owner, x.life) for x in found] == [(mine, "alive"), (mine, "alive")]
         assert not left.exists()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_an_earlier_process_left_on_the_shelf_takes_no_room_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = 1000
+
+    def measure(_: Path) -> SimpleNamespace:
+        taken = sum(path.stat().st_size for path in tmp_path.glob("shelf/*"))
+        return SimpleNamespace(free=free - taken)
+
+    monkeypatch.setattr(shutil, "disk_usage", measure)
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    empty = CacheStore(shelf=Shelf(folder), memory_bytes=0).disk_limit()
+    (folder / "a.bin").write_bytes(bytes(400))
+    shelf = Shelf(folder)
+    (folder / "a.bin").write_bytes(bytes(400))  # opening it removed what no index names
+    assert CacheStore(shelf=shelf, memory_bytes=0).disk_limit() == empty
+    monkeypatch.setattr(Shelf, "count_bytes", lambda _: 0)
+    assert CacheStore(shelf=shelf, memory_bytes=0).disk_limit() < empty

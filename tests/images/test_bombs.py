@@ -79,8 +79,17 @@ def test_a_large_photo_is_no_bomb(photo: Image.Image) -> None:
     assert describe_bomb(*page, 24) is not None
 
 
+def test_what_follows_or_lies_within_a_photo_is_no_scan_of_it() -> None:
+    start = b"\xff\xda\x00\x02"
+    preview = b"\xff\xe1" + (2 + 4 * 200).to_bytes(2, "big") + start * 200
+    content = b"\xff\xd8" + preview + start + b"\x11\xff\xd9" + start * 200
+    assert describe_bomb(content, (1_000, 1_000), 24) is None
+    assert describe_bomb(content.replace(b"\xff\xd9", b""), (1_000, 1_000), 24) is not None
+
+
 def scans(count: int) -> bytes:
-    return b"\xff\xd8" + b"\xff\xda" * count
+    data = bytes(1_000_000 // count)
+    return b"\xff\xd8" + (b"\xff\xda\x00\x02\x11\xff\x00\xff\xd1" + data) * count
 
 
 @pytest.mark.parametrize(
@@ -90,7 +99,7 @@ def scans(count: int) -> bytes:
         ((bytes(10), (5_000, 5_000), 24, {}), (bytes(10), (5_000, 5_001), 24, {})),
         ((bytes(180_000), (6_000, 5_000), 24, {}), (bytes(179_999), (6_000, 5_000), 24, {})),
         ((scans(100), (1_000, 1_000), 24, {}), (scans(101), (1_000, 1_000), 24, {})),
-        ((scans(60), (4_000, 5_000), 24, {}), (scans(61), (4_000, 5_000), 24, {})),
+        ((scans(18), (10_000, 12_000), 24, {}), (scans(19), (10_000, 12_000), 24, {})),
         (
             (bytes(10**6), (10_000, 8_000), 48, {"is_deep": True}),
             (bytes(10**6), (10_000, 8_001), 48, {"is_deep": True}),

@@ -57,5 +57,7 @@ def test_a_training_needs_its_checkpoints_its_model_and_its_cache(
     assert checkpoints.size_bytes == 2 * (2 * weights + 4 * trained)
     assert kept.size_bytes >= weights
     assert (cache.folder, cache.size_bytes) == (tmp_path / "cache", plan.cache_bytes)
+    held = list_needs(model, plan, tmp_path / "run", held_bytes=plan.cache_bytes - 7)[2]
+    assert held.size_bytes == 7
     in_memory = plan_fit(model, two_phase(), store=CacheStore(memory_bytes=2**30), **options)
     assert len(list_needs(model, in_memory, tmp_path / "run")) == 2

@@ -48,6 +48,14 @@ def test_what_did_not_help_is_told_from_what_was_cut() -> None:
     assert course(HEAD) == []
 
 
+def test_what_a_loss_ended_is_blamed_on_nothing_else() -> None:
+    ended = replace(TUNING, epochs=1, stopped="not_finite")
+    assert course(HEAD, ended) == []
+    short = record(replace(HEAD, stopped=None))
+    assert describe_course(short) != []
+    assert describe_course(replace(short, findings=({"kind": "not_finite"},))) == []
+
+
 def test_what_the_clock_shortened_is_no_warning() -> None:
     short = replace(TUNING, epochs=5)
     assert describe_pace(record(HEAD, short)) == [

@@ -36,11 +36,12 @@ def test_a_pipe_is_read_no_further(tmp_path: Path) -> None:
         with path.open("wb") as file:
             file.write(b"x" * 2_000)
 
-    thread = threading.Thread(target=feed)
+    thread = threading.Thread(target=feed, daemon=True)
     thread.start()
     with pytest.raises(LargeFileError):
         read_bytes(path, 1_000)
-    thread.join()
+    thread.join(60)
+    assert not thread.is_alive()
 
 
 def test_text_is_what_open_gives(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_nobody_waits_for_a_thread_when_something_fails() -> None:
 
     def leave() -> None:
         with open_pool(1) as pool:
-            pool.submit(release.wait)
+            pool.submit(release.wait, 60)
             raise KeyboardInterrupt  # to wait here would take for ever
 
     with pytest.raises(KeyboardInterrupt):

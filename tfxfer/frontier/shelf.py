@@ -111,6 +111,12 @@ class Shelf:
         self._entries = {place: x for place, x in self._entries.items() if x.key in kept}
         self._sweep()
 
+    def count_bytes(self) -> int:
+        """Returns how much room the folder takes."""
+        if not self.folder.is_dir():
+            return 0
+        return sum(path.stat().st_size for path in self.folder.iterdir())
+
     def clear(self) -> None:
         """Removes the folder."""
         self._entries = {}

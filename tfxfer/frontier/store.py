@@ -86,8 +86,12 @@ class CacheStore:
         if self.disk_bytes is not None:
             return self.disk_bytes
         existing = next(path for path in (self.parent, *self.parent.parents) if path.exists())
-        # What is taken already is no longer free, but belongs to the same limit.
-        return int((shutil.disk_usage(existing).free + self._whole()._used_disk) * _DISK_SHARE)
+        # What is taken already is no longer free, but belongs to the same limit, also where an
+        # earlier process of the run took it.
+        taken = self._whole()._used_disk
+        if self.shelf is not None:
+            taken = max(taken, self.shelf.count_bytes())
+        return int((shutil.disk_usage(existing).free + taken) * _DISK_SHARE)
 
     def place(self, size_bytes: int) -> str:
         """Returns `memory`, `disk`, or `nowhere` for that many more bytes."""

@@ -7,6 +7,7 @@ its safe mode for that; the loaders of legacy files have none, and import any mo
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -152,7 +153,9 @@ def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
     if _WEIGHTS in archive.namelist():
         import h5py  # type: ignore[import-untyped]
 
-        with archive.open(_WEIGHTS) as member, h5py.File(member, "r") as file:
+        # In memory: HDF5 jumps back and forth, and each jump back would unpack from the start.
+        content = io.BytesIO(archive.read(_WEIGHTS))
+        with h5py.File(content, "r") as file:
             check_hdf5_content(file, stored_bytes=stored_bytes, refuse=refuse)
 
 

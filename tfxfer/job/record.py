@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RunRecord", "describe_start"]
 
+_MOST_SKIPPED = 10_000  # samples that `run.json` names; it is read whole
+
 
 class RunRecord:
     """Keeps `run.json` and `history.csv` true of a run while it is trained.
@@ -100,8 +102,7 @@ def describe_start(prepared: Prepared, data: SampleData, device: Device, plan: F
             fingerprint=data.fingerprint,
             skipped=tuple(
                 {"path": item.path, "kind": item.kind, "detail": item.detail}
-                for item in data.audit.problems
-                if item.skipped
+                for item in data.audit.skipped[:_MOST_SKIPPED]
             ),
             unread=data.audit.count_unread(),
             notes=(*data.audit.notes, *data.doubts),

@@ -53,6 +53,7 @@ def write_result(
         fold_temperature(model, tempering, fitted.value)
         temperature, reason = fitted.value, fitted.reason
     _save(run, data, model)
+    record.seal(run.model_path.name)
     scores[data.test.name] = score_split(predictor, data.test, progress=progress)
     calibration = None
     if tempering is not None:

@@ -36,7 +36,7 @@ class Need:
     remedy: str
 
 
-def list_needs(model: Any, plan: FitPlan, out: Path) -> tuple[Need, ...]:
+def list_needs(model: Any, plan: FitPlan, out: Path, *, held_bytes: int = 0) -> tuple[Need, ...]:
     """Returns what a training writes, and where.
 
     A checkpoint holds the best weights and those of the network that is trained; of each value that
@@ -47,6 +47,7 @@ def list_needs(model: Any, plan: FitPlan, out: Path) -> tuple[Need, ...]:
         model: of the run.
         plan: of its training.
         out: the run directory.
+        held_bytes: of cached activations that are there already.
     """
     weights = sum(_ITEM_BYTES * int(np.prod(item.shape)) for item in model.weights)
     trained = _ITEM_BYTES * max(item.trainable_parameters for item in plan.phases)
@@ -55,7 +56,8 @@ def list_needs(model: Any, plan: FitPlan, out: Path) -> tuple[Need, ...]:
     needs.append(Need("the model", out, weights + _SMALL_BYTES, "--out"))
     if plan.cache_place == "disk":
         folder = Path(plan.cache_folder)
-        needs.append(Need("cached activations", folder, plan.cache_bytes, "--cache-dir"))
+        cache = max(0, plan.cache_bytes - held_bytes)
+        needs.append(Need("cached activations", folder, cache, "--cache-dir"))
     return tuple(needs)
 
 

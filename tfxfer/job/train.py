@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tfxfer.data.feed import SplitSource
 from tfxfer.data.loading import load_samples
 from tfxfer.data.samples import SampleData
 from tfxfer.device import prepare_device
-from tfxfer.errors import DataError, RunError
+from tfxfer.errors import DataError, RunError, StorageError
 from tfxfer.frontier.cut import stage_shape
 from tfxfer.frontier.fill import Conversion
 from tfxfer.frontier.shelf import Shelf
@@ -46,7 +47,7 @@ from tfxfer.training.budget import choose_schedule
 from tfxfer.training.cost import Workload, estimate_seconds
 from tfxfer.training.finite import NotFiniteError
 from tfxfer.training.options import choose_views
-from tfxfer.training.plan import plan_fit
+from tfxfer.training.plan import FitPlan, plan_fit
 from tfxfer.training.speeds import macs_share, probe_speeds
 from tfxfer.trust.course import Finding
 from tfxfer.trust.watch import Watch
@@ -94,21 +95,52 @@ def train_run(
     Raises:
         TfxferError: see the parts: data, plugins, weights, schedule, device, run.
     """
-    started = time.monotonic() if started is None else started
-    out = Path(out)
-    run = RunDirectory.open(out) if resume else None
-    manifest = None
-    if run is None:
+    begin = functools.partial(
+        _train, prepared, Path(out), overwrite=overwrite,
+        started=time.monotonic() if started is None else started, callbacks=callbacks,
+        progress=progress, on_plan=on_plan, on_audit=on_audit, on_model=on_model,
+        reserve_seconds=reserve_seconds, on_finding=on_finding,
+    )  # fmt: skip
+    if not resume:
         check_place(out, overwrite=overwrite)
-    else:
+        return begin(None)
+    run = RunDirectory.open(out)
+    if run.is_whole():
+        return run
+    with run.lock():
+        # Another process may have finished it meanwhile.
+        return run if run.is_whole() else begin(run)
+
+
+def _train(
+    prepared: Prepared,
+    out: Path,
+    run: RunDirectory | None,
+    *,
+    overwrite: bool,
+    started: float,
+    callbacks: Sequence[Any],
+    progress: Progress | None,
+    on_plan: Callable[[list[PlanLine]], None] | None,
+    on_audit: Callable[[SampleData], None] | None,
+    on_model: Callable[[Any], None] | None,
+    reserve_seconds: float,
+    on_finding: Callable[[str], None] | None,
+) -> RunDirectory:
+    """Does what `train_run` says; of a run to go on with, the lock is held."""
+    manifest = None
+    if run is not None:
         manifest = run.read_manifest()
-        if run.is_whole():
-            return run
         # Where the samples and the caches are may be another place than it was.
         before = find_shelf(out, TrainRequest.from_dict(manifest.request).cache_dir)
         if before != find_shelf(out, prepared.request.cache_dir):
             Shelf(before).clear()
         manifest = replace(manifest, request=asdict(prepared.request))
+        if manifest.status == "done":
+            # Its model is lost: what is known of that is no word on the next one.
+            manifest = replace(
+                manifest, metrics={}, sha256=_keep(manifest.sha256, run.split_path.name), exports=()
+            )
     request = prepared.request
     # Interrupted before it was written: the same seed and earlier run give the same split again.
     split_file = None
@@ -163,12 +195,16 @@ def train_run(
         cache=request.cache,
         input_itemsizes=SplitSource(data.train).itemsizes,
     )
-    check_room(list_needs(model, plan, out))
+    if manifest is not None:
+        _check_same_plan(out, manifest, plan)
+    check_room(list_needs(model, plan, out, held_bytes=shelf.count_bytes()))
     if run is None:
         # From here on nothing that was asked for can be at fault: an earlier run may go.
         run = RunDirectory.create(out, overwrite=overwrite)
         shelf.clear()  # of an earlier run at this place
-    with run.lock(), store:
+    # A run that goes on is locked already.
+    lock = run.lock() if manifest is None else contextlib.nullcontext()
+    with lock, store:
         if on_plan is not None:
             late, better = not choice.fits, choice.next_seconds
             on_plan(
@@ -189,7 +225,7 @@ def train_run(
             if split_file is None:  # else its near copies are known already, and not looked for
                 write_audit(run.audit_path, data.audit)
             run.write_labels(data.labels)
-            snapshot = checkpoints.restore(model) if resume else None
+            snapshot = None if manifest is None else checkpoints.restore(model)
             if snapshot is None and choice.gap_seconds:
                 store_gap(run, data, model, progress=progress, on_fault=on_finding)
             deadline = clock.find_deadline(model, data, choice.read_seconds)
@@ -326,6 +362,21 @@ def _check_same_data(out: Path, manifest: Manifest, data: SampleData) -> None:
             f"run {str(out)!r}: expected the {data.train.modality.plural} it was started with. "
             "Received: other files or labels. Train anew with another --out."
         )
+
+
+def _keep(seals: Mapping[str, str], name: str) -> dict[str, str]:
+    return {name: seals[name]} if name in seals else {}
+
+
+def _check_same_plan(out: Path, manifest: Manifest, plan: FitPlan) -> None:
+    """Refuses to go on with other phases cached: their networks are others, and so is the end."""
+    for before, now in zip(manifest.planned_phases(), plan.phases, strict=True):
+        if before.cached and not now.cached:
+            raise StorageError(
+                f"run {str(out)!r}: expected room to cache phase {now.phase.name!r}, as when it "
+                "was begun. Received: a disk with less. Free some space, or name another folder: "
+                "--cache-dir"
+            )
 
 
 def _recall(manifest: Manifest) -> _Choice:

@@ -29,6 +29,7 @@ from tfxfer.run.manifest import Manifest
 from tfxfer.run.seals import check_sealed
 from tfxfer.sample import Sample
 from tfxfer.system.bounded import MOST_TABLE_BYTES, read_bytes
+from tfxfer.system.plain_text import unguard_cell
 from tfxfer.system.records import read_document
 from tfxfer.trust.baselines import BaselineRecord
 from tfxfer.trust.course import Finding
@@ -209,9 +210,9 @@ def _read_history(path: Path) -> tuple[Epoch, ...]:
         rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
         return tuple(
             Epoch(
-                row["phase"],
+                unguard_cell(row["phase"]),
                 {
-                    name: float(value) if value else math.nan
+                    unguard_cell(name): float(value) if value else math.nan
                     for name, value in row.items()
                     if name not in ("epoch", "phase")
                 },

@@ -16,6 +16,10 @@ def describe_course(manifest: Manifest) -> list[str]:
         manifest: of a run whose phases are over.
     """
     phases = manifest.phases
+    if any(phase.stopped == "not_finite" for phase in phases) or any(
+        finding.get("kind") == "not_finite" for finding in manifest.findings
+    ):
+        return []  # a finding says what ended it, and neither the clock nor the network did
     lines = [
         f"phase {phase.name!r} was stopped by --budget {_describe_place(phase)}"
         for phase in phases

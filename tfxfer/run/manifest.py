@@ -60,7 +60,7 @@ class DataSummary:
         val: number of images in the validation split.
         test: number of images in the test split.
         fingerprint: hash of the images and labels.
-        skipped: what was left out, and why.
+        skipped: what was left out, and why, up to 10,000 samples; skipped.csv names all.
         unread: how many files were not read, by their ending; skipped.csv names them.
         notes: what the data was taken for and what it holds, a line each.
     """

@@ -87,8 +87,12 @@ def read_machine() -> str:
     """
     parts = [socket.gethostname(), "", ""]
     # Other systems have neither, and images of containers often not the first.
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        parts[1] = Path("/etc/machine-id").read_text(encoding="utf-8").strip()
+    # Where there is none, what the kernel draws when it starts: after that, what is left of before
+    # is of another machine, which is safe.
+    for path in ("/etc/machine-id", "/proc/sys/kernel/random/boot_id"):
+        if not parts[1]:
+            with contextlib.suppress(OSError, UnicodeDecodeError):
+                parts[1] = Path(path).read_text(encoding="utf-8").strip()
     with contextlib.suppress(OSError):
         parts[2] = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - no path: 'pid:[4026531836]'
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:8]

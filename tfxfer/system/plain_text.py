@@ -30,7 +30,7 @@ _JOINERS = frozenset("\u200c\u200d")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _UNUSUAL = re.compile(r"[^\x20-\x7e\n]")
 # What `pack_text` writes, and what makes it write so.
-_PACKED = re.compile(r"\\(\\|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
+_PACKED = re.compile(r"\\(\\|x[0-9a-f]{2}|u[0-9a-f]{4}|U00(?:0[0-9a-f]|10)[0-9a-f]{4})")
 # What begins so and is a number all the same.
 _NUMBER = re.compile(r"[+-](\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _QUOTE = "'"

@@ -67,7 +67,8 @@ def name_temporary(path: Path) -> Path:
         ('run', '.keras', True)
     """
     tail = f"{_TEMPORARY}{_new_mark()}{path.suffix}"
-    room = _LONGEST_BYTES - len(os.fsencode(f".{tail}"))
+    # Also for the name that `name_aside` makes of this one.
+    room = _LONGEST_BYTES - len(os.fsencode(f".{tail}")) - len(_ASIDE) + len(_TEMPORARY)
     stem = os.fsencode(path.stem)
     kept = path.stem if len(stem) <= room else stem[: max(0, room)].decode("utf-8", "ignore")
     return path.with_name(f".{kept}{tail}")

@@ -209,6 +209,7 @@ def fit(
                     made = _record(item, error.logs, seconds, pace=pace, stopped=True)
                     records.append(replace(made, stopped="not_finite"))
                 error.state = FitState(tuple(records), best.best, best.peak, best.epoch, best.phase)
+                bridge.end_training()  # whatever writes files closes them
                 raise
             stopped = bridge.stopped or bridge.ended_phase
             records.append(

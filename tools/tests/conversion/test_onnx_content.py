@@ -53,6 +53,14 @@ def test_weights_of_another_file_are_refused(within: str, tmp_path: Path) -> Non
     check_onnx_content(whole, source="x")  # the control
 
 
+def test_nothing_hides_behind_a_field_that_onnx_does_not_use(tmp_path: Path) -> None:
+    hidden = make_model(make_tensor(is_elsewhere=True), within="initializer").SerializeToString()
+    path = tmp_path / "x.onnx"
+    path.write_bytes(b"\xc3\x3e\xc4\x3e" + hidden)  # an empty group, number 1000
+    with pytest.raises(ModelError, match=r"Received: a group, field 1000"):
+        OnnxModel(path)
+
+
 def test_what_is_no_message_is_left_to_the_runtime(tmp_path: Path) -> None:
     for content in (b"", b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", b"\xff" * 99):
         check_onnx_content(content, source="x")

@@ -29,7 +29,8 @@ _CHILDREN: dict[str, dict[int, str]] = {
     "tensor": {},
 }  # fmt: skip
 _TENSOR_PLACE, _TENSOR_LOCATION, _EXTERNAL = 13, 14, 1
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_VARINT, _FIXED64, _BYTES, _START_GROUP, _END_GROUP, _FIXED32 = range(6)
+_GROUP = object()
 
 
 def check_onnx_content(content: bytes, *, source: str) -> None:
@@ -42,12 +43,18 @@ def check_onnx_content(content: bytes, *, source: str) -> None:
         source: its name, for messages.
 
     Raises:
-        ModelError: a tensor is in another file.
+        ModelError: a tensor is in another file, or a field is of a kind that ONNX does not use.
     """
     waiting = [("model", memoryview(content))]
     while waiting:
         kind, message = waiting.pop()
         for field, value in _list_fields(message):
+            if value is _GROUP:
+                # The runtime would skip it and read on, into what nobody has looked at.
+                raise ModelError(
+                    f"model {source!r}: expected fields as ONNX has them. Received: a group, field "
+                    f"{field}. Save it anew: onnx.save(onnx.load(PATH), NEW)"
+                )
             is_elsewhere = (field == _TENSOR_PLACE and isinstance(value, memoryview)) or (
                 field == _TENSOR_LOCATION and value == _EXTERNAL
             )
@@ -77,6 +84,8 @@ def _list_fields(message: memoryview) -> Iterator[tuple[int, Any]]:
             at += size
         elif kind in (_FIXED64, _FIXED32):
             at += 8 if kind == _FIXED64 else 4
+        elif kind in (_START_GROUP, _END_GROUP):
+            yield key >> 3, _GROUP
         else:
             return
 
