@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tfxfer.cli.report import find_reserve
-from tfxfer.job.train import _Clock
+from tfxfer.job.choice import Clock
 
 
 @pytest.mark.parametrize(
@@ -19,5 +19,5 @@ def test_a_page_takes_a_fifteenth_of_a_budget_at_most(budget: float | None, rese
 
 def test_what_is_reserved_is_not_trained_in() -> None:
     now = time.monotonic()
-    without, kept = (_Clock(600.0, now, reserve).count_left() for reserve in (5.0, 13.0))
+    without, kept = (Clock(600.0, now, reserve).count_left() for reserve in (5.0, 13.0))
     assert without - kept == pytest.approx(8.0, abs=0.1)

@@ -13,6 +13,7 @@ import pytest
 
 from tfxfer import Phase
 from tfxfer.job import train as job
+from tfxfer.job.choice import Choice, Clock
 from tfxfer.job.prepare import Prepared, prepare
 from tfxfer.job.request import TrainRequest
 from tfxfer.job.train import train_run
@@ -62,7 +63,7 @@ def prepared(
     names = [*(stage.name for stage in found.backbone.stages), "backbone"]
     schedule = resolve_schedule(PHASES, names)
 
-    monkeypatch.setattr(job, "_choose", lambda *_: job._Choice(schedule, 2))
+    monkeypatch.setattr(job, "choose_training", lambda *_: Choice(schedule, 2))
     yield found
     default_registry.cache_clear()
 
@@ -95,15 +96,17 @@ def test_each_phase_sees_its_size_and_the_model_has_its_own(
 def test_without_a_last_phase_the_small_weights_are_kept(
     prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = job._choose(prepared, None, None, None, None)  # type: ignore[arg-type]
-    monkeypatch.setattr(job, "_choose", lambda *_: replace(chosen, schedule=chosen.schedule[:2]))
+    chosen = job.choose_training(prepared, None, None, None, None)  # type: ignore[arg-type]
+    monkeypatch.setattr(
+        job, "choose_training", lambda *_: replace(chosen, schedule=chosen.schedule[:2])
+    )
     sizes = Sizes()
     document = train(prepared, tmp_path / "run", sizes)
     assert sizes.sides == [SMALL] * 4
     assert any(item["best_epoch"] is not None for item in document["phases"])
     assert keras.models.load_model(tmp_path / "run/model.keras").input_shape[1] == FULL
     # The last phase changes them.
-    monkeypatch.setattr(job, "_choose", lambda *_: chosen)
+    monkeypatch.setattr(job, "choose_training", lambda *_: chosen)
     train(prepared, tmp_path / "other", Sizes())
     same = [
         np.array_equal(a, b)
@@ -136,7 +139,7 @@ def test_what_ends_the_training_ends_it_at_all_sizes(prepared: Prepared, tmp_pat
 def test_a_phase_that_the_clock_left_out_is_not_made_up_for_at_another_size(
     prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job._Clock, "find_deadline", lambda *_: 0.0)  # long over
+    monkeypatch.setattr(Clock, "find_deadline", lambda *_: 0.0)  # long over
     sizes = Sizes()
     document = train(prepared, tmp_path / "run", sizes)
     assert [item["name"] for item in document["phases"]] == ["head", "full_size"]

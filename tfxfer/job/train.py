@@ -6,11 +6,9 @@ import contextlib
 import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from tfxfer.backbone import BACKBONE_END
 from tfxfer.data.audit_file import write_audit
@@ -25,9 +23,10 @@ from tfxfer.frontier.shelf import Shelf
 from tfxfer.frontier.store import CacheStore
 from tfxfer.job.baselines import train_baselines
 from tfxfer.job.checkpoint import Checkpoints
+from tfxfer.job.choice import Clock, choose_training, recall_training
 from tfxfer.job.fair import check_request_fair, list_watched_groups, make_fair
 from tfxfer.job.fitting import Fitting, build
-from tfxfer.job.gap_check import plan_gap_seconds, store_gap
+from tfxfer.job.gap_check import store_gap
 from tfxfer.job.label_check import LabelCheck, plan_seconds
 from tfxfer.job.place import find_shelf
 from tfxfer.job.plan_text import PlanLine, describe_plan
@@ -41,14 +40,10 @@ from tfxfer.run.assets import write_assets
 from tfxfer.run.directory import RunDirectory
 from tfxfer.run.manifest import Manifest
 from tfxfer.run.seals import check_sealed
-from tfxfer.schedule import FitState, Phase, resolve_fractions
-from tfxfer.stages import freeze_to, get_info
-from tfxfer.training.budget import choose_schedule
-from tfxfer.training.cost import Workload, estimate_seconds
+from tfxfer.schedule import FitState
+from tfxfer.stages import freeze_to
 from tfxfer.training.finite import NotFiniteError
-from tfxfer.training.options import choose_views
 from tfxfer.training.plan import FitPlan, plan_fit
-from tfxfer.training.speeds import macs_share, probe_speeds
 from tfxfer.trust.course import Finding
 from tfxfer.trust.watch import Watch
 
@@ -173,15 +168,15 @@ def _train(
     _say(progress, "building the model")
     model = build(prepared, data)
     _say(progress, "measuring this machine")
-    clock = _Clock(request.budget_seconds, started, RESERVE_SECONDS + reserve_seconds)
+    clock = Clock(request.budget_seconds, started, RESERVE_SECONDS + reserve_seconds)
     conversion = Conversion()
     features = stage_shape(model, BACKBONE_END)[-1]
     label_seconds = plan_seconds(request, data, prepared.head, features)
     if manifest is not None:
-        choice = _recall(manifest)
+        choice = recall_training(manifest)
     else:
         planned = replace(clock, reserve_seconds=clock.reserve_seconds + label_seconds)
-        choice = _choose(prepared, data, model, planned, conversion)
+        choice = choose_training(prepared, data, model, planned, conversion)
     _say(progress, "measuring this machine", is_done=True)
     shelf = Shelf(find_shelf(out, request.cache_dir))
     store = CacheStore(shelf=shelf)
@@ -302,48 +297,6 @@ def _train(
     return run
 
 
-@dataclass(frozen=True)
-class _Choice:
-    """What is run, and how long it is expected to take."""
-
-    schedule: tuple[Phase, ...]
-    views: int
-    seconds: float | None = None
-    fits: bool = True
-    read_seconds: float = 0.0
-    last_seconds: float = 0.0
-    next_seconds: float | None = None
-    gap_seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class _Clock:
-    """What is left of a budget."""
-
-    budget_seconds: float | None
-    started: float
-    reserve_seconds: float
-
-    def count_left(self) -> float:
-        """Returns the seconds left to train and test in."""
-        assert self.budget_seconds is not None
-        return self.budget_seconds - (time.monotonic() - self.started) - self.reserve_seconds
-
-    def find_deadline(self, model: Any, data: SampleData, read_seconds: float) -> float | None:
-        """Returns when training must end so that the test still fits into the budget."""
-        if self.budget_seconds is None:
-            return None
-        samples = len(data.val) + len(data.test)
-        specs = data.val.inputs.values()
-        batch = [np.zeros((32, *spec.shape), spec.dtype) for spec in specs]
-        inputs = batch if len(batch) > 1 else batch[0]
-        model.predict_on_batch(inputs)
-        lap = time.monotonic()
-        model.predict_on_batch(inputs)
-        testing = ((time.monotonic() - lap) / 32 + read_seconds) * samples
-        return time.monotonic() + self.count_left() - testing
-
-
 def _check_parts(data: SampleData) -> None:
     counts = {split.name: len(split) for split in (data.train, data.val, data.test)}
     if not all(counts.values()):
@@ -377,59 +330,6 @@ def _check_same_plan(out: Path, manifest: Manifest, plan: FitPlan) -> None:
                 "was begun. Received: a disk with less. Free some space, or name another folder: "
                 "--cache-dir"
             )
-
-
-def _recall(manifest: Manifest) -> _Choice:
-    """Returns what an interrupted run had settled."""
-    planned = manifest.planned_phases()
-    if not planned:
-        raise RunError(
-            "run.json: expected a plan to go on with. Received: plan=[]. "
-            "Train anew with --overwrite."
-        )
-    return _Choice(tuple(item.phase for item in planned), planned[0].views)
-
-
-def _choose(
-    prepared: Prepared, data: SampleData, model: Any, clock: _Clock, conversion: Conversion
-) -> _Choice:
-    """Settles schedule, views and size, and how long they are expected to take."""
-    request, advice = prepared.request, prepared.backbone.fine_tuning
-    work = Workload(len(data.train), len(data.val), len(data.test), request.batch_size)
-    level = request.augment or prepared.modality.default_level
-    source = SplitSource(data.train, augment=level, options=request.view_options)
-    shares = macs_share(model)
-    stages = [stage.name for stage in get_info(model).stages]
-    if request.budget_seconds is None:
-        cuts = [phase.stage for phase in prepared.schedule]
-    else:
-        cuts = [*resolve_fractions(advice.losses.frontiers, stages), stages[-1]]
-    speeds = probe_speeds(
-        model, source, stages=[x for x in cuts if isinstance(x, str)],
-        conversion=conversion if request.cache else None,
-    )  # fmt: skip
-    gap_seconds = plan_gap_seconds(speeds, request.budget_seconds)
-    if request.budget_seconds is not None:
-        chosen = choose_schedule(
-            speeds,
-            shares,
-            stages,
-            seconds=clock.count_left() - gap_seconds,
-            work=work,
-            sizes=prepared.list_sizes(),
-            augment=level != "none",
-            advice=advice,
-        )
-        return _Choice(
-            chosen.schedule, chosen.views, chosen.seconds, chosen.fits, speeds.read_seconds,
-            chosen.last_seconds, chosen.next_seconds, gap_seconds,
-        )  # fmt: skip
-    views = request.views or choose_views(level, advice)
-    seconds = estimate_seconds(speeds, shares, prepared.schedule, views=views, work=work)
-    return _Choice(
-        prepared.schedule, views, seconds + gap_seconds,
-        read_seconds=speeds.read_seconds, gap_seconds=gap_seconds,
-    )  # fmt: skip
 
 
 def _say(progress: Progress | None, what: str, *, is_done: bool = False) -> None:
