@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from tfxfer.errors import ModelError, TfxferError
-from tfxfer.job.checkpoint import load_checkpoint
+from tfxfer.job.checkpoint import Checkpoints
 from tfxfer.run.directory import RunDirectory
 from tfxfer.system.process import ask_child
 
@@ -155,7 +155,7 @@ def test_damaged_checkpoints(tmp_path: Path) -> None:
         spoilt = mutate_bytes(state.encode(), random.Random(number))
         (run.checkpoints / "state.json").write_bytes(state.encode() if number % 3 else spoilt)
         try:
-            load_checkpoint(run, model)
+            Checkpoints(run).restore(model)
             found["read"] += 1
         except TfxferError as error:
             found["refused"] += error.exit_code == 1

@@ -134,16 +134,16 @@ def test_an_interrupted_training_on_windows_goes_on(
         *QUICK,
     )  # fmt: skip
     whole = tfxfer("train", windows, "--out", tmp_path / "whole", *options, "--json").document
-    import tfxfer.job.train as job
+    from tfxfer.job.checkpoint import Checkpoints
 
-    keep = job.save_checkpoint
+    keep = Checkpoints.keep_phase
 
     def interrupt(*args: Any) -> None:
         keep(*args)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(job, "save_checkpoint", interrupt)
+        patch.setattr(Checkpoints, "keep_phase", interrupt)
         assert tfxfer("train", windows, "--out", tmp_path / "run", *options).code == 130
     done = tfxfer("train", "--resume", "--out", tmp_path / "run", "--json")
     assert done.code == 0, done.stderr

@@ -154,7 +154,7 @@ def test_findings_of_a_phase_that_starts_over_are_forgotten(
     with pytest.raises(KeyboardInterrupt):
         train(prepared, tmp_path / "run", Sizes(stop_at=2))
     run = RunDirectory.open(tmp_path / "run")
-    found = tuple({"phase": phase.name} for phase in PHASES[:2])
+    found = tuple({"phase": phase.name, "epoch": 9 * n} for n, phase in enumerate(PHASES[:2]))
     run.write_manifest(replace(run.read_manifest(), findings=found))
     document = train(prepared, tmp_path / "run", Sizes(), resume=True)
-    assert document["findings"] == [{"phase": "head"}]
+    assert document["findings"] == [{"phase": "head", "epoch": 0}]

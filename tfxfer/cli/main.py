@@ -265,10 +265,18 @@ def _interruptible(session: Session, end: Callable[[BaseException], Any] | None)
         yield
         return
     signal.signal(signal.SIGINT, interrupt)
+    before, sys.unraisablehook = sys.unraisablehook, functools.partial(_pass_over, session)
     try:
         yield
     finally:
+        sys.unraisablehook = before
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _pass_over(session: Session, unraisable: Any) -> None:
+    """Says nothing of a signal that came within a garbage collector's callback, and is noted."""
+    if unraisable.exc_value is None or unraisable.exc_value is not session.stop:
+        sys.__unraisablehook__(unraisable)
 
 
 def _explain(error: BaseException, args: Sequence[str]) -> tuple[str, str, int]:

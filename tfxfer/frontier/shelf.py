@@ -88,7 +88,23 @@ class Shelf:
         Args:
             key: of what computed them.
             arrays: by source and stage, with which views of which samples they hold.
+
+        Raises:
+            StorageError: the disk is full.
         """
+        try:
+            self._put(key, arrays)
+        except OSError as error:
+            if isinstance(error, StorageError):
+                raise
+            raise StorageError(
+                f"cache of activations: expected room in {str(self.folder)!r}. Received: "
+                f"{error.strerror}. Free some space or name another --cache-dir."
+            ) from error
+
+    def _put(
+        self, key: str, arrays: Mapping[tuple[str, str | None], tuple[Arrays, np.ndarray]]
+    ) -> None:
         for (source, stage), (found, held) in arrays.items():
             named = found if isinstance(found, dict) else {"": found}
             files = {name: getattr(values, "filename", None) for name, values in named.items()}
@@ -116,6 +132,11 @@ class Shelf:
         if not self.folder.is_dir():
             return 0
         return sum(path.stat().st_size for path in self.folder.iterdir())
+
+    def remove_if_empty(self) -> None:
+        """Removes the folder where nothing lies in it."""
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
 
     def clear(self) -> None:
         """Removes the folder."""

@@ -129,6 +129,8 @@ class CacheStore:
                 path = self._make_directory() / f"{secrets.token_hex(8)}.bin"
             _reserve(path, size)
         except OSError as error:
+            if self.shelf is not None:
+                self.shelf.remove_if_empty()
             raise StorageError(
                 f"cache of activations: expected {size / 2**20:.0f} MiB in {self.parent}. "
                 f"Received: {error.strerror}. Free some space or name another --cache-dir."
@@ -169,6 +171,14 @@ class CacheStore:
 
 def _reserve(path: Path, size_bytes: int) -> None:
     # Reserved now: a full disk under a memory map is a bus error, not an exception.
+    try:
+        _write_blank(path, size_bytes)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _write_blank(path: Path, size_bytes: int) -> None:
     with path.open("wb") as file:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, size_bytes)

@@ -46,6 +46,8 @@ def check_folder(folder: Path, *, overwrite: bool) -> None:
     """
     try:
         _refuse_taken(folder, overwrite=overwrite)
+    except RunError:
+        raise  # which is an OSError, too
     except OSError as error:
         raise StorageError(
             f"cannot export to {str(folder)!r}: expected a folder that can be read. "
