@@ -208,6 +208,8 @@ def _read_history(path: Path) -> tuple[Epoch, ...]:
     try:
         text = read_bytes(path, MOST_TABLE_BYTES).decode()
         rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+        if any(None in row or None in row.values() for row in rows):
+            raise ValueError("a row of another width than the first")
         return tuple(
             Epoch(
                 unguard_cell(row["phase"]),

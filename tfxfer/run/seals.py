@@ -30,7 +30,10 @@ _REMEDIES: Mapping[str, str] = {
         "run vouches for: name it itself, with --labels"
     ),
     _SPLIT: "Put the table of the training back, or train anew with another --out",
-    _ANSWERS: "Put the table of the training back, or score the run anew: tfxfer evaluate",
+    _ANSWERS: (
+        "Put the table of the training back. Two models are compared without it: tfxfer compare "
+        "A B --data DATA"
+    ),
 }
 
 
