@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import signal
 import sys
@@ -10,6 +11,7 @@ import time
 import pytest
 
 from tfxfer.cli import output as module
+from tfxfer.cli.main import _pass_over
 from tfxfer.cli.output import Output, Session
 
 
@@ -74,3 +76,27 @@ def test_a_step_that_takes_long_is_not_waited_for(
         time.sleep(0.2)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_a_signal_that_a_collector_swallowed_is_passed_over_and_nothing_else(
+    session: Session, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(KeyboardInterrupt) as caught:
+        session.take_signal(signal.SIGINT, KeyboardInterrupt())
+
+    class Dying:
+        def __init__(self, error: BaseException) -> None:
+            self.error = error
+
+        def __del__(self) -> None:
+            raise self.error
+
+    def report(error: BaseException) -> str:
+        Dying(error)
+        return capsys.readouterr().err
+
+    monkeypatch.setattr(sys, "unraisablehook", functools.partial(_pass_over, session))
+
+    assert report(caught.value) == ""
+    assert "ValueError: lost" in report(ValueError("lost"))
+    assert "KeyboardInterrupt" in report(KeyboardInterrupt())

@@ -11,15 +11,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-# A decoder stands in that is at work for a minute, in C and without the lock.
+# A decoder stands in that computes for minutes, in C and without the lock. One that slept would be
+# woken by the signal.
 PROGRAM = """
-import ctypes, sys, time
+import hashlib, sys
 import tfxfer.images.decode as decode
 from tfxfer.cli.main import main
 
 def stuck(*_, **__):
     print("decoding", flush=True, file=sys.stderr)
-    ctypes.CDLL(None).sleep(60)
+    hashlib.pbkdf2_hmac("sha256", b"a", b"b", 2**31 - 1)
 
 decode._probe_content = stuck
 main(sys.argv[1:])
@@ -52,7 +53,7 @@ def test_a_signal_is_obeyed_while_something_is_decoded(
         time.sleep(0.2)
         process.send_signal(sent)
         started = time.monotonic()
-        # The decoder goes on for a minute: a process that waits for it fails by far.
+        # The decoder goes on for minutes: a process that waits for it fails by far.
         assert process.wait(timeout=20) == code
         print(f"ended after {time.monotonic() - started:.2f} s")
     finally:

@@ -52,6 +52,12 @@ def test_a_packed_text_is_harmless_and_comes_back(text: str) -> None:
     assert unpack_text(packed) == text
 
 
+@pytest.mark.parametrize("text", [r"\U00110000.jpg", r"\Uffffffff.jpg"])
+def test_what_is_no_character_is_left_as_it_stands(text: str) -> None:
+    assert unpack_text(text) == text
+    assert unpack_text(r"\U0010ffff") == "\U0010ffff"
+
+
 @given(st.text())
 def test_a_path_in_a_table_comes_back(text: str) -> None:
     assert unpack_text(unguard_cell(guard_cell(pack_text(text)))) == text
