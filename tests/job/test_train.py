@@ -6,16 +6,18 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tfxfer import Phase
 from tfxfer.data.record import Record, Source
-from tfxfer.errors import RunError
+from tfxfer.errors import RunError, StorageError
 from tfxfer.job.place import find_shelf
 from tfxfer.job.prepare import Prepared, prepare
 from tfxfer.job.request import TrainRequest
-from tfxfer.job.train import train_run
+from tfxfer.job.train import _check_same_plan, train_run
 from tfxfer.run.directory import Manifest, RunDirectory
 
 
@@ -57,6 +59,19 @@ def test_a_run_that_another_process_finishes_meanwhile_is_left_alone(
     monkeypatch.setattr(RunDirectory, "lock", lock)
     assert train_run(prepared, run.path, resume=True).path == run.path
     assert run.read_manifest().status == "done"
+
+
+def test_what_was_cached_is_not_gone_on_with_uncached(tmp_path: Path) -> None:
+    phase = Phase("head", "backbone", 2, 1e-3)
+    planned = {"phase": phase.to_dict(), "views": 1, "trainable_parameters": 1, "cached": True}
+    manifest = Manifest(backbone="gone", head="gone", plan=(planned,))
+
+    def plan(*, cached: bool) -> Any:
+        return SimpleNamespace(phases=(SimpleNamespace(phase=phase, cached=cached),))
+
+    _check_same_plan(tmp_path, manifest, plan(cached=True))
+    with pytest.raises(StorageError, match=r"cache phase 'head'.*--cache-dir"):
+        _check_same_plan(tmp_path, manifest, plan(cached=False))
 
 
 def test_nothing_of_a_run_is_touched_while_another_process_has_it(

@@ -194,6 +194,15 @@ def test_a_table_that_somebody_changed_is_named(
         read_material(class_run)
 
 
+def test_words_of_a_history_are_those_of_the_run(class_run: RunDirectory) -> None:
+    # As it is written, no word of it is a formula.
+    class_run.write_history([{"epoch": 0, "phase": "=head", "loss": 0.5, "-x": 1.0}])
+    text = (class_run.path / "history.csv").read_text()
+    assert "'=head" in text
+    (epoch,) = read_material(class_run).history
+    assert (epoch.phase, sorted(epoch.values)) == ("=head", ["-x", "loss"])
+
+
 def test_a_thousand_labels_are_no_million_cells(
     tmp_path: Path, fill: Fill, describe: Describe, render: Callable[..., str]
 ) -> None:
