@@ -17,6 +17,8 @@ from tfxfer.images.colours import flatten_to_rgb, scale_image
 from tfxfer.images.decode import open_image, probe_image
 from tfxfer.system.process import ask_child
 
+from ..peak import PEAK_BYTES
+
 
 def png(width: int, height: int, colour: int) -> bytes:
     """A PNG of one colour, as small as deflate makes it."""
@@ -178,10 +180,9 @@ def test_the_largest_photo_of_a_small_file_stays_under_2_gib(tmp_path: Path, col
     assert peak_bytes < 2 << 30
 
 
-PEAK = """
-import resource
+PEAK = f"""
 from pathlib import Path
 from tfxfer.images.audit import inspect_image
 found = inspect_image(Path(read_question()))
-answer([found.fault, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024])
+answer([found.fault, {PEAK_BYTES}])
 """

@@ -21,10 +21,11 @@ from tfxfer.run.directory import RunDirectory
 from tfxfer.system.process import ask_child
 
 from ..mutation import mutate_bytes, mutate_many
+from ..peak import PEAK_BYTES
 
 # Libraries of C may end a process: theirs is one of its own, which says how far it came.
 READ_ALL = """
-import gc, os, resource
+import gc, os
 from pathlib import Path
 from tfxfer.errors import TfxferError
 {imports}
@@ -36,7 +37,7 @@ for name in read_question():
         answer([name, "refused" if error.exit_code in (1, 2) and str(error) else repr(error)])
     except BaseException as error:
         answer([name, repr(error)[:300]])
-answer(["peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024])
+answer(["peak", {peak}])
 """
 LOADERS = {
     ".keras": (
@@ -80,7 +81,7 @@ def read_apart(suffix: str, contents: Iterable[bytes], folder: Path) -> Counter[
         path.write_bytes(content)
         paths.append(str(path))
     imports, read = LOADERS[suffix]
-    code = READ_ALL.format(imports=imports, read=read)
+    code = READ_ALL.format(imports=imports, read=read, peak=PEAK_BYTES)
     outcome = ask_child(code, paths, timeout_s=540)
     answers = dict(outcome.answers)
     assert "peak" in answers, (outcome.end, list(answers)[-1:])

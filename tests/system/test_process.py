@@ -13,6 +13,8 @@ import pytest
 
 from tfxfer.system.process import Child, Outcome, ask_child
 
+from ..peak import PEAK_BYTES
+
 HANG = "import time\ntime.sleep(600)"
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and process groups")
 
@@ -156,3 +158,12 @@ def test_a_child_that_nobody_asks_is_ended() -> None:
     with Child(HANG) as child:
         pid = child._process.pid
     assert not psutil.pid_exists(pid)
+
+
+@pytest.mark.parametrize(("held", "most"), [(0, 256 << 20), (384 << 20, 768 << 20)])
+def test_the_peak_of_a_child_is_its_own(held: int, most: int) -> None:
+    ours = bytearray(b"x") * (1 << 30)
+    code = f"theirs = bytearray(b'x') * {held}\nanswer({PEAK_BYTES})\n"
+    (peak,) = ask_child(code, None, timeout_s=60).answers
+    assert len(ours) > most
+    assert held <= peak < most
