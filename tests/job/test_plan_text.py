@@ -43,6 +43,8 @@ def test_the_plan_in_words() -> None:
     assert late.value == "about 1 min 35 s, more than the budget leaves: it will stop early"
     # A resumed training has measured nothing.
     assert describe_plan(plan, REQUEST, device, None)[-1].what == "cache"
+    told = {line.what: line.value for line in describe_plan(plan, REQUEST, device, None, few=16)}
+    assert told["kept epoch"].startswith("the last one: 16 validation samples are too few")
 
 
 def test_random_weights_that_are_partly_frozen_are_pointed_out() -> None:

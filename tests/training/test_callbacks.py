@@ -273,9 +273,18 @@ def test_the_best_epoch_is_kept(mode: Any, logs: Any, expected: int) -> None:
         (100, [(0.75, 0.5), (0.8, 0.6)], 1),
         (100, [(0.77, 0.5), (0.8, 0.6), (0.76, 0.4)], 2),
         (100, [(0.77, 0.5), (0.79, 0.6), (0.815, 0.7)], 2),  # a peak that leaves the kept behind
+        # Of few samples the last epoch is kept, whatever its loss: 8 of 16 are within two standard
+        # errors, 0.21, of 11, and 4 are not.
+        (16, [(0.6875, 0.5), (0.5, 0.9)], 1),
+        (16, [(0.6875, 0.5), (0.25, 0.4)], 0),
+        (16, [(0.25, 0.1), (0.75, 0.9), (0.5625, 2.0)], 2),
+        (9, [(1.0, 0.1), (8 / 9, 0.9)], 1),  # all of 9 right is no certainty
+        (9, [(1.0, 0.1), (5 / 9, 0.9)], 0),
+        (50, [(0.6, 0.5), (0.58, 0.9)], 0),
+        (49, [(0.6, 0.5), (0.58, 0.9)], 1),
     ],
 )
-def test_of_epochs_within_a_standard_error_the_lowest_loss_is_kept(
+def test_of_epochs_as_good_as_the_best_the_loss_decides_or_of_few_samples_the_schedule(
     images: int, logs: Any, expected: int
 ) -> None:
     model = Weights()

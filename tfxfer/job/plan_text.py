@@ -33,6 +33,7 @@ def describe_plan(
     late: bool = False,
     better: float | None = None,
     advice: FineTuning | None = None,
+    few: int | None = None,
 ) -> list[PlanLine]:
     """Returns what is printed before a training starts, in order.
 
@@ -44,6 +45,7 @@ def describe_plan(
         late: whether that is more than the budget leaves.
         better: what the next better training would take; None where there is none.
         advice: of the backbone; None is that of images.
+        few: how many validation samples there are where they are too few to choose an epoch.
     """
     advice = FineTuning() if advice is None else advice
     lines = [
@@ -65,6 +67,14 @@ def describe_plan(
                 f"phase {phase.name}",
                 f"{frozen}, {item.trainable_parameters:,} trainable parameters, at most "
                 f"{phase.epochs} epochs at {_describe_rate(phase)}, {source}",
+            )
+        )
+    if few is not None:
+        lines.append(
+            PlanLine(
+                "kept epoch",
+                f"the last one: {few} validation samples are too few to choose another, unless "
+                "one is clearly better",
             )
         )
     if advice.sources and request.schedule != "head":

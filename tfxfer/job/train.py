@@ -202,10 +202,12 @@ def _train(
     with lock, store:
         if on_plan is not None:
             late, better = not choice.fits, choice.next_seconds
+            chooses = prepared.head.monitor.can_choose(len(data.val))
             on_plan(
                 describe_plan(
                     plan, request, device, choice.seconds, late=late, better=better,
                     advice=prepared.backbone.fine_tuning,
+                    few=None if chooses else len(data.val),
                 )
             )  # fmt: skip
         record = RunRecord(run, manifest or describe_start(prepared, data, device, plan))

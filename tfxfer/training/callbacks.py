@@ -27,14 +27,15 @@ class BestWeights(keras.callbacks.Callback):
     """Keeps the weights of the best validation epoch over all phases.
 
     Best is the lowest `val_loss` among the epochs that score like the best by the head's monitor:
-    equally well, or for a share of the images within its standard error. Each epoch is compared
-    with the one that is kept, once, when it ends. Patience restarts with each phase, the best so
-    far does not.
+    equally well, or for a share of the samples within its standard error. Of a share of few it is
+    the last epoch that is not two standard errors below the best: they can show that a training
+    went wrong, but not which of its epochs was luckier. Each epoch is compared with the one that is
+    kept, once, when it ends. Patience restarts with each phase, the best so far does not.
 
     Args:
         full: the model whose weights are kept.
         monitor: the head's validation quantity.
-        images: of the validation split.
+        samples: of the validation split.
 
     Attributes:
         best: the best score; None before there is one.
@@ -46,12 +47,14 @@ class BestWeights(keras.callbacks.Callback):
 
     Source:
         Rule of one standard error: Breiman et al. 1984, Classification and Regression Trees,
-        section 3.4.3.
+        section 3.4.3. That of few, which is not 0 where all are right: Agresti and Coull 1998,
+        The American Statistician 52, page 119.
     """
 
-    def __init__(self, full: Any, monitor: Monitor, images: int) -> None:
+    def __init__(self, full: Any, monitor: Monitor, samples: int) -> None:
         super().__init__()
-        self._full, self._monitor, self._images = full, monitor, images
+        self._full, self._monitor, self._samples = full, monitor, samples
+        self._are_few = not monitor.can_choose(samples)
         self.best: tuple[float, float] | None = None
         self.peak = -math.inf
         self.epoch: int | None = None
@@ -87,12 +90,22 @@ class BestWeights(keras.callbacks.Callback):
         if value == -math.inf:
             return False
         self.peak = max(self.peak, value)
-        least = self.peak
-        if self._monitor.share:
-            least -= math.sqrt(self.peak * (1 - self.peak) / self._images)
+        least = self._find_least()
         if value < least:
             return False
-        return self.best is None or self.best[0] < least or loss > self.best[1]
+        if self.best is None or self.best[0] < least or self._are_few:
+            return True
+        return loss > self.best[1]
+
+    def _find_least(self) -> float:
+        """Returns the lowest score that may be the best one's equal."""
+        if not self._monitor.share:
+            return self.peak
+        if self._are_few:
+            count = self._samples + 4
+            share = (self.peak * self._samples + 2) / count
+            return self.peak - 2 * math.sqrt(share * (1 - share) / count)
+        return self.peak - math.sqrt(self.peak * (1 - self.peak) / self._samples)
 
     def score(self, logs: dict[str, float]) -> tuple[float, float]:
         """Returns what is maximised: the monitor, then the negative validation loss.
