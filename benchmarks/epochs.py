@@ -31,6 +31,7 @@ def time_epochs(
     *,
     backbone: str = "efficientnet_lite0",
     size: int | None = None,
+    weights: str | None = "default",
     **options: Any,
 ) -> Timed:
     """Trains a model, and returns how long each epoch took.
@@ -40,6 +41,7 @@ def time_epochs(
         schedule: of `tfxfer.fit`.
         backbone: its name.
         size: of the input; None is the backbone's own.
+        weights: of the backbone; None is random ones.
         **options: of `tfxfer.fit`.
     """
     import keras
@@ -51,7 +53,9 @@ def time_epochs(
     clock = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter())
     )
-    model = tfxfer.build_model(backbone, labels=data.labels, size=size, targets=data.train.targets)
+    model = tfxfer.build_model(
+        backbone, labels=data.labels, size=size, weights=weights, targets=data.train.targets
+    )
     history = tfxfer.fit(model, data, schedule=schedule, verbose=0, callbacks=[clock], **options)
     return Timed(
         [end - start for start, end in itertools.pairwise(ends)],

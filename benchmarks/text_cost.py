@@ -2,8 +2,9 @@
 
 *Cache*: the head phase, 20 epochs with the pass that fills the cache, against the same epochs
 through the whole network; and an epoch of the last two blocks, on activations at the end of the
-fourth, against one through the whole network. The first epoch of a phase holds what comes before
-it, so that it is told apart: an epoch is the median of the later ones.
+fourth, against one through the whole network; the same of the last two of twelve blocks, on fewer
+texts and with random weights, which cost as much as learnt ones. The first epoch of a phase holds
+what comes before it, so that it is told apart: an epoch is the median of the later ones.
 
 *Growth*: `tfxfer train` as a process of its own on reviews put together anew, a head epoch and one
 of all blocks, with the peak of its memory.
@@ -35,6 +36,8 @@ from text_sets import SETS, write_table
 HEAD_EPOCHS = 20
 WHOLE_EPOCHS = 2  # that are run: the others take as long
 UPPER_FROM = "block_4"
+DEEP, DEEP_UPPER_FROM = "bert_base", "block_10"
+DEEP_TEXTS, DEEP_VAL_TEXTS = 480, 64
 PARTS = ("cache", "growth")
 
 
@@ -65,35 +68,65 @@ def measure_cache() -> dict[str, float]:
     import tfxfer
 
     pairs, parts = load("rotten_tomatoes", 0)
-    size = SETS["rotten_tomatoes"].tokens
+    few = {**parts, "train": parts["train"][:DEEP_TEXTS], "val": parts["val"][:DEEP_VAL_TEXTS]}
     with tempfile.TemporaryDirectory() as folder:
-        table = Path(folder, "texts.csv")
-        write_table(table, pairs, parts)
-        backbone = tfxfer.get_backbone(BACKBONE)
-        data = tfxfer.load_samples(
-            table,
-            modality=tfxfer.get_modality(backbone.modality),
-            size=size,
-            contract=backbone.preprocessing,
-        )
-
-        def run(stage: str, epochs: int, *, cache: bool) -> Any:
-            phase = tfxfer.Phase("only", stage, epochs, 5e-5)
-            return time_epochs(
-                data, [phase], backbone=BACKBONE, size=size, augment="none", cache=cache
-            )
-
-        head = run(tfxfer.BACKBONE_END, HEAD_EPOCHS, cache=True)
-        whole_head = run(tfxfer.BACKBONE_END, WHOLE_EPOCHS, cache=False)
-        upper = run(UPPER_FROM, 1 + WHOLE_EPOCHS, cache=True)
-        whole_upper = run(UPPER_FROM, 1 + WHOLE_EPOCHS, cache=False)
-    return {
+        all_texts = read_table(Path(folder, "texts.csv"), pairs, parts, BACKBONE)
+        few_texts = read_table(Path(folder, "few.csv"), pairs, few, DEEP)
+    head = run_epochs(all_texts, BACKBONE, tfxfer.BACKBONE_END, HEAD_EPOCHS, cache=True)
+    whole_head = run_epochs(all_texts, BACKBONE, tfxfer.BACKBONE_END, WHOLE_EPOCHS, cache=False)
+    found = {
         "head_cached_s": sum(head.seconds),
         "head_whole_s": extrapolate(whole_head, [HEAD_EPOCHS]),
-        "epoch_cached_s": statistics.median(upper.seconds[1:]),
-        "epoch_whole_s": statistics.median(whole_upper.seconds[1:]),
-        "fill_s": upper.seconds[0] - statistics.median(upper.seconds[1:]),
     }
+    for key, texts, backbone, stage, weights in (
+        ("epoch", all_texts, BACKBONE, UPPER_FROM, "default"),
+        ("deep", few_texts, DEEP, DEEP_UPPER_FROM, None),
+    ):
+        for way, cache in (("cached", True), ("whole", False)):
+            timed = run_epochs(
+                texts, backbone, stage, 1 + WHOLE_EPOCHS, cache=cache, weights=weights
+            )
+            found[f"{key}_{way}_s"] = statistics.median(timed.seconds[1:])
+            if cache:
+                found[f"{key}_fill_s"] = timed.seconds[0] - found[f"{key}_{way}_s"]
+    return found
+
+
+def read_table(path: Path, pairs: Any, parts: Any, name: str) -> Any:
+    """Returns texts as a backbone reads them."""
+    import tfxfer
+
+    write_table(path, pairs, parts)
+    backbone = tfxfer.get_backbone(name)
+    return tfxfer.load_samples(
+        path,
+        modality=tfxfer.get_modality(backbone.modality),
+        size=SETS["rotten_tomatoes"].tokens,
+        contract=backbone.preprocessing,
+    )
+
+
+def run_epochs(
+    data: Any,
+    backbone: str,
+    stage: str,
+    epochs: int,
+    *,
+    cache: bool,
+    weights: str | None = "default",
+) -> Any:
+    """Returns how long the epochs of one phase took."""
+    import tfxfer
+
+    return time_epochs(
+        data,
+        [tfxfer.Phase("only", stage, epochs, 5e-5)],
+        backbone=backbone,
+        size=SETS["rotten_tomatoes"].tokens,
+        weights=weights,
+        augment="none",
+        cache=cache,
+    )
 
 
 def measure_growth(count: int, backbone: str) -> dict[str, float]:
@@ -124,10 +157,14 @@ def write_new_texts(path: Path, count: int) -> None:
 
 
 def list_cache_rows(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """Returns a row for the head phase, and one for an epoch of the last two blocks."""
+    """Returns a row for the head phase, and one for an epoch of the last two blocks of each."""
     rounds = found.get("rounds", [])
     rows: list[dict[str, Any]] = []
-    for what, key in (("head phase, 20 epochs", "head"), ("an epoch of two blocks", "epoch")):
+    for what, key in (
+        ("head phase, 20 epochs", "head"),
+        ("an epoch of the last two of 6 blocks", "epoch"),
+        ("an epoch of the last two of 12 blocks", "deep"),
+    ):
         cached, whole = ([x[f"{key}_{way}_s"] for x in rounds] for way in ("cached", "whole"))
         ratios = [w / c for c, w in zip(cached, whole, strict=True)]
         figures = {"cached_s": cached, "whole_s": whole, "times_faster": ratios}

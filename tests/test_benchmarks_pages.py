@@ -137,6 +137,8 @@ def test_every_reader_takes_what_its_script_writes(script: Callable[[str], Any])
                         "head_whole_s": 40,
                         "epoch_cached_s": 5,
                         "epoch_whole_s": 11,
+                        "deep_cached_s": 5,
+                        "deep_whole_s": 15,
                     }
                 ]
             },

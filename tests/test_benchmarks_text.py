@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import os
 import sys
@@ -141,13 +142,17 @@ def test_a_mean_over_seeds_has_the_interval_of_all_their_tests(
 
 
 def test_caching_is_compared_round_by_round(script: Callable[[str], Any]) -> None:
+    keys = list(itertools.product(("head", "epoch", "deep"), ("cached", "whole")))
     rows = script("text_cost").list_cache_rows(
         {
             "rounds": [
-                {"head_cached_s": 2, "head_whole_s": 40, "epoch_cached_s": 5, "epoch_whole_s": 11},
-                {"head_cached_s": 4, "head_whole_s": 48, "epoch_cached_s": 5, "epoch_whole_s": 10},
+                {
+                    f"{key}_{way}_s": seconds
+                    for (key, way), seconds in zip(keys, round_, strict=True)
+                }
+                for round_ in ((2, 40, 5, 11, 5, 15), (4, 48, 5, 10, 5, 20))
             ]
         }
     )
-    assert [row["times_faster"]["rounds"] for row in rows] == [[20, 12], [2.2, 2.0]]
+    assert [row["times_faster"]["rounds"] for row in rows] == [[20, 12], [2.2, 2.0], [3, 4]]
     assert script("text_cost").list_cache_rows({}) == []
