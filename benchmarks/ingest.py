@@ -203,7 +203,7 @@ def _read_text(document: Document) -> dict[str, Rows]:
 
 def _read_text_cost(document: Document) -> dict[str, Rows]:
     growth = [
-        {"texts": int(count), **found, "s_per_1000": 1000 * found["seconds"] / int(count)}
+        {"texts": int(count), **found, "cpu_s_per_1000": 1000 * found["cpu_s"] / int(count)}
         for count, found in document["growth"].items()
     ]
     return {"text_cache": list_cache_rows(document["cache"]), "text_growth": growth}

@@ -185,12 +185,12 @@ def show(figures: dict[str, Any]) -> None:
         ],
     )
     print_table(
-        ("texts", "seconds", "seconds per 1,000 texts", "peak memory, MiB"),
+        ("texts", "CPU seconds", "CPU seconds per 1,000 texts", "peak memory, MiB"),
         [
             (
                 count,
-                f"{x['seconds']:.0f}",
-                f"{1_000 * x['seconds'] / int(count):.1f}",
+                f"{x['cpu_s']:.0f}",
+                f"{1_000 * x['cpu_s'] / int(count):.1f}",
                 f"{x['peak_mib']:.0f}",
             )
             for count, x in figures["growth"].items()

@@ -142,12 +142,12 @@ def test_every_reader_takes_what_its_script_writes(script: Callable[[str], Any])
                     }
                 ]
             },
-            "growth": {"5000": {"seconds": 50.0, "peak_mib": 1.0}},
+            "growth": {"5000": {"cpu_s": 50.0, "peak_mib": 1.0}},
         }
     )
     assert rows["text_cache"][0]["times_faster"] == {"rounds": [20.0]}
     assert rows["text_growth"] == [
-        {"texts": 5000, "seconds": 50.0, "peak_mib": 1.0, "s_per_1000": 10.0}
+        {"texts": 5000, "cpu_s": 50.0, "peak_mib": 1.0, "cpu_s_per_1000": 10.0}
     ]
     rows = readers["growth"]({"points": {"p": {"images": 500, "seconds": 31.0, "peak_mib": 1.0}}})
     assert rows["growth"][0]["s_per_1000"] == 62
