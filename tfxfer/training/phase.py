@@ -150,6 +150,7 @@ def run_phase(
             "phase": phase.name,
             "phase_first_epoch": first_epoch,
             "phase_epochs": pace.epochs,
+            "best_epoch": best.epoch,
         },
         phase.name,
     )
@@ -220,7 +221,7 @@ def _explain_fault(
     return make_error(
         fault,
         phase=item.phase.name,
-        rate=item.phase.learning_rate,
+        rate=logs["learning_rate"][-1],
         steps=len(chosen),
         samples=describe_samples(source, indices, bad),
         kept=None if best.best is None else best.epoch,
