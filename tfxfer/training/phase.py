@@ -105,7 +105,7 @@ def run_phase(
     progress = None if snapshot is None else snapshot.progress
     next_epoch = first_epoch + (0 if progress is None else progress.epochs)
     stage = item.cut if item.cached else item.stage
-    recorder.start_phase(records, progress)
+    recorder.start_phase(phase.name, records, progress)
     set_trainable(model, item.stage, batch_norm=phase.batch_norm)
     if item.cached:
         # Epochs that a budget adds draw what the first ones drew.
