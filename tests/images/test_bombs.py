@@ -202,13 +202,12 @@ def test_a_photo_of_200_megapixels_stays_under_2_gib(tmp_path: Path, progressive
 LARGE = """
 from PIL import Image
 path, progressive = read_question()
-noise = Image.effect_noise((255, 192), 60).resize((16_320, 12_240))
+noise = Image.effect_noise((1_020, 765), 60).convert("RGB")
 exif = Image.Exif()
 exif[0x0112] = 6
-Image.merge("RGB", [noise] * 3).save(
-    path, quality=60, progressive=progressive, exif=exif, subsampling=2
-)
-answer(noise.width * noise.height)
+large = noise.resize((16_320, 12_240), Image.Resampling.NEAREST)
+large.save(path, quality=60, progressive=progressive, exif=exif, subsampling=2)
+answer(large.width * large.height)
 """
 
 PEAK_OF_ALL = f"""

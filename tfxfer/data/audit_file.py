@@ -49,7 +49,8 @@ def shorten_audit(audit: Audit, most_bytes: int) -> Audit:
     sizes: dict[str, list[int]] = {}
     for problem in audit.problems:
         sizes.setdefault(problem.kind, []).append(_count_bytes(problem))
-    left, kept = most_bytes, {}
+    left = most_bytes
+    kept: dict[str, int] = {}
     by_size = sorted(sizes, key=lambda kind: sum(sizes[kind]))
     for number, kind in enumerate(by_size):
         share = left // (len(by_size) - number)
