@@ -33,7 +33,8 @@ _HEADER = """\
 | 2 | usage |
 | 3 | a quality gate was not met |
 | 70 | a fault of ours; one line names the file that holds the traceback |
-| 130 | interrupted |
+| 130 | interrupted (Ctrl-C) |
+| 143 | terminated (SIGTERM) |
 """
 
 

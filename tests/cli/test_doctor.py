@@ -18,8 +18,10 @@ import tfxfer.doctor
 from tfxfer.cli.main import run
 from tfxfer.doctor import Environment
 from tfxfer.doctor.environment import Cache, Device, Trial, Volume
+from tfxfer.job.place import find_shelf
 from tfxfer.registry.lookup import Registry
-from tfxfer.run.directory import RunDirectory
+from tfxfer.run.directory import Manifest, RunDirectory
+from tfxfer.run.shelf_owner import OWNER_FILE, ShelfOwner
 from tfxfer.system.owner import current_owner
 
 
@@ -239,6 +241,104 @@ def test_clean_says_what_it_removes_and_how_much_room_that_makes(left: dict[str,
     assert f"kept {left['another']} of process {os.getpid()}, 0.0 MB: of another" in stdout
     assert stdout.endswith("\n4 files and folders removed, 0.0 MB freed\n")
     assert left["named"].exists()  # nobody has named its folder
+
+
+STATES = (
+    ("done", "done", "dead"),
+    ("going on", "interrupted", "dead"),
+    ("killed", "running", "dead"),
+    ("writing", "done", "alive"),
+    ("there", "done", "elsewhere"),
+    ("moved", "interrupted", "dead"),
+    ("damaged", "interrupted", "dead"),
+    ("gone", None, "dead"),
+)
+IDLE = {"done", "moved", "gone", "inner"}
+
+
+@pytest.fixture
+def shelves(left: dict[str, Path], tmp_path: Path) -> dict[str, Path]:
+    """Caches of activations in a --cache-dir, each of a run in another state."""
+    assert left  # no place of this machine is looked in
+    caches, mine = tmp_path / "caches", current_owner()
+    marks = {
+        "dead": replace(mine, start=mine.start - 1).mark,
+        "alive": mine.mark,
+        "elsewhere": replace(mine, place="0" * 8).mark,
+    }
+    found = {}
+    for name, status, life in STATES:
+        run = RunDirectory(tmp_path / "trained" / name)
+        if status is not None:
+            run = RunDirectory.create(run.path)
+            asked = {"cache_dir": str(tmp_path / "other" if name == "moved" else caches)}
+            manifest = Manifest(backbone="b", head="h", request=asked)
+            run.write_manifest(replace(manifest, status=status))
+        if name == "damaged":
+            run.manifest_path.write_text("{")
+        found[name] = fill(find_shelf(run.path, str(caches)), run.path, marks[life])
+    found["nobody's"] = fill(caches / f"tfxfer-run-{0:016}", tmp_path, marks["dead"])
+    (found["nobody's"] / OWNER_FILE).unlink()  # as an earlier version left it
+    # Killed between its last words and the end of its clean-up.
+    inner = RunDirectory(tmp_path / "trained" / "done")
+    found["inner"] = fill(find_shelf(inner.path, None), inner.path, marks["dead"])
+    return found
+
+
+def fill(folder: Path, run: Path, mark: str) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "0.bin").write_bytes(bytes(1000))
+    (folder / OWNER_FILE).write_text(json.dumps({"run": str(run), "mark": mark}))
+    return folder
+
+
+def test_doctor_removes_caches_that_no_training_goes_on_with(
+    shelves: dict[str, Path], tmp_path: Path
+) -> None:
+    folders = [str(tmp_path / name) for name in ("caches", "trained")]
+    named = {path: word for word, path in shelves.items()}
+    listed = {
+        named[Path(each["path"])]: each["life"]
+        for each in json.loads(call("--quick", "--json", *folders)[1])["leftovers"]
+        if Path(each["path"]) in named
+    }
+    assert listed == dict.fromkeys(IDLE, "dead") | {"there": "elsewhere"}
+    assert all(path.exists() for path in shelves.values())
+    document = json.loads(call("--clean", "--json", *folders)[1])
+    assert {word for word, path in shelves.items() if not path.exists()} == IDLE
+    removed = {named.get(Path(each["path"])): each for each in document["removed"]}
+    assert set(removed) >= IDLE
+    assert all(removed[word]["size_bytes"] > 1000 for word in IDLE)
+    assert str(shelves["there"]) in [each["path"] for each in document["kept"]]
+    assert not list(tmp_path.glob("caches/tfxfer-cache-*"))
+
+
+def test_a_cache_that_is_taken_up_meanwhile_stays(
+    shelves: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = shelves["done"]
+    taken = ShelfOwner("run", current_owner().mark)
+    monkeypatch.setattr("tfxfer.doctor.leftovers.read_owner", lambda _: taken)
+    call("--clean", str(path.parent))
+    assert (path / "0.bin").exists()
+
+
+def test_clean_says_what_it_puts_back(left: dict[str, Path], tmp_path: Path) -> None:
+    run = tmp_path / "here" / "runs" / "1"
+    (run / "export").rmdir()
+    aside = run / left["export"].name.replace(".tmp-", ".tmp-old-")
+    aside.mkdir()
+    (aside / "model.tflite").write_bytes(bytes(2_000_000))
+    place = Path("runs") / "1" / "export"
+    document = json.loads(call("--clean", "--json")[1])
+    (restored,) = document["restored"]
+    assert (restored["place"], restored["size_bytes"]) == (str(place), 2_000_000)
+    assert (run / "export" / "model.tflite").exists()
+    assert restored["path"] not in [x["path"] for x in document["removed"] + document["kept"]]
+    # As a person reads it.
+    (run / "export").rename(aside)
+    words = f"put back {place}, which process {os.getpid()} had set aside: 2.0 MB\n"
+    assert words in call("--clean")[1]
 
 
 def test_a_folder_that_is_not_there_is_told() -> None:

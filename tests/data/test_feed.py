@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -242,3 +243,26 @@ def test_a_dataset_that_lacks_an_input_is_refused(texts: Any) -> None:
         DatasetSource(
             make_dataset({**inputs, "mask": inputs["ids"][..., None]}, targets), inputs=names
         )
+
+
+def test_a_source_is_known_by_its_samples_and_by_how_they_are_seen(images: Any) -> None:
+    train = images.train
+    swapped = (train.fingerprints[1], train.fingerprints[0], *train.fingerprints[2:])
+    contract = replace(train.contract, scale=(0.5, 0.5, 0.5))
+    sources = [
+        SplitSource(train),
+        SplitSource(replace(train, fingerprints=swapped)),
+        SplitSource(replace(train, seed=1)),
+        SplitSource(replace(train, size=16)),
+        SplitSource(replace(train, contract=contract)),
+        SplitSource(train, augment="light"),
+        SplitSource(train, augment="light", options={"flip": False}),
+    ]
+    digests = [source.digest_contents() for source in sources]
+    assert len(set(digests)) == len(sources)
+    assert None not in digests
+    assert SplitSource(replace(train)).digest_contents() == digests[0]
+    # Whose content nobody knows may be others by now, whatever they are called.
+    assert SplitSource(replace(train, fingerprints=())).digest_contents() is None
+    unknown = ("", *train.fingerprints[1:])
+    assert SplitSource(replace(train, fingerprints=unknown)).digest_contents() is None

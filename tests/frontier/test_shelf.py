@@ -10,6 +10,8 @@ import pytest
 
 from tfxfer.frontier.shelf import Shelf, digest_arrays
 from tfxfer.frontier.store import CacheStore
+from tfxfer.run.shelf_owner import OWNER_FILE, ShelfOwner, claim_shelf, read_owner
+from tfxfer.system.owner import current_owner
 
 
 @pytest.fixture
@@ -89,7 +91,10 @@ def test_what_a_killed_process_left_goes(folder: Path) -> None:
     fill(folder)
     (folder / "half.bin").write_bytes(b"x")
     names = {path.name for path in folder.iterdir()}
-    Shelf(folder)
+    # Until the run's lock is held it may be a living process's.
+    shelf = Shelf(folder)
+    assert names == {path.name for path in folder.iterdir()}
+    shelf.open()
     assert names - {path.name for path in folder.iterdir()} == {"half.bin"}
 
 
@@ -102,6 +107,23 @@ def test_only_what_a_network_computed_is_kept(folder: Path) -> None:
     assert shelf.find("now", "train", "block_2") is not None
     assert len(list(folder.glob("*.bin"))) == 1
     shelf.clear()
+    assert not folder.exists()
+
+
+def test_a_shelf_says_whose_it_is(folder: Path, tmp_path: Path) -> None:
+    store = CacheStore(shelf=Shelf(folder, run=tmp_path / "run"), disk_bytes=1000)
+    assert store.shelf is not None
+    store.shelf.open()
+    assert not folder.exists()  # nothing is cached yet
+    store.scope().allocate((4,), "float16")
+    assert read_owner(folder) == ShelfOwner(str(tmp_path / "run"), current_owner().mark)
+    # A process that goes on takes it over, with what it holds.
+    claim_shelf(folder, tmp_path / "another")
+    Shelf(folder, run=tmp_path / "run").open()
+    assert read_owner(folder) == ShelfOwner(str(tmp_path / "run"), current_owner().mark)
+    Shelf(folder).open()
+    assert (folder / OWNER_FILE).exists()
+    Shelf(folder).remove_if_empty()
     assert not folder.exists()
 
 

@@ -169,6 +169,7 @@ def test_what_an_earlier_process_left_on_the_shelf_takes_no_room_twice(
     empty = CacheStore(shelf=Shelf(folder), memory_bytes=0).disk_limit()
     (folder / "a.bin").write_bytes(bytes(400))
     shelf = Shelf(folder)
+    shelf.open()
     (folder / "a.bin").write_bytes(bytes(400))  # opening it removed what no index names
     assert CacheStore(shelf=shelf, memory_bytes=0).disk_limit() == empty
     monkeypatch.setattr(Shelf, "count_bytes", lambda _: 0)

@@ -111,6 +111,10 @@ def scans(count: int) -> bytes:
             (bytes(30 * 10**6 - 1), (10_000, 10_000), 48, {"is_deep": True}),
         ),
         (
+            (scans(2), (10_000, 12_000), 32, {"held_bytes": 960_000_000}),
+            (scans(2), (10_000, 12_000), 32, {"held_bytes": 960_000_001}),
+        ),
+        (
             (bytes(10**6), (6_000, 10_000), 24, {"form": "WEBP"}),
             (bytes(10**6), (6_001, 10_000), 24, {"form": "WEBP"}),
         ),
@@ -179,6 +183,40 @@ def test_the_largest_photo_of_a_small_file_stays_under_2_gib(tmp_path: Path, col
     assert fault is None
     assert peak_bytes < 2 << 30
 
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no peak")
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_photo_of_200_megapixels_stays_under_2_gib(tmp_path: Path, progressive: bool) -> None:
+    """As large as any phone takes one, in one scan and in ten, and turned."""
+    path = tmp_path / "x.jpg"
+    asked = ask_child(LARGE, [str(path), progressive], timeout_s=300)
+    assert asked.answers == [16_320 * 12_240]
+    for least in (None, 224):
+        outcome = ask_child(PEAK_OF_ALL, [str(path), least], timeout_s=300)
+        size, peak_bytes = outcome.answers[0]
+        assert size == ([6_120, 8_160] if least is None else [1_530, 2_040])
+        assert peak_bytes < 2 << 30
+
+
+LARGE = """
+from PIL import Image
+path, progressive = read_question()
+noise = Image.effect_noise((1_020, 765), 60).convert("RGB")
+exif = Image.Exif()
+exif[0x0112] = 6
+large = noise.resize((16_320, 12_240), Image.Resampling.NEAREST)
+large.save(path, quality=60, progressive=progressive, exif=exif, subsampling=2)
+answer(large.width * large.height)
+"""
+
+PEAK_OF_ALL = f"""
+from pathlib import Path
+from tfxfer.images.decode import open_image
+path, least = read_question()
+image = open_image(Path(path), min_side_px=least)
+answer([image.size, {PEAK_BYTES}])
+"""
 
 PEAK = f"""
 from pathlib import Path

@@ -17,8 +17,15 @@ import pytest
 from PIL import Image
 
 from tfxfer.errors import ImageError
+from tfxfer.images import decode
 from tfxfer.images.content import DecodeError
-from tfxfer.images.decode import MAX_PIXELS, open_image, probe_image, resize_image
+from tfxfer.images.decode import (
+    MAX_JPEG_PIXELS,
+    MAX_PIXELS,
+    open_image,
+    probe_image,
+    resize_image,
+)
 from tfxfer.images.quiet import quiet_pillow
 from tfxfer.preprocessing import Resize
 
@@ -204,6 +211,39 @@ def test_the_limit_is_the_callers(photo: Image.Image) -> None:
     with pytest.raises(ImageError, match="640x427"):
         open_image(content, max_pixels=640 * 427 - 1)
     assert open_image(content, max_pixels=640 * 427).size == (640, 427)
+
+
+@pytest.mark.parametrize("min_side_px", [None, 100])
+@pytest.mark.parametrize("turn", [1, 6])
+def test_a_jpeg_of_more_pixels_than_are_held_is_decoded_at_half_its_sides(
+    min_side_px: int | None, turn: int, photo: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As 200 megapixels are to 120.
+    monkeypatch.setattr(decode, "MAX_PIXELS", 120_000)
+    monkeypatch.setattr(decode, "MAX_JPEG_PIXELS", 240_000)
+    large = photo.resize((501, 399))
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    content = encode(large, "JPEG", exif=exif)
+    probe = probe_image(content, min_side_px=min_side_px)
+    assert probe.size == (501, 399)
+    half = (251, 200)
+    assert probe.image.size == (half if turn == 1 else half[::-1])
+    whole = open_image(content, max_pixels=10**6)
+    assert difference(probe.image.resize((64, 64)), whole.resize((64, 64))) < 4
+    # One that is held whole is read whole, and no other format is reduced.
+    assert open_image(encode(photo.resize((400, 300)), "JPEG")).size == (400, 300)
+    with pytest.raises(ImageError, match="at most 120,000 pixels"):
+        open_image(encode(large, "PNG"))
+    with pytest.raises(ImageError, match="at most 240,000 pixels"):
+        open_image(encode(photo.resize((501, 480)), "JPEG"))
+
+
+def test_pillow_gets_its_limit_back(photo: Image.Image) -> None:
+    before = Image.MAX_IMAGE_PIXELS
+    with quiet_pillow(), quiet_pillow():
+        assert Image.MAX_IMAGE_PIXELS == MAX_JPEG_PIXELS // 2
+    assert before == Image.MAX_IMAGE_PIXELS
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF"])

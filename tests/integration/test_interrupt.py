@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import json
@@ -21,6 +22,8 @@ import numpy as np
 import pytest
 
 from tfxfer.device import Device, prepare_device
+from tfxfer.job.place import find_shelf
+from tfxfer.run.directory import RunDirectory
 
 Run = Callable[..., Any]
 
@@ -123,6 +126,34 @@ def test_resume_gives_what_an_uninterrupted_run_gives(
     assert "epoch" not in again.stderr
     assert again.document == done.document
     assert (run / "model.keras").stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_a_cache_that_another_process_fills_is_not_swept(
+    photos: Path,
+    train: Run,
+    quick: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run, caches = tmp_path / "run", tmp_path / "caches"
+    caches.mkdir()
+    create = RunDirectory.create.__func__  # type: ignore[attr-defined]
+    with contextlib.ExitStack() as other:
+
+        def begin(cls: type[RunDirectory], path: Path, **options: Any) -> RunDirectory:
+            """Another process is faster between a new run's folder and its lock."""
+            made: RunDirectory = create(cls, path, **options)
+            other.enter_context(made.lock())
+            shelf = find_shelf(made.path, str(caches))
+            shelf.mkdir()
+            (shelf / "living.bin").touch()
+            return made
+
+        monkeypatch.setattr(RunDirectory, "create", classmethod(begin))
+        done = train(photos, "--out", run, *quick, "--cache-dir", caches)
+    assert done.code == 1
+    assert "is in use" in done.error
+    assert [path.name for path in caches.glob("*/*")] == ["living.bin"]
 
 
 def test_resume_where_things_have_moved_and_a_model_is_lost(

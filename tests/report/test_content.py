@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from tfxfer import Phase, RunError
+from tfxfer.data.audit_file import read_audit, write_audit
 from tfxfer.evaluation.tables import Matrix, Table
 from tfxfer.report.material import read_material
-from tfxfer.report.parts import Curves, Facts, Reliability
+from tfxfer.report.parts import Curves, Facts, Gallery, Reliability
 from tfxfer.run.directory import RunDirectory
 from tfxfer.run.manifest import PhaseRecord
 from tfxfer.trust.course import Finding
@@ -39,6 +40,23 @@ def test_the_verdict_counts_and_names(class_run: RunDirectory, describe: Describ
         "1 image was left out of the data.",
         "1 image is a copy of others, and on the same side of the split as these.",
     ]
+
+
+def test_what_the_record_of_an_audit_does_not_name_is_counted(
+    class_run: RunDirectory, describe: Describe
+) -> None:
+    audit = read_audit(class_run.audit_path)
+    more = {"corrupt": (200_000, 200_000), "ignored": (1_000, 0)}
+    write_audit(class_run.audit_path, replace(audit, unnamed=more))
+    content = describe(class_run)
+    assert "200,001 images were left out of the data." in [x.text for x in content.verdict]
+    data = find(content, "data")
+    assert any(note.startswith("201,000 more findings") for note in list_notes(content, "data"))
+    tables = [table for table in list_parts(data, Table) if "found" in table.columns]
+    corrupt = next(row for row in tables[0].rows if row[0] == "corrupt")
+    assert corrupt[1:3] == ("200,001", "200,001")
+    (gallery,) = [x for x in list_parts(data, Gallery) if x.title == "Left out"]
+    assert gallery.rest == 200_000
 
 
 def test_a_result_at_chance_is_said_at_once(class_run: RunDirectory, describe: Describe) -> None:

@@ -119,8 +119,8 @@ def test_the_message_says_what_remains() -> None:
     words = str(make_error(fault, kept=1, **told))  # type: ignore[arg-type]
     assert words == (
         "phase 'head', epoch 3: expected a finite loss. Received: the loss is nan in batch 1 of 3 "
-        "of validation; epoch 2, the best so far, is what remains. Lower the learning rate, 0.5, "
-        "or check these samples and their targets."
+        "of validation; epoch 2, the best so far, is what remains. Lower the learning rate, 0.5 "
+        "now, or check these samples and their targets."
     )
     error = make_error(fault, kept=None, **told)  # type: ignore[arg-type]
     assert "no epoch before it had a finite loss" in str(error)

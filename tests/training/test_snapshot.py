@@ -201,6 +201,25 @@ def test_the_snapshot_of_another_network_is_refused(
         go_on(make_tiny, images, other)
 
 
+def test_the_snapshot_of_another_phase_is_refused(
+    whole: Run, make_tiny: Callable[..., Any], images: Any
+) -> None:
+    """Phases of one network and one optimizer: no shape tells them apart, only their names."""
+    snapshot = whole.snapshots[4]
+    assert snapshot.progress is not None
+    assert snapshot.progress.phase == "fine_tune"
+    for renamed in (
+        (SCHEDULE[0], replace(SCHEDULE[1], name="longer")),
+        (replace(SCHEDULE[0], name="other"), SCHEDULE[1]),
+        SCHEDULE[:1],
+    ):
+        with pytest.raises(RunError, match=r"expected one of its phases, .*head, fine_tune"):
+            go_on(make_tiny, images, snapshot, schedule=renamed)
+    # An earlier version did not say.
+    unnamed = replace(snapshot, progress=replace(snapshot.progress, phase=""))
+    assert are_equal(go_on(make_tiny, images, unnamed), whole)
+
+
 def test_other_callbacks_are_refused(
     whole: Run, make_tiny: Callable[..., Any], images: Any
 ) -> None:
@@ -209,6 +228,34 @@ def test_other_callbacks_are_refused(
     fewer = replace(snapshot, progress=replace(snapshot.progress, callbacks=()))
     with pytest.raises(RunError, match="expected the callbacks that it began with, 0"):
         go_on(make_tiny, images, fewer)
+
+
+@pytest.mark.parametrize("is_other", [True, False])
+def test_activations_of_other_samples_are_not_taken_up(
+    is_other: bool, make_tiny: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Of the same number, under the same names, before the same weights."""
+
+    def run(data: Any) -> Watcher:
+        watcher = Watcher()
+        store = CacheStore(shelf=Shelf(tmp_path / "shelf"))
+        Run(
+            make_tiny(), data, Control(progress=watcher), cache=Cache(store=store),
+            schedule=SCHEDULE[:1], augment="none",
+        )  # fmt: skip
+        return watcher
+
+    def invert(part: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        return 255 - part[0], part[1]
+
+    rng = np.random.default_rng(0)
+    parts = [
+        (rng.integers(0, 256, (count, 32, 32, 3)).astype(np.uint8), np.arange(count) % 3)
+        for count in (24, 9)
+    ]
+    assert run(tuple(parts)).totals
+    again = run((parts[0], invert(parts[1])) if is_other else tuple(parts))
+    assert bool(again.totals) == is_other
 
 
 class Watcher:

@@ -109,6 +109,55 @@ def test_an_absurd_rate_diverges_and_is_rolled_back(rate: float) -> None:
     assert not losses[-1] < 2 * left
 
 
+class BlindAt(keras.callbacks.Callback):
+    """Gives one layer weights of NaN while an epoch is validated, and training its own back."""
+
+    def __init__(self, epoch: int, *, layer: int | str = -1, value: float = math.nan) -> None:
+        super().__init__()
+        self._blind, self._layer, self._value = epoch, layer, value
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._epoch = epoch
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        layer = self._find()
+        self._kept = layer.get_weights()
+        if self._epoch == self._blind:
+            layer.set_weights([np.full_like(values, self._value) for values in self._kept])
+
+    def on_test_end(self, logs: Any = None) -> None:
+        self._find().set_weights(self._kept)
+
+    def _find(self) -> Any:
+        if isinstance(self._layer, str):
+            return self.model.get_layer(self._layer)
+        return self.model.layers[self._layer]
+
+
+@pytest.mark.parametrize("value", [math.nan, 3e38])
+def test_a_loss_of_validation_alone_is_rolled_back(value: float) -> None:
+    watch, lines = watch_of("rollback")
+    losses: list[dict[str, float]] = []
+    listen = keras.callbacks.LambdaCallback(on_epoch_end=lambda _, logs: losses.append(dict(logs)))
+    model = make(BlindAt(3, value=value), listen, watch)
+    (finding,) = watch.findings
+    assert (finding.kind, finding.epoch, finding.action) == ("divergence", 3, "rollback")
+    assert "the validation loss is nan; back to the best epoch. Lower" in lines[0]
+    assert math.isfinite(losses[3]["loss"])  # which alone would have said nothing
+    assert len(losses) == 4
+    points, targets = draw(120, 3, seed=1000)
+    left = model.evaluate(points, targets, verbose=0)[0]
+    assert left == pytest.approx(min(logs["val_loss"] for logs in losses[:3]), rel=1e-4)
+
+
+def test_without_an_epoch_to_go_back_to_nothing_is_rolled_back() -> None:
+    watch, lines = watch_of("rollback")
+    make(BlindAt(0), watch)
+    assert watch.findings[0].action == "stop"
+    assert "the validation loss is nan; stopped. " in lines[0]
+
+
 def make(*callbacks: Any) -> Any:
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(3, activation="softmax")])
@@ -233,6 +282,40 @@ def test_in_a_schedule_a_rollback_ends_the_phase_alone(
     with pytest.raises(ModelError, match="expected a finite loss"):
         train_phases(stopped)
     assert stopped.findings[0].action == "stop"
+
+
+@pytest.mark.parametrize("first", [3, 0])
+def test_in_a_schedule_validation_alone_is_rolled_back_to_an_epoch_that_is_there(
+    first: int, make_tiny: Callable[..., Any], blobs: Callable[..., Any]
+) -> None:
+    watch = Watch("rollback", tell=lambda line: None)
+
+    def train_phases() -> Any:
+        return fit(
+            make_tiny(),
+            (blobs(48, 3, seed=0), blobs(24, 3, seed=1)),
+            schedule=PHASES,
+            callbacks=[BlindAt(first, layer="head_dense"), watch],
+            batch_size=8,
+            verbose=0,
+        )
+
+    if first:
+        history = train_phases()
+        assert [(x.name, x.epochs) for x in history.state.records] == [
+            ("head", 3),
+            ("absurd", 1),
+            ("again", 2),
+        ]
+    else:
+        with pytest.raises(ModelError, match="no epoch before it had a finite loss") as caught:
+            train_phases()
+        # Both name one rate, that of the epoch: the phase's own is its peak.
+        (said,) = (word for word in watch.findings[0].remedy.split(", ") if "now" in word)
+        assert said in str(caught.value)
+    (finding,) = watch.findings
+    assert (finding.kind, finding.epoch) == ("divergence", first)
+    assert finding.action == ("rollback" if first else "stop")
 
 
 def test_each_phase_that_diverges_is_rolled_back(

@@ -49,9 +49,9 @@ def command(
 ) -> None:
     """Say what is installed, what does not fit together, and the remedy.
 
-    Temporary files of processes that are gone are looked for where the system keeps such files, in
-    the cache, in the current folder and its runs, and in each FOLDER: a run, what holds runs, or a
-    --cache-dir.
+    Temporary files of processes that are gone, and cached activations of runs that are gone or
+    done, are looked for where the system keeps such files, in the cache, in the current folder and
+    its runs, and in each FOLDER: a run, what holds runs, or a --cache-dir.
     """
     for folder in folders:
         if not Path(folder).is_dir():
@@ -100,15 +100,20 @@ def _clean(output: Output, folders: Sequence[Path]) -> None:
         progress("looking for what is left", 0, 2)
         found = find_leftovers(places)
         progress("removing it", 1, 2)
-        gone = remove_leftovers(places)
+        removal = remove_leftovers(places)
         progress("removing it", 2, 2)
-    removed = [each for each in found if each.path in gone]
-    kept = [each for each in found if each.path not in gone and Path(each.path).exists()]
+    removed = [each for each in found if each.path in removal.removed]
+    restored = [each for each in found if each.path in removal.restored]
+    settled = removal.removed | set(removal.restored)
+    kept = [each for each in found if each.path not in settled and Path(each.path).exists()]
     freed_bytes = sum(each.size_bytes for each in removed)
     is_complete = all(each.is_complete for each in removed)
     output.emit(
         {
             "removed": [asdict(each) for each in removed],
+            "restored": [
+                {**asdict(each), "place": removal.restored[each.path]} for each in restored
+            ],
             "kept": [asdict(each) for each in kept],
             "freed_bytes": freed_bytes,
             "is_complete": is_complete,
@@ -117,6 +122,11 @@ def _clean(output: Output, folders: Sequence[Path]) -> None:
     )
     for each in removed:
         output.show(f"removed {each.path} of process {each.pid}: {_write_size(each)}")
+    for each in restored:
+        place = removal.restored[each.path]
+        output.show(
+            f"put back {place}, which process {each.pid} had set aside: {_write_size(each)}"
+        )
     for each in kept:
         why = "could not be removed"
         if each.life == "elsewhere":

@@ -117,6 +117,10 @@ class DatasetSource:
     def __len__(self) -> int:
         return len(self.targets)
 
+    def digest_contents(self) -> None:
+        """Returns None: only its targets, and its first batch, are known to come again."""
+        return
+
     def iter_pass(
         self, *, progress: Progress | None = None
     ) -> Iterator[tuple[Arrays, np.ndarray, np.ndarray | None]]:
@@ -228,6 +232,10 @@ class ArraySource:
 
     def __len__(self) -> int:
         return count_rows(self._inputs)
+
+    def digest_contents(self) -> str:
+        """Returns the sha256 of the inputs."""
+        return _hash_arrays(list_arrays(self._inputs)).hex()
 
     def iter_views(
         self, views: Sequence[int], *, wanted: np.ndarray | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from tfxfer.data.arrays import Arrays, map_arrays
 from tfxfer.data.samples import SampleSplit
+from tfxfer.system.files import to_json
 
 __all__ = ["SampleSource", "SplitSource"]
 
@@ -34,6 +36,10 @@ class SampleSource(Protocol):
 
     def __len__(self) -> int:
         """Returns the number of samples."""
+        ...
+
+    def digest_contents(self) -> str | None:
+        """Returns what stands for all views of all samples in order; None where nobody knows."""
         ...
 
     def iter_views(
@@ -87,6 +93,23 @@ class SplitSource:
 
     def __len__(self) -> int:
         return len(self.split)
+
+    def digest_contents(self) -> str | None:
+        """Returns a sha256 of the samples' contents and of how each view of them is made."""
+        split = self.split
+        fingerprints = getattr(split, "fingerprints", ())
+        if len(fingerprints) != len(split) or not all(fingerprints):
+            return None  # of a modality that knows no hash of a sample
+        words = {
+            "samples": fingerprints,
+            "modality": split.modality.name,
+            "size": split.size,
+            "contract": split.contract.to_dict(),
+            "seed": split.seed,
+            "augment": self.augment,
+            "options": self.options,
+        }
+        return hashlib.sha256(to_json(words, indent=None).encode()).hexdigest()
 
     @property
     def names(self) -> tuple[str, ...]:

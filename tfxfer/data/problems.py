@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -63,6 +63,8 @@ class Audit:
         plural: what the modality calls them.
         notes: what DATA was taken for and what it holds, a line each, said before any problem.
         lengths: how long the samples are, where that differs.
+        unnamed: by kind, how many more problems there are than `problems` names, and how many of
+            these cost a sample. Only in what `audit.json` gives back of very many.
     """
 
     problems: tuple[Problem, ...]
@@ -71,6 +73,7 @@ class Audit:
     plural: str = "samples"
     notes: tuple[str, ...] = ()
     lengths: LengthPicture | None = None
+    unnamed: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def skipped(self) -> tuple[Problem, ...]:
@@ -85,6 +88,7 @@ class Audit:
     def count_kinds(self) -> dict[str, int]:
         """Returns how many problems there are of each kind that occurs."""
         counts = Counter(problem.kind for problem in self.problems)
+        counts.update({kind: found for kind, (found, _) in self.unnamed.items()})
         return {kind: counts[kind] for kind in PROBLEM_KINDS if counts[kind]}
 
     def count_unread(self) -> dict[str, int]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import contextlib
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tfxfer.doctor.environment import Leftover
 from tfxfer.doctor.hardware import find_temporary, measure_folder
+from tfxfer.job.place import is_shelf_needed
 from tfxfer.run.directory import RunDirectory, is_run_folder
+from tfxfer.run.shelf_owner import find_shelves, read_owner
 from tfxfer.system.folders import cache_folder
-from tfxfer.system.scratch import find_remains, remove_dead
+from tfxfer.system.owner import Life, Owner
+from tfxfer.system.scratch import Remains, find_remains, make_scratch_folder, remove_dead
 
-__all__ = ["find_leftovers", "list_places", "remove_leftovers"]
+__all__ = ["Removal", "find_leftovers", "list_places", "remove_leftovers"]
 
 _MOST_FOLDERS = 10_000  # looked into, of one place: it may be a folder of photos
 
@@ -32,25 +38,78 @@ def list_places(folders: Sequence[Path] = ()) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(places))
 
 
+@dataclass(frozen=True)
+class Removal:
+    """What has become of leftovers.
+
+    Args:
+        removed: paths that are gone.
+        restored: where that lies again which a dead process had set aside, by the path that it
+            had meanwhile.
+    """
+
+    removed: frozenset[str]
+    restored: Mapping[str, str]
+
+
 def find_leftovers(places: Iterable[Path]) -> tuple[Leftover, ...]:
-    """Returns what lies in these folders and is of no living process."""
+    """Returns what lies in these folders and is of no living process.
+
+    Of cached activations, that is what no training can go on with.
+    """
     found = {}
     for place in places:
-        for remains in find_remains(place):
-            if remains.life == "alive":
+        owned = [(each.path, each.owner, each.life) for each in find_remains(place)]
+        for path, owner, life in (*owned, *_list_idle_shelves(place)):
+            if life == "alive":
                 continue
-            is_folder = remains.path.is_dir()
-            size = measure_folder(remains.path) if is_folder else (_measure(remains.path), True)
+            size = measure_folder(path) if path.is_dir() else (_measure(path), True)
             # One place may be named in two ways.
-            found[remains.path.absolute()] = Leftover(
-                str(remains.path), *size, remains.owner.pid, remains.life
-            )
+            found[path.absolute()] = Leftover(str(path), *size, owner.pid, life)
     return tuple(found.values())
 
 
-def remove_leftovers(places: Iterable[Path]) -> frozenset[str]:
-    """Removes what dead processes left in these folders, and returns the paths that are gone."""
-    return frozenset(str(remains.path) for place in places for remains in remove_dead(place))
+def remove_leftovers(places: Iterable[Path]) -> Removal:
+    """Removes what dead processes left in these folders.
+
+    What they had set aside goes back to its place where nothing has replaced it.
+    """
+    removed: set[str] = set()
+    restored: dict[str, str] = {}
+
+    def note(remains: Remains) -> None:
+        restored[str(remains.path)] = str(remains.place)
+
+    for place in places:
+        removed |= {str(each.path) for each in remove_dead(place, on_restored=note)}
+        removed |= {
+            str(path)
+            for path, owner, life in _list_idle_shelves(place)
+            if life == "dead" and _remove_shelf(path, owner)
+        }
+    return Removal(frozenset(removed), restored)
+
+
+def _list_idle_shelves(place: Path) -> Iterator[tuple[Path, Owner, Life]]:
+    for path, owner in find_shelves(place):
+        if owner.process is not None and not is_shelf_needed(path, Path(owner.run)):
+            yield path, owner.process, owner.process.look_up()
+
+
+def _remove_shelf(path: Path, owner: Owner) -> bool:
+    """Removes cached activations of a dead process, unless another one takes them up meanwhile."""
+    aside = make_scratch_folder("cache", parent=path.parent) / path.name
+    try:
+        path.rename(aside)
+    except OSError:  # gone, or not ours to move
+        aside.parent.rmdir()
+        return False
+    now = read_owner(aside)
+    if now is not None and now.process != owner:
+        with contextlib.suppress(OSError):
+            aside.rename(path)
+    shutil.rmtree(aside.parent, ignore_errors=True)
+    return not path.exists()
 
 
 def _list_runs(folder: Path) -> Iterator[Path]:

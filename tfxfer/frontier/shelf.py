@@ -17,6 +17,7 @@ import numpy as np
 
 from tfxfer.data.arrays import Arrays
 from tfxfer.errors import StorageError
+from tfxfer.run.shelf_owner import OWNER_FILE, claim_shelf
 from tfxfer.system.files import atomic_write, to_json
 from tfxfer.system.records import read_document, read_record
 
@@ -53,14 +54,41 @@ class _Index:
 class Shelf:
     """A folder of memory-mapped arrays, with an index that is true at any moment.
 
+    Making one changes nothing on the disk: until the lock of its run is held, what lies there may
+    be another process's.
+
     Args:
         folder: its own; it is made when something is put there.
+        run: the run that it belongs to, which the folder then says; None belongs to nobody.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, run: Path | None = None) -> None:
+        self.folder, self._run = folder, run
         self._entries: dict[tuple[str, str | None], _Entry] = {}
         self._read_index()
+
+    def open(self) -> None:
+        """Reads the index again, and removes what it does not name. The run's lock is held.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        self._entries = {}
+        self._read_index()
+        self._sweep()
+        if self.folder.is_dir():
+            self._claim()
+
+    def make(self) -> None:
+        """Makes the folder, and says in it whose it is.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        is_new = not self.folder.is_dir()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if is_new:
+            self._claim()
 
     def find(self, key: str, source: str, stage: str | None) -> tuple[Arrays, np.ndarray] | None:
         """Returns activations and which views of which samples they hold; None where none are.
@@ -134,9 +162,15 @@ class Shelf:
         return sum(path.stat().st_size for path in self.folder.iterdir())
 
     def remove_if_empty(self) -> None:
-        """Removes the folder where nothing lies in it."""
+        """Removes the folder where nothing lies in it but whose it is."""
         with contextlib.suppress(OSError):
+            if [path.name for path in self.folder.iterdir()] == [OWNER_FILE]:
+                (self.folder / OWNER_FILE).unlink()
             self.folder.rmdir()
+
+    def _claim(self) -> None:
+        if self._run is not None:
+            claim_shelf(self.folder, self._run)
 
     def clear(self) -> None:
         """Removes the folder."""
@@ -158,7 +192,6 @@ class Shelf:
                 document = read_document(path, expected="an index", error=StorageError)
                 index = read_record(_Index, document, where=str(path), error=StorageError)
                 self._entries = {(entry.source, entry.stage): entry for entry in index.entries}
-        self._sweep()
 
     def _write_index(self) -> None:
         index = _Index(tuple(self._entries.values()))
@@ -170,7 +203,7 @@ class Shelf:
         """Removes files that nothing in the index names."""
         if not self.folder.is_dir():
             return
-        named = {_INDEX}
+        named = {_INDEX, OWNER_FILE}
         for entry in self._entries.values():
             named |= {entry.held, *(file for file, _, _ in entry.parts.values())}
         for path in self.folder.iterdir():

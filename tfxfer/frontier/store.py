@@ -122,15 +122,18 @@ class CacheStore:
             )
         self._count(disk=size)
         try:
-            self.parent.mkdir(parents=True, exist_ok=True)
             if self.shelf is not None:
+                self.shelf.make()
                 path = self.shelf.folder / f"{secrets.token_hex(8)}.bin"
             else:
+                self.parent.mkdir(parents=True, exist_ok=True)
                 path = self._make_directory() / f"{secrets.token_hex(8)}.bin"
             _reserve(path, size)
         except OSError as error:
             if self.shelf is not None:
                 self.shelf.remove_if_empty()
+            if isinstance(error, StorageError):
+                raise
             raise StorageError(
                 f"cache of activations: expected {size / 2**20:.0f} MiB in {self.parent}. "
                 f"Received: {error.strerror}. Free some space or name another --cache-dir."

@@ -21,6 +21,10 @@ _MAX_SCANNED_PIXELS = 2_160_000_000
 """Pixels times scans: the largest photo that is read, with the 18 that libjpeg writes of four
 colours. 1.1 ns each, where a scan says nothing: 2.4 s of a core."""
 
+_MAX_HELD_BYTES = 960_000_000
+"""Of coefficients, two bytes each, which libjpeg holds of all scans but a single one: those of 120
+megapixels in four colours, or of 200 as cameras write them, whose colours have half the sides."""
+
 _DEEP_BYTES = 480_000_000
 _MAX_DEEP_RATIO = 20
 """Of files with 16 bits a channel, which are held whole beside their 8 bits: as many bytes as the
@@ -37,7 +41,13 @@ _START_OF_SCAN, _START_OF_IMAGE, _END_OF_IMAGE, _STANDALONE = 0xDA, 0xD8, 0xD9, 
 
 
 def describe_bomb(
-    content: bytes, size: tuple[int, int], bits: int, *, form: str = "", is_deep: bool = False
+    content: bytes,
+    size: tuple[int, int],
+    bits: int,
+    *,
+    form: str = "",
+    is_deep: bool = False,
+    held_bytes: int = 0,
 ) -> str | None:
     """Returns what is out of all proportion, in a few words; None for a file as photos are.
 
@@ -47,6 +57,7 @@ def describe_bomb(
         bits: of a pixel, all channels together.
         form: Pillow's name of the format.
         is_deep: whether there are 16 bits a channel.
+        held_bytes: of the coefficients of a JPEG, should it have several scans.
 
     Source:
         ITU-T T.81, B.1.1.5: in the data of a scan a byte 0xFF is followed by 0 or by a restart
@@ -67,6 +78,11 @@ def describe_bomb(
         scans = _count_scans(content)
         if scans > _MAX_SCANS:
             return f"{scans:,} scans, where a photo has about 10"
+        if scans > 1 and held_bytes > _MAX_HELD_BYTES:
+            return (
+                f"{width}x{height} pixels in {scans:,} scans, which take {held_bytes:,} bytes to "
+                "hold beside each other"
+            )
         if scans * width * height > _MAX_SCANNED_PIXELS:
             return f"{scans:,} scans of {width}x{height} pixels, where about 10 are written"
     return None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from tfxfer.images.bombs import describe_bomb
 from tfxfer.images.colours import (
@@ -39,6 +40,7 @@ from tfxfer.preprocessing import Resize
 from tfxfer.system.threads import call_beside
 
 __all__ = [
+    "MAX_JPEG_PIXELS",
     "MAX_PIXELS",
     "Probe",
     "find_seen",
@@ -50,6 +52,11 @@ __all__ = [
 
 MAX_PIXELS = 120_000_000
 """Lets the 12,000 x 9,000 photos of current phones in; 360 MB as RGB is what a machine can bear."""
+
+MAX_JPEG_PIXELS = 240_000_000
+"""Of a JPEG, which above `MAX_PIXELS` is decoded at half its sides, so that its pixels take no more
+than a quarter. Sensors of phones end at 200 million, 16,320 x 12,240; the time to decode one, which
+no reduction saves, ends here at twice what the largest other photo takes."""
 
 _DRAFT_MARGIN = 1.4
 """A JPEG is decoded at no less than this multiple of the side that is needed: light crops, down to
@@ -72,7 +79,7 @@ def open_image(
     path_or_bytes: str | Path | bytes,
     *,
     min_side_px: int | None = None,
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: int | None = None,
     white: int | None = FULL_WHITE,
 ) -> Image.Image:
     """Returns the image as 8-bit RGB, upright.
@@ -86,12 +93,14 @@ def open_image(
         min_side_px: side of the square that the caller will resize to. Large JPEGs are then
             decoded at a half, a quarter or an eighth, never below 1.4 times this side. None
             decodes at full size, which a resize without antialiasing needs.
-        max_pixels: larger images are refused from their header, before pixels are allocated.
+        max_pixels: larger images are refused from their header, before pixels are allocated. None
+            is 120 million; a JPEG may then have 240 million, and is decoded at a half or less of
+            its sides above 120.
         white: value of white in files with more than 8 bits a channel; None takes the fewest usual
             bits that hold the file's own values.
 
     Raises:
-        ImageError: not a readable image, or larger than `max_pixels`.
+        ImageError: not a readable image, or a larger one.
     """
     return probe_image(
         path_or_bytes, min_side_px=min_side_px, max_pixels=max_pixels, white=white
@@ -125,7 +134,7 @@ def probe_image(
     path_or_bytes: str | Path | bytes,
     *,
     min_side_px: int | None = None,
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: int | None = None,
     white: int | None = FULL_WHITE,
 ) -> Probe:
     """Returns what `open_image` returns, with the facts that an audit needs beside it."""
@@ -152,7 +161,7 @@ def _probe_content(
     readable: bytes,
     *,
     min_side_px: int | None,
-    max_pixels: int,
+    max_pixels: int | None,
     white: int | None,
 ) -> Probe:
     with quiet_pillow():
@@ -160,9 +169,7 @@ def _probe_content(
             with _open_content(name, readable) as image:
                 form, size = image.format or "", image.size
                 _refuse_bomb(image, name, content, max_pixels)
-                if min_side_px is not None:
-                    side = math.ceil(_DRAFT_MARGIN * min_side_px)
-                    image.draft(None, (side, side))
+                _reduce(image, min_side_px, max_pixels)
                 deep, cut = _read_deep(image, name, readable)
                 turn = find_turn(image)
                 flat = flatten_to_rgb(image if deep is None else scale_image(deep, white))
@@ -173,7 +180,7 @@ def _probe_content(
             )
         except Image.DecompressionBombError:
             # Pillow's own limit comes first for the largest, and it names no size.
-            raise make_bomb(name, "larger", max_pixels) from None
+            raise make_bomb(name, "larger", max_pixels or MAX_PIXELS) from None
         except DecodeError:
             raise
         except UnidentifiedImageError:
@@ -192,18 +199,49 @@ def _probe_content(
             ) from error
 
 
-def _refuse_bomb(image: Image.Image, name: str, content: bytes, max_pixels: int) -> None:
+def _reduce(image: Image.Image, min_side_px: int | None, max_pixels: int | None) -> None:
+    """Has a JPEG decoded at fewer pixels than it has, where all of them are not needed or wanted.
+
+    Args:
+        image: opened, not yet read.
+        min_side_px: see `open_image`.
+        max_pixels: the same.
+    """
+    width, height = image.size
+    across, down = width, height
+    if min_side_px is not None:
+        across = down = math.ceil(_DRAFT_MARGIN * min_side_px)
+    if max_pixels is None and width * height > MAX_PIXELS:
+        across, down = min(across, width // 2), min(down, height // 2)
+    if (across, down) != (width, height):
+        image.draft(None, (across, down))
+
+
+def _count_coefficients(image: JpegImageFile) -> int:
+    """Returns how many bytes libjpeg holds of a JPEG that it cannot decode row by row."""
+    blocks = [across * down for _, across, down, *_ in image.layer]
+    widest = max(across for _, across, *_ in image.layer)
+    tallest = max(down for _, _, down, *_ in image.layer)
+    return 2 * image.width * image.height * sum(blocks) // (widest * tallest)
+
+
+def _refuse_bomb(image: Image.Image, name: str, content: bytes, max_pixels: int | None) -> None:
     """Refuses what its header says costs too much, before a pixel is decoded.
 
     Raises:
         DecodeError: it does.
     """
     width, height = image.size
+    if max_pixels is None:
+        max_pixels = MAX_JPEG_PIXELS if isinstance(image, JpegImageFile) else MAX_PIXELS
     if width * height > max_pixels:
         raise make_bomb(name, f"{width}x{height}", max_pixels)
     deep = can_read_deep(image) or image.mode.startswith("I")
     bits = _BITS.get(image.mode, (16 if deep else 8) * len(image.getbands()))
-    bomb = describe_bomb(content, image.size, bits, form=image.format or "", is_deep=deep)
+    held_bytes = _count_coefficients(image) if isinstance(image, JpegImageFile) else 0
+    bomb = describe_bomb(
+        content, image.size, bits, form=image.format or "", is_deep=deep, held_bytes=held_bytes
+    )
     if bomb is not None:
         raise make_fault(name, "bomb", expected="a photo", received=bomb)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfxfer.errors import ModelError
+from tfxfer.inference.built_weights import bound_file
 from tfxfer.inference.hdf5_file import read_hdf5_model
 from tfxfer.inference.model_config import check_config, import_layers
 
@@ -36,7 +37,10 @@ def load_hdf5_model(path: Path, *, trust: bool = False, registry: Registry | Non
     # `tf-keras` has no safe mode to be left.
     options = {"safe_mode": False} if trust and not found.is_legacy else {}
     try:
-        return package.models.load_model(path, compile=False, **options)
+        with bound_file(path, package=package):
+            return package.models.load_model(path, compile=False, **options)
+    except ModelError:
+        raise
     # A damaged file fails in h5py, json or Keras, each with errors of its own, and trusted code may
     # raise anything at all.
     except Exception as error:

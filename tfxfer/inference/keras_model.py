@@ -17,6 +17,7 @@ from tfxfer.errors import DataError, ModelError, PluginError
 from tfxfer.fine_tuning import FineTuning
 from tfxfer.head import Head
 from tfxfer.images.modality import ImageModality
+from tfxfer.inference.built_weights import bound_file
 from tfxfer.inference.hdf5_file import HDF5_ENDINGS
 from tfxfer.inference.hdf5_model import load_hdf5_model
 from tfxfer.inference.model_config import check_config, read_keras_config
@@ -138,7 +139,10 @@ def read_keras_file(path: Path, *, registry: Registry | None = None) -> keras.Mo
         raise ModelError(f"model: expected a .keras file. Received: path={str(path)!r}.")
     check_config(read_keras_config(path), path=path, keras=keras, registry=registry)
     try:
-        return keras.models.load_model(path, compile=False)
+        with bound_file(path, package=keras):
+            return keras.models.load_model(path, compile=False)
+    except ModelError:
+        raise
     # A damaged file fails in zipfile, zlib, json, h5py or Keras, each with errors of its own.
     except Exception as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

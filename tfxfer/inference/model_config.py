@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfxfer.errors import ModelError
+from tfxfer.inference.built_weights import check_batch
 from tfxfer.registry.lookup import default_registry
 from tfxfer.registry.suggestion import suggest_package
 from tfxfer.system.hdf5_content import check_hdf5_content
@@ -179,6 +180,8 @@ def check_config(
     """
     what = f"model {str(path)!r}"
     found = list(_walk(config, what=what))
+    for named in found:
+        check_batch(named.config, what=f"{what}, layer {named.layer!r:.80}")
     for named in found:
         if _brings_code(named):
             raise ModelError(

@@ -22,6 +22,7 @@ from tfxfer.errors import RunError, TfxferError
 from tfxfer.run.directory import RunDirectory
 from tfxfer.schedule import FitState
 from tfxfer.system.archives import ARCHIVE_FAULTS
+from tfxfer.system.bounded import MOST_JSON_BYTES, read_text
 from tfxfer.system.files import atomic_write, to_json
 from tfxfer.system.records import read_record
 from tfxfer.training.snapshot import PhaseProgress, Snapshot
@@ -109,7 +110,7 @@ class Checkpoints:
         if not path.is_file():
             return None
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = json.loads(read_text(path, MOST_JSON_BYTES))
             stored = read_record(_Stored, document, where=str(path), error=RunError, has_nan=True)
             content = (self._folder / Path(stored.weights).name).read_bytes()
             arrays = _read_arrays(content)

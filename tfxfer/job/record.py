@@ -77,6 +77,15 @@ class RunRecord:
                 self.update(status="interrupted")
 
 
+def _note_unnamed(skipped: int) -> list[str]:
+    if skipped <= _MOST_SKIPPED:
+        return []
+    return [
+        f"run.json names {_MOST_SKIPPED:,} of {skipped:,} samples that were left out; skipped.csv "
+        "names all of them"
+    ]
+
+
 def describe_start(prepared: Prepared, data: SampleData, device: Device, plan: FitPlan) -> Manifest:
     """Returns the manifest of a run that is about to be trained."""
     weights = prepared.weights
@@ -105,7 +114,7 @@ def describe_start(prepared: Prepared, data: SampleData, device: Device, plan: F
                 for item in data.audit.skipped[:_MOST_SKIPPED]
             ),
             unread=data.audit.count_unread(),
-            notes=(*data.audit.notes, *data.doubts),
+            notes=(*data.audit.notes, *data.doubts, *_note_unnamed(len(data.audit.skipped))),
         ),
         plan=tuple(
             {

@@ -178,8 +178,8 @@ def _train(
         planned = replace(clock, reserve_seconds=clock.reserve_seconds + label_seconds)
         choice = choose_training(prepared, data, model, planned, conversion)
     _say(progress, "measuring this machine", is_done=True)
-    shelf = Shelf(find_shelf(out, request.cache_dir))
-    store = CacheStore(shelf=shelf)
+    planned_shelf = Shelf(find_shelf(out, request.cache_dir))
+    store = CacheStore(shelf=planned_shelf)
     plan = plan_fit(
         model,
         choice.schedule,
@@ -192,14 +192,18 @@ def _train(
     )
     if manifest is not None:
         _check_same_plan(out, manifest, plan)
-    check_room(list_needs(model, plan, out, held_bytes=shelf.count_bytes()))
+    check_room(list_needs(model, plan, out, held_bytes=planned_shelf.count_bytes()))
     if run is None:
         # From here on nothing that was asked for can be at fault: an earlier run may go.
         run = RunDirectory.create(out, overwrite=overwrite)
-        shelf.clear()  # of an earlier run at this place
     # A run that goes on is locked already.
     lock = run.lock() if manifest is None else contextlib.nullcontext()
     with lock, store:
+        # Not before the lock is held: until then it may be another process's.
+        shelf = store.shelf = Shelf(find_shelf(out, request.cache_dir), run=out)
+        if manifest is None:
+            shelf.clear()  # of an earlier run at this place
+        shelf.open()
         if on_plan is not None:
             late, better = not choice.fits, choice.next_seconds
             chooses = prepared.head.monitor.can_choose(len(data.val))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from tfxfer.data.problems import PROBLEM_KINDS, Problem
+from tfxfer.data.problems import PROBLEM_KINDS, Audit, Problem
 from tfxfer.evaluation.tables import Table
 from tfxfer.report.copies import CopyGroup
 from tfxfer.report.material import Material
 from tfxfer.report.parts import Gallery, Note, Part, Plate, Section
 from tfxfer.report.words import make_sentence
 
-__all__ = ["list_left_out", "make_audit"]
+__all__ = ["count_left_out", "list_left_out", "make_audit"]
 
 _MOST_LEFT_OUT, _MOST_GROUPS, _MOST_COPIES = 12, 8, 4
 
@@ -29,8 +27,9 @@ def make_audit(material: Material) -> Section:
         )
         parts += [Note(make_sentence(note)) for note in data.notes]
     left_out, groups = list_left_out(material), material.copy_groups
+    unnamed = sum(found for found, _ in material.audit.unnamed.values()) if material.audit else 0
     if material.audit is not None:
-        parts += _tabulate_kinds(material.audit.problems)
+        parts += _tabulate_kinds(material.audit)
     else:
         parts.append(
             Note("An earlier tfxfer trained this: of its audit only what was left out is kept.")
@@ -44,10 +43,17 @@ def make_audit(material: Material) -> Section:
             Plate(problem.path, (_name_kind(problem.kind), problem.detail, problem.path))
             for problem in left_out[:_MOST_LEFT_OUT]
         )
-        rest = len(left_out) - len(plates)
+        rest = count_left_out(material) - len(plates)
         parts.append(Gallery(plates, "Left out", rest, width="narrow"))
     else:
         parts.append(Note("Nothing was left out."))
+    if unnamed:
+        parts.append(
+            Note(
+                f"{unnamed:,} more findings are counted here and named nowhere on this page; what "
+                "was left out stands in skipped.csv."
+            )
+        )
     parts += [_show_group(group, material.modality.noun) for group in groups[:_MOST_GROUPS]]
     if len(groups) > _MOST_GROUPS:
         parts.append(Note(f"And {len(groups) - _MOST_GROUPS:,} more groups of copies."))
@@ -62,6 +68,12 @@ def list_left_out(material: Material) -> list[Problem]:
     return [Problem(x["path"], x["kind"], x["detail"], skipped=True) for x in skipped]
 
 
+def count_left_out(material: Material) -> int:
+    """Returns how many problems cost samples, those among them that no record names."""
+    unnamed = {} if material.audit is None else material.audit.unnamed
+    return len(list_left_out(material)) + sum(skipped for _, skipped in unnamed.values())
+
+
 def _show_group(group: CopyGroup, noun: str) -> Gallery:
     shown = (group.first, *group.copies)[:_MOST_COPIES]
     what = f"The same {noun}" if group.is_exact else f"Nearly the same {noun}"
@@ -73,14 +85,16 @@ def _show_group(group: CopyGroup, noun: str) -> Gallery:
     )
 
 
-def _tabulate_kinds(problems: Sequence[Problem]) -> list[Table]:
+def _tabulate_kinds(audit: Audit) -> list[Table]:
     rows = []
     for kind in PROBLEM_KINDS:
-        of_kind = [problem for problem in problems if problem.kind == kind]
+        of_kind = [problem for problem in audit.problems if problem.kind == kind]
         if of_kind:
-            out = sum(problem.skipped for problem in of_kind)
+            more, more_out = audit.unnamed.get(kind, (0, 0))
+            found = len(of_kind) + more
+            out = sum(problem.skipped for problem in of_kind) + more_out
             example = f"{of_kind[0].path}: {of_kind[0].detail}"
-            rows.append((_name_kind(kind), f"{len(of_kind):,}", f"{out:,}" if out else "", example))
+            rows.append((_name_kind(kind), f"{found:,}", f"{out:,}" if out else "", example))
     columns = ("", "found", "left out", "such as")
     return [Table("What was found in the files", columns, tuple(rows))] if rows else []
 

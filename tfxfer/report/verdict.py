@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tfxfer.evaluation.blame import blame_head
 from tfxfer.evaluation.display import headline
-from tfxfer.report.audit import list_left_out
+from tfxfer.report.audit import count_left_out
 from tfxfer.report.confidence import describe_confidence
 from tfxfer.report.domain import describe_gap
 from tfxfer.report.exported import describe_chosen
@@ -102,10 +102,9 @@ def _describe_export(material: Material) -> Iterator[Sentence]:
 
 
 def _describe_data(material: Material) -> Iterator[Sentence]:
-    left_out, groups = list_left_out(material), material.copy_groups
+    count, groups = count_left_out(material), material.copy_groups
     noun, plural = material.modality.noun, material.modality.plural
-    if left_out:
-        count = len(left_out)
+    if count:
         yield Sentence(
             f"{count:,} {noun if count == 1 else plural} {'was' if count == 1 else 'were'} left "
             "out of the data.",

@@ -18,6 +18,7 @@ export/       what goes to the phone
 from __future__ import annotations
 
 import contextlib
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -117,7 +118,8 @@ class RunDirectory:
                 run._refuse_results(overwrite=overwrite)
                 if run._is_run():
                     run._clear()
-                (run.path / _MARKER).touch()
+                if not run.read_mark():
+                    run._write_text(run.path / _MARKER, f"{secrets.token_hex(8)}\n")
                 run.checkpoints.mkdir(exist_ok=True)
                 run.export.mkdir(exist_ok=True)
         return run
@@ -237,6 +239,18 @@ class RunDirectory:
     def report_path(self) -> Path:
         """`report.html`."""
         return self.path / "report.html"
+
+    def read_mark(self) -> str:
+        """Returns what tells this folder from one of the same path on another machine.
+
+        Empty for a folder that an earlier version made, or that is no run's.
+        """
+        try:
+            with (self.path / _MARKER).open("rb") as file:
+                found = re.fullmatch(rb"([0-9a-f]{16})\n", file.read(32))
+        except OSError:
+            return ""
+        return "" if found is None else found[1].decode("ascii")
 
     def read_manifest(self) -> Manifest:
         """Returns what `run.json` says.

@@ -13,7 +13,7 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ __all__ = [
     "Remains",
     "find_remains",
     "has_owner",
+    "is_ours",
     "make_scratch_folder",
     "name_aside",
     "name_temporary",
@@ -131,7 +132,7 @@ def find_remains(folder: Path) -> Iterator[Remains]:
     for path in map(Path, sorted(found)):
         matched = _NAME.fullmatch(path.name)
         owner = None if matched is None else Owner.from_mark(matched["mark"])
-        if matched is None or owner is None or not _is_ours(path):
+        if matched is None or owner is None or not is_ours(path):
             continue
         place = None
         if matched["aside"]:
@@ -139,11 +140,17 @@ def find_remains(folder: Path) -> Iterator[Remains]:
         yield Remains(path, owner, owner.look_up(), place)
 
 
-def remove_dead(folder: Path) -> tuple[Remains, ...]:
+def remove_dead(
+    folder: Path, *, on_restored: Callable[[Remains], None] | None = None
+) -> tuple[Remains, ...]:
     """Removes what dead processes left in a folder, and returns what has gone.
 
     What belongs to a living process stays, and so does what another machine has made, of whose
     processes nothing is known here. What was set aside goes back where nothing has replaced it.
+
+    Args:
+        folder: that is looked through.
+        on_restored: gets what has gone back to its place.
     """
     gone = []
     for remains in find_remains(folder):
@@ -152,6 +159,8 @@ def remove_dead(folder: Path) -> tuple[Remains, ...]:
         if remains.place is not None and not os.path.lexists(remains.place):
             with contextlib.suppress(OSError):
                 remains.path.rename(remains.place)
+                if on_restored is not None:
+                    on_restored(remains)
         elif _remove(remains.path):
             gone.append(remains)
     return tuple(gone)
@@ -171,7 +180,7 @@ def _new_mark() -> str:
     return f"{current_owner().mark}-{secrets.token_hex(4)}"
 
 
-def _is_ours(path: Path) -> bool:
+def is_ours(path: Path) -> bool:
     """Returns whether this user made it: in a common folder anybody can take any name."""
     try:
         found = path.lstat()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -130,9 +131,12 @@ class Activations:
         self._put(stages, keys)
 
     def _take_up(self, stages: Sequence[str | None], *, is_refill: bool) -> dict[str | None, str]:
-        """Takes what an earlier process has cached; returns by stage what names its contents."""
+        """Takes what an earlier process has cached; returns by stage what names its contents.
+
+        Nothing is named where nobody knows whether the samples are the same.
+        """
         shelf = self._store.shelf
-        if shelf is None:
+        if shelf is None or self._contents is None:
             return {}
         keys = {stage: self._make_key(stage) for stage in stages}
         if is_refill:
@@ -147,7 +151,7 @@ class Activations:
 
     def _put(self, stages: Sequence[str | None], keys: Mapping[str | None, str]) -> None:
         shelf = self._store.shelf
-        if shelf is None:
+        if shelf is None or not keys:
             return
         for stage in stages:
             found = {
@@ -157,12 +161,20 @@ class Activations:
             }
             shelf.put(keys[stage], found)
 
+    @functools.cached_property
+    def _contents(self) -> tuple[str, str] | None:
+        """What stands for the samples, and their views; None where nobody knows."""
+        train, val = self._train.digest_contents(), self._val.digest_contents()
+        return None if train is None or val is None else (train, val)
+
     def _make_key(self, stage: str | None) -> str:
-        """Returns what the activations at a stage depend on, within one run."""
+        """Returns what the activations at a stage depend on, the samples among it."""
         layers = [] if stage is None else layers_up_to(self._model, stage)
         weights = (values for layer in layers for values in layer.get_weights())
         shapes = [tensor.shape for tensor in self._model.inputs]
-        return digest_arrays(weights, shapes, self._dtype, self._use_litert)
+        return digest_arrays(
+            weights, shapes, self._dtype, self._use_litert, *(self._contents or ())
+        )
 
     def average(self, stage: str | None) -> tuple[np.ndarray, np.ndarray]:
         """Returns one vector for each sample: the mean over its cached views, and over positions.

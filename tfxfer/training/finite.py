@@ -18,6 +18,7 @@ __all__ = [
     "FiniteLoss",
     "LossFault",
     "NotFiniteError",
+    "advise_slower",
     "describe_samples",
     "find_bad_rows",
     "make_error",
@@ -162,6 +163,20 @@ def find_bad_rows(batch: tuple[Any, ...]) -> list[int]:
     return np.flatnonzero(np.any(bad, axis=0)).tolist() if bad else []
 
 
+def advise_slower(rate: float) -> str:
+    """Returns the remedy against a learning rate that is too high, the same wherever it is given.
+
+    Args:
+        rate: of the epoch that went wrong: what a schedule, a clock or a callback made of the
+            phase's own.
+
+    Example:
+        >>> advise_slower(0.00025)
+        'lower the learning rate, 0.00025 now'
+    """
+    return f"lower the learning rate, {rate:.3g} now"
+
+
 def make_error(
     fault: LossFault,
     *,
@@ -177,7 +192,7 @@ def make_error(
     Args:
         fault: where it was seen.
         phase: name of the phase.
-        rate: its peak learning rate.
+        rate: learning rate of that epoch, at its end.
         steps: batches of an epoch of the part that it was seen in.
         samples: see `describe_samples`.
         kept: the epoch whose weights remain; None where none had a finite loss.
@@ -188,7 +203,7 @@ def make_error(
         numbers = f"batches {fault.first + 1} to {fault.last + 1}"
     place = " of validation" if fault.part == "val" else ""
     what = f"the loss is {fault.loss:g} in {numbers} of {steps:,}{place}{samples}"
-    advice = f"lower the learning rate, {rate:g}, or check these samples and their targets"
+    advice = f"{advise_slower(rate)}, or check these samples and their targets"
     left = "no epoch before it had a finite loss"
     if kept is not None:
         left = f"epoch {kept + 1}, the best so far, is what remains"

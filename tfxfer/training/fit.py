@@ -33,7 +33,7 @@ from tfxfer.training.options import Augmentation, Cache, Control, check_numbers,
 from tfxfer.training.pace import Pace
 from tfxfer.training.phase import FitContext, run_phase
 from tfxfer.training.plan import FitPlan, PhasePlan, plan_fit
-from tfxfer.training.snapshot import Recorder
+from tfxfer.training.snapshot import Recorder, check_phases
 from tfxfer.training.weighting import Balance, choose_balance
 
 __all__ = ["fit"]
@@ -103,6 +103,7 @@ def fit(
     Raises:
         SetupError: another project's settings make Keras another one.
         ScheduleError: the schedule does not fit the model, or none has the name.
+        RunError: a snapshot of other phases, or of another network.
         DataError: data of another size than the model's, of another range or order of labels, or
             without an end.
         UsageError: an argument that cannot be meant, or a callback that goes on by itself.
@@ -171,6 +172,7 @@ def fit(
     snapshot = watch.snapshot
     state = FitState() if watch.state is None else watch.state
     if snapshot is not None:
+        check_phases(snapshot, [item.phase.name for item in plan.phases])
         state = snapshot.state
         model.set_weights(snapshot.best)
     best = BestWeights(model, monitor, len(val))

@@ -105,7 +105,7 @@ def run_phase(
     progress = None if snapshot is None else snapshot.progress
     next_epoch = first_epoch + (0 if progress is None else progress.epochs)
     stage = item.cut if item.cached else item.stage
-    recorder.start_phase(records, progress)
+    recorder.start_phase(phase.name, records, progress)
     set_trainable(model, item.stage, batch_norm=phase.batch_norm)
     if item.cached:
         # Epochs that a budget adds draw what the first ones drew.
@@ -150,6 +150,7 @@ def run_phase(
             "phase": phase.name,
             "phase_first_epoch": first_epoch,
             "phase_epochs": pace.epochs,
+            "best_epoch": best.epoch,
         },
         phase.name,
     )
@@ -220,7 +221,7 @@ def _explain_fault(
     return make_error(
         fault,
         phase=item.phase.name,
-        rate=item.phase.learning_rate,
+        rate=logs["learning_rate"][-1],
         steps=len(chosen),
         samples=describe_samples(source, indices, bad),
         kept=None if best.best is None else best.epoch,

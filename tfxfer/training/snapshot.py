@@ -17,7 +17,7 @@ from tfxfer.training.averaging import WeightAverage
 from tfxfer.training.callbacks import BestWeights, Bridge
 from tfxfer.training.pace import Pace
 
-__all__ = ["PhaseProgress", "Recorder", "Snapshot", "restore_snapshot"]
+__all__ = ["PhaseProgress", "Recorder", "Snapshot", "check_phases", "restore_snapshot"]
 
 Arrays = tuple[np.ndarray, ...]
 
@@ -34,6 +34,7 @@ class PhaseProgress:
         averaging: how many steps the running average has seen, and how many samples it holds.
         pace: see `Pace.describe_state`.
         callbacks: what each of the user's callbacks says that has a `describe_state`, in order.
+        phase: its name; empty where an earlier version wrote this.
     """
 
     epochs: int
@@ -43,6 +44,7 @@ class PhaseProgress:
     averaging: tuple[int, int]
     pace: dict[str, Any]
     callbacks: tuple[Any, ...] = ()
+    phase: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON data; `from_dict` reads it back."""
@@ -112,20 +114,22 @@ class Recorder(keras.callbacks.Callback):
         super().__init__()
         self.average, self.best, self.bridge, self.pace = average, best, bridge, pace
         self._keep = keep
+        self._phase = ""
         self._records: tuple[PhaseResult, ...] = ()
         self._history: dict[str, list[float]] = {}
         self._started = self._earlier_seconds = 0.0
 
     def start_phase(
-        self, records: Sequence[PhaseResult], progress: PhaseProgress | None = None
+        self, name: str, records: Sequence[PhaseResult], progress: PhaseProgress | None = None
     ) -> None:
         """Begins anew, or where an earlier process stopped.
 
         Args:
+            name: of the phase.
             records: finished phases.
             progress: of the phase, in an earlier process.
         """
-        self._records = tuple(records)
+        self._phase, self._records = name, tuple(records)
         history = {} if progress is None else progress.history
         self._history = {key: list(values) for key, values in history.items()}
         self._earlier_seconds = 0.0 if progress is None else progress.seconds
@@ -156,12 +160,40 @@ class Recorder(keras.callbacks.Callback):
                     averaging=average.counts,
                     pace=self.pace.describe_state(),
                     callbacks=tuple(self.bridge.describe_callbacks()),
+                    phase=self._phase,
                 ),
                 network=_read(network.variables),
                 optimizer=_read(network.optimizer.variables),
                 average=average.copy_average(),
                 own=average.own,
             )
+        )
+
+
+def check_phases(snapshot: Snapshot, names: Sequence[str]) -> None:
+    """Refuses a snapshot of other phases than those that are about to be trained.
+
+    Two phases may train one network with one optimizer, so that no shape tells them apart.
+
+    Args:
+        snapshot: to go on from.
+        names: of the phases, in order.
+
+    Raises:
+        RunError: it is of others.
+    """
+    found = [record.name for record in snapshot.state.records]
+    progress = snapshot.progress
+    if progress is not None:
+        if len(found) >= len(names):
+            found.append(progress.phase or "one more")
+        else:
+            # An earlier version did not say.
+            found.append(progress.phase or names[len(found)])
+    if found != list(names[: len(found)]):
+        raise RunError(
+            f"snapshot of a training: expected one of its phases, {', '.join(names)}. Received: "
+            f"one of {', '.join(found)}. Go on with the schedule that it began with, or train anew."
         )
 
 

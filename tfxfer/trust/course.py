@@ -84,22 +84,27 @@ class Finding:
         return f"epoch {self.epoch + 1}: {self.message}{done[self.action]}. {remedy}"
 
 
-def find_divergence(losses: Sequence[float]) -> str | None:
-    """Returns how the training loss diverges, in words; None where it does not.
+def find_divergence(losses: Sequence[float], val_losses: Sequence[float] = ()) -> str | None:
+    """Returns how a training diverges, in words; None where it does not.
 
-    It does where it is not finite, or where it has been at least twice its lowest value for three
-    epochs, and more than half of what it began with.
+    It does where its loss, or that of the validation, is not finite, or where its loss has been at
+    least twice its lowest value for three epochs, and more than half of what it began with. A
+    validation loss that rises is none: it overfits.
 
     Args:
         losses: of each epoch of a phase, by the training.
+        val_losses: of the same, by the validation; empty where nobody validates.
 
     Example:
         >>> find_divergence([0.9, 0.5, 1.2, 2.5, 4.0])
         'the training loss rises, from 0.5 to 4'
         >>> find_divergence([0.9, 0.5, 0.6, 0.4, 0.5])
+        >>> find_divergence([0.9, 0.5], [0.8, float("nan")])
+        'the validation loss is nan'
     """
-    if not math.isfinite(losses[-1]):
-        return f"the training loss is {losses[-1]}"
+    for name, values in (("training", losses), ("validation", val_losses)):
+        if values and not math.isfinite(values[-1]):
+            return f"the {name} loss is {values[-1]}"
     lowest, recent = min(losses), losses[-_RISING_EPOCHS:]
     if len(losses) <= _RISING_EPOCHS or min(recent) < max(_RISEN * lowest, losses[0] / 2):
         return None
@@ -164,7 +169,7 @@ def find_plateau(
         'it stands still: the training loss has been 0.69 for 8 epochs'
     """
     recent = losses[-_FLAT_EPOCHS:]
-    if len(losses) <= _FLAT_EPOCHS or not np.isfinite(recent).all():
+    if len(losses) <= _FLAT_EPOCHS or not np.isfinite([*recent, *val_losses]).all():
         return None
     if rates and rates[-1] < max(rates) / 2:
         return None

@@ -15,6 +15,7 @@ from tfxfer.errors import ModelError, UsageError
 from tfxfer.inference.keras_model import wrap_model
 from tfxfer.stages import ModelInfo, get_info
 from tfxfer.system.arguments import check_word
+from tfxfer.training.finite import advise_slower
 from tfxfer.training.optimizers import read_rates
 from tfxfer.trust.course import (
     Finding,
@@ -47,7 +48,8 @@ class Watch(keras.callbacks.Callback):
 
     Args:
         on_collapse: what to do about a collapse or a divergence: `warn`; `stop` the training; or
-            `rollback` to the best epoch, which ends Keras's `fit`, and in `tfxfer.fit` the phase.
+            `rollback` to the best epoch, which ends Keras's `fit`, and in `tfxfer.fit` the phase;
+            where no epoch had a finite loss, the training.
         validation: samples with labels: `data.val` of `load_images`, or arrays (inputs, targets),
             as they are handed to `fit`. Without them no collapse and no slice is noticed.
         groups: the slice of each validation sample, such as `day` or `night`. All of them are then
@@ -168,10 +170,15 @@ class Watch(keras.callbacks.Callback):
         self._losses.append(float(logs["loss"]))
         if "val_loss" in logs:
             self._val_losses.append(float(logs["val_loss"]))
-        self._rates.append(float(read_rates(self.model.optimizer)[0]))
+        # The epoch's own: a callback before this one may have set the next one's already.
+        rate = logs["learning_rate"] if "learning_rate" in logs else self._read_rate()
+        self._rates.append(float(rate))
         score = self._find_score()[0]
         if score in logs:
             self._scores.append(float(logs[score]))
+
+    def _read_rate(self) -> float:
+        return read_rates(self.model.optimizer)[0]
 
     def _find_score(self) -> tuple[str, bool]:
         """Returns the validation quantity that is watched, and whether it is a share."""
@@ -181,8 +188,8 @@ class Watch(keras.callbacks.Callback):
 
     def _find(self, logs: Mapping[str, float]) -> list[tuple[str, str, str]]:
         """Returns kind, message and remedy of all that is wrong now."""
-        slower = f"lower the learning rate, {self._rates[-1]:.3g} now"
-        diverged = find_divergence([*self._before, *self._losses])
+        slower = advise_slower(self._rates[-1])
+        diverged = find_divergence([*self._before, *self._losses], self._val_losses)
         if diverged is not None:
             return [("divergence", diverged, slower)]
         found = []
@@ -247,9 +254,10 @@ class Watch(keras.callbacks.Callback):
     def _report(self, finding: Finding) -> None:
         acts = finding.kind in ("collapse", "divergence") and self._action != "warn"
         if acts:
-            finding = replace(finding, action=self._action)
+            is_back = self._action == "rollback" and self._has_best()
+            finding = replace(finding, action="rollback" if is_back else "stop")
             self.model.stop_training = True
-            if self._action == "rollback":
+            if is_back:
                 self.ends_phase = True
                 if self._best is not None:
                     self.model.set_weights(self._best[1])
@@ -258,6 +266,12 @@ class Watch(keras.callbacks.Callback):
             self._said.add(finding.kind)
         self.findings.append(finding)
         self._tell(finding.describe())
+
+    def _has_best(self) -> bool:
+        """Returns whether there is an epoch to go back to."""
+        if self._is_phased:
+            return (self.params or {}).get("best_epoch") is not None
+        return self._best is not None
 
     def _keep_best(self) -> None:
         """Keeps the weights of the best epoch, where nobody else does."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tfxfer.errors import WeightsError
+from tfxfer.system.bounded import read_text
 from tfxfer.system.files import file_sha256
 from tfxfer_text.configuration import EncoderConfig, read_config
 from tfxfer_text.errors import FolderError, first_line
@@ -201,7 +202,7 @@ def _read_json(folder: Folder, member: str) -> dict[str, Any] | None:
         size = path.stat().st_size
         if size > _LARGEST_CONFIG_BYTES:
             raise FolderError(f"{where}: expected a few kB of JSON. Received: {size} bytes.")
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_text(path, _LARGEST_CONFIG_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         raise FolderError(
             f"{where}: expected JSON. Received: {first_line(error)}. Fetch the file again."

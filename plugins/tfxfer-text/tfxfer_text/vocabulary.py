@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tfxfer.errors import WeightsError
+from tfxfer.system.bounded import read_text
 
 __all__ = ["read_vocabulary"]
 
@@ -31,8 +32,10 @@ def read_vocabulary(path: Path, *, required: Iterable[str] = ()) -> dict[str, in
                 f"{where}: expected a word piece a line, {_LARGEST_BYTES >> 20} MB at most. "
                 f"Received: {size} bytes. Give the vocab.txt that belongs to the weights."
             )
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path, _LARGEST_BYTES)
+    except WeightsError:
+        raise
+    except (OSError, ValueError) as error:
         raise WeightsError(
             f"{where}: expected UTF-8, a word piece a line. "
             f"Received: {type(error).__name__}: {error}."

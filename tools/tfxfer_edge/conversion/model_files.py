@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tfxfer.errors import ModelError
+from tfxfer.inference.built_weights import bound_file
 from tfxfer.inference.hdf5_file import HDF5_ENDINGS, check_holds_model
 from tfxfer.inference.hdf5_model import load_hdf5_model
 from tfxfer.inference.model_config import import_layers, read_keras_config
@@ -59,7 +60,10 @@ def _read_trusted(path: Path) -> Any:
 
     import_layers(read_keras_config(path), path=path, keras=keras)
     try:
-        return keras.models.load_model(path, compile=False, safe_mode=False)
+        with bound_file(path, package=keras):
+            return keras.models.load_model(path, compile=False, safe_mode=False)
+    except ModelError:
+        raise
     # Trusted code may raise anything at all.
     except Exception as error:
         raise ModelError(f"model {str(path)!r}: {_first_line(error)}") from error
