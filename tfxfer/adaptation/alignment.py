@@ -1,0 +1,151 @@
+"""How far apart two looks are in their features, and features of one given the shape of the other.
+
+All of it is mathematics on arrays. `align_covariance` is linear, so that whoever fits a linear
+classifier on aligned features can write both as one dense layer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfxfer.errors import DataError
+
+__all__ = [
+    "SHRINKAGE",
+    "Alignment",
+    "align_covariance",
+    "measure_covariance_gap",
+    "measure_mean_discrepancy",
+]
+
+SHRINKAGE = 0.3
+"""Share of a covariance that is replaced by its own mean variance, in every direction alike.
+
+700 images say little of the 820,000 covariances of 1,280 features. Chosen on the six directions of
+three looks (photo, art painting, cartoon; 700 images each), where 0.1 to 0.5 differ by a point.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """A linear map that gives features of one look the mean and the covariance of another.
+
+    Args:
+        source_mean: taken off.
+        target_mean: put in its place.
+        matrix: in between.
+
+    Shapes: means (features,), matrix (features, features).
+    """
+
+    source_mean: np.ndarray
+    target_mean: np.ndarray
+    matrix: np.ndarray
+
+    def apply(self, features: np.ndarray) -> np.ndarray:
+        """Returns features of the source as if they were of the target.
+
+        Shapes: (samples, features), both.
+        """
+        moved: np.ndarray = (features - self.source_mean) @ self.matrix + self.target_mean
+        return moved
+
+
+def align_covariance(
+    source: np.ndarray, target: np.ndarray, *, shrinkage: float = SHRINKAGE
+) -> Alignment:
+    """Returns the map that whitens the source and colours it as the target is.
+
+    Args:
+        source: features of the labelled look.
+        target: features of the other one.
+        shrinkage: of both covariances, from 0, which takes them as they are, up to but not
+            including 1. Above 0 it also makes few samples of many features possible.
+
+    Shapes: (samples, features), each.
+
+    Raises:
+        DataError: fewer than two samples, other shapes, or a covariance without an inverse.
+
+    Source:
+        Sun, Feng and Saenko 2016, algorithm 1, https://arxiv.org/abs/1511.05547, who add the
+        identity where this shrinks, as features of networks have no scale of their own. That the
+        means are aligned, too, is ours.
+    """
+    _check(source, target)
+    first, second = (_shrink(np.cov(x, rowvar=False), shrinkage) for x in (source, target))
+    values, vectors = np.linalg.eigh(first)
+    if values[0] <= len(values) * np.finfo(np.float64).eps * values[-1]:
+        raise DataError(
+            "alignment: expected source features whose covariance has an inverse. Received: "
+            f"{len(source):,} samples of {source.shape[1]:,} features, shrinkage={shrinkage:g}. "
+            "Take a shrinkage above 0."
+        )
+    whiten = (vectors / np.sqrt(values)) @ vectors.T
+    values, vectors = np.linalg.eigh(second)
+    colour = (vectors * np.sqrt(values.clip(0))) @ vectors.T
+    return Alignment(source.mean(axis=0), target.mean(axis=0), whiten @ colour)
+
+
+def measure_covariance_gap(source: np.ndarray, target: np.ndarray) -> float:
+    """Returns the CORAL distance: of covariances, squared, over four times the features squared.
+
+    Shapes: (samples, features), each.
+
+    Source:
+        Sun and Saenko 2016, eq. 1, https://arxiv.org/abs/1607.01719.
+    """
+    _check(source, target)
+    first, second = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (source, target))
+    gap: float = ((first - second) ** 2).sum() / (4 * source.shape[1] ** 2)
+    return gap
+
+
+def measure_mean_discrepancy(source: np.ndarray, target: np.ndarray, *, width: float) -> float:
+    """Returns the squared maximum mean discrepancy under a Gaussian kernel.
+
+    Args:
+        source: features of one look.
+        target: features of the other.
+        width: of the kernel exp(-|x - y|² / (2 width²)).
+
+    Shapes: (samples, features), each.
+
+    Returns:
+        The unbiased estimate, 0 on average for samples of one distribution, and so below 0 at
+        times.
+
+    Source:
+        Gretton et al. 2012, eq. 3, https://jmlr.org/papers/v13/gretton12a.html.
+    """
+    _check(source, target)
+    same = sum(
+        (_kernel(x, x, width).sum() - len(x)) / (len(x) * (len(x) - 1)) for x in (source, target)
+    )
+    return float(same - 2 * _kernel(source, target, width).mean())
+
+
+def _kernel(first: np.ndarray, second: np.ndarray, width: float) -> np.ndarray:
+    squares = (first**2).sum(axis=1)[:, None] + (second**2).sum(axis=1) - 2 * first @ second.T
+    values: np.ndarray = np.exp(-squares.clip(0) / (2 * width**2))
+    return values
+
+
+def _shrink(covariance: np.ndarray, shrinkage: float) -> np.ndarray:
+    covariance = np.atleast_2d(covariance)
+    size = len(covariance)
+    mean = np.trace(covariance) / size
+    shrunk: np.ndarray = (1 - shrinkage) * covariance + shrinkage * mean * np.eye(size)
+    return shrunk
+
+
+def _check(source: np.ndarray, target: np.ndarray) -> None:
+    shapes = source.shape, target.shape
+    fits = source.ndim == target.ndim == 2 and source.shape[1] == target.shape[1]
+    if not fits or min(len(source), len(target)) < 2:
+        raise DataError(
+            "adaptation: expected two samples or more of each look, (samples, features), of as "
+            f"many features. Received: shapes {shapes[0]} and {shapes[1]}."
+        )
