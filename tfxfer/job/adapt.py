@@ -7,13 +7,11 @@ from typing import Any
 import numpy as np
 
 from tfxfer.adaptation.choice import Choice, choose_adaptation
-from tfxfer.adaptation.linear_head import LinearHead
+from tfxfer.adaptation.last_layer import fold_head, score_features
 from tfxfer.adaptation.record import Adaptation, Effect
-from tfxfer.backbone import BACKBONE_END
 from tfxfer.data.samples import SampleData
-from tfxfer.errors import ContractError, UsageError
+from tfxfer.errors import UsageError
 from tfxfer.evaluation import score_predictions
-from tfxfer.frontier.cut import make_suffix
 from tfxfer.inference.embedding import embed
 from tfxfer.inference.keras_model import wrap_model
 from tfxfer.inference.scoring import score_split
@@ -26,11 +24,9 @@ from tfxfer.run.directory import RunDirectory
 from tfxfer.stages import get_info
 from tfxfer.trust.estimate import Estimate
 
-__all__ = ["adapt_model", "fold_head", "read_target", "record_target"]
+__all__ = ["adapt_model", "read_target", "record_target"]
 
-_ROWS = 1024  # features scored at a time
-_PROBED = 64
-_TOLERANCE = 1e-3  # of a probability; the layer computes in float32, the fit in float64
+_PROBED = 64  # samples on which the layer and the fit are compared
 
 
 def read_target(
@@ -75,7 +71,7 @@ def adapt_model(
     info, asked = get_info(model), request.adapt or "auto"
     source = embed(model, data.train, progress=progress)
     features = embed(model, target.samples, progress=progress)
-    before = _score(model, features)
+    before = score_features(model, features)
     found = choose_adaptation(
         source,
         np.asarray(data.train.targets, np.float64),
@@ -124,48 +120,6 @@ def record_target(
         seed=seed,
     )
     record.update(metrics={**record.manifest.metrics, "target": metrics})
-
-
-def fold_head(model: Any, head: LinearHead, probe: np.ndarray) -> None:
-    """Gives the last layer of a model the weights of a linear head.
-
-    Args:
-        model: from `build_model`.
-        head: that is to be its last layer.
-        probe: features on which both must say the same.
-
-    Shapes: probe (samples, features).
-
-    Raises:
-        ContractError: the plugin's head names a layer that is something else.
-    """
-    info = get_info(model)
-    name = info.head.linear_end()
-    layers = [layer for layer in model.layers if layer.name == name]
-    weights = [head.kernel.astype(np.float32), head.bias.astype(np.float32)]
-    shapes = [weight.shape for weight in (layers[0].get_weights() if layers else [])]
-    if shapes == [weight.shape for weight in weights]:
-        layers[0].set_weights(weights)
-        if np.abs(_score(model, probe) - head.score(probe)).max() <= _TOLERANCE:
-            return
-    raise ContractError(
-        f"head {info.head.name!r}: expected `linear_end()` to name a dense layer between the "
-        f"pooled features and a softmax, with weights {[w.shape for w in weights]}. "
-        f"Received: layer={name!r}, weights {shapes}."
-    )
-
-
-def _score(model: Any, features: np.ndarray) -> np.ndarray:
-    """Returns what the head of a model makes of pooled features; (samples, outputs)."""
-    import keras
-
-    head = make_suffix(model, BACKBONE_END)
-    # Not `predict`, which would be traced for this alone.
-    parts = [
-        np.asarray(keras.ops.convert_to_numpy(head(features[start : start + _ROWS])))
-        for start in range(0, len(features), _ROWS)
-    ]
-    return np.concatenate(parts)
 
 
 def _measure_effect(
