@@ -98,6 +98,22 @@ def test_what_is_asked_for_is_done_whatever_is_found_of_it() -> None:
     assert seen == [("adapting to the target", 0, 1), ("adapting to the target", 1, 1)]
 
 
+def test_another_network_is_judged_beside_the_last_layers() -> None:
+    features, numbers = draw_look(seed=0)
+    other, truth = draw_look(seed=1, shift=4.0)
+    classes, right = np.eye(3)[numbers], np.eye(3)[truth]
+    confused = np.eye(3)[np.where(truth == 1, 0, truth)] * 0.8 + 0.1
+    found = choose_adaptation(
+        features, classes, other, confused, asked="adabn", others={"adabn": right}
+    )
+    assert (found.method, found.head) == ("adabn", None)
+    assert found.answers is right
+    assert {trial.method for trial in found.trials} == {"none", "adabn"}
+    tried = choose_adaptation(features, classes, other, confused, others={"adabn": confused})
+    assert len(tried.trials) == 4
+    assert tried.method not in ("none", "adabn")
+
+
 def test_too_few_samples_are_refused() -> None:
     features, numbers = draw_look(seed=0)
     with pytest.raises(DataError, match="20 samples or more"):

@@ -136,13 +136,30 @@ def test_auto_may_keep_the_model_as_it_was(
     for number in range(36):
         paint(rng, number % 3).save(tmp_path / "target" / f"{number}.png")
     out = tmp_path / "run"
-    done = train(source, "--out", out, *OPTIONS, "--target", tmp_path / "target")
+    # Trained until it is right about its own look, there is nothing left to gain.
+    options = ("--schedule", "head", "--head-epochs", 60, "--batch-size", 8, "--views", 1)
+    done = train(source, "--out", out, *options, "--target", tmp_path / "target")
     assert done.code == 0, done.stderr
     found = Adaptation.read(out / "trust")
     assert found is not None
     assert (found.asked, found.kept, found.moved, found.effect) == ("auto", "none", 0, None)
     assert "target" not in json.loads((out / "run.json").read_text())["metrics"]
     assert "no method is surely better than none" in done.stdout
+
+
+def test_statistics_of_the_target_take_the_place_of_those_that_came_with_the_weights(
+    source: Path, paint: Paint, train: Run, tmp_path: Path
+) -> None:
+    target, out = save_look(tmp_path / "target", paint, named=False), tmp_path / "run"
+    done = train(source, "--out", out, *OPTIONS, "--target", target, "--adapt", "adabn")
+    assert done.code == 0, done.stderr
+    found = Adaptation.read(out / "trust")
+    assert found is not None
+    assert found.kept == "adabn"
+    model = keras.models.load_model(out / "model.keras")
+    # The weights of this backbone bring none: 0 and 1.
+    mean = model.get_layer("block_1_bn").get_weights()[2]
+    assert np.abs(mean).max() > 0.05
 
 
 @pytest.mark.parametrize(
@@ -153,7 +170,7 @@ def test_auto_may_keep_the_model_as_it_was(
         ("source", 1, "the same folder"),
         ("few", 1, "expected 20 images or more"),
         ("copies", 1, "all of which are labelled samples, too"),
-        ("one_label", 1, "of two labels or more. Received: 24 images of 'apple' alone"),
+        ("one_label", 1, "of two labels or more. Received: 24 of 'apple' alone"),
         ("unreadable", 1, "or more that can be read. Received: 0"),
         ("adapt_alone", 2, "--target FOLDER"),
         ("budget", 2, "without --target"),

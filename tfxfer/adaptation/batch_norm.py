@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -9,62 +10,69 @@ import numpy as np
 
 from tfxfer.data.arrays import Arrays
 
-__all__ = ["MOST_SAMPLES", "adapt_statistics", "list_statistics", "write_statistics"]
+__all__ = ["adapt_statistics", "has_statistics", "list_statistics", "write_statistics"]
 
-MOST_SAMPLES = 128
-"""Of the target, whose activations are in memory together, a layer at a time.
-
-A statistic is of each channel over samples and positions, so that few samples make many values; the
-widest activations of EfficientNet-Lite0 at 224 px are 4.8 MB a sample.
-"""
+Statistics = list[tuple[np.ndarray, np.ndarray]]
+"""Mean and variance of each BatchNormalization, in the model's order."""
 
 
-def adapt_statistics(model: Any, inputs: Arrays) -> None:
+def has_statistics(model: Any) -> bool:
+    """Returns whether there is a BatchNormalization in a model."""
+    return bool(_list_layers(model))
+
+
+def adapt_statistics(model: Any, batches: Iterable[Arrays]) -> None:
     """Sets the mean and variance of every BatchNormalization to those of some samples.
 
-    All samples pass at once: each layer normalises by their own statistics, and what follows it
-    sees that. So the statistics are those that the network has with them in place, not estimates
-    along a moving average. Gamma and beta stay, and so do all other weights.
+    The samples of a batch pass together, and each layer normalises by their own statistics, so that
+    what follows it sees the look as it is normalised, too: those of one batch are the statistics
+    that the network has with them in place. Several batches are pooled, the variance of their means
+    included. Gamma and beta stay, and so do all other weights.
 
     Args:
         model: from `build_model`; its statistics change, and nothing else.
-        inputs: of samples of the target, `MOST_SAMPLES` at most.
+        batches: inputs of samples of the target, one batch or more of one size.
 
     Source:
-        Li et al. 2018, algorithm 1, https://doi.org/10.1016/j.patcog.2018.03.005 and
-        https://arxiv.org/abs/1603.04779.
+        Li et al. 2018, algorithm 1, https://arxiv.org/abs/1603.04779.
     """
     layers = _list_layers(model)
     before = [(layer.momentum, layer.trainable) for layer in layers]
+    found: list[Statistics] = []
     try:
         for layer in layers:
             # A moving average without a past is the batch itself; a frozen layer has none.
             layer.momentum, layer.trainable = 0.0, True
-        # Under the backend's training mode, dropout in the head is of no consequence here.
-        model(inputs, training=True)
+        for batch in batches:
+            # What is random while training, the dropout of a head, comes after every statistic.
+            model(batch, training=True)
+            found.append(list_statistics(model))
     finally:
         for layer, (momentum, trainable) in zip(layers, before, strict=True):
             layer.momentum, layer.trainable = momentum, trainable
+    pooled = []
+    for of_layer in zip(*found, strict=True):
+        means, variances = (np.stack(values) for values in zip(*of_layer, strict=True))
+        pooled.append((means.mean(axis=0), variances.mean(axis=0) + means.var(axis=0)))
+    write_statistics(model, pooled)
 
 
-def list_statistics(model: Any) -> list[np.ndarray]:
-    """Returns the mean and variance of every BatchNormalization, in the model's order."""
+def list_statistics(model: Any) -> Statistics:
+    """Returns the statistics of a model as they are."""
     return [
-        np.array(keras.ops.convert_to_numpy(value))
+        (
+            np.array(keras.ops.convert_to_numpy(layer.moving_mean)),
+            np.array(keras.ops.convert_to_numpy(layer.moving_variance)),
+        )
         for layer in _list_layers(model)
-        for value in (layer.moving_mean, layer.moving_variance)
     ]
 
 
-def write_statistics(model: Any, statistics: list[np.ndarray]) -> None:
+def write_statistics(model: Any, statistics: Statistics) -> None:
     """Gives every BatchNormalization what `list_statistics` returned."""
-    values = [
-        value
-        for layer in _list_layers(model)
-        for value in (layer.moving_mean, layer.moving_variance)
-    ]
-    for value, wanted in zip(values, statistics, strict=True):
-        value.assign(wanted)
+    for layer, (mean, variance) in zip(_list_layers(model), statistics, strict=True):
+        layer.moving_mean.assign(mean)
+        layer.moving_variance.assign(variance)
 
 
 def _list_layers(model: Any) -> list[Any]:

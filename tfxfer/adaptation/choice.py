@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +13,8 @@ from tfxfer.adaptation.agreement import (
     measure_agreement,
     measure_gain,
 )
-from tfxfer.adaptation.linear_head import LinearHead, fit_linear_head
-from tfxfer.adaptation.record import METHODS, Method, Trial
+from tfxfer.adaptation.linear_head import LINEAR_METHODS, LinearHead, fit_linear_head
+from tfxfer.adaptation.record import Method, Trial
 from tfxfer.errors import DataError
 from tfxfer.progress import Progress
 
@@ -57,6 +57,7 @@ def choose_adaptation(
     before: np.ndarray,
     *,
     asked: str = "auto",
+    others: Mapping[Method, np.ndarray] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Choice:
@@ -70,11 +71,13 @@ def choose_adaptation(
         asked: a method, which is then kept whatever is found of it; or `auto`, which keeps the one
             under which neighbours agree the most, if that is surely more than before, by
             `LEAST_GAIN`.
+        others: what the model says of the target where more than its last layer is another; kept
+            by name, as nothing is known here of how.
         seed: of the intervals.
         progress: told of methods done.
 
-    Shapes: source and target (samples, features), classes one-hot (samples, classes), before
-        (samples, classes).
+    Shapes: source and target (samples, features), classes one-hot (samples, classes), before and
+        others (samples, classes).
 
     Raises:
         DataError: too few samples of the target, or labels of fewer than two classes.
@@ -86,7 +89,8 @@ def choose_adaptation(
         )
     count = classes.shape[1]
     neighbours = find_neighbours(target)
-    tried = [name for name in METHODS if asked in ("auto", name) and name != "none"]
+    given = dict(others or {})
+    tried = [name for name in LINEAR_METHODS if asked in ("auto", name)]
     heads: dict[Method, LinearHead] = {}
     for number, name in enumerate(tried):
         if progress is not None:
@@ -94,16 +98,16 @@ def choose_adaptation(
         heads[name] = fit_linear_head(name, source, classes, target)
     if progress is not None:
         progress("adapting to the target", len(tried), len(tried))
-    answers = {"none": before, **{name: head.score(target) for name, head in heads.items()}}
+    answers: dict[Method, np.ndarray] = {"none": before, **given}
+    answers |= {name: head.score(target) for name, head in heads.items()}
     trials = []
-    judged: tuple[Method, ...] = ("none", *tried)
-    for method in judged:
+    for method in answers:
         mine, first = answers[method].argmax(axis=1), before.argmax(axis=1)
         gain = measure_gain(first, mine, neighbours, classes=count, seed=seed)
         pairs = count_answers(mine, neighbours, count).sum(axis=0)
         trials.append(Trial(method, measure_agreement(pairs), gain))
     trials.sort(key=lambda trial: -trial.agreement)
-    kept = choose_trial(trials) if asked == "auto" else tried[0] if tried else "none"
+    kept = choose_trial(trials) if asked == "auto" else next(iter((*tried, *given)))
     return Choice(kept, heads.get(kept), answers[kept], tuple(trials))
 
 

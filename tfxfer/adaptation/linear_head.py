@@ -6,6 +6,7 @@ written as one kernel and one bias: the network is no larger than it was.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from tfxfer.adaptation.ridge import Ridge, apply_softmax
 from tfxfer.adaptation.self_training import label_target, prepare_looks, weigh_classes
 from tfxfer.trust.likelihood import Likelihood
 
-__all__ = ["LinearHead", "fit_coral", "fit_linear_head", "fit_self_training"]
+__all__ = ["LINEAR_METHODS", "LinearHead", "fit_coral", "fit_linear_head", "fit_self_training"]
 
 _CORAL_PENALTY = 3.0
 _LAST_PENALTY = 1.0
@@ -52,15 +53,14 @@ def fit_linear_head(
     """Returns the dense layer that a method makes for the target.
 
     Args:
-        method: any but `none`.
+        method: one of `LINEAR_METHODS`.
         source: pooled features of the labelled look.
         classes: its labels.
         target: pooled features of the other look.
 
     Shapes: source and target (samples, features), classes one-hot (samples, classes).
     """
-    fits = {"coral": fit_coral, "self_training": fit_self_training}
-    return fits[method](
+    return _FITS[method](
         np.asarray(source, np.float64), np.asarray(classes, np.float64),
         np.asarray(target, np.float64),
     )  # fmt: skip
@@ -108,3 +108,11 @@ def _fit(
     # Scores of least squares are no logits: one number makes them some.
     kernel = kernel / Likelihood(centred @ kernel, labels, "softmax").likeliest
     return LinearHead(kernel, -centre @ kernel)
+
+
+_FITS: dict[Method, Callable[[np.ndarray, np.ndarray, np.ndarray], LinearHead]] = {
+    "coral": fit_coral,
+    "self_training": fit_self_training,
+}
+LINEAR_METHODS = tuple(_FITS)
+"""What is a matter of the last layer alone."""

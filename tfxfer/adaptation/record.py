@@ -11,10 +11,10 @@ from tfxfer.trust.stored import StoredRecord
 
 __all__ = ["ADAPTATIONS", "METHODS", "Adaptation", "Effect", "Method", "Trial"]
 
-Method = Literal["none", "coral", "self_training"]
+Method = Literal["none", "adabn", "coral", "self_training"]
 """What can be done about another look; `none` leaves the model as it was trained."""
 
-METHODS: tuple[Method, ...] = ("none", "coral", "self_training")
+METHODS: tuple[Method, ...] = ("none", "adabn", "coral", "self_training")
 
 ADAPTATIONS = ("auto", *METHODS[1:])
 """What can be asked for; `auto` chooses among all of `METHODS`."""

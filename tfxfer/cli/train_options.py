@@ -134,7 +134,7 @@ def train_options(command: Any) -> Any:
         ),
         click.option(
             "--adapt",
-            type=click.Choice(["auto", "coral", "self_training"]),
+            type=click.Choice(["auto", "adabn", "coral", "self_training"]),
             help="How to fit the model to --target.  [default: auto, which keeps what helps, or "
             "nothing]",
         ),

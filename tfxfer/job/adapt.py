@@ -6,10 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from tfxfer.adaptation.batch_norm import (
+    adapt_statistics,
+    has_statistics,
+    list_statistics,
+    write_statistics,
+)
 from tfxfer.adaptation.choice import Choice, choose_adaptation
 from tfxfer.adaptation.last_layer import fold_head, score_features
-from tfxfer.adaptation.record import Adaptation, Effect
-from tfxfer.data.samples import SampleData
+from tfxfer.adaptation.record import Adaptation, Effect, Method
+from tfxfer.data.arrays import Arrays, map_arrays
+from tfxfer.data.samples import SampleData, SampleSplit
 from tfxfer.errors import UsageError
 from tfxfer.evaluation import score_predictions
 from tfxfer.inference.embedding import embed
@@ -24,8 +31,10 @@ from tfxfer.run.directory import RunDirectory
 from tfxfer.stages import get_info
 from tfxfer.trust.estimate import Estimate
 
-__all__ = ["adapt_model", "read_target", "record_target"]
+__all__ = ["adapt_model", "check_adaptable", "read_target", "record_target"]
 
+# All activations of a batch are in memory together: some 100 MB for each sample of 224 px.
+_BATCH, _MOST_BATCHES = 32, 8
 _PROBED = 64  # samples on which the layer and the fit are compared
 
 
@@ -72,15 +81,27 @@ def adapt_model(
     source = embed(model, data.train, progress=progress)
     features = embed(model, target.samples, progress=progress)
     before = score_features(model, features)
+    plain, adapted = list_statistics(model), None
+    others: dict[Method, np.ndarray] = {}
+    if asked in ("auto", "adabn") and has_statistics(model):
+        adapt_statistics(model, _read_batches(target.samples, request.seed))
+        adapted = list_statistics(model)
+        moved = embed(model, target.samples, progress=progress)
+        others["adabn"] = score_features(model, moved)
+        write_statistics(model, plain)
     found = choose_adaptation(
         source,
         np.asarray(data.train.targets, np.float64),
         features,
         before,
         asked=asked,
+        others=others,
         seed=request.seed,
         progress=progress,
     )
+    if found.method == "adabn":
+        assert adapted is not None
+        write_statistics(model, adapted)
     if found.head is not None:
         fold_head(model, found.head, features[:_PROBED])
     shares = found.answers.mean(axis=0)
@@ -95,6 +116,19 @@ def adapt_model(
         effect=_measure_effect(model, target, before, found, request.seed),
     )
     record.write(run.trust)
+
+
+def check_adaptable(request: TrainRequest, model: Any) -> None:
+    """Refuses a method that a model has nothing for, before anything is trained.
+
+    Raises:
+        UsageError: `adabn` of a model without BatchNormalization.
+    """
+    if request.adapt == "adabn" and not has_statistics(model):
+        raise UsageError(
+            "--adapt adabn: expected a backbone with BatchNormalization. "
+            f"Received: {request.backbone!r}, which has none. Take --adapt auto."
+        )
 
 
 def record_target(
@@ -120,6 +154,17 @@ def record_target(
         seed=seed,
     )
     record.update(metrics={**record.manifest.metrics, "target": metrics})
+
+
+def _read_batches(samples: SampleSplit, seed: int) -> list[Arrays]:
+    """Returns some samples, in batches of one size."""
+    order = np.random.default_rng(seed).permutation(len(samples))
+    size = min(_BATCH, len(order))
+    count = min(_MOST_BATCHES, len(order) // size)
+    return [
+        map_arrays(lambda x: x[:, 0], found)
+        for _, found in samples.iter_views(batch_size=size, order=order[: count * size])
+    ]
 
 
 def _measure_effect(

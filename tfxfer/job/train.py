@@ -21,7 +21,7 @@ from tfxfer.frontier.cut import stage_shape
 from tfxfer.frontier.fill import Conversion
 from tfxfer.frontier.shelf import Shelf
 from tfxfer.frontier.store import CacheStore
-from tfxfer.job.adapt import adapt_model, read_target, record_target
+from tfxfer.job.adapt import adapt_model, check_adaptable, read_target, record_target
 from tfxfer.job.baselines import train_baselines
 from tfxfer.job.checkpoint import Checkpoints
 from tfxfer.job.choice import Clock, choose_training, recall_training
@@ -169,6 +169,7 @@ def _train(
     target = read_target(prepared, data, progress)
     _say(progress, "building the model")
     model = build(prepared, data)
+    check_adaptable(request, model)
     _say(progress, "measuring this machine")
     clock = Clock(request.budget_seconds, started, RESERVE_SECONDS + reserve_seconds)
     conversion = Conversion()
