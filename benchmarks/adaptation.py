@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,23 +45,28 @@ import numpy as np
 import tensorflow as tf
 from adapt.feature_based import DANN, DeepCORAL
 
-data, out, seed = np.load(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-source, target = (x / np.sqrt((data["source"] ** 2).mean()) for x in (data["source"], data["target"]))
-classes = data["classes"].astype("float32")
-layers = tf.keras.layers
-found = {}
-for name, make, options in (("DANN", DANN, {"lambda_": 0.1}), ("DeepCORAL", DeepCORAL, {"lambda_": 1.0})):
-    tf.keras.utils.set_random_seed(seed)
-    encoder = tf.keras.Sequential([layers.Dense(256, activation="relu")])
-    task = tf.keras.Sequential([layers.Dense(classes.shape[1], activation="softmax")])
-    judge = tf.keras.Sequential([layers.Dense(64, activation="relu"), layers.Dense(1, activation="sigmoid")])
-    more = {"discriminator": judge} if make is DANN else {}
-    model = make(encoder=encoder, task=task, Xt=target, loss="categorical_crossentropy",
-                 optimizer=tf.keras.optimizers.Adam(1e-3), random_state=seed, verbose=0, **more, **options)
-    model.fit(source, classes, epochs=30, batch_size=64, verbose=0)
-    found[name] = np.asarray(model.predict(target, verbose=0))
-np.savez(out, **found)
-"""  # noqa: E501
+data, layers, found = np.load(sys.argv[1]), tf.keras.layers, {}
+for number in range(int(data["count"])):
+    source, classes, target = (data[f"{name}{number}"] for name in ("source", "classes", "target"))
+    scale = np.sqrt((source ** 2).mean())
+    for name, make, options in (("DANN", DANN, {"lambda_": 0.1}), ("DeepCORAL", DeepCORAL, {})):
+        seed = int(data[f"seed{number}"])
+        tf.keras.utils.set_random_seed(seed)
+        encoder = tf.keras.Sequential([layers.Dense(256, activation="relu")])
+        task = tf.keras.Sequential([layers.Dense(classes.shape[1], activation="softmax")])
+        if make is DANN:
+            options["discriminator"] = tf.keras.Sequential(
+                [layers.Dense(64, activation="relu"), layers.Dense(1, activation="sigmoid")]
+            )
+        model = make(
+            encoder=encoder, task=task, Xt=target / scale, loss="categorical_crossentropy",
+            optimizer=tf.keras.optimizers.Adam(1e-3), random_state=seed, verbose=0, **options,
+        )
+        model.fit(source / scale, classes, epochs=30, batch_size=64, verbose=0)
+        found[f"{name}{number}"] = np.asarray(model.predict(target / scale, verbose=0))
+    print(number, flush=True)
+np.savez(sys.argv[2], **found)
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +101,14 @@ def main() -> None:
     place = options.json.with_name(f"adaptation_{options.backbone}.npz")
     features = read_features(options.data, options.backbone, place)
     seeds = tuple(map(int, options.seeds.split(",")))
+    pairs = [*draw_pairs(features, seeds), *draw_flowers(features, seeds)]
     rows = []
-    for pair in (*draw_pairs(features, seeds), *draw_flowers(features, seeds)):
-        rows.append({**measure(pair), **run_adapt(pair, options.adapt_python)})
-        print(pair.kind, pair.name, pair.seed, rows[-1], file=sys.stderr, flush=True)
+    for pair in pairs:
+        rows.append(measure(pair))
+        print(rows[-1], file=sys.stderr, flush=True)
+    if options.adapt_python:
+        others = run_adapt(pairs, options.adapt_python)
+        rows = [{**row, **more} for row, more in zip(rows, others, strict=True)]
     show(rows)
     write_record(options.json, {"runs": rows, "load": os.getloadavg()[0]})
 
@@ -193,18 +202,27 @@ def measure(pair: Pair) -> dict[str, Any]:
     return row
 
 
-def run_adapt(pair: Pair, python: str | None) -> dict[str, float]:
+def run_adapt(pairs: Sequence[Pair], python: str) -> list[dict[str, float]]:
     """Returns the same of ADAPT's estimators, in a process and an environment of their own."""
-    if python is None:
-        return {}
+    given: dict[str, Any] = {"count": len(pairs)}
+    for number, pair in enumerate(pairs):
+        classes = np.eye(int(pair.classes.max()) + 1, dtype=np.float32)[pair.classes]
+        parts = {"source": pair.source, "classes": classes, "target": pair.target}
+        given |= {f"{name}{number}": values for name, values in parts.items()}
+        given[f"seed{number}"] = pair.seed
     with tempfile.TemporaryDirectory() as folder:
-        given, made = Path(folder) / "pair.npz", Path(folder) / "answers.npz"
-        classes = np.eye(int(pair.classes.max()) + 1)[pair.classes]
-        np.savez(given, source=pair.source, classes=classes, target=pair.target)
-        command = [python, "-c", ADAPT_SCRIPT, str(given), str(made), str(pair.seed)]
-        subprocess.run(command, check=True, capture_output=True)
+        asked, made = Path(folder) / "pairs.npz", Path(folder) / "answers.npz"
+        np.savez(asked, **given)
+        command = [python, "-c", ADAPT_SCRIPT, str(asked), str(made)]
+        subprocess.run(command, check=True, stdout=sys.stderr)
         with np.load(made) as answers:
-            return {name: count_right(answers[name], pair.truth) for name in answers.files}
+            return [
+                {
+                    name: count_right(answers[f"{name}{number}"], pair.truth)
+                    for name in ("DANN", "DeepCORAL")
+                }
+                for number, pair in enumerate(pairs)
+            ]
 
 
 def count_right(answers: np.ndarray, truth: np.ndarray) -> float:
