@@ -1,7 +1,6 @@
-"""How far apart two looks are in their features, and features of one given the shape of the other.
+"""Features of one look, given the mean and the covariance of another.
 
-All of it is mathematics on arrays. `align_covariance` is linear, so that whoever fits a linear
-classifier on aligned features can write both as one dense layer.
+The map is linear, so that a linear classifier of aligned features is one dense layer.
 """
 
 from __future__ import annotations
@@ -12,13 +11,7 @@ import numpy as np
 
 from tfxfer.errors import DataError
 
-__all__ = [
-    "SHRINKAGE",
-    "Alignment",
-    "align_covariance",
-    "measure_covariance_gap",
-    "measure_mean_discrepancy",
-]
+__all__ = ["SHRINKAGE", "Alignment", "align_covariance"]
 
 SHRINKAGE = 0.3
 """Share of a covariance that is replaced by its own mean variance, in every direction alike.
@@ -87,50 +80,6 @@ def align_covariance(
     values, vectors = np.linalg.eigh(second)
     colour = (vectors * np.sqrt(values.clip(0))) @ vectors.T
     return Alignment(source.mean(axis=0), target.mean(axis=0), whiten @ colour)
-
-
-def measure_covariance_gap(source: np.ndarray, target: np.ndarray) -> float:
-    """Returns the CORAL distance: of covariances, squared, over four times the features squared.
-
-    Shapes: (samples, features), each.
-
-    Source:
-        Sun and Saenko 2016, eq. 1, https://arxiv.org/abs/1607.01719.
-    """
-    _check(source, target)
-    first, second = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (source, target))
-    gap: float = ((first - second) ** 2).sum() / (4 * source.shape[1] ** 2)
-    return gap
-
-
-def measure_mean_discrepancy(source: np.ndarray, target: np.ndarray, *, width: float) -> float:
-    """Returns the squared maximum mean discrepancy under a Gaussian kernel.
-
-    Args:
-        source: features of one look.
-        target: features of the other.
-        width: of the kernel exp(-|x - y|² / (2 width²)).
-
-    Shapes: (samples, features), each.
-
-    Returns:
-        The unbiased estimate, 0 on average for samples of one distribution, and so below 0 at
-        times.
-
-    Source:
-        Gretton et al. 2012, eq. 3, https://jmlr.org/papers/v13/gretton12a.html.
-    """
-    _check(source, target)
-    same = sum(
-        (_kernel(x, x, width).sum() - len(x)) / (len(x) * (len(x) - 1)) for x in (source, target)
-    )
-    return float(same - 2 * _kernel(source, target, width).mean())
-
-
-def _kernel(first: np.ndarray, second: np.ndarray, width: float) -> np.ndarray:
-    squares = (first**2).sum(axis=1)[:, None] + (second**2).sum(axis=1) - 2 * first @ second.T
-    values: np.ndarray = np.exp(-squares.clip(0) / (2 * width**2))
-    return values
 
 
 def _shrink(covariance: np.ndarray, shrinkage: float) -> np.ndarray:
