@@ -33,8 +33,8 @@ from tfxfer.trust.estimate import Estimate
 
 __all__ = ["adapt_model", "check_adaptable", "read_target", "record_target"]
 
-# All activations of a batch are in memory together: some 100 MB for each sample of 224 px.
-_BATCH, _MOST_BATCHES = 32, 8
+# All activations of a batch are in memory together: 80 MB a sample of EfficientNet-Lite0 at 224 px.
+_BATCH, _MOST_BATCHES = 16, 16
 _PROBED = 64  # samples on which the layer and the fit are compared
 
 
