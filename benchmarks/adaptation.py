@@ -48,7 +48,8 @@ from adapt.feature_based import DANN, DeepCORAL
 data, layers, found = np.load(sys.argv[1]), tf.keras.layers, {}
 for number in range(int(data["count"])):
     source, classes, target = (data[f"{name}{number}"] for name in ("source", "classes", "target"))
-    scale = np.sqrt((source ** 2).mean())
+    # Of a length at which both train: of features as they come, DeepCORAL's loss drowns the task's.
+    source, target = (4 * x / np.linalg.norm(x, axis=1, keepdims=True) for x in (source, target))
     for name, make, options in (("DANN", DANN, {"lambda_": 0.1}), ("DeepCORAL", DeepCORAL, {})):
         seed = int(data[f"seed{number}"])
         tf.keras.utils.set_random_seed(seed)
@@ -59,11 +60,11 @@ for number in range(int(data["count"])):
                 [layers.Dense(64, activation="relu"), layers.Dense(1, activation="sigmoid")]
             )
         model = make(
-            encoder=encoder, task=task, Xt=target / scale, loss="categorical_crossentropy",
+            encoder=encoder, task=task, Xt=target, loss="categorical_crossentropy",
             optimizer=tf.keras.optimizers.Adam(1e-3), random_state=seed, verbose=0, **options,
         )
-        model.fit(source / scale, classes, epochs=30, batch_size=64, verbose=0)
-        found[f"{name}{number}"] = np.asarray(model.predict(target / scale, verbose=0))
+        model.fit(source, classes, epochs=30, batch_size=64, verbose=0)
+        found[f"{name}{number}"] = np.asarray(model.predict(target, verbose=0))
     print(number, flush=True)
 np.savez(sys.argv[2], **found)
 """
