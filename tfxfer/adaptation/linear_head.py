@@ -22,7 +22,7 @@ __all__ = ["LINEAR_METHODS", "LinearHead", "fit_coral", "fit_linear_head", "fit_
 _CORAL_PENALTY = 3.0
 _LAST_PENALTY = 1.0
 # Of the fit to pseudo-labels, which repeats them and need not move any more: from 0.1 to 3 the
-# answers on six directions of three looks differ by 2 points on one, and by none on the others.
+# accuracy on six directions of three looks differed by 2 points at most.
 
 
 @dataclass(frozen=True, eq=False)

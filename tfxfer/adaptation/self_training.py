@@ -27,7 +27,7 @@ SHARPNESS = 8.0
 """By which the ridge's scores are multiplied before they are probabilities."""
 
 ROUNDS = 8
-"""Further ones change little as a rule, and on the hardest pair of looks go astray."""
+"""30 in place of 8 lost 12 points on photo to cartoon, and 4 in the mean of six directions."""
 
 FOLLOW = 0.8
 """Share of the way that assumed class shares go, each round, to those that were found."""
@@ -36,7 +36,8 @@ BIAS = 0.01
 """Square of the feature that stands for the bias, those of a sample having 1 in all.
 
 Centred features call for none where classes are as frequent in both looks. Where they are not, a
-bias follows the shares; it is penalised through its size, as one that is free lets rare classes go.
+bias follows the shares; it is penalised through its size, and a larger one costs accuracy where
+shares are equal.
 """
 
 SOURCE_MASS = 0.15
