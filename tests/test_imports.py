@@ -28,6 +28,8 @@ class Import(NamedTuple):
 
 
 KERAS_AT_TOP = (
+    "adaptation/batch_norm.py",
+    "adaptation/last_layer.py",
     "training/",
     "frontier/",
     "inference/keras_model.py",

@@ -282,6 +282,15 @@ class Head(ABC):
         """
         return None
 
+    def linear_end(self) -> str | None:
+        """Returns the layer that `--target` may fit to another look, by its name.
+
+        It is a dense layer that takes the pooled features, but for dropout, and puts out the logits
+        of a softmax, of which each sample has one answer. The default is None: there is no such
+        layer, and the model stays as it was trained.
+        """
+        return None
+
     @abstractmethod
     def decode(self, scores: np.ndarray, labels: Sequence[str]) -> list[Prediction]:
         """Returns one prediction per row of scores.

@@ -294,6 +294,7 @@ def show_plan(output: Output, lines: list[Any]) -> None:
 
 def show_result(output: Output, run: RunDirectory, *, took_s: float | None = None) -> None:
     """Prints what came out of a training."""
+    from tfxfer.adaptation.record import Adaptation
     from tfxfer.registry.lookup import get_head, get_modality
     from tfxfer.run.course import describe_course, describe_pace
     from tfxfer.trust.baselines import BaselineRecord
@@ -311,6 +312,12 @@ def show_result(output: Output, run: RunDirectory, *, took_s: float | None = Non
     show_figures(output, title, manifest.metrics["test"], head, modality)
     fair = FairTraining.read(run.trust)
     for line in () if fair is None else fair.describe():
+        output.show(f"  {line}")
+    if "target" in manifest.metrics:
+        title = f"on labelled {modality.plural} of the target, which only tested"
+        show_figures(output, title, manifest.metrics["target"], head, modality)
+    adapted = Adaptation.read(run.trust)
+    for line in () if adapted is None else adapted.describe():
         output.show(f"  {line}")
     slices = SliceReport.read(run.trust)
     if slices is not None:

@@ -126,6 +126,18 @@ def train_options(command: Any) -> Any:
             metavar="COLUMN",
             help="For --fair: the column whose groups are treated alike.",
         ),
+        click.option(
+            "--target",
+            metavar="FOLDER",
+            help="Samples as they will look in use, without labels: the model is fitted to their "
+            "look. Those in folders named as the labels are only test it.",
+        ),
+        click.option(
+            "--adapt",
+            type=click.Choice(["auto", "adabn", "coral", "self_training"]),
+            help="How to fit the model to --target.  [default: auto, which keeps what helps, or "
+            "nothing]",
+        ),
         click.option("--plan", metavar="FILE", help="Train as `tfxfer advise --out FILE` says."),
         click.option(
             "--resume",

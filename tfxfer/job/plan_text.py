@@ -94,6 +94,9 @@ def describe_plan(
             else "none",
         )
     )
+    if request.target is not None:
+        how = "as best fits it, or not at all" if request.adapt in (None, "auto") else request.adapt
+        lines.append(PlanLine("target", f"the last layer is fitted to it afterwards: {how}"))
     if request.baselines:
         names = ", ".join(request.baselines)
         lines.append(PlanLine("baselines", f"{names}: afterwards, in as much time at most"))

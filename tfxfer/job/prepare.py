@@ -18,6 +18,7 @@ from tfxfer.errors import RunError, UsageError
 from tfxfer.head import Head
 from tfxfer.job.demo import stored_source
 from tfxfer.job.request import TrainRequest
+from tfxfer.job.target import list_target
 from tfxfer.modality import Modality
 from tfxfer.progress import Progress
 from tfxfer.registry.lookup import default_registry
@@ -50,6 +51,8 @@ class Prepared:
         source: the samples, listed but not opened.
         plugins: versions of the distributions that brought these, by name.
         registry: where they came from.
+        target: the samples of the look that counts, listed but not opened; None where that is the
+            look of `source`.
     """
 
     request: TrainRequest
@@ -62,6 +65,7 @@ class Prepared:
     source: Source
     plugins: dict[str, str]
     registry: Registry
+    target: Source | None = None
 
     @property
     def least_size(self) -> int | None:
@@ -123,6 +127,7 @@ def prepare(
             f"--balance: expected a head with groups to balance. Received: head={head_name!r}. "
             "Leave it out."
         )
+    target = _find_target(request, head, modality)
     stages = [*(stage.name for stage in backbone.stages), BACKBONE_END]
     schedule = request.make_schedule(backbone.fine_tuning)
     resolved = resolve_schedule(schedule, stages, backbone=request.backbone)
@@ -156,7 +161,25 @@ def prepare(
             {"backbone": request.backbone, "head": head_name, "modality": modality.name},
         ),
         registry=registry,
+        target=target,
     )
+
+
+def _find_target(request: TrainRequest, head: Head, modality: Modality) -> Source | None:
+    """Returns the samples of `--target`, of a head that can be fitted to them."""
+    if request.target is None:
+        return None
+    if head.linear_end() is None:
+        raise UsageError(
+            "--target: expected a head whose last layer can be fitted to another look. "
+            f"Received: head={head.name!r}. Leave it out."
+        )
+    if not modality.reads_files:
+        raise UsageError(
+            f"--target: expected {modality.plural} that are files. Received: {modality.name}, "
+            "which reads none. Leave it out."
+        )
+    return list_target(request.target, request.data, modality)
 
 
 def _find_column(name: str, source: Source, head: Head) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
+from tfxfer.adaptation.record import ADAPTATIONS
 from tfxfer.errors import RunError, UsageError
 from tfxfer.fine_tuning import FineTuning
 from tfxfer.schedule import Phase
@@ -61,6 +62,10 @@ class TrainRequest:
         fair: what the head is trained again for, `equal_opportunity`, `equalized_odds` or
             `demographic_parity`; None trains it once.
         slice: the column whose groups are to be treated alike.
+        target: a folder of samples of the look that counts, without labels; None where that is the
+            look of `data`.
+        adapt: what is done about it, `auto` or one of `tfxfer.adaptation.record.METHODS`; None is
+            `auto` where there is a target.
         sample_column: of a table, which holds the samples; None is the modality's own name.
         label_column: of a table, which holds the labels; None is `label`.
     """
@@ -93,6 +98,8 @@ class TrainRequest:
     on_collapse: str = "warn"
     fair: str | None = None
     slice: str | None = None
+    target: str | None = None
+    adapt: str | None = None
     sample_column: str | None = None
     label_column: str | None = None
 
@@ -104,6 +111,7 @@ class TrainRequest:
             "a seed of at least 0": self.seed >= 0,
             f"baselines among {', '.join(BASELINES)}": set(self.baselines) <= set(BASELINES),
             f"fair among {', '.join(CRITERIA)}": self.fair in (None, *CRITERIA),
+            f"adapt among {', '.join(ADAPTATIONS)}": self.adapt in (None, *ADAPTATIONS),
         }
         for expected, holds in checks.items():
             if not holds:
@@ -119,6 +127,21 @@ class TrainRequest:
         if self.fair is not None and self.budget_seconds is not None:
             raise UsageError(
                 "training: expected --budget without --fair, which takes time of its own. "
+                f"Received: both, budget_seconds={self.budget_seconds:g}. Leave one of them out."
+            )
+        if self.target is None and self.adapt is not None:
+            raise UsageError(
+                "training: expected --adapt with the samples to adapt to. "
+                f"Received: adapt={self.adapt!r} alone. Name their folder: --target FOLDER"
+            )
+        if self.target is not None and self.fair is not None:
+            raise UsageError(
+                "training: expected --fair or --target, each of which fits the last layer. "
+                f"Received: both, fair={self.fair!r}. Leave one of them out."
+            )
+        if self.target is not None and self.budget_seconds is not None:
+            raise UsageError(
+                "training: expected --budget without --target, which takes time of its own. "
                 f"Received: both, budget_seconds={self.budget_seconds:g}. Leave one of them out."
             )
         if self.budget_seconds is not None and given:
@@ -145,6 +168,7 @@ class TrainRequest:
             cache_dir=None if self.cache_dir is None else absolute(self.cache_dir),
             split_from=None if self.split_from is None else absolute(self.split_from),
             slices=None if self.slices is None else absolute(self.slices),
+            target=None if self.target is None else absolute(self.target),
         )
 
     @classmethod

@@ -21,6 +21,7 @@ from tfxfer.frontier.cut import stage_shape
 from tfxfer.frontier.fill import Conversion
 from tfxfer.frontier.shelf import Shelf
 from tfxfer.frontier.store import CacheStore
+from tfxfer.job.adapt import adapt_model, check_adaptable, read_target, record_target
 from tfxfer.job.baselines import train_baselines
 from tfxfer.job.checkpoint import Checkpoints
 from tfxfer.job.choice import Clock, choose_training, recall_training
@@ -165,8 +166,10 @@ def _train(
         on_audit(data)
     _check_parts(data)
     check_request_fair(request, data, prepared.head)
+    target = read_target(prepared, data, progress)
     _say(progress, "building the model")
     model = build(prepared, data)
+    check_adaptable(request, model)
     _say(progress, "measuring this machine")
     clock = Clock(request.budget_seconds, started, RESERVE_SECONDS + reserve_seconds)
     conversion = Conversion()
@@ -276,12 +279,14 @@ def _train(
                 if on_finding is not None:
                     on_finding(ended.describe())
             make_fair(run, request, model, data, progress)
+            adapt_model(run, request, model, data, target, progress)
             _say(progress, "saving the model")
             freeze_to(model, None, batch_norm=True)
             record.write_phases(state)
             write_result(
                 run, record, data, model, progress, seed=request.seed, calibrate=request.calibrate
             )
+            record_target(record, model, target, progress, seed=request.seed)
             if request.baselines:
                 baselines = train_baselines(
                     request.baselines, prepared=prepared, data=data, state=state, model=model,

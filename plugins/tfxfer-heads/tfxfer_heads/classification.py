@@ -173,6 +173,10 @@ class Classification(DenseHead):
         """
         return Tempering(DENSE, "softmax")
 
+    def linear_end(self) -> str:
+        """Returns the dense layer, which stands between the pooled features and a softmax."""
+        return DENSE
+
     def decode(self, scores: np.ndarray, labels: Sequence[str]) -> list[Prediction]:
         """Returns the class with the highest score of each row; the first of equals.
 

@@ -1,0 +1,58 @@
+"""The pairs of looks that benchmarks/adaptation.py draws, and what it counts."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.syspath_prepend(FOLDER)
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    before = set(sys.modules)
+    yield importlib.import_module("adaptation")
+    for name in set(sys.modules) - before:
+        if (FOLDER / f"{name}.py").exists():
+            del sys.modules[name]
+
+
+@pytest.fixture
+def features(script: Any) -> dict[str, np.ndarray]:
+    rng, found = np.random.default_rng(0), {}
+    labels = np.repeat(np.arange(7), 100)
+    for number, look in enumerate(script.LOOKS):
+        centres = 4 * np.eye(20)[:7] + number * rng.normal(size=(7, 20))
+        found[look] = (centres[labels] + rng.normal(size=(700, 20)) + 6).astype(np.float32)
+        found[f"{look}_labels"] = labels
+    return found
+
+
+def test_pairs_have_the_shares_that_are_said(script: Any, features: dict[str, np.ndarray]) -> None:
+    pairs = list(script.draw_pairs(features, (0, 1)))
+    assert len(pairs) == 2 * 6 * 2
+    assert len({(pair.kind, pair.name, pair.seed) for pair in pairs}) == len(pairs)
+    for pair in pairs:
+        assert len(pair.source) == 525
+        counts = np.bincount(pair.truth, minlength=7)
+        wanted = [100] * 7 if pair.kind == "equal shares" else sorted(script.SHARES)
+        assert sorted(counts.tolist()) == wanted
+    first, second = (pair for pair in pairs if pair.name == "photo to cartoon" and pair.seed == 1)
+    assert (first.source == second.source).all()
+
+
+def test_what_is_right_is_counted(script: Any, features: dict[str, np.ndarray]) -> None:
+    pair = next(script.draw_pairs(features, (0,)))
+    row = script.measure(pair)
+    assert row["auto"] in (row["source only"], row["coral"], row["self_training"])
+    assert row["self_training"] > 90
+    assert script.count_right(np.eye(3)[[0, 1, 2, 2]], np.array([0, 1, 1, 1])) == 50

@@ -1,0 +1,1 @@
+"""Another look than the labelled one: what is learnt of samples that nobody has labelled."""
