@@ -27,6 +27,7 @@ from tfxfer.job.choice import Clock, choose_training, recall_training
 from tfxfer.job.fair import check_request_fair, list_watched_groups, make_fair
 from tfxfer.job.fitting import Fitting, build
 from tfxfer.job.gap_check import store_gap
+from tfxfer.job.keep import Keeping, record_forgetting
 from tfxfer.job.label_check import LabelCheck, plan_seconds
 from tfxfer.job.place import find_shelf
 from tfxfer.job.plan_text import PlanLine, describe_plan
@@ -155,6 +156,7 @@ def _train(
         strict=request.strict,
         split_file=split_file,
         split_from=find_earlier_split(request.split_from) if split_file is None else None,
+        earlier=None if prepared.earlier is None else prepared.earlier.known,
         least_size=least_size,
         progress=progress,
     )
@@ -167,6 +169,7 @@ def _train(
     check_request_fair(request, data, prepared.head)
     _say(progress, "building the model")
     model = build(prepared, data)
+    keeping = Keeping.begin(prepared, model, progress)
     _say(progress, "measuring this machine")
     clock = Clock(request.budget_seconds, started, RESERVE_SECONDS + reserve_seconds)
     conversion = Conversion()
@@ -247,7 +250,7 @@ def _train(
             fitting = Fitting(
                 prepared, data, store, conversion, device, (*callbacks, watch), progress,
                 deadline=deadline, last_seconds=choice.last_seconds,
-                on_features=look if label_seconds else None,
+                on_features=look if label_seconds else None, keeping=keeping,
             )  # fmt: skip
 
             def keep(network: Any, reached: FitState) -> None:
@@ -276,6 +279,9 @@ def _train(
             write_result(
                 run, record, data, model, progress, seed=request.seed, calibrate=request.calibrate
             )
+            record_forgetting(run, prepared, data, model, progress)
+            if keeping is not None:
+                keeping.store(run, model, data, seed=request.seed, progress=progress)
             if request.baselines:
                 baselines = train_baselines(
                     request.baselines, prepared=prepared, data=data, state=state, model=model,
