@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from tfxfer.trust.forgetting import Forgetting
 
 Run = Callable[..., Any]
 
+PAGE = Path(__file__).parents[2] / "docs" / "keeping.md"
 SIDE_PX = 48
 SHORT = ("--head-epochs", 6, "--epochs", 2, "--batch-size", 4, "--views", 1, "--no-report")
 
@@ -93,6 +95,7 @@ def test_new_labels_come_after_the_earlier_ones_and_the_table_says_what_was_forg
     assert measured["images"] == manifest["data"]["test"]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_one_that_went_on(
     further: Path, go_on: Run, tfxfer: Run, tmp_path: Path
 ) -> None:
@@ -113,37 +116,97 @@ def test_a_run_goes_on_from_one_that_went_on(
     assert (found.samples, found.missing) == (second["data"]["test"], 0)
 
 
-def test_distillation_forgets_less_than_plain_training(
-    further: Path, go_on: Run, tmp_path: Path
-) -> None:
-    lost = {}
-    for name, options in {"plain": (), "distill": ("--keep", "distill")}.items():
-        done = go_on(further, tmp_path / name, *options)
-        assert done.code == 0, done.stderr
-        assert "forgotten of" in done.stdout
-        found = Forgetting.read(tmp_path / name / "trust")
-        assert found is not None
-        assert found.lost is not None
-        lost[name] = found.lost.value
-    assert lost["distill"] <= lost["plain"]
+@pytest.fixture(scope="module")
+def plain(
+    further: Path, go_on: Run, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Forgetting, Path]:
+    """What plain training on the new labels alone forgets, and its run."""
+    return forget(go_on, further, tmp_path_factory.mktemp("plain"))
 
 
-def test_photos_that_are_gone_are_missed_only_where_they_are_needed(
-    learnt: tuple[Path, Any], further: Path, tfxfer: Run, tmp_path: Path
+def forget(go_on: Run, data: Path, folder: Path, *options: Any) -> tuple[Forgetting, Path]:
+    done = go_on(data, folder / "run", *options)
+    assert done.code == 0, done.stderr
+    assert "forgotten of" in done.stdout
+    found = Forgetting.read(folder / "run" / "trust")
+    assert found is not None
+    return found, folder / "run"
+
+
+@pytest.mark.parametrize("method", ["distill", "l2sp", "ewc", "lora"])
+def test_each_method_ends_in_the_same_graph_and_forgets_no_more(
+    method: str, plain: tuple[Forgetting, Path], further: Path, go_on: Run, tmp_path: Path
 ) -> None:
+    found, run = forget(go_on, further, tmp_path, "--keep", method)
+    assert found.keep == method
+    assert found.lost is not None
+    assert plain[0].lost is not None
+    assert found.lost.value <= plain[0].lost.value
+    kept, bare = (keras.models.load_model(x / "model.keras") for x in (run, plain[1]))
+    assert [layer.name for layer in kept.layers] == [layer.name for layer in bare.layers]
+    assert [w.shape for w in kept.weights] == [w.shape for w in bare.weights]
+    assert any(
+        (one != other).any()
+        for one, other in zip(kept.get_weights(), bare.get_weights(), strict=True)
+    )
+    assert not any(getattr(layer, "lora_enabled", False) for layer in kept.layers)
+    assert (run / "trust" / "fisher.npz").is_file() == (method == "ewc")
+
+
+@pytest.fixture
+def without_photos(learnt: tuple[Path, Any], tmp_path: Path) -> Path:
+    """The run, whose photos are gone."""
     moved = tmp_path / "earlier"
     shutil.copytree(learnt[0], moved)
     document = json.loads((moved / "run.json").read_text())
     document["request"]["data"] = str(tmp_path / "gone")
     (moved / "run.json").write_text(json.dumps(document))
-    words = ("train", further, "--from", moved, *SHORT)
-    done = tfxfer(*words, "--out", tmp_path / "a", "--replay", 2)
+    return moved
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [(("--replay", 2), "expected samples that run"), (("--keep", "ewc"), "which weights matter")],
+)
+def test_photos_that_are_gone_are_missed_where_they_are_needed(
+    without_photos: Path, further: Path, tfxfer: Run, tmp_path: Path, options: Any, words: str
+) -> None:
+    done = tfxfer(
+        "train", further, "--from", without_photos, "--out", tmp_path / "a", *SHORT, *options
+    )
     assert done.code == 1
-    assert "expected samples that run" in done.error
+    assert words in done.error
     assert "importing TensorFlow" not in done.stderr
-    done = tfxfer(*words, "--out", tmp_path / "b", "--keep", "distill")
+
+
+@pytest.mark.slow
+def test_without_the_photos_nobody_knows_what_was_forgotten(
+    without_photos: Path, further: Path, tfxfer: Run, tmp_path: Path
+) -> None:
+    done = tfxfer(
+        "train", further, "--from", without_photos, "--out", tmp_path / "b", *SHORT,
+        "--keep", "distill",
+    )  # fmt: skip
     assert done.code == 0, done.stderr
     assert "nobody knows" in done.stdout
+
+
+def test_the_example_of_the_page_runs(
+    learnt: tuple[Path, Any], further: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), flags=re.DOTALL)
+    names = {
+        "new_photos": further,
+        "efficientnet_lite0": "double_vivid",
+        "runs/1": learnt[0],
+        "runs/2": tmp_path / "run",
+        "replay=10": 'replay=10, head_epochs=4, epochs=1, views=1, augment="none"',
+    }
+    for name, ours in names.items():
+        assert name in code
+        code = code.replace(name, str(ours))
+    exec(compile(code, str(PAGE), "exec"), {})
+    assert "forgotten of" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -157,6 +220,7 @@ def test_photos_that_are_gone_are_missed_only_where_they_are_needed(
         (("--keep", "distill", "--budget", "90s"), 2, "without --keep"),
         (("--keep-strength", "2"), 2, "with a method that has a penalty"),
         (("--keep", "l2sp", "--keep-strength", "-1"), 2, "above 0"),
+        (("--keep", "lora", "--schedule", "head"), 2, "--schedule head"),
         (("--keep", "nothing"), 2, "is not one of"),
     ],
 )

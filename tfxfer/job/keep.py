@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from tfxfer.backbone import BACKBONE_END
 from tfxfer.data.samples import SampleData, SampleSplit
+from tfxfer.errors import ModelError
 from tfxfer.frontier.cut import make_suffix
 from tfxfer.inference.keras_model import wrap_model
 from tfxfer.inference.scoring import score_split
@@ -20,10 +21,11 @@ from tfxfer.job.prepare import Prepared
 from tfxfer.keeping.anchor import hold_weights, read_references
 from tfxfer.keeping.distillation import watch_answers
 from tfxfer.keeping.fisher import Importances, add_importances, write_importances
+from tfxfer.keeping.low_rank import adapt_layers, merge_layers
 from tfxfer.keeping.methods import METHODS
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
-from tfxfer.stages import get_info, layers_up_to
+from tfxfer.stages import attach_info, get_info, layers_up_to
 from tfxfer.trust.forgetting import measure_forgetting
 
 __all__ = ["Keeping", "record_forgetting"]
@@ -59,6 +61,9 @@ class Keeping:
             prepared: what to train.
             model: as the training begins.
             progress: told how far the measuring of weights is.
+
+        Raises:
+            ModelError: no layer that trains takes a low-rank adapter.
         """
         request = prepared.request
         if request.keep is None:
@@ -71,6 +76,15 @@ class Keeping:
         tempering = prepared.head.tempering()
         importances, stages = None, [item.name for item in get_info(model).stages]
         stage = find_frontier(prepared.schedule, stages)
+        if request.keep == "lora":
+            frozen = {layer.name for layer in layers_up_to(model, stage)}
+            above = [x for x in layers_up_to(model, BACKBONE_END) if x.name not in frozen]
+            if not adapt_layers(above, seed=request.seed):
+                raise ModelError(
+                    f"--keep lora: expected layers after {stage!r} with kernels that a low rank "
+                    f"is smaller than. Received: none in backbone {prepared.backbone.name!r}. "
+                    "Choose another --keep, or unfreeze more: --unfreeze-from"
+                )
         if request.keep == "ewc":
             assert prepared.earlier is not None
             importances = list_importances(
@@ -85,6 +99,20 @@ class Keeping:
             stage,
             None if tempering is None else tempering.link,
         )
+
+    def finish(self, model: Any, make_plain: Callable[[], Any]) -> Any:
+        """Returns the model as it is kept: a plain network, whatever it was trained as.
+
+        Args:
+            model: trained.
+            make_plain: makes one of the same layers.
+        """
+        if self.method != "lora":
+            return model
+        plain = make_plain()
+        merge_layers(model, plain)
+        attach_info(plain, get_info(model))  # `fit` has learnt how samples are read
+        return plain
 
     def store(
         self, run: RunDirectory, model: Any, data: SampleData, *, seed: int, progress: Any

@@ -160,6 +160,11 @@ class TrainRequest:
                 f"training: expected {option} with an earlier run. Received: no --from. "
                 "Name the run whose model is trained on: --from RUN"
             )
+        if self.keep == "lora" and self.schedule in ("head", "scratch"):
+            raise UsageError(
+                "training: expected --keep lora with a schedule that trains upper layers of the "
+                f"pretrained network. Received: --schedule {self.schedule}. Leave one of them out."
+            )
         if self.keep is not None and self.budget_seconds is not None:
             raise UsageError(
                 "training: expected --budget without --keep, whose cost nobody has measured here. "

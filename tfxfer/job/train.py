@@ -272,6 +272,8 @@ def _train(
                 record.update(findings=(*record.manifest.findings, ended.to_dict()))
                 if on_finding is not None:
                     on_finding(ended.describe())
+            if keeping is not None:
+                model = keeping.finish(model, lambda: build(prepared, data))
             make_fair(run, request, model, data, progress)
             _say(progress, "saving the model")
             freeze_to(model, None, batch_norm=True)

@@ -31,5 +31,6 @@ METHODS: Mapping[str, Method] = {
         needs_run=True,
     ),
     "distill": Method("the earlier model's answers are learnt, too", 1.0, needs_run=True),
+    "lora": Method("kernels move within a low rank", None, needs_run=False),
 }
 """By the words of `--keep`."""
