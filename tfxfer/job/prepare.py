@@ -138,14 +138,14 @@ def prepare(
         columns = Columns(request.sample_column, request.label_column)
         stored = stored_source(request.data, registry)
         source = stored or read_source(request.data, modality, columns, progress=progress)
+    if request.slices is not None:
+        source = add_slices(source, request.slices, plural=modality.plural)
     if earlier is not None:
         # Told now: a label that is none, or that the run has in another spelling.
         head.extend_labels(earlier.manifest.labels, [record.label for record in source.records])
         source = add_samples(source, earlier, request, head)
         if request.keep == "ewc":
             earlier.check_fisher()
-    if request.slices is not None:
-        source = add_slices(source, request.slices, plural=modality.plural)
     if request.fair is not None and request.slice is not None:
         request = replace(request, slice=_find_column(request.slice, source, head))
     read_labels(source, head, modality)
