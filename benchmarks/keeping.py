@@ -14,6 +14,7 @@ A training that is in the record already is not repeated.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
@@ -97,6 +98,7 @@ def judge(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each training is traced anew
     parser = make_parser(__doc__, name="keeping")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--image-size", type=int, default=224)
