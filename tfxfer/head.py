@@ -141,6 +141,31 @@ class Head(ABC):
             raise DataError("expected a label. Received: nothing. Fill it in.")
         return (raw,)
 
+    def extend_labels(self, labels: Sequence[str], raw: Sequence[str]) -> tuple[str, ...]:
+        """Returns the outputs' names of a model that is trained on, with those that `raw` adds.
+
+        Those it has come first, in their order: their outputs keep the weights that they have. The
+        default adds none, and takes what `encode` takes.
+
+        Args:
+            labels: of the model.
+            raw: every raw label of the samples that it is trained with next.
+
+        Raises:
+            DataError: a label that cannot be told from one the model has.
+        """
+        self.check_labels(raw, labels)
+        return tuple(labels)
+
+    def label_layers(self) -> tuple[str, ...]:
+        """Returns the names of `build`'s layers whose weights have a last axis of one per label.
+
+        A model that gets further labels keeps the entries of those it had, and begins the others as
+        `build` does. All other layers must not depend on the labels. The default knows none, and
+        such a head gets no further labels.
+        """
+        return ()
+
     def describe_labels(self, raw: Sequence[str]) -> str:
         """Returns what the raw labels of a data set are in all, in a line for a person.
 

@@ -205,6 +205,8 @@ def freeze_to(model: keras.Model, stage: str | float | None, *, batch_norm: bool
 def set_trainable(model: keras.Model, stage: str | None, *, batch_norm: bool = False) -> None:
     """Does what `freeze_to` does for a model that its caller compiles next.
 
+    Where layers of the backbone have low-rank adapters, these alone train in it.
+
     Raises:
         ScheduleError: the model has no such stage.
     """
@@ -214,6 +216,15 @@ def set_trainable(model: keras.Model, stage: str | None, *, batch_norm: bool = F
     for layer in model.layers:
         is_held = isinstance(layer, keras.layers.BatchNormalization) and layer.name in pretrained
         layer.trainable = layer.name not in frozen and (batch_norm or not is_held)
+    adapted = [layer for layer in model.layers if getattr(layer, "lora_enabled", False)]
+    for layer in model.layers if adapted else ():
+        if layer.name not in pretrained:
+            continue
+        if layer not in adapted:
+            layer.trainable = False
+            continue
+        for weight in layer.weights:  # setting `trainable` has thawed the kernel, too
+            weight.trainable = layer.trainable and weight.name.startswith("lora_")
 
 
 def count_parameters(weights: Sequence[Any]) -> int:

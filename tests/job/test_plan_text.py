@@ -57,3 +57,19 @@ def test_random_weights_that_are_partly_frozen_are_pointed_out() -> None:
             line.what: line.value for line in describe_plan(plan, request, Device("cpu", "CPU"), 1)
         }
         assert ("weights" in lines) == told
+
+
+def test_what_is_gone_on_from_and_what_is_kept_is_said() -> None:
+    plan = FitPlan((), views=1, cache_bytes=0, cache_place="none", cache_folder="")
+    request = replace(
+        REQUEST, weights="default", from_run="runs/1", keep="l2sp", keep_strength=2.0, replay=10,
+        balance="oversample",
+    )  # fmt: skip
+    found = describe_plan(plan, request, Device("cpu", "CPU"), None)
+    lines = {line.what: line.value for line in found}
+    assert lines["from"] == (
+        "runs/1; 10 samples of each of its labels again, rare labels drawn more often"
+    )
+    assert lines["keep"] == "l2sp: weights stay near those the training begins with, strength 2"
+    plain = describe_plan(plan, REQUEST, Device("cpu", "CPU"), None)
+    assert not {"from", "keep"} & {line.what for line in plain}

@@ -19,6 +19,7 @@ from tfxfer.trust.baselines import BaselineRecord, BaselineResult
 from tfxfer.trust.estimate import Estimate
 from tfxfer.trust.fair_record import Effect, FairTraining
 from tfxfer.trust.fairness import Fairness, Gap
+from tfxfer.trust.forgetting import Forgetting, LabelMemory
 from tfxfer.trust.label_errors import LabelError, write_label_errors
 from tfxfer.trust.profile import GapProfile, StageGap
 from tfxfer.trust.slices import ColumnSlices, SliceGroup, SliceReport
@@ -57,6 +58,25 @@ def test_what_the_temperature_did_is_tabulated(class_run: RunDirectory, describe
     assert table.rows == (
         ("validation", "20.0 points [18.0, 22.0]", "5.0 points [3.0, 7.0]", "0.900", "0.500"),
     )
+
+
+def test_what_was_forgotten_is_told_label_by_label(
+    class_run: RunDirectory, describe: Describe
+) -> None:
+    assert all(section.name != "forgotten" for section in describe(class_run).sections)
+    half, most = Estimate(0.5, 0.3, 0.7), Estimate(0.9, 0.7, 1.0)
+    Forgetting(
+        "runs/1", "distill", 0, 20, 1, ("c",), "accuracy", most, half, Estimate(40.0, 20.0, 60.0),
+        (LabelMemory("a", 12, most, half), LabelMemory("b", 8, most, most)),
+    ).write(class_run.trust)  # fmt: skip
+    content = describe(class_run)
+    (table,) = list_parts(find(content, "forgotten"), Table)
+    assert table.rows == (
+        ("a", "12", "90.0% [70.0%, 100.0%]", "50.0% [30.0%, 70.0%]"),
+        ("b", "8", "90.0% [70.0%, 100.0%]", "90.0% [70.0%, 100.0%]"),
+    )
+    (note,) = list_notes(content, "forgotten")
+    assert "accuracy 0.9 → 0.5, +40.00 lost [+20.00, +60.00]; 1 of its test samples" in note
 
 
 def test_gaps_between_groups_and_what_was_not_looked_at(

@@ -92,7 +92,7 @@ def command(
             output.print(f"run    {out}")
         request = TrainRequest(
             data=data,
-            backbone=options.pop("backbone") or output.registry.default("backbone"),
+            backbone=_choose_backbone(output, options.pop("backbone"), options["from_run"]),
             budget_seconds=options.pop("budget"),
             view_options={"flip": False} if options.pop("no_flip") else {},
             cache=not options.pop("no_cache"),
@@ -109,6 +109,15 @@ def command(
         with_report=with_report,
     )
     output.emit(document)
+
+
+def _choose_backbone(output: Output, given: str | None, from_run: str | None) -> str:
+    """Returns the backbone that was named, that of the run to go on from, or the default."""
+    from tfxfer.run.directory import RunDirectory
+
+    if given is None and from_run is not None:
+        return str(RunDirectory.open(from_run).read_manifest().backbone)
+    return given or output.registry.default("backbone")
 
 
 _PLANNED = (
@@ -299,6 +308,7 @@ def show_result(output: Output, run: RunDirectory, *, took_s: float | None = Non
     from tfxfer.run.course import describe_course, describe_pace
     from tfxfer.trust.baselines import BaselineRecord
     from tfxfer.trust.fair_record import FairTraining
+    from tfxfer.trust.forgetting import Forgetting
     from tfxfer.trust.slices import SliceReport
 
     manifest = run.read_manifest()
@@ -318,6 +328,9 @@ def show_result(output: Output, run: RunDirectory, *, took_s: float | None = Non
         show_figures(output, title, manifest.metrics["target"], head, modality)
     adapted = Adaptation.read(run.trust)
     for line in () if adapted is None else adapted.describe():
+        output.show(f"  {line}")
+    forgetting = Forgetting.read(run.trust)
+    for line in () if forgetting is None else forgetting.describe():
         output.show(f"  {line}")
     slices = SliceReport.read(run.trust)
     if slices is not None:

@@ -138,6 +138,34 @@ def train_options(command: Any) -> Any:
             help="How to fit the model to --target.  [default: auto, which keeps what helps, or "
             "nothing]",
         ),
+        click.option(
+            "--from",
+            "from_run",
+            metavar="RUN",
+            help="Go on from the model of an earlier run, with new samples or new labels in DATA; "
+            "says what was forgotten.",
+        ),
+        click.option(
+            "--keep",
+            type=click.Choice(["l2sp", "ewc", "distill", "lora"]),
+            help="What holds on to what the model knows: l2sp (weights stay near their start), "
+            "ewc (those that matter to the --from run do), distill (the answers of the --from run "
+            "are learnt, too), lora (kernels move within a low rank).",
+        ),
+        click.option(
+            "--keep-strength",
+            type=float,
+            metavar="NUMBER",
+            help="What the penalty of --keep is multiplied by.  [default: the method's own]",
+        ),
+        click.option(
+            "--replay",
+            type=click.IntRange(0),
+            default=0,
+            show_default=True,
+            metavar="N",
+            help="With --from: learn N samples of each of its labels again.",
+        ),
         click.option("--plan", metavar="FILE", help="Train as `tfxfer advise --out FILE` says."),
         click.option(
             "--resume",

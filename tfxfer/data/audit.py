@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -146,6 +146,7 @@ def drop_small_strata(
     *,
     listed: Sequence[str] = (),
     notes: Sequence[str] = (),
+    known: Collection[str] = (),
 ) -> Inspection:
     """Leaves out strata, such as classes, that cannot be in train, val and test alike.
 
@@ -157,6 +158,7 @@ def drop_small_strata(
         modality: what to call a sample.
         listed: strata of every sample that DATA lists, usable or not.
         notes: what looks as if something else were meant, for the message.
+        known: strata that a model knows already, which may be as small as they like.
 
     Raises:
         DataError: fewer than two strata remain.
@@ -184,7 +186,8 @@ def drop_small_strata(
         for name, count in lost.items()
         if name not in counts
     }
-    remaining = sorted(set(counts) - set(small))
+    small = {name: why for name, why in small.items() if name not in known}
+    remaining = sorted((set(counts) | set(known)) - set(small))
     if len(remaining) < 2:
         told = [
             f"{name!r} ({small.get(name, f'{counts[name]} {modality.plural}')})"

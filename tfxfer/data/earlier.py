@@ -1,18 +1,70 @@
-"""The split of an earlier run, for the samples that it knows."""
+"""What an earlier run settles for a later one: parts of the samples that it knows, and labels."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tfxfer.data.audit import Inspection
+import numpy as np
+
+from tfxfer.data.audit import Inspection, Problem
 from tfxfer.data.identity import shorten_sha256
 from tfxfer.data.table import SplitRow, read_split_table
 from tfxfer.errors import DataError
 from tfxfer.modality import Modality
 
-__all__ = ["follow_split"]
+__all__ = ["Earlier", "follow_split", "keep_parts"]
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The run that a training goes on from, as far as its samples are concerned.
+
+    Args:
+        labels: of its outputs, in order; those that are new come after them.
+        split_file: its `split.csv`: what it has learnt from is not tested with, nor the other way.
+    """
+
+    labels: tuple[str, ...]
+    split_file: Path
+
+
+def keep_parts(inspection: Inspection, earlier: Earlier) -> Inspection:
+    """Returns the samples with the parts that an earlier run had them in, known by their content.
+
+    A sample that DATA puts into another part itself, to learn from what the earlier run was tested
+    with or the other way, is left out. Paths say nothing here: these are other samples, in another
+    folder, that may be numbered alike.
+
+    Args:
+        inspection: of the samples of a later run.
+        earlier: that run.
+
+    Raises:
+        DataError: no such table.
+    """
+    rows = read_split_table(earlier.split_file)
+    known = _index((row.fingerprint, row) for row in rows if row.fingerprint)
+    parts = [known.get(shorten_sha256(sha256)) for sha256 in inspection.sha256s]
+    leaks = [
+        Problem(
+            record.path,
+            "split_leak",
+            f"in {record.split}, but {part} of the run that this goes on from",
+            True,
+        )
+        if part and record.split and (part == "test") != (record.split == "test")
+        else None
+        for record, part in zip(inspection.records, parts, strict=True)
+    ]
+    records = tuple(
+        record if record.split else replace(record, split=part)
+        for record, part in zip(inspection.records, parts, strict=True)
+    )
+    found = [problem for problem in leaks if problem is not None]
+    stays = np.array([problem is None for problem in leaks], bool)
+    return replace(inspection, records=records).keep(stays, found)
 
 
 def follow_split(

@@ -17,7 +17,7 @@ from tfxfer.data.audit import (
     refuse_problems,
 )
 from tfxfer.data.contract import compare_contract
-from tfxfer.data.earlier import follow_split
+from tfxfer.data.earlier import Earlier, follow_split, keep_parts
 from tfxfer.data.identity import make_keys, shorten_sha256
 from tfxfer.data.labels import read_labels
 from tfxfer.data.lengths import measure_lengths, picture_lengths
@@ -55,6 +55,7 @@ def load_samples(
     strict: bool = False,
     split_file: str | Path | None = None,
     split_from: str | Path | None = None,
+    earlier: Earlier | None = None,
     near_duplicates: bool = True,
     least_size: int | None = None,
     progress: Progress | None = None,
@@ -78,6 +79,8 @@ def load_samples(
         split_file: the split.csv of an earlier run, to be repeated.
         split_from: the split.csv of an earlier run, whose samples keep their parts, known by their
             content or else by their path; the others are split as ever. Not with `split_file`.
+        earlier: the run that a training goes on from. Its labels come first, and may be of few
+            samples or none; samples that it knows by their content keep their parts.
         near_duplicates: whether to keep near copies on one side of the split.
         least_size: where nobody asked for a size: how small an input may be. The modality then
             chooses by the training samples, and `size` is what it may go up to.
@@ -138,6 +141,8 @@ def load_samples(
     else:
         if split_from is not None:
             inspection, split_words = follow_split(inspection, split_from, modality)
+        if earlier is not None:
+            inspection = keep_parts(inspection, earlier)
         inspection = _clean_parts(inspection)
         if resolved.complete_strata:
             strata = resolved.strata([record.label for record in inspection.records])
@@ -147,6 +152,7 @@ def load_samples(
                 modality,
                 listed=resolved.strata([record.label for record in source.records]),
                 notes=source.notes,
+                known=resolved.strata(earlier.labels) if earlier is not None else (),
             )
         groups = _all_groups(inspection)
         parts = split_records(
@@ -172,7 +178,13 @@ def load_samples(
             size = max(least_size, modality.fit_size(learnt, size))
         picture = picture_lengths(lengths, size=size, unit=modality.size_unit)
         words = (*words, picture.describe(modality.plural))
-    labels = tuple(resolved.fit_labels(raw) if labels is None else labels)
+    if labels is None:
+        labels = (
+            resolved.fit_labels(raw)
+            if earlier is None
+            else resolved.extend_labels(earlier.labels, raw)
+        )
+    labels = tuple(labels)
     targets = np.asarray(resolved.encode(raw, labels), np.float32)
     if not rows and resolved.can_balance and not resolved.complete_strata:
         inspection = note_absent_labels(inspection, targets, labels, parts, modality)
@@ -324,6 +336,13 @@ def _choose_rows(
 ) -> tuple[Source, list[Problem]]:
     """Returns the samples that the table names, and what it does not name as problems."""
     known = {record.path: record for record in source.records}
+    # Samples of the run that it goes on from lie elsewhere, and the table alone knows them.
+    elsewhere = [
+        Record(path, row.label)
+        for path, row in rows.items()
+        if path not in known and Path(path).is_absolute() and Path(path).is_file()
+    ]
+    known |= {record.path: record for record in elsewhere}
     lost = sorted(set(rows) - set(known))
     if lost:
         raise DataError(
@@ -337,7 +356,7 @@ def _choose_rows(
                 f"split table {table!r}: expected the labels of the earlier run. Received: "
                 f"{path!r} is {known[path].label!r} now and was {row.label!r}. Start a new run."
             )
-    chosen = tuple(record for record in source.records if record.path in rows)
+    chosen = tuple(record for record in known.values() if record.path in rows)
     problems = [
         Problem(record.path, "ignored", "not in the split table", False)
         for record in source.records

@@ -100,6 +100,8 @@ def load_own_test(
         head=predictor.head,
         size=predictor.size,
         contract=predictor.contract,
+        # Their order is the model's: labels that a run was given later come last.
+        labels=predictor.labels,
         split_file=check_sealed(run, run.split_path),
         progress=progress,
     ).test

@@ -74,7 +74,8 @@ def train_baselines(
                     prepared, data, follow_advice(advice, "head"), device, progress
                 )
             else:
-                random = replace(prepared, weights=resolve_weights(prepared.backbone, None))
+                weights = resolve_weights(prepared.backbone, None)
+                random = replace(prepared, weights=weights, earlier=None)
                 scratch = follow_advice(advice, "scratch")
                 phases = tuple(replace(x, longest=_LONGEST_EPOCHS) for x in scratch)
                 seconds = sum(record.seconds for record in state.records)

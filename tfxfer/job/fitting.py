@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 from collections.abc import Callable, Sequence
@@ -14,7 +15,9 @@ from tfxfer.data.samples import SampleData
 from tfxfer.device import Device
 from tfxfer.frontier.fill import Conversion
 from tfxfer.frontier.store import CacheStore
+from tfxfer.job.keep import Keeping
 from tfxfer.job.prepare import Prepared
+from tfxfer.keeping.growth import copy_weights
 from tfxfer.model import build_model
 from tfxfer.progress import Progress
 from tfxfer.schedule import FitState
@@ -27,23 +30,28 @@ __all__ = ["Fitting", "build"]
 
 
 def build(prepared: Prepared, data: SampleData, *, size: int | None = None) -> Any:
-    """Returns the untrained model of a request.
+    """Returns the model of a request as its training begins: untrained, or an earlier run's.
 
     Args:
         prepared: what to train.
         data: its samples.
         size: of the input; None is the request's.
     """
-    return build_model(
+    earlier = prepared.earlier
+    model = build_model(
         prepared.backbone,
         labels=data.labels,
         head=prepared.head,
         size=size or prepared.size,
         weights=prepared.weights,
-        targets=data.train.targets,
+        # What a head has measured is what the earlier run's weights go with.
+        targets=data.train.targets if earlier is None else None,
         seed=prepared.request.seed,
         registry=prepared.registry,
     )
+    if earlier is not None:
+        copy_weights(earlier.model, model, prepared.head.label_layers())
+    return model
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +69,7 @@ class Fitting:
         deadline: `time.monotonic()` at which all of it must be over; None has no limit.
         last_seconds: of these, what phases at the model's own size take after smaller ones.
         on_features: see `tfxfer.Control`.
+        keeping: what holds on to what the model knows.
     """
 
     prepared: Prepared
@@ -73,6 +82,7 @@ class Fitting:
     deadline: float | None = None
     last_seconds: float = 0.0
     on_features: Callable[[np.ndarray, np.ndarray], None] | None = None
+    keeping: Keeping | None = None
 
     def run(
         self,
@@ -160,27 +170,29 @@ class Fitting:
         on_epoch_end: Callable[[Snapshot], None] | None,
     ) -> tuple[FitState, bool]:
         """Returns how far a network has come, and whether that is all of the training."""
-        request = self.prepared.request
-        history = fit(
-            network,
-            data,
-            schedule=plan,
-            callbacks=self.callbacks,
-            batch_size=request.batch_size,
-            augment=Augmentation(request.augment, plan.views, request.view_options),
-            balance=request.balance,
-            seed=request.seed,
-            cache=Cache(enabled=request.cache, store=self.store, conversion=conversion),
-            device=self.device,
-            control=Control(
-                deadline=deadline,
-                progress=self.progress,
-                state=state,
-                snapshot=snapshot,
-                on_phase_end=on_phase_end,
-                on_epoch_end=on_epoch_end,
-                on_features=self.on_features,
-            ),
-            verbose=0,
-        )
+        request, keeping = self.prepared.request, self.keeping
+        with contextlib.nullcontext() if keeping is None else keeping.hold(network):
+            history = fit(
+                network,
+                data,
+                schedule=plan,
+                callbacks=self.callbacks,
+                batch_size=request.batch_size,
+                augment=Augmentation(request.augment, plan.views, request.view_options),
+                balance=request.balance,
+                seed=request.seed,
+                cache=Cache(enabled=request.cache, store=self.store, conversion=conversion),
+                device=self.device,
+                control=Control(
+                    deadline=deadline,
+                    progress=self.progress,
+                    state=state,
+                    snapshot=snapshot,
+                    on_phase_end=on_phase_end,
+                    on_epoch_end=on_epoch_end,
+                    on_features=self.on_features,
+                    wrap=None if keeping is None else keeping.wrap,
+                ),
+                verbose=0,
+            )
         return history.state, history.is_stopped

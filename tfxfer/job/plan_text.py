@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tfxfer.fine_tuning import DEFAULT_OPTIMIZER, FineTuning
 from tfxfer.job.request import TrainRequest
+from tfxfer.keeping.methods import METHODS
 from tfxfer.schedule import Phase
 from tfxfer.training.plan import FitPlan
 
@@ -85,6 +86,7 @@ def describe_plan(
         lines.append(
             PlanLine("weights", "random, and partly frozen: --schedule scratch trains all")
         )
+    lines += _describe_keeping(request)
     where = {"disk": f"on disk in {plan.cache_folder}", "memory": "in memory"}
     lines.append(
         PlanLine(
@@ -111,6 +113,21 @@ def describe_plan(
                 else f"; the next better training takes {format_seconds(better)}"
             )
         lines.append(PlanLine("expected time", f"about {format_seconds(seconds)}{more}"))
+    return lines
+
+
+def _describe_keeping(request: TrainRequest) -> list[PlanLine]:
+    """Returns what is gone on from, and what holds on to what that knows."""
+    lines = []
+    if request.from_run is not None:
+        again = f"; {request.replay} samples of each of its labels again" if request.replay else ""
+        drawn = ", rare labels drawn more often" if request.balance == "oversample" else ""
+        lines.append(PlanLine("from", f"{request.from_run}{again}{drawn}"))
+    if request.keep is not None:
+        method = METHODS[request.keep]
+        strength = request.keep_strength or method.strength
+        times = "" if strength is None else f", strength {strength:g}"
+        lines.append(PlanLine("keep", f"{request.keep}: {method.words}{times}"))
     return lines
 
 

@@ -17,6 +17,7 @@ from tfxfer.data.table import read_split_table
 from tfxfer.errors import RunError, UsageError
 from tfxfer.head import Head
 from tfxfer.job.demo import stored_source
+from tfxfer.job.earlier import EarlierRun, add_samples, complete_request, open_earlier
 from tfxfer.job.request import TrainRequest
 from tfxfer.job.target import list_target
 from tfxfer.modality import Modality
@@ -53,6 +54,7 @@ class Prepared:
         registry: where they came from.
         target: the samples of the look that counts, listed but not opened; None where that is the
             look of `source`.
+        earlier: the run whose model is trained on; None begins with the weights.
     """
 
     request: TrainRequest
@@ -66,6 +68,7 @@ class Prepared:
     plugins: dict[str, str]
     registry: Registry
     target: Source | None = None
+    earlier: EarlierRun | None = None
 
     @property
     def least_size(self) -> int | None:
@@ -115,6 +118,9 @@ def prepare(
             "--budget: expected cached activations, which make times predictable. "
             "Received: --no-cache. Leave one of them out."
         )
+    earlier = open_earlier(request, registry)
+    if earlier is not None:
+        request = complete_request(request, earlier)
     backbone = registry.load_backbone(request.backbone)
     head_name = registry.default("head") if request.head is None else request.head
     head = registry.load_head(head_name, **(request.head_options or {}))
@@ -139,12 +145,21 @@ def prepare(
         source = stored or read_source(request.data, modality, columns, progress=progress)
     if request.slices is not None:
         source = add_slices(source, request.slices, plural=modality.plural)
+    if earlier is not None:
+        # Told now: a label that is none, or that the run has in another spelling.
+        head.extend_labels(earlier.manifest.labels, [record.label for record in source.records])
+        source = add_samples(source, earlier, request, head)
+        if request.keep == "ewc":
+            earlier.check_fisher()
     if request.fair is not None and request.slice is not None:
         request = replace(request, slice=_find_column(request.slice, source, head))
     read_labels(source, head, modality)
     if "scratch" in request.baselines:
         resolve_weights(backbone, None)  # refused where it cannot do without its own
-    weights = resolve_weights(backbone, request.weights)
+    weights = _find_weights(backbone, request, earlier)
+    if earlier is not None and request.replay and request.balance == "none" and head.can_balance:
+        # The few that are kept would else be outnumbered by the new ones in every batch.
+        request = replace(request, balance="oversample")
     return Prepared(
         request=replace(
             request.with_absolute_paths(backbone.weights), head=head_name, augment=augment
@@ -162,6 +177,7 @@ def prepare(
         ),
         registry=registry,
         target=target,
+        earlier=earlier,
     )
 
 
@@ -180,6 +196,20 @@ def _find_target(request: TrainRequest, head: Head, modality: Modality) -> Sourc
             "which reads none. Leave it out."
         )
     return list_target(request.target, request.data, modality)
+
+
+def _find_weights(
+    backbone: Backbone, request: TrainRequest, earlier: EarlierRun | None
+) -> ResolvedWeights:
+    """Returns what the backbone is built with; an earlier run's own are copied into it."""
+    if earlier is None:
+        return resolve_weights(backbone, request.weights)
+    used, sha256 = earlier.manifest.weights, earlier.manifest.sha256.get("model.keras")
+    licence = None if used is None else used.licence
+    path = None
+    if not backbone.random_weights:  # then the graph itself is read from them
+        path = resolve_weights(backbone, request.weights).path
+    return ResolvedWeights(f"run {earlier.run.path.absolute()}", path, sha256, licence)
 
 
 def _find_column(name: str, source: Source, head: Head) -> str:

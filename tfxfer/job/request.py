@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Self
 from tfxfer.adaptation.record import ADAPTATIONS
 from tfxfer.errors import RunError, UsageError
 from tfxfer.fine_tuning import FineTuning
+from tfxfer.keeping.methods import METHODS
 from tfxfer.schedule import Phase
 from tfxfer.standard_schedules import follow_advice
 from tfxfer.system.records import read_record
@@ -66,6 +68,10 @@ class TrainRequest:
             look of `data`.
         adapt: what is done about it, `auto` or one of `tfxfer.adaptation.record.METHODS`; None is
             `auto` where there is a target.
+        from_run: an earlier run, whose model is trained on; None begins with `weights`.
+        keep: what holds on to what the model knows, of `tfxfer.keeping.methods`; None is nothing.
+        keep_strength: what its penalty is multiplied by; None is the method's own.
+        replay: samples of each of the earlier run's labels that are learnt with the new ones.
         sample_column: of a table, which holds the samples; None is the modality's own name.
         label_column: of a table, which holds the labels; None is `label`.
     """
@@ -100,6 +106,10 @@ class TrainRequest:
     slice: str | None = None
     target: str | None = None
     adapt: str | None = None
+    from_run: str | None = None
+    keep: str | None = None
+    keep_strength: float | None = None
+    replay: int = 0
     sample_column: str | None = None
     label_column: str | None = None
 
@@ -112,6 +122,8 @@ class TrainRequest:
             f"baselines among {', '.join(BASELINES)}": set(self.baselines) <= set(BASELINES),
             f"fair among {', '.join(CRITERIA)}": self.fair in (None, *CRITERIA),
             f"adapt among {', '.join(ADAPTATIONS)}": self.adapt in (None, *ADAPTATIONS),
+            f"keep among {', '.join(METHODS)}": self.keep in (None, *METHODS),
+            "replay of at least 0": self.replay >= 0,
         }
         for expected, holds in checks.items():
             if not holds:
@@ -144,11 +156,54 @@ class TrainRequest:
                 "training: expected --budget without --target, which takes time of its own. "
                 f"Received: both, budget_seconds={self.budget_seconds:g}. Leave one of them out."
             )
+        self._check_keeping()
         if self.budget_seconds is not None and given:
             raise UsageError(
                 "training: expected a budget, which chooses views, depth and epochs, or those. "
                 f"Received: budget_seconds={self.budget_seconds:g} and {', '.join(given)}."
             )
+
+    def _check_keeping(self) -> None:
+        if self.from_run is not None:
+            own = {
+                "--weights": self.weights != "default",
+                "--split-from": self.split_from is not None,
+                "--schedule scratch": self.schedule == "scratch",
+            }
+            wrong = [option for option, is_given in own.items() if is_given]
+            if wrong:
+                raise UsageError(
+                    "training: expected --from RUN alone, which brings the weights and the split. "
+                    f"Received: {', '.join(wrong)} beside it. Leave one of them out."
+                )
+        method = None if self.keep is None else METHODS[self.keep]
+        if self.from_run is None and (self.replay or (method is not None and method.needs_run)):
+            option = "--replay" if self.replay else f"--keep {self.keep}"
+            raise UsageError(
+                f"training: expected {option} with an earlier run. Received: no --from. "
+                "Name the run whose model is trained on: --from RUN"
+            )
+        if self.keep == "lora" and self.schedule in ("head", "scratch"):
+            raise UsageError(
+                "training: expected --keep lora with a schedule that trains upper layers of the "
+                f"pretrained network. Received: --schedule {self.schedule}. Leave one of them out."
+            )
+        if self.keep is not None and self.budget_seconds is not None:
+            raise UsageError(
+                "training: expected --budget without --keep, whose cost nobody has measured here. "
+                f"Received: both, budget_seconds={self.budget_seconds:g}. Leave one of them out."
+            )
+        if self.keep_strength is not None:
+            if method is None or method.strength is None:
+                raise UsageError(
+                    "training: expected --keep-strength with a method that has a penalty. "
+                    f"Received: keep={self.keep!r}. Leave it out."
+                )
+            if not (math.isfinite(self.keep_strength) and self.keep_strength > 0):
+                raise UsageError(
+                    "training: expected a --keep-strength above 0. "
+                    f"Received: {self.keep_strength!r}."
+                )
 
     def with_absolute_paths(self, sources: Collection[str] = ()) -> Self:
         """Returns the same for every working directory: a run is gone on with from any.
@@ -169,6 +224,7 @@ class TrainRequest:
             split_from=None if self.split_from is None else absolute(self.split_from),
             slices=None if self.slices is None else absolute(self.slices),
             target=None if self.target is None else absolute(self.target),
+            from_run=None if self.from_run is None else absolute(self.from_run),
         )
 
     @classmethod

@@ -28,6 +28,7 @@ from tfxfer.job.choice import Clock, choose_training, recall_training
 from tfxfer.job.fair import check_request_fair, list_watched_groups, make_fair
 from tfxfer.job.fitting import Fitting, build
 from tfxfer.job.gap_check import store_gap
+from tfxfer.job.keep import Keeping, record_forgetting
 from tfxfer.job.label_check import LabelCheck, plan_seconds
 from tfxfer.job.place import find_shelf
 from tfxfer.job.plan_text import PlanLine, describe_plan
@@ -156,6 +157,7 @@ def _train(
         strict=request.strict,
         split_file=split_file,
         split_from=find_earlier_split(request.split_from) if split_file is None else None,
+        earlier=None if prepared.earlier is None else prepared.earlier.known,
         least_size=least_size,
         progress=progress,
     )
@@ -170,6 +172,7 @@ def _train(
     _say(progress, "building the model")
     model = build(prepared, data)
     check_adaptable(request, model)
+    keeping = Keeping.begin(prepared, model, progress)
     _say(progress, "measuring this machine")
     clock = Clock(request.budget_seconds, started, RESERVE_SECONDS + reserve_seconds)
     conversion = Conversion()
@@ -256,7 +259,7 @@ def _train(
             fitting = Fitting(
                 prepared, data, store, conversion, device, (*callbacks, watch), progress,
                 deadline=deadline, last_seconds=choice.last_seconds,
-                on_features=look if label_seconds else None,
+                on_features=look if label_seconds else None, keeping=keeping,
             )  # fmt: skip
 
             def keep(network: Any, reached: FitState) -> None:
@@ -278,6 +281,8 @@ def _train(
                 record.update(findings=(*record.manifest.findings, ended.to_dict()))
                 if on_finding is not None:
                     on_finding(ended.describe())
+            if keeping is not None:
+                model = keeping.finish(model, lambda: build(prepared, data))
             make_fair(run, request, model, data, progress)
             adapt_model(run, request, model, data, target, progress)
             _say(progress, "saving the model")
@@ -287,6 +292,9 @@ def _train(
                 run, record, data, model, progress, seed=request.seed, calibrate=request.calibrate
             )
             record_target(record, model, target, progress, seed=request.seed)
+            record_forgetting(run, prepared, data, model, progress)
+            if keeping is not None:
+                keeping.store(run, model, data, seed=request.seed, progress=progress)
             if request.baselines:
                 baselines = train_baselines(
                     request.baselines, prepared=prepared, data=data, state=state, model=model,

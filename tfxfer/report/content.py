@@ -10,6 +10,7 @@ from tfxfer.report.card import make_card
 from tfxfer.report.confidence import make_confidence
 from tfxfer.report.domain import make_domain
 from tfxfer.report.exported import make_exported
+from tfxfer.report.forgotten import make_forgotten
 from tfxfer.report.groups import make_groups
 from tfxfer.report.material import Material
 from tfxfer.report.mistakes import make_mistakes
@@ -59,6 +60,7 @@ def make_content(material: Material) -> Content:
     makers: tuple[Callable[[Material], Section | None], ...] = (
         make_training,
         make_results,
+        make_forgotten,
         make_confidence,
         make_mistakes,
         make_suspects,

@@ -34,6 +34,7 @@ from tfxfer.system.records import read_document
 from tfxfer.trust.baselines import BaselineRecord
 from tfxfer.trust.course import Finding
 from tfxfer.trust.fair_record import FairTraining
+from tfxfer.trust.forgetting import Forgetting
 from tfxfer.trust.label_errors import LabelError, read_label_errors
 from tfxfer.trust.profile import GapProfile
 from tfxfer.trust.reliability import Reliability
@@ -98,6 +99,7 @@ class Material:
         export: `export/export.json`.
         slices: how each group of test samples fares.
         fair: what it cost to treat groups alike, where that was asked for.
+        forgetting: of the run that it went on from; None where it began anew.
         baselines: how simpler ways of training do.
         gap: how far the samples are from what the pretrained network knows.
         label_errors: labels that look wrong; None where nobody looked.
@@ -118,6 +120,7 @@ class Material:
     export: Mapping[str, Any] | None = None
     slices: SliceReport | None = None
     fair: FairTraining | None = None
+    forgetting: Forgetting | None = None
     baselines: BaselineRecord | None = None
     gap: GapProfile | None = None
     label_errors: tuple[LabelError, ...] | None = None
@@ -194,6 +197,7 @@ def read_material(
         else None,
         slices=SliceReport.read(run.trust),
         fair=FairTraining.read(run.trust),
+        forgetting=Forgetting.read(run.trust),
         baselines=BaselineRecord.read(run.trust),
         gap=GapProfile.read(run.trust),
         calibration=None

@@ -101,6 +101,9 @@ class Control:
         on_features: called once, before anything is trained, with what the untrained backbone makes
             of the training and of the validation samples, (samples, features) each: the mean over
             the views that were cached. Only where the first phase caches at the backbone's end.
+        wrap: called with the network that a phase fits, and the stage that it begins after (None is
+            the inputs); returns the one that is fitted in its place, which shares its layers, its
+            inputs and its outputs: what it adds to the loss is of the training alone.
     """
 
     deadline: float | None = None
@@ -110,9 +113,10 @@ class Control:
     on_phase_end: Callable[[FitState], None] | None = None
     on_epoch_end: Callable[[Snapshot], None] | None = None
     on_features: Callable[[np.ndarray, np.ndarray], None] | None = None
+    wrap: Callable[[Any, str | None], Any] | None = None
 
 
-_NEW = ("snapshot", "on_epoch_end", "on_features")
+_NEW = ("snapshot", "on_epoch_end", "on_features", "wrap")
 """Fields that no keyword of tfxfer 0.1 had."""
 
 _MOVED: Mapping[str, tuple[str, str]] = {

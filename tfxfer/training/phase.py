@@ -46,6 +46,7 @@ class FitContext:
     Args:
         targets: of the training and the validation samples, as the loss takes them.
         on_features: see `Control`.
+        wrap: see `Control`.
     """
 
     model: Any
@@ -61,6 +62,7 @@ class FitContext:
     device: Device
     verbose: Any
     on_features: Callable[[np.ndarray, np.ndarray], None] | None = None
+    wrap: Callable[[Any, str | None], Any] | None = None
 
     def draw(self, item: PhasePlan, first_epoch: int) -> EpochDraw:
         """Returns which training samples a phase sees when."""
@@ -118,6 +120,8 @@ def run_phase(
         if context.on_features and number == 0 and stage == BACKBONE_END and not is_begun:
             context.on_features(*context.activations.average(stage))
     suffix = make_suffix(model, stage) if item.cached else model
+    if context.wrap is not None:
+        suffix = context.wrap(suffix, stage if item.cached else None)
     train, val = _batches(context, item, stage, first_epoch, next_epoch)
     objective = context.objective
     optimizer = make_optimizer(

@@ -1,8 +1,8 @@
-"""How an output of a flat model answers to the activations at the end of a stage."""
+"""How an output of a flat model answers to activations at the end of a stage, and to weights."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -13,7 +13,7 @@ from tfxfer.frontier.cut import list_crossing, list_prefix_inputs
 from tfxfer.keras_private import find_source
 from tfxfer.stages import stage_tensor
 
-__all__ = ["StageGradients", "find_logits"]
+__all__ = ["StageGradients", "WeightGradients", "find_logits"]
 
 _SQUASHING = ("softmax", "sigmoid")
 # Layers and operations that a graph may end with and that pass their input on when not training.
@@ -70,6 +70,67 @@ class StageGradients:
         beside = [keras.ops.convert_to_tensor(arrays[position]) for position in self._crossing]
         slope = _differentiate(self._suffix, end, beside, np.asarray(outputs))
         return keras.ops.convert_to_numpy(end), keras.ops.convert_to_numpy(slope)
+
+
+class WeightGradients:
+    """The gradient of one sample's logits with respect to the weights behind a stage.
+
+    Args:
+        model: flat, from `build_model` or `load_model`.
+        stage: name of a stage; None is the inputs.
+
+    Attributes:
+        variables: that train, in the order of the gradients: freeze the model first.
+        link: what makes the model's outputs of the logits, `softmax` or `sigmoid`; None where the
+            outputs themselves are differentiated.
+
+    Raises:
+        ModelError: see `get_info` and `list_crossing`.
+        ScheduleError: the model has no such stage.
+    """
+
+    def __init__(self, model: keras.Model, stage: str | None) -> None:
+        logits, self.link = find_logits(model)
+        self._dtypes = [tensor.dtype for tensor in model.inputs]
+        self._crossing = list_crossing(model, stage)
+        beside = [model.inputs[position] for position in self._crossing]
+        self._prefix = None
+        self._needed: tuple[int, ...] = ()
+        if stage is None:
+            given = beside
+        else:
+            end = stage_tensor(model, stage)
+            self._needed = list_prefix_inputs(model, [stage])
+            before = [model.inputs[position] for position in self._needed]
+            self._prefix = keras.Model(before if len(before) > 1 else before[0], end)
+            given = [end, *beside]
+        given = given if len(given) > 1 else given[0]
+        self._suffix = keras.Model(given, [logits, model.outputs[0]])
+        self.variables = self._suffix.trainable_variables
+
+    def compute(
+        self, inputs: Sequence[np.ndarray], choose: Callable[[np.ndarray], np.ndarray]
+    ) -> list[np.ndarray]:
+        """Returns the gradient of one sample's logits, weighed and added up.
+
+        Args:
+            inputs: of the model, in its order.
+            choose: gets the sample's scores, and returns what its logits are multiplied by.
+
+        Shapes: inputs (1, …) each; `choose` maps (1, outputs) to the same; returns an array as each
+            of `variables`.
+        """
+        arrays = [
+            keras.ops.convert_to_tensor(np.asarray(x, dtype))
+            for x, dtype in zip(inputs, self._dtypes, strict=True)
+        ]
+        given = [arrays[position] for position in self._crossing]
+        if self._prefix is not None:
+            needed = [arrays[position] for position in self._needed]
+            end = self._prefix(needed if len(needed) > 1 else needed[0], training=False)
+            given = [end, *given]
+        found = _differentiate_weights(self._suffix, given, choose)
+        return [np.asarray(keras.ops.convert_to_numpy(slope)) for slope in found]
 
 
 def find_logits(model: keras.Model) -> tuple[Any, str | None]:
@@ -135,6 +196,40 @@ def _differentiate(suffix: Any, end: Any, beside: list[Any], outputs: np.ndarray
             return found[rows, outputs].sum()
 
         return jax.grad(add_up)(end)
-    raise SetupError(
+    raise _make_error(backend)
+
+
+def _differentiate_weights(
+    network: Any, given: list[Any], choose: Callable[[np.ndarray], np.ndarray]
+) -> list[Any]:
+    """Returns the gradient of the weighed logits with respect to each trainable variable."""
+    backend = keras.backend.backend()
+    inputs = given if len(given) > 1 else given[0]
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        values = [variable.value for variable in network.trainable_variables]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            logits, scores = network(inputs, training=False)
+            total = tf.reduce_sum(logits * choose(scores.numpy()))
+        return tape.gradient(total, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    if backend == "jax":
+        import jax
+
+        others = [variable.value for variable in network.non_trainable_variables]
+        trainable = [variable.value for variable in network.trainable_variables]
+        weights = choose(np.asarray(network(inputs, training=False)[1]))
+
+        def add_up(values: Any) -> Any:
+            (logits, _), _ = network.stateless_call(values, others, inputs, training=False)
+            return (logits * weights).sum()
+
+        return jax.grad(add_up)(trainable)
+    raise _make_error(backend)
+
+
+def _make_error(backend: str) -> SetupError:
+    return SetupError(
         f"gradients: expected the Keras backend tensorflow or jax. Received: {backend!r}."
     )

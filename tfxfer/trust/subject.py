@@ -99,6 +99,10 @@ def open_run_subject(run: RunDirectory, *, registry: Registry | None = None) -> 
         PluginError: its backbone is not installed.
     """
     manifest = run.read_manifest()
+    earlier = manifest.request.get("from_run")
+    if earlier is not None:
+        # What it went on from had been trained: pretrained weights are those the first run had.
+        return open_run_subject(RunDirectory.open(str(earlier)), registry=registry)
     used = manifest.weights
     if used is None or manifest.preprocessing is None or manifest.size is None:
         raise RunError(

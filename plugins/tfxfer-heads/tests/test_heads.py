@@ -343,3 +343,22 @@ def test_a_quantized_files_steps_are_allowed_for() -> None:
         else:
             with pytest.raises(ModelError, match="sums of"):
                 Classification().adapt_outputs(outputs, labels)
+
+
+def test_further_labels_come_after_those_there_are() -> None:
+    head = Classification()
+    assert head.extend_labels(("rose", "daisy"), ["tulip", "daisy", "aster"]) == (
+        "rose", "daisy", "aster", "tulip",
+    )  # fmt: skip
+    assert Multilabel().extend_labels(("red",), ["red|blue", "", "blue"]) == ("red", "blue")
+    assert head.label_layers() == Multilabel().label_layers() == ("head_dense",)
+
+
+@pytest.mark.parametrize("label", ["Rose", "ro se", "ROSE"])
+def test_a_label_in_another_spelling_is_none_of_its_own(label: str) -> None:
+    with pytest.raises(DataError, match=r"which it has as 'rose'. Write both alike"):
+        Classification().extend_labels(("rose", "daisy"), ["daisy", label])
+
+
+def test_numbers_have_no_further_labels() -> None:
+    assert Regression().extend_labels(("value",), ["1.5", "2"]) == ("value",)

@@ -13,7 +13,7 @@ from tfxfer.evaluation import ClassFigures, Figures
 from tfxfer.head import Monitor, Prediction, Tempering
 from tfxfer.outputs import OutputChange, Outputs
 from tfxfer.system.spelling import did_you_mean
-from tfxfer_heads.dense import DENSE, DROPOUT, DenseHead, check_name, check_scores
+from tfxfer_heads.dense import DENSE, DROPOUT, DenseHead, add_labels, check_name, check_scores
 from tfxfer_heads.foreign import check_probabilities, widen_single
 
 __all__ = ["LABEL_SMOOTHING", "Classification"]
@@ -87,6 +87,16 @@ class Classification(DenseHead):
                 f"Received: {', '.join(map(repr, unknown[:10]))}."
                 f"{did_you_mean(unknown[0], labels)} Rename them, or leave them out."
             )
+
+    def extend_labels(self, labels: Sequence[str], raw: Sequence[str]) -> tuple[str, ...]:
+        """Returns the classes of a model, and after them those that are new to it, sorted.
+
+        Raises:
+            DataError: a class that the model has in another spelling, or that labels.txt cannot
+                hold.
+        """
+        found = {check_name(label, head=self.name) for label in raw}
+        return add_labels(labels, found, head=self.name)
 
     def strata(self, raw: Sequence[str]) -> list[str]:
         """Returns the labels: each class is a stratum."""

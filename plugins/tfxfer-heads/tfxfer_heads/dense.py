@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,15 @@ import numpy as np
 from tfxfer.errors import DataError, ModelError, UsageError
 from tfxfer.head import Head
 
-__all__ = ["DENSE", "DROPOUT", "DenseHead", "check_name", "check_scores", "check_unit"]
+__all__ = [
+    "DENSE",
+    "DROPOUT",
+    "DenseHead",
+    "add_labels",
+    "check_name",
+    "check_scores",
+    "check_unit",
+]
 
 DROPOUT = 0.2
 """Share of features dropped while training.
@@ -66,6 +74,28 @@ class DenseHead(Head):
         return keras.layers.Dense(
             len(labels), kernel_initializer=KERNEL_INITIALIZER, dtype="float32", name=DENSE
         )(x)
+
+    def label_layers(self) -> tuple[str, ...]:
+        """Returns the dense layer: a column of its kernel and a bias for each label."""
+        return (DENSE,)
+
+
+def add_labels(labels: Sequence[str], found: Iterable[str], *, head: str) -> tuple[str, ...]:
+    """Returns the labels of a model, and after them those that are new to it, sorted.
+
+    Raises:
+        DataError: a new one differs from another in case or spaces alone.
+    """
+    new = sorted(set(found) - set(labels))
+    known = {"".join(label.split()).casefold(): label for label in labels}
+    for label in new:
+        twin = known.setdefault("".join(label.split()).casefold(), label)
+        if twin != label:
+            raise DataError(
+                f"head {head!r}: expected new labels that the earlier run does not have. Received: "
+                f"label={label!r}, which it has as {twin!r}. Write both alike."
+            )
+    return (*labels, *new)
 
 
 def check_name(label: str, *, head: str) -> str:

@@ -12,7 +12,15 @@ from tfxfer.evaluation import Figures, MultilabelFigures
 from tfxfer.head import Monitor, Prediction, Tempering
 from tfxfer.outputs import OutputChange, Outputs
 from tfxfer.system.spelling import did_you_mean
-from tfxfer_heads.dense import DENSE, DROPOUT, DenseHead, check_name, check_scores, check_unit
+from tfxfer_heads.dense import (
+    DENSE,
+    DROPOUT,
+    DenseHead,
+    add_labels,
+    check_name,
+    check_scores,
+    check_unit,
+)
 from tfxfer_heads.foreign import check_probabilities
 
 __all__ = ["SEPARATOR", "THRESHOLD", "Multilabel"]
@@ -84,6 +92,19 @@ class Multilabel(DenseHead):
             DataError: an empty part as in `ants||bees`, or a label that labels.txt cannot hold.
         """
         return tuple(sorted(self._split(raw)))
+
+    def extend_labels(self, labels: Sequence[str], raw: Sequence[str]) -> tuple[str, ...]:
+        """Returns the labels of a model, and after them those that are new to it, sorted.
+
+        A sample that lacks a label says that it is not there: photos of a new label that also show
+        an earlier one have to carry both.
+
+        Raises:
+            DataError: a label that the model has in another spelling, or that labels.txt cannot
+                hold.
+        """
+        found = set().union(*(self._split(text) for text in raw))
+        return add_labels(labels, found, head=self.name)
 
     def strata(self, raw: Sequence[str]) -> list[str]:
         """Returns each combination of labels; the rare ones are one stratum together."""

@@ -44,6 +44,7 @@ def load_run_images(run: RunDirectory, predictor: Any, *, progress: Any = None) 
         contract=predictor.contract,
         head=predictor.head,
         seed=manifest.seed,
+        labels=predictor.labels,
         split_file=check_sealed(run, run.split_path),
         progress=progress,
     )

@@ -1,0 +1,48 @@
+"""Which samples of an earlier run are learnt again."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tfxfer.data.table import SplitRow
+from tfxfer.job.earlier import draw_replay
+
+
+def make_rows(*, train: int, val: int) -> list[SplitRow]:
+    return [
+        SplitRow(f"{label}/{part}{number}.jpg", label, part, "")
+        for label in "ab"
+        for part, count in (("train", train), ("val", val))
+        for number in range(count)
+    ]
+
+
+def strata(rows: list[SplitRow]) -> list[str]:
+    return [row.label for row in rows]
+
+
+@pytest.mark.parametrize(("count", "val"), [(1, 0), (3, 1), (10, 2), (20, 4)])
+def test_every_label_gets_as_many_and_some_choose_the_epoch(count: int, val: int) -> None:
+    rows = make_rows(train=50, val=10)
+    found = Counter((row.label, row.split) for row in draw_replay(rows, strata(rows), count, 0))
+    for label in "ab":
+        assert found[label, "val"] == val
+        assert found[label, "train"] == count - val
+
+
+def test_more_of_them_are_the_same_and_others_and_a_seed_is_a_draw() -> None:
+    rows = make_rows(train=50, val=10)
+    few, many, again = (draw_replay(rows, strata(rows), n, 0) for n in (10, 20, 10))
+    assert set(few) < set(many)
+    assert few == again
+    assert few != draw_replay(rows, strata(rows), 10, 1)
+
+
+def test_what_is_gone_is_made_up_for() -> None:
+    rows = make_rows(train=20, val=0)
+    gone = set(draw_replay(rows, strata(rows), 5, 0))
+    found = draw_replay(rows, strata(rows), 5, 0, is_there=lambda row: row not in gone)
+    assert len(found) == 10
+    assert not gone & set(found)

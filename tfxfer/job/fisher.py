@@ -1,0 +1,129 @@
+"""The Fisher information of a run's own samples, which `--keep ewc` weighs its penalty by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfxfer.data.arrays import list_arrays, map_arrays
+from tfxfer.data.loading import load_split
+from tfxfer.data.record import Source
+from tfxfer.data.samples import SampleSplit
+from tfxfer.job.earlier import EarlierRun
+from tfxfer.keeping.anchor import list_learnt
+from tfxfer.keeping.fisher import (
+    Importances,
+    add_importances,
+    draw_residuals,
+    mean_squares,
+    read_importances,
+)
+from tfxfer.progress import Progress
+from tfxfer.schedule import Phase
+from tfxfer.stages import get_info, set_trainable
+from tfxfer.trust.gradients import WeightGradients
+
+__all__ = ["find_frontier", "list_importances", "measure_importances"]
+
+_MOST_SAMPLES = 200
+"""One gradient each; the standard error of a mean of squares of 200 is a tenth of it or so."""
+
+
+def list_importances(
+    earlier: EarlierRun,
+    model: Any,
+    stage: str | None,
+    *,
+    seed: int,
+    progress: Progress | None = None,
+) -> Importances:
+    """Returns how much each weight of an earlier run matters to it.
+
+    Args:
+        earlier: the run; where it was trained with `--keep ewc` itself, what it keeps is read.
+        model: that is trained next, whose weights have further entries where there are labels more.
+        stage: up to which everything stays frozen: of what comes before nothing is measured.
+        seed: of the answers that are drawn.
+        progress: told of samples done.
+    """
+    if earlier.fisher_path.is_file():
+        found: Importances = read_importances(earlier.fisher_path)
+    else:
+        info = get_info(earlier.model)
+        records = earlier.find_learnt(_MOST_SAMPLES)
+        assert earlier.root is not None
+        split = load_split(
+            Source(earlier.root, records, "folders"),
+            modality=info.modality,
+            size=info.size,
+            contract=info.preprocessing,
+            head=info.head,
+            labels=info.labels,
+            name="train",
+        )
+        found = measure_importances(earlier.model, split, stage, seed=seed, progress=progress)
+    nothing = {
+        layer.name: [np.zeros(x.shape, np.float32) for x in list_learnt(layer)]
+        for layer in model.layers
+    }
+    return add_importances(found, nothing)
+
+
+def measure_importances(
+    model: Any,
+    split: SampleSplit,
+    stage: str | None,
+    *,
+    seed: int,
+    progress: Progress | None = None,
+) -> dict[str, list[np.ndarray]]:
+    """Returns the diagonal of the Fisher information on some samples of a split, by layer.
+
+    Args:
+        model: from `build_model` or `load_model`; which of its layers train changes.
+        split: what it has learnt from.
+        stage: only weights behind it are measured; None measures all.
+        seed: of the samples and of the answers that are drawn.
+        progress: told of samples done.
+    """
+    set_trainable(model, stage)
+    gradients = WeightGradients(model, stage)
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(len(split))[:_MOST_SAMPLES]
+
+    def differentiate() -> Any:
+        for done, index in enumerate(chosen.tolist()):
+            if progress is not None:
+                progress("measuring which weights matter", done, len(chosen))
+            found = list_arrays(map_arrays(lambda x: x[:, 0], split.read_views([index])))
+            yield gradients.compute(
+                found, lambda scores: draw_residuals(scores, gradients.link, rng)
+            )
+
+    squares = mean_squares(differentiate())
+    if progress is not None:
+        progress("measuring which weights matter", len(chosen), len(chosen))
+    by_variable = {id(v): x for v, x in zip(gradients.variables, squares, strict=True)}
+    return {
+        layer.name: [
+            by_variable.get(id(x), np.zeros(x.shape, np.float32)) for x in list_learnt(layer)
+        ]
+        for layer in model.layers
+        if any(id(x) in by_variable for x in list_learnt(layer))
+    }
+
+
+def find_frontier(schedule: Sequence[Phase], stages: Sequence[str]) -> str | None:
+    """Returns the stage up to which every phase of a schedule keeps everything frozen.
+
+    Example:
+        >>> phases = [Phase("a", "s3", 1, 1e-3), Phase("b", "s1", 1, 1e-3)]
+        >>> find_frontier(phases, ["s1", "s2", "s3"])
+        's1'
+    """
+    found = [phase.stage for phase in schedule]
+    if any(not isinstance(stage, str) for stage in found):
+        return None
+    return min(map(str, found), key=list(stages).index)

@@ -1,0 +1,198 @@
+"""`--keep`: what holds on to what a model knows while it is trained, and what was forgotten."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from tfxfer.backbone import BACKBONE_END
+from tfxfer.data.samples import SampleData, SampleSplit
+from tfxfer.errors import ModelError
+from tfxfer.frontier.cut import make_suffix
+from tfxfer.inference.keras_model import wrap_model
+from tfxfer.inference.scoring import score_split
+from tfxfer.job.earlier import EarlierRun, find_fisher
+from tfxfer.job.fisher import find_frontier, list_importances, measure_importances
+from tfxfer.job.prepare import Prepared
+from tfxfer.keeping.anchor import hold_weights, read_references
+from tfxfer.keeping.distillation import watch_answers
+from tfxfer.keeping.fisher import Importances, add_importances, write_importances
+from tfxfer.keeping.low_rank import adapt_layers, merge_layers
+from tfxfer.keeping.methods import METHODS
+from tfxfer.progress import Progress
+from tfxfer.run.directory import RunDirectory
+from tfxfer.stages import attach_info, get_info, layers_up_to
+from tfxfer.trust.forgetting import measure_forgetting
+
+__all__ = ["Keeping", "record_forgetting"]
+
+
+@dataclass(frozen=True, eq=False)
+class Keeping:
+    """What holds on to what a model knows, for as long as it trains.
+
+    Args:
+        method: a word of `METHODS`.
+        strength: what its penalty is multiplied by.
+        earlier: the run that the training goes on from; None for pretrained weights.
+        references: weights that the training begins with, by layer.
+        importances: of these weights; None is 1 for all of them.
+        stage: up to which everything stays frozen.
+        link: what makes scores of the head's logits, see `tfxfer.head.Tempering`.
+    """
+
+    method: str
+    strength: float
+    earlier: EarlierRun | None
+    references: dict[str, list[np.ndarray]]
+    importances: Importances | None = None
+    stage: str | None = None
+    link: Any = None
+
+    @classmethod
+    def begin(cls, prepared: Prepared, model: Any, progress: Progress | None) -> Self | None:
+        """Returns what a request asks for; None where it asks for nothing.
+
+        Args:
+            prepared: what to train.
+            model: as the training begins.
+            progress: told how far the measuring of weights is.
+
+        Raises:
+            ModelError: no layer that trains takes a low-rank adapter.
+        """
+        request = prepared.request
+        if request.keep is None:
+            return None
+        strength = request.keep_strength or METHODS[request.keep].strength
+        layers = model.layers
+        if prepared.earlier is None:
+            # Nothing is known of a new head that would be worth keeping.
+            layers = layers_up_to(model, BACKBONE_END)
+        tempering = prepared.head.tempering()
+        importances, stages = None, [item.name for item in get_info(model).stages]
+        stage = find_frontier(prepared.schedule, stages)
+        if request.keep == "lora":
+            frozen = {layer.name for layer in layers_up_to(model, stage)}
+            above = [x for x in layers_up_to(model, BACKBONE_END) if x.name not in frozen]
+            if not adapt_layers(above, seed=request.seed):
+                raise ModelError(
+                    f"--keep lora: expected layers after {stage!r} with kernels that a low rank "
+                    f"is smaller than. Received: none in backbone {prepared.backbone.name!r}. "
+                    "Choose another --keep, or unfreeze more: --unfreeze-from"
+                )
+        if request.keep == "ewc":
+            assert prepared.earlier is not None
+            importances = list_importances(
+                prepared.earlier, model, stage, seed=request.seed, progress=progress
+            )
+        return cls(
+            request.keep,
+            0.0 if strength is None else strength,
+            prepared.earlier,
+            read_references(layers) if request.keep in ("l2sp", "ewc") else {},
+            importances,
+            stage,
+            None if tempering is None else tempering.link,
+        )
+
+    def finish(self, model: Any, make_plain: Callable[[], Any]) -> Any:
+        """Returns the model as it is kept: a plain network, whatever it was trained as.
+
+        Args:
+            model: trained.
+            make_plain: makes one of the same layers.
+        """
+        if self.method != "lora":
+            return model
+        plain = make_plain()
+        merge_layers(model, plain)
+        attach_info(plain, get_info(model))  # `fit` has learnt how samples are read
+        return plain
+
+    def store(
+        self, run: RunDirectory, model: Any, data: SampleData, *, seed: int, progress: Any
+    ) -> None:
+        """Writes what a training that goes on from this one needs, where the method needs it.
+
+        Args:
+            run: whose lock is held.
+            model: as it is kept.
+            data: its samples.
+            seed: of the answers that are drawn.
+            progress: told how far it is.
+        """
+        if self.importances is not None:
+            own = measure_importances(model, data.train, self.stage, seed=seed, progress=progress)
+            write_importances(find_fisher(run), add_importances(self.importances, own))
+
+    @contextlib.contextmanager
+    def hold(self, network: Any) -> Iterator[None]:
+        """Holds the weights of a network that trains in the context, where the method does so."""
+        if not self.references:
+            yield
+            return
+        with hold_weights(
+            network.layers,
+            self.references,
+            strength=self.strength,
+            importances=self.importances,
+        ):
+            yield
+
+    def wrap(self, network: Any, stage: str | None) -> Any:
+        """Returns the network that is fitted in place of one; see `tfxfer.Control`."""
+        if self.method != "distill":
+            return network
+        assert self.earlier is not None
+        teacher = make_suffix(self.earlier.model, stage)
+        return watch_answers(network, teacher, strength=self.strength, link=self.link)
+
+
+def record_forgetting(
+    run: RunDirectory, prepared: Prepared, data: SampleData, model: Any, progress: Progress | None
+) -> None:
+    """Writes what a training has forgotten of the run that it went on from.
+
+    Args:
+        run: whose lock is held.
+        prepared: what was trained; nothing is written where it began anew.
+        data: its samples, with those the earlier run was tested with.
+        model: as it is kept.
+        progress: told of samples scored.
+    """
+    earlier = prepared.earlier
+    if earlier is None:
+        return
+    split = _select_tested(data.test, earlier)
+    before = after = np.zeros((0, len(data.labels)), np.float32)
+    if len(split):
+        known = score_split(wrap_model(earlier.model), split, progress=progress)
+        before = np.zeros((len(split), len(data.labels)), np.float32)
+        before[:, : known.shape[1]] = known
+        after = score_split(wrap_model(model), split, progress=progress)
+    found = measure_forgetting(
+        split.targets,
+        before,
+        after,
+        head=prepared.head,
+        labels=data.labels,
+        known=len(earlier.manifest.labels),
+        run=str(earlier.run.path.absolute()),
+        keep=prepared.request.keep,
+        replay=prepared.request.replay,
+        missing=earlier.count_tested() - len(split),
+        seed=prepared.request.seed,
+    )
+    found.write(run.trust)
+
+
+def _select_tested(test: SampleSplit, earlier: EarlierRun) -> SampleSplit:
+    """Returns the samples of a test split that the earlier run was tested with."""
+    rows = [row for row in earlier.rows if row.split == "test"]
+    known = {row.fingerprint for row in rows if row.fingerprint}
+    return test.select(np.array([mark in known for mark in test.fingerprints], bool))
