@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tfxfer.keeping.statistics import read_statistics
 from tfxfer.trust.forgetting import Forgetting
 
 Run = Callable[..., Any]
@@ -153,6 +154,41 @@ def test_each_method_ends_in_the_same_graph_and_forgets_no_more(
     assert (run / "trust" / "fisher.npz").is_file() == (method == "ewc")
 
 
+def test_statistics_keep_what_is_known_without_any_photo(
+    plain: tuple[Forgetting, Path],
+    further: Path,
+    photos: Path,
+    train: Run,
+    tfxfer: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first run stores where its classes lie; the next one learns from no photo of theirs."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    options = ("--head-epochs", 8, "--epochs", 2, "--batch-size", 4, "--keep", "statistics")
+    done = train(photos, "--out", first, *options)
+    assert done.code == 0, done.stderr
+    stored = read_statistics(first / "trust" / "statistics.npz")
+    assert stored.labels == ("apple", "mango", "zebra")
+    monkeypatch.delattr("tfxfer.job.statistics.load_learnt")
+    done = tfxfer(
+        "train", further, "--from", first, "--out", second, "--keep", "statistics",
+        "--schedule", "head", "--head-epochs", 2, "--no-report",
+    )  # fmt: skip
+    assert done.code == 0, done.stderr
+    found = Forgetting.read(second / "trust")
+    assert found is not None
+    assert found.lost is not None
+    assert plain[0].lost is not None
+    assert found.lost.value < plain[0].lost.value
+    both = read_statistics(second / "trust" / "statistics.npz")
+    assert both.labels == ("apple", "mango", "zebra", "berry", "lemon")
+    assert (both.counts[:3] == stored.counts).all()
+    assert (both.means[:3] == stored.means).all()
+    kept, bare = (keras.models.load_model(x / "model.keras") for x in (second, plain[1]))
+    assert [layer.name for layer in kept.layers] == [layer.name for layer in bare.layers]
+
+
 @pytest.fixture
 def without_photos(learnt: tuple[Path, Any], tmp_path: Path) -> Path:
     """The run, whose photos are gone."""
@@ -166,14 +202,16 @@ def without_photos(learnt: tuple[Path, Any], tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [(("--replay", 2), "expected samples that run"), (("--keep", "ewc"), "which weights matter")],
+    [
+        (("--replay", 2), "expected samples that run"),
+        (("--keep", "ewc"), "which weights matter"),
+        (("--keep", "statistics", "--schedule", "head"), "has stored of its classes"),
+    ],
 )
 def test_photos_that_are_gone_are_missed_where_they_are_needed(
     without_photos: Path, further: Path, tfxfer: Run, tmp_path: Path, options: Any, words: str
 ) -> None:
-    done = tfxfer(
-        "train", further, "--from", without_photos, "--out", tmp_path / "a", *SHORT, *options
-    )
+    done = tfxfer("train", further, "--from", without_photos, "--out", tmp_path / "a", *options)
     assert done.code == 1
     assert words in done.error
     assert "importing TensorFlow" not in done.stderr
@@ -222,6 +260,7 @@ def test_the_example_of_the_page_runs(
         (("--keep", "l2sp", "--keep-strength", "-1"), 2, "above 0"),
         (("--keep", "lora", "--schedule", "head"), 2, "--schedule head"),
         (("--keep", "nothing"), 2, "is not one of"),
+        (("--keep", "statistics"), 2, "with --schedule head"),
     ],
 )
 def test_what_cannot_be_meant_is_told_at_once(

@@ -147,8 +147,9 @@ def train_options(command: Any) -> Any:
         ),
         click.option(
             "--keep",
-            type=click.Choice(["l2sp", "ewc", "distill", "lora"]),
-            help="What holds on to what the model knows: l2sp (weights stay near their start), "
+            type=click.Choice(["statistics", "l2sp", "ewc", "distill", "lora"]),
+            help="What holds on to what the model knows: statistics (the last layer follows from "
+            "where the features of each class lie), l2sp (weights stay near their start), "
             "ewc (those that matter to the --from run do), distill (the answers of the --from run "
             "are learnt, too), lora (kernels move within a low rank).",
         ),

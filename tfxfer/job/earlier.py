@@ -33,6 +33,7 @@ __all__ = [
     "complete_request",
     "draw_replay",
     "find_fisher",
+    "find_statistics",
     "open_earlier",
 ]
 
@@ -92,6 +93,20 @@ class EarlierRun:
                 "measure which weights matter. Received: none that are as it had them. Put them "
                 "back, or hold on with --keep distill or l2sp, which need none."
             )
+
+    def check_statistics(self) -> None:
+        """Refuses to recall classes of which nothing is left, before anything is started.
+
+        Raises:
+            RunError: it has stored no statistics, and its samples are gone.
+        """
+        if find_statistics(self.run).is_file() or self.find_learnt(1):
+            return
+        raise RunError(
+            f"--keep statistics: expected what run {str(self.run.path)!r} has stored of its "
+            "classes, as a training with --keep statistics does, or samples that it learnt from. "
+            "Received: neither. Put them back, or hold on with --keep distill or l2sp."
+        )
 
     def count_tested(self) -> int:
         """Returns how many test samples it had."""
@@ -198,6 +213,11 @@ def _take(rows: Sequence[SplitRow], count: int, seed: int, is_there: Any) -> lis
 def find_fisher(run: RunDirectory) -> Path:
     """Returns where a run that is trained with `--keep ewc` keeps how much each weight matters."""
     return run.trust / "fisher.npz"
+
+
+def find_statistics(run: RunDirectory) -> Path:
+    """Returns where a run that is trained with `--keep statistics` keeps those of its classes."""
+    return run.trust / "statistics.npz"
 
 
 def open_earlier(request: TrainRequest, registry: Registry | None) -> EarlierRun | None:

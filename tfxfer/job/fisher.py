@@ -25,7 +25,7 @@ from tfxfer.schedule import Phase
 from tfxfer.stages import get_info, set_trainable
 from tfxfer.trust.gradients import WeightGradients
 
-__all__ = ["find_frontier", "list_importances", "measure_importances"]
+__all__ = ["find_frontier", "list_importances", "load_learnt", "measure_importances"]
 
 _MOST_SAMPLES = 200
 """One gradient each; the standard error of a mean of squares of 200 is a tenth of it or so."""
@@ -51,24 +51,33 @@ def list_importances(
     if earlier.fisher_path.is_file():
         found: Importances = read_importances(earlier.fisher_path)
     else:
-        info = get_info(earlier.model)
-        records = earlier.find_learnt(_MOST_SAMPLES)
-        assert earlier.root is not None
-        split = load_split(
-            Source(earlier.root, records, "folders"),
-            modality=info.modality,
-            size=info.size,
-            contract=info.preprocessing,
-            head=info.head,
-            labels=info.labels,
-            name="train",
-        )
+        split = load_learnt(earlier, _MOST_SAMPLES)
         found = measure_importances(earlier.model, split, stage, seed=seed, progress=progress)
     nothing = {
         layer.name: [np.zeros(x.shape, np.float32) for x in list_learnt(layer)]
         for layer in model.layers
     }
     return add_importances(found, nothing)
+
+
+def load_learnt(earlier: EarlierRun, count: int) -> SampleSplit:
+    """Returns some of the samples that an earlier run learnt from, as its model reads them.
+
+    Args:
+        earlier: the run, some of whose samples are still there.
+        count: at most.
+    """
+    info = get_info(earlier.model)
+    assert earlier.root is not None
+    return load_split(
+        Source(earlier.root, earlier.find_learnt(count), "folders"),
+        modality=info.modality,
+        size=info.size,
+        contract=info.preprocessing,
+        head=info.head,
+        labels=info.labels,
+        name="train",
+    )
 
 
 def measure_importances(

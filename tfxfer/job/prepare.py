@@ -151,6 +151,13 @@ def prepare(
         source = add_samples(source, earlier, request, head)
         if request.keep == "ewc":
             earlier.check_fisher()
+        if request.keep == "statistics":
+            earlier.check_statistics()
+    if request.keep == "statistics" and head.linear_end() is None:
+        raise UsageError(
+            "--keep statistics: expected a head whose last layer follows from the features of "
+            f"classes. Received: head={head.name!r}. Choose another --keep."
+        )
     if request.fair is not None and request.slice is not None:
         request = replace(request, slice=_find_column(request.slice, source, head))
     read_labels(source, head, modality)

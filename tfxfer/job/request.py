@@ -183,6 +183,8 @@ class TrainRequest:
                 f"training: expected {option} with an earlier run. Received: no --from. "
                 "Name the run whose model is trained on: --from RUN"
             )
+        if self.keep == "statistics":
+            self._check_statistics()
         if self.keep == "lora" and self.schedule in ("head", "scratch"):
             raise UsageError(
                 "training: expected --keep lora with a schedule that trains upper layers of the "
@@ -204,6 +206,20 @@ class TrainRequest:
                     "training: expected a --keep-strength above 0. "
                     f"Received: {self.keep_strength!r}."
                 )
+
+    def _check_statistics(self) -> None:
+        if self.from_run is not None and self.schedule != "head":
+            raise UsageError(
+                "training: expected --keep statistics with --schedule head, since features have "
+                f"to stay those that the earlier run knew. Received: --schedule {self.schedule}."
+            )
+        if self.fair is not None or self.target is not None:
+            raise UsageError(
+                "training: expected --keep statistics without --fair and --target, each of which "
+                "fits the last layer. Received: "
+                f"{'--fair' if self.target is None else '--target'} beside it. Leave one of them "
+                "out."
+            )
 
     def with_absolute_paths(self, sources: Collection[str] = ()) -> Self:
         """Returns the same for every working directory: a run is gone on with from any.

@@ -37,6 +37,7 @@ from tfxfer.job.record import RunRecord, describe_start
 from tfxfer.job.request import TrainRequest
 from tfxfer.job.result import write_result
 from tfxfer.job.room import check_room, list_needs
+from tfxfer.job.statistics import check_one_label, keep_statistics
 from tfxfer.progress import Progress
 from tfxfer.run.assets import write_assets
 from tfxfer.run.directory import RunDirectory
@@ -168,6 +169,7 @@ def _train(
         on_audit(data)
     _check_parts(data)
     check_request_fair(request, data, prepared.head)
+    check_one_label(prepared, data)
     target = read_target(prepared, data, progress)
     _say(progress, "building the model")
     model = build(prepared, data)
@@ -283,6 +285,7 @@ def _train(
                     on_finding(ended.describe())
             if keeping is not None:
                 model = keeping.finish(model, lambda: build(prepared, data))
+            keep_statistics(run, prepared, model, data, progress)
             make_fair(run, request, model, data, progress)
             adapt_model(run, request, model, data, target, progress)
             _say(progress, "saving the model")

@@ -31,6 +31,11 @@ METHODS: Mapping[str, Method] = {
         needs_run=True,
     ),
     "distill": Method("the earlier model's answers are learnt, too", 1.0, needs_run=True),
+    "statistics": Method(
+        "where the features of each class lie is kept, and the last layer follows from it",
+        None,
+        needs_run=False,
+    ),
     "lora": Method("kernels move within a low rank", None, needs_run=False),
 }
 """By the words of `--keep`."""
