@@ -47,10 +47,12 @@ def test_agreement_by_hand() -> None:
     assert measure_agreement(np.array([[3, 1], [1, 3]])) == pytest.approx(expected)
 
 
-def test_pairs_are_counted_by_sample() -> None:
+def test_pairs_are_counted() -> None:
     answers, neighbours = np.array([0, 1, 1]), np.array([[1, 2], [0, 2], [0, 1]])
-    pairs = count_answers(answers, neighbours, 2)
-    assert pairs.tolist() == [[[0, 2], [0, 0]], [[0, 0], [1, 1]], [[0, 0], [1, 1]]]
+    assert count_answers(answers, neighbours, 2).tolist() == [[0, 2], [2, 2]]
+    # A bootstrap draws a sample several times, or not at all.
+    drawn = count_answers(answers, neighbours, 2, np.array([2.0, 0.0, 1.0]))
+    assert drawn.tolist() == [[0, 4], [1, 1]]
 
 
 def test_a_gain_is_sure_where_answers_follow_clusters_and_not_where_they_are_the_same() -> None:

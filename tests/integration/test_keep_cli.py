@@ -261,6 +261,7 @@ def test_the_example_of_the_page_runs(
         (("--keep", "lora", "--schedule", "head"), 2, "--schedule head"),
         (("--keep", "nothing"), 2, "is not one of"),
         (("--keep", "statistics"), 2, "with --schedule head"),
+        (("--target", "elsewhere"), 2, "without --target and --fair"),
     ],
 )
 def test_what_cannot_be_meant_is_told_at_once(
@@ -271,6 +272,16 @@ def test_what_cannot_be_meant_is_told_at_once(
     assert words in done.stderr
     assert "importing TensorFlow" not in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_is_not_written_over_the_one_that_it_goes_on_from(
+    learnt: tuple[Path, Any], go_on: Run, further: Path
+) -> None:
+    before = (learnt[0] / "run.json").read_bytes()
+    done = go_on(further, learnt[0], "--overwrite")
+    assert done.code == 2
+    assert "expected another --out" in done.stderr
+    assert (learnt[0] / "run.json").read_bytes() == before
 
 
 @pytest.mark.parametrize("options", [("--keep", "distill"), ("--replay", "3")])

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from tfxfer.data.table import SplitRow
-from tfxfer.job.earlier import draw_replay
+from tfxfer.errors import RunError
+from tfxfer.job.earlier import EarlierRun, draw_replay
 
 
 def make_rows(*, train: int, val: int) -> list[SplitRow]:
@@ -46,3 +50,23 @@ def test_what_is_gone_is_made_up_for() -> None:
     found = draw_replay(rows, strata(rows), 5, 0, is_there=lambda row: row not in gone)
     assert len(found) == 10
     assert not gone & set(found)
+
+
+def test_strata_that_depend_on_how_many_there_are_are_those_of_all_rows(tmp_path: Path) -> None:
+    """Numbers are drawn by their quantiles, of which there are fewer in a draw."""
+
+    def stratify(labels: list[str]) -> list[str]:
+        return [f"{int(label) * (len(labels) // 10) // 100}" for label in labels]
+
+    rows = tuple(SplitRow(f"{n}.jpg", str(n), "train", "") for n in range(100))
+    for row in rows:
+        (tmp_path / row.path).write_bytes(b"")
+    run: Any = SimpleNamespace(path=tmp_path)
+    manifest: Any = None  # a draw asks nothing of it
+    earlier = EarlierRun(run, manifest, rows, tmp_path)
+    head: Any = SimpleNamespace(strata=stratify)
+    assert len(earlier.draw(2, head, seed=0)) == 20
+    for row in rows[:10]:
+        (tmp_path / row.path).unlink()
+    with pytest.raises(RunError, match="of '0'"):
+        earlier.draw(2, head, seed=0)

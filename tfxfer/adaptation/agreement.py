@@ -50,16 +50,29 @@ def find_neighbours(features: np.ndarray, count: int = NEIGHBOURS) -> np.ndarray
     return np.concatenate(found)
 
 
-def count_answers(answers: np.ndarray, neighbours: np.ndarray, classes: int) -> np.ndarray:
-    """Returns which answers go together: of each sample its own, and its neighbours' counted.
+def count_answers(
+    answers: np.ndarray,
+    neighbours: np.ndarray,
+    classes: int,
+    weights: np.ndarray | None = None,
+) -> np.ndarray:
+    """Returns how often each answer goes together with each among its neighbours' answers.
 
-    Shapes: answers (samples,), neighbours (samples, neighbours); returns int64 (samples, classes,
-        classes): by the sample's answer, then by its neighbours'.
+    Args:
+        answers: of each sample.
+        neighbours: of each sample.
+        classes: how many there are.
+        weights: how often each sample counts; None is once.
+
+    Shapes: answers (samples,), neighbours (samples, neighbours), weights (samples,); returns
+        (classes, classes): by the sample's answer, then by its neighbours'.
     """
-    around = np.stack([(answers[neighbours] == k).sum(axis=1) for k in range(classes)], axis=1)
-    own = np.eye(classes, dtype=np.int64)[answers]
-    pairs: np.ndarray = own[:, :, None] * around[:, None, :]
-    return pairs
+    times = np.ones(len(answers)) if weights is None else weights
+    pairs = answers[:, None] * classes + answers[neighbours]
+    counted = np.bincount(
+        pairs.ravel(), np.repeat(times, neighbours.shape[1]), minlength=classes**2
+    )
+    return counted.reshape(classes, classes)
 
 
 def measure_agreement(pairs: np.ndarray) -> float:
@@ -104,12 +117,16 @@ def measure_gain(
 
     Shapes: answers (samples,), neighbours (samples, neighbours).
     """
-    pairs = [count_answers(x, neighbours, classes) for x in (before, after)]
-    flat = [x.reshape(len(x), -1).astype(np.float64) for x in pairs]
 
     def compare(weights: np.ndarray) -> list[float]:
-        drawn = [(weights @ x).reshape(-1, classes, classes) for x in flat]
-        return [measure_agreement(b) - measure_agreement(a) for a, b in zip(*drawn, strict=True)]
+        found = []
+        for row in weights:
+            first, second = (
+                measure_agreement(count_answers(x, neighbours, classes, row))
+                for x in (before, after)
+            )
+            found.append(second - first)
+        return found
 
     (value,) = compare(np.ones((1, len(before))))
     draws = resample(np.zeros(len(before), int), seed=seed, resamples=_RESAMPLES)

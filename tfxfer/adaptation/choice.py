@@ -105,7 +105,7 @@ def choose_adaptation(
     for method in answers:
         mine, first = answers[method].argmax(axis=1), before.argmax(axis=1)
         gain = measure_gain(first, mine, neighbours, classes=count, seed=seed)
-        pairs = count_answers(mine, neighbours, count).sum(axis=0)
+        pairs = count_answers(mine, neighbours, count)
         trials.append(Trial(method, measure_agreement(pairs), gain))
     trials.sort(key=lambda trial: -trial.agreement)
     kept = choose_trial(trials) if asked == "auto" else next(iter((*tried, *given)))

@@ -138,8 +138,10 @@ class EarlierRun:
             )
         strata = head.strata([row.label for row in usable])
         rows = draw_replay(usable, strata, count, seed, is_there=self._has)
+        # Of all rows at once: strata of the few that were drawn would be others.
+        stratum_of = {row.path: name for row, name in zip(usable, strata, strict=True)}
+        lost = sorted(set(strata) - {stratum_of[row.path] for row in rows})
         drawn = [self._find(row) for row in rows]
-        lost = sorted(set(strata) - set(head.strata([record.label for record in drawn])))
         if lost or not drawn:
             raise RunError(
                 f"--replay: expected samples that run {str(self.run.path)!r} learnt from, in "
@@ -271,7 +273,8 @@ def _find_root(manifest: Manifest, registry: Registry | None) -> Path | None:
     path = Path(data)
     if not data:
         return None
-    if not path.is_file():
+    is_table = path.is_file() or (path.suffix != "" and not path.is_dir())
+    if not is_table:
         return path
     return None if get_modality(manifest.modality, registry).reads_cells else path.parent
 

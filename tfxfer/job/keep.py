@@ -185,7 +185,7 @@ def record_forgetting(
         run=str(earlier.run.path.absolute()),
         keep=prepared.request.keep,
         replay=prepared.request.replay,
-        missing=earlier.count_tested() - len(split),
+        missing=max(0, earlier.count_tested() - len(split)),
         seed=prepared.request.seed,
     )
     found.write(run.trust)
@@ -195,4 +195,7 @@ def _select_tested(test: SampleSplit, earlier: EarlierRun) -> SampleSplit:
     """Returns the samples of a test split that the earlier run was tested with."""
     rows = [row for row in earlier.rows if row.split == "test"]
     known = {row.fingerprint for row in rows if row.fingerprint}
-    return test.select(np.array([mark in known for mark in test.fingerprints], bool))
+    # DATA may hold a copy: of one content, the first.
+    _, first = np.unique(np.array(test.fingerprints, np.str_), return_index=True)
+    is_first = np.isin(np.arange(len(test)), first)
+    return test.select(is_first & np.array([mark in known for mark in test.fingerprints], bool))

@@ -33,7 +33,7 @@ from tfxfer.weights import ResolvedWeights, resolve_weights
 if TYPE_CHECKING:
     from tfxfer.registry.lookup import Registry
 
-__all__ = ["Prepared", "check_place", "find_earlier_split", "prepare"]
+__all__ = ["Prepared", "check_apart", "check_place", "find_earlier_split", "prepare"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,6 +250,19 @@ def find_earlier_split(run: str | Path | None) -> Path | None:
         )
     read_split_table(check_sealed(earlier, earlier.split_path))
     return earlier.split_path
+
+
+def check_apart(request: TrainRequest, out: str | Path) -> None:
+    """Refuses to write a run over the one that it goes on from.
+
+    Raises:
+        UsageError: both are at one place.
+    """
+    if request.from_run is not None and Path(request.from_run).resolve() == Path(out).resolve():
+        raise UsageError(
+            "training: expected another --out than the run of --from, which it is compared with. "
+            f"Received: {str(out)[:200]!r} for both."
+        )
 
 
 def check_place(out: str | Path, *, overwrite: bool = False) -> None:

@@ -183,8 +183,7 @@ class TrainRequest:
                 f"training: expected {option} with an earlier run. Received: no --from. "
                 "Name the run whose model is trained on: --from RUN"
             )
-        if self.keep == "statistics":
-            self._check_statistics()
+        self._check_last_layer()
         if self.keep == "lora" and self.schedule in ("head", "scratch"):
             raise UsageError(
                 "training: expected --keep lora with a schedule that trains upper layers of the "
@@ -207,18 +206,20 @@ class TrainRequest:
                     f"Received: {self.keep_strength!r}."
                 )
 
-    def _check_statistics(self) -> None:
-        if self.from_run is not None and self.schedule != "head":
+    def _check_last_layer(self) -> None:
+        """Refuses what would fit the last layer twice: the second undoes what the first held."""
+        if self.keep == "statistics" and self.from_run is not None and self.schedule != "head":
             raise UsageError(
                 "training: expected --keep statistics with --schedule head, since features have "
                 f"to stay those that the earlier run knew. Received: --schedule {self.schedule}."
             )
-        if self.fair is not None or self.target is not None:
+        held = {"--from": self.from_run is not None, "--keep": self.keep is not None}
+        refits = {"--target": self.target is not None, "--fair": self.fair is not None}
+        given = [name for name, is_given in (held | refits).items() if is_given]
+        if any(held.values()) and any(refits.values()):
             raise UsageError(
-                "training: expected --keep statistics without --fair and --target, each of which "
-                "fits the last layer. Received: "
-                f"{'--fair' if self.target is None else '--target'} beside it. Leave one of them "
-                "out."
+                "training: expected --from and --keep without --target and --fair, each of which "
+                f"fits the last layer anew. Received: {', '.join(given)}. Leave one of them out."
             )
 
     def with_absolute_paths(self, sources: Collection[str] = ()) -> Self:

@@ -9,7 +9,7 @@ import numpy as np
 from tfxfer.adaptation.last_layer import fold_head
 from tfxfer.adaptation.linear_head import LinearHead
 from tfxfer.data.samples import SampleData, SampleSplit
-from tfxfer.errors import UsageError
+from tfxfer.errors import DataError, RunError, UsageError
 from tfxfer.inference.embedding import embed
 from tfxfer.job.earlier import EarlierRun, find_statistics
 from tfxfer.job.fisher import load_learnt
@@ -25,21 +25,44 @@ from tfxfer.keeping.statistics import (
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
 from tfxfer.stages import get_info
-from tfxfer.trust.likelihood import Likelihood
 
-__all__ = ["check_one_label", "keep_statistics"]
+__all__ = ["check_statistics", "keep_statistics"]
 
 _PROBED = 64  # samples on which the layer and the fit are compared
 
 
-def check_one_label(prepared: Prepared, data: SampleData) -> None:
-    """Refuses samples of which one may have several labels, before anything is trained.
+def check_statistics(prepared: Prepared, data: SampleData) -> None:
+    """Refuses `--keep statistics` where it would fail, before anything is trained.
 
     Raises:
-        UsageError: `--keep statistics` of such.
+        UsageError: samples of which one may have several labels.
+        DataError: none that the earlier run has not learnt from.
+        RunError: labels of which nothing is left.
     """
-    if prepared.request.keep == "statistics":
-        _find_classes(prepared, data.train)
+    if prepared.request.keep != "statistics":
+        return
+    split, earlier = _select_new(data.train, prepared.earlier), prepared.earlier
+    if not len(split):
+        raise DataError(
+            f"--keep statistics: expected new {data.train.modality.plural}. Received: only those "
+            f"that run {prepared.request.from_run!r} learnt from."
+        )
+    classes = _find_classes(prepared, split)
+    if earlier is None:
+        return
+    path = find_statistics(earlier.run)
+    if path.is_file():
+        known = set(read_statistics(path).labels)
+    else:
+        known = {record.label for record in earlier.find_learnt(len(earlier.rows))}
+    known |= {data.labels[k] for k in np.unique(classes).tolist()}
+    lost = [label for label in data.labels if label not in known]
+    if lost:
+        raise RunError(
+            f"--keep statistics: expected what run {prepared.request.from_run!r} has stored of "
+            f"its classes, or samples that it learnt from. Received: nothing of {lost[0]!r}. Put "
+            "its samples back, or hold on with --keep distill or l2sp."
+        )
 
 
 def keep_statistics(
@@ -73,11 +96,7 @@ def keep_statistics(
     found = measure_statistics(features, classes, data.labels)
     if earlier is not None:
         found = add_statistics(_recall(earlier, progress), found)
-        kernel, bias = fit_discriminant(found, data.labels)
-        logits = np.asarray(features, np.float64) @ kernel + bias
-        truth = np.eye(len(data.labels))[classes]
-        temperature = Likelihood(logits, truth, "softmax").likeliest
-        head = LinearHead(kernel / temperature, bias / temperature)
+        head = LinearHead(*fit_discriminant(found, data.labels))
         fold_head(model, head, features[:_PROBED])
     write_statistics(find_statistics(run), found)
 

@@ -32,12 +32,12 @@ from tfxfer.job.keep import Keeping, record_forgetting
 from tfxfer.job.label_check import LabelCheck, plan_seconds
 from tfxfer.job.place import find_shelf
 from tfxfer.job.plan_text import PlanLine, describe_plan
-from tfxfer.job.prepare import Prepared, check_place, find_earlier_split
+from tfxfer.job.prepare import Prepared, check_apart, check_place, find_earlier_split
 from tfxfer.job.record import RunRecord, describe_start
 from tfxfer.job.request import TrainRequest
 from tfxfer.job.result import write_result
 from tfxfer.job.room import check_room, list_needs
-from tfxfer.job.statistics import check_one_label, keep_statistics
+from tfxfer.job.statistics import check_statistics, keep_statistics
 from tfxfer.progress import Progress
 from tfxfer.run.assets import write_assets
 from tfxfer.run.directory import RunDirectory
@@ -99,6 +99,7 @@ def train_run(
         progress=progress, on_plan=on_plan, on_audit=on_audit, on_model=on_model,
         reserve_seconds=reserve_seconds, on_finding=on_finding,
     )  # fmt: skip
+    check_apart(prepared.request, out)
     if not resume:
         check_place(out, overwrite=overwrite)
         return begin(None)
@@ -169,7 +170,7 @@ def _train(
         on_audit(data)
     _check_parts(data)
     check_request_fair(request, data, prepared.head)
-    check_one_label(prepared, data)
+    check_statistics(prepared, data)
     target = read_target(prepared, data, progress)
     _say(progress, "building the model")
     model = build(prepared, data)
