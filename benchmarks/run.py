@@ -32,6 +32,8 @@ BENCHMARKS: dict[str, list[Arguments]] = {
     "breakdown": [lambda o: []],
     "advice": [lambda o: []],
     "domain_gap": [lambda o: []],
+    "adaptation": [lambda o: []],
+    "keeping": [lambda o: []],
     "label_errors": [lambda o: ["--sets", "flowers5,hymenoptera", "--seeds", "0,1,2,3"]],
     "budget_ladder": [lambda o: []],
     "training": [

@@ -29,7 +29,7 @@ FOLDERS = {
 DATA = {".css", ".html", ".j2", ".pyi", ".tmpl", ".typed"}
 """Endings of what a package holds beside its modules."""
 
-MOST_BYTES = 2_000_000  # weights, photos and records have no place in a wheel
+MOST_BYTES = 2_500_000  # weights, photos and records have no place in a wheel
 LICENSE = (ROOT / "LICENSE").read_bytes()
 
 

@@ -454,7 +454,7 @@ def mount(tmp_path: Path) -> Iterator[Callable[..., Path]]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-@pytest.mark.parametrize(("free_kb", "name"), [(4, "run.json"), (32, ".npz"), (76, "model.keras")])
+@pytest.mark.parametrize(("free_kb", "name"), [(8, "run.json"), (36, ".npz"), (80, "model.keras")])
 def test_a_disk_that_is_really_full(
     free_kb: int,
     name: str,

@@ -40,6 +40,11 @@ CHANGED: dict[str, Any] = {
     "sample_column": "message",
     "label_column": "kind",
 }
+# What is not asked for together with some of these.
+BESIDE: tuple[dict[str, Any], ...] = (
+    {"target": "a camera", "adapt": "coral"},
+    {"from_run": "runs/1", "keep": "l2sp", "keep_strength": 0.5, "replay": 10},
+)
 # What click calls the same.
 PARAMS = {
     "view_options": ("no_flip", True),
@@ -56,12 +61,13 @@ def parse(words: str) -> dict[str, Any]:
     return found
 
 
-def test_every_option_comes_back() -> None:
-    request = TrainRequest("my photos", "tiny", **CHANGED)
+@pytest.mark.parametrize("changed", [CHANGED, *BESIDE])
+def test_every_option_comes_back(changed: dict[str, Any]) -> None:
+    request = TrainRequest("my photos", "tiny", **changed)
     params = parse(write_command(request))
     assert params["data"] == "my photos"
     assert params["backbone"] == "tiny"
-    for name, value in CHANGED.items():
+    for name, value in changed.items():
         key, wanted = PARAMS.get(name, (name, value))
         assert params[key] == wanted, name
 
@@ -70,7 +76,7 @@ def test_no_field_is_forgotten() -> None:
     fields = {item.name for item in dataclasses.fields(TrainRequest)}
     # Not typed together with these, or never typed.
     apart = {"data", "backbone", "budget_seconds", "unfreeze_from", "head_options"}
-    assert set(CHANGED) == fields - apart
+    assert set().union(CHANGED, *BESIDE) == fields - apart
 
 
 def test_what_excludes_others() -> None:

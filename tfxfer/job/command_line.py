@@ -10,7 +10,7 @@ from tfxfer.job.request import TrainRequest
 
 __all__ = ["write_command"]
 
-_NAMES = {"budget_seconds": "budget"}
+_NAMES = {"budget_seconds": "budget", "from_run": "from"}
 _NEGATIVES = {"cache": "no-cache", "calibrate": "no-calibration"}
 # What the command line cannot say, or says in another way below.
 _OTHERS = ("data", "head_options", "view_options")
