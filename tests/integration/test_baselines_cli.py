@@ -73,15 +73,17 @@ def test_transfer_that_does_not_hurt_is_not_blamed(
     assert [result.verdict for result in record.results][1] != "hurts"
 
 
-def test_a_head_alone_is_its_own_probe(
-    tfxfer: Run, photos: Path, weights: Path, tmp_path: Path
+@pytest.mark.parametrize("held", [(), ("--keep", "l2sp")])
+def test_a_head_alone_is_its_own_probe_unless_it_is_held(
+    tfxfer: Run, photos: Path, weights: Path, tmp_path: Path, held: tuple[str, ...]
 ) -> None:
     done = tfxfer(
         "train", photos, "--backbone", "double_vivid", "--weights", weights, "--out",
         tmp_path / "run", "--schedule", "head", "--head-epochs", 1, "--baselines", "probe",
-        "--no-report",
+        "--no-report", *held,
     )  # fmt: skip
-    assert "the run trained its head alone: it is the probe itself" in done.stdout
+    told = "the run trained its head alone: it is the probe itself" in done.stdout
+    assert told == (not held)
     assert done.code == 0
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfxfer.keeping.statistics import read_statistics
+from tfxfer.keeping.statistics import ClassStatistics, read_statistics, write_statistics
 from tfxfer.trust.forgetting import Forgetting
 
 Run = Callable[..., Any]
@@ -187,6 +187,30 @@ def test_statistics_keep_what_is_known_without_any_photo(
     assert (both.means[:3] == stored.means).all()
     kept, bare = (keras.models.load_model(x / "model.keras") for x in (second, plain[1]))
     assert [layer.name for layer in kept.layers] == [layer.name for layer in bare.layers]
+
+
+def test_statistics_that_would_fail_are_refused_before_anything_is_trained(
+    learnt: tuple[Path, Any], photos: Path, further: Path, train: Run, tfxfer: Run, tmp_path: Path
+) -> None:
+    earlier, out = tmp_path / "earlier", tmp_path / "out"
+    shutil.copytree(learnt[0], earlier)
+    asked = ("--from", earlier, "--out", out, "--keep", "statistics", "--schedule", "head")
+    done = tfxfer("train", photos, *asked)
+    assert done.code == 1
+    assert "expected new images" in done.error
+    # Of zebra, whose label the run has, nothing is known.
+    rows = np.eye(2)
+    write_statistics(
+        earlier / "trust" / "statistics.npz",
+        ClassStatistics(("apple", "mango"), np.array([3, 3]), rows, rows),
+    )
+    done = tfxfer("train", further, *asked)
+    assert done.code == 1
+    assert "nothing of 'zebra'" in done.error
+    done = train(photos, "--out", out, "--head", "multilabel", "--keep", "statistics")
+    assert done.code == 2
+    assert "a head whose last layer follows" in done.error
+    assert not out.exists()
 
 
 @pytest.fixture

@@ -7,11 +7,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tfxfer.data.table import SplitRow
 from tfxfer.errors import RunError
-from tfxfer.job.earlier import EarlierRun, draw_replay
+from tfxfer.job.earlier import EarlierRun, draw_replay, find_root
+from tfxfer.job.keep import select_tested
 
 
 def make_rows(*, train: int, val: int) -> list[SplitRow]:
@@ -70,3 +72,32 @@ def test_strata_that_depend_on_how_many_there_are_are_those_of_all_rows(tmp_path
         (tmp_path / row.path).unlink()
     with pytest.raises(RunError, match="of '0'"):
         earlier.draw(2, head, seed=0)
+
+
+class Marked:
+    """Samples of which only their fingerprints are known, a letter each."""
+
+    def __init__(self, marks: str) -> None:
+        self.fingerprints = tuple(marks)
+
+    def __len__(self) -> int:
+        return len(self.fingerprints)
+
+    def select(self, mask: np.ndarray) -> Marked:
+        return Marked("".join(np.array(self.fingerprints)[mask]))
+
+
+def test_a_copy_in_the_new_data_is_no_second_test_sample() -> None:
+    parts = (("a", "test"), ("c", "train"))
+    rows = [SplitRow(f"{n}.jpg", "x", part, "", fingerprint=n) for n, part in parts]
+    test: Any = Marked("abac")
+    earlier: Any = SimpleNamespace(rows=rows)
+    assert select_tested(test, earlier).fingerprints == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("data", "root"), [("gone/table.csv", "gone"), ("gone/photos", "gone/photos"), ("", None)]
+)
+def test_photos_beside_a_table_that_is_gone_are_still_found(data: str, root: str | None) -> None:
+    manifest: Any = SimpleNamespace(request={"data": data}, modality="image")
+    assert find_root(manifest, None) == (None if root is None else Path(root))

@@ -33,6 +33,7 @@ __all__ = [
     "complete_request",
     "draw_replay",
     "find_fisher",
+    "find_root",
     "find_statistics",
     "open_earlier",
 ]
@@ -260,10 +261,10 @@ def open_earlier(request: TrainRequest, registry: Registry | None) -> EarlierRun
         )
     check_sealed(run, run.model_path)
     rows = read_split_table(check_sealed(run, run.split_path))
-    return EarlierRun(run, manifest, rows, _find_root(manifest, registry), registry)
+    return EarlierRun(run, manifest, rows, find_root(manifest, registry), registry)
 
 
-def _find_root(manifest: Manifest, registry: Registry | None) -> Path | None:
+def find_root(manifest: Manifest, registry: Registry | None) -> Path | None:
     """Returns the folder of a run's samples; None where they are cells of a table."""
     data = str(manifest.request.get("data", ""))
     stored = stored_source(data, registry)

@@ -28,7 +28,7 @@ from tfxfer.run.directory import RunDirectory
 from tfxfer.stages import attach_info, get_info, layers_up_to
 from tfxfer.trust.forgetting import measure_forgetting
 
-__all__ = ["Keeping", "record_forgetting"]
+__all__ = ["Keeping", "record_forgetting", "select_tested"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +168,7 @@ def record_forgetting(
     earlier = prepared.earlier
     if earlier is None:
         return
-    split = _select_tested(data.test, earlier)
+    split = select_tested(data.test, earlier)
     before = after = np.zeros((0, len(data.labels)), np.float32)
     if len(split):
         known = score_split(wrap_model(earlier.model), split, progress=progress)
@@ -191,7 +191,7 @@ def record_forgetting(
     found.write(run.trust)
 
 
-def _select_tested(test: SampleSplit, earlier: EarlierRun) -> SampleSplit:
+def select_tested(test: SampleSplit, earlier: EarlierRun) -> SampleSplit:
     """Returns the samples of a test split that the earlier run was tested with."""
     rows = [row for row in earlier.rows if row.split == "test"]
     known = {row.fingerprint for row in rows if row.fingerprint}

@@ -136,11 +136,14 @@ class TrainRequest:
                 "training: expected --fair CRITERION and --slice COLUMN together. "
                 f"Received: fair={self.fair!r}, slice={self.slice!r}."
             )
-        if self.fair is not None and self.budget_seconds is not None:
-            raise UsageError(
-                "training: expected --budget without --fair, which takes time of its own. "
-                f"Received: both, budget_seconds={self.budget_seconds:g}. Leave one of them out."
-            )
+        beside = {"--fair": self.fair, "--target": self.target, "--keep": self.keep}
+        for option, value in beside.items():
+            if value is not None and self.budget_seconds is not None:
+                raise UsageError(
+                    f"training: expected --budget without {option}, which takes time of its own. "
+                    f"Received: both, budget_seconds={self.budget_seconds:g}. Leave one of them "
+                    "out."
+                )
         if self.target is None and self.adapt is not None:
             raise UsageError(
                 "training: expected --adapt with the samples to adapt to. "
@@ -150,11 +153,6 @@ class TrainRequest:
             raise UsageError(
                 "training: expected --fair or --target, each of which fits the last layer. "
                 f"Received: both, fair={self.fair!r}. Leave one of them out."
-            )
-        if self.target is not None and self.budget_seconds is not None:
-            raise UsageError(
-                "training: expected --budget without --target, which takes time of its own. "
-                f"Received: both, budget_seconds={self.budget_seconds:g}. Leave one of them out."
             )
         self._check_keeping()
         if self.budget_seconds is not None and given:
@@ -188,11 +186,6 @@ class TrainRequest:
             raise UsageError(
                 "training: expected --keep lora with a schedule that trains upper layers of the "
                 f"pretrained network. Received: --schedule {self.schedule}. Leave one of them out."
-            )
-        if self.keep is not None and self.budget_seconds is not None:
-            raise UsageError(
-                "training: expected --budget without --keep, whose cost nobody has measured here. "
-                f"Received: both, budget_seconds={self.budget_seconds:g}. Leave one of them out."
             )
         if self.keep_strength is not None:
             if method is None or method.strength is None:

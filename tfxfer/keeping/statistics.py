@@ -36,8 +36,8 @@ __all__ = [
 SHRINKAGE = 0.4
 """Share of the covariance that is replaced by its own mean variance, in every direction alike.
 
-1,000 photos say little of the 820,000 covariances of 1,280 features. On four splits of so many
-flowers 0.2 to 0.5 differed by a point, and 0.01 lost five.
+800 photos say little of the 820,000 covariances of 1,280 features. On four splits of so many
+flowers 0.2 to 0.5 differed by a point, and 0.01 lost seven.
 """
 
 
