@@ -29,7 +29,9 @@ FOLDERS = {
 DATA = {".css", ".html", ".j2", ".pyi", ".tmpl", ".typed"}
 """Endings of what a package holds beside its modules."""
 
-MOST_BYTES = 2_500_000  # weights, photos and records have no place in a wheel
+MOST_BYTES_BESIDE, MOST_BYTES_A_MODULE = 250_000, 40_000
+"""Of all that is no module, and of each module: weights, photos and records have no place here."""
+
 LICENSE = (ROOT / "LICENSE").read_bytes()
 
 
@@ -37,6 +39,19 @@ def read_project(name: str) -> dict[str, Any]:
     text = (FOLDERS[name] / "pyproject.toml").read_text(encoding="utf-8")
     found: dict[str, Any] = tomllib.loads(text)["project"]
     return found
+
+
+def check_sizes(sizes: dict[str, int]) -> None:
+    modules = {path: size for path, size in sizes.items() if path.endswith(".py")}
+    assert sum(sizes.values()) - sum(modules.values()) < MOST_BYTES_BESIDE
+    assert {path: size for path, size in modules.items() if size >= MOST_BYTES_A_MODULE} == {}
+
+
+def test_sizes_that_are_too_large_are_found() -> None:
+    check_sizes({"a.py": MOST_BYTES_A_MODULE - 1, "b.py": 9, "c.html": MOST_BYTES_BESIDE - 1})
+    for wrong in ({"a.py": MOST_BYTES_A_MODULE}, {"weights.npz": MOST_BYTES_BESIDE}):
+        with pytest.raises(AssertionError):
+            check_sizes(wrong)
 
 
 def build_wheel(folder: Path, out: Path) -> Path:
@@ -89,7 +104,7 @@ def test_a_wheel_holds_its_package_and_what_pip_needs(built: tuple[str, Path, Pa
         "licenses/LICENSE",
     }
     assert content[f"{described}/licenses/LICENSE"] == LICENSE
-    assert sum(map(len, content.values())) < MOST_BYTES
+    check_sizes({path: len(data) for path, data in content.items()})
     # Nothing of the machine that built it.
     for item, data in content.items():
         assert str(ROOT).encode() not in data, item
@@ -147,7 +162,7 @@ def test_an_sdist_holds_no_more_than_its_sources(built: tuple[str, Path, Path]) 
     assert strange == set()
     assert {"PKG-INFO", "pyproject.toml", "README.md", "LICENSE"} <= set(paths)
     assert not [path for path in paths if "__pycache__" in path or path.endswith(".pyc")]
-    assert sum(member.size for member in members) < MOST_BYTES
+    check_sizes({member.name: member.size for member in members})
 
 
 def test_a_wheel_is_the_same_whoever_builds_it(
