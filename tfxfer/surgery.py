@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tfxfer.errors import WeightsError
+from tfxfer.errors import ModelError, WeightsError
 from tfxfer.keras_private import find_source
 
 __all__ = [
     "copy_weights",
     "find_inputs",
+    "find_output",
     "list_operations",
     "list_parts",
     "name_anonymous",
@@ -50,6 +51,35 @@ def find_inputs(tensor: Any) -> list[Any]:
             found.append(current)
         waiting.extend(node.input_tensors)
     return found
+
+
+def find_output(model: Any, name: str) -> Any:
+    """Returns what a layer puts out in the graph of one model.
+
+    `layer.output` is what it put out first: of the part of a model after a cut, which shares its
+    layers, that is a tensor of another graph.
+
+    Args:
+        model: a Keras model.
+        name: of one of its layers.
+
+    Raises:
+        ModelError: it has no such layer on the way to its outputs.
+    """
+    seen, waiting = set(), list(model.outputs)
+    while waiting:
+        current = waiting.pop()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        operation, node = find_source(current)
+        if operation.name == name:
+            return current
+        waiting.extend(node.input_tensors)
+    raise ModelError(
+        f"model {model.name!r}: expected a layer {name!r} that its outputs are computed from. "
+        f"Received: layers={[layer.name for layer in model.layers][-5:]}, and those before."
+    )
 
 
 def replace_layers(output: Any, replacement: Callable[[Any], Any | None]) -> Any:

@@ -6,7 +6,9 @@ import keras
 import numpy as np
 import pytest
 
+from tfxfer.errors import ModelError
 from tfxfer.keeping.distillation import measure_divergence, watch_answers
+from tfxfer.surgery import find_output
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -45,6 +47,15 @@ def test_without_a_link_it_is_half_the_squared_difference() -> None:
     assert measure(np.array([[1.0]]), np.array([[4.0]]), link=None).tolist() == [4.5]
 
 
+def test_without_a_link_no_unit_counts() -> None:
+    metres, known = np.array([[1.0], [2.0]]), np.array([[1.5], [2.0]])
+    first = measure(known, metres, link=None, scale=np.float32([0.5]))
+    assert first.tolist() == [0.5, 0]
+    assert measure(1000 * known, 1000 * metres, link=None, scale=np.float32([500])) == (
+        pytest.approx(first)
+    )
+
+
 @pytest.mark.parametrize("link", ["softmax", "sigmoid", None])
 def test_equal_answers_cost_nothing_and_certain_ones_are_finite(link: str | None) -> None:
     scores = np.array([[1.0, 0.0], [0.2, 0.8]])
@@ -52,28 +63,80 @@ def test_equal_answers_cost_nothing_and_certain_ones_are_finite(link: str | None
     assert np.isfinite(measure(scores, scores[:, ::-1], link=link)).all()
 
 
-def test_a_watched_network_answers_alike_and_its_loss_has_the_divergence() -> None:
-    def make(seed: int) -> keras.Model:
-        inputs = keras.Input((3,))
-        start = keras.initializers.GlorotUniform(seed)
-        dense = keras.layers.Dense(2, "softmax", kernel_initializer=start, name="dense")
-        return keras.Model(inputs, dense(inputs))
+def make_network(seed: int, labels: int = 2) -> keras.Model:
+    inputs = keras.Input((3,))
+    start = keras.initializers.GlorotUniform(seed)
+    logits = keras.layers.Dense(labels, kernel_initializer=start, name="logits")(inputs)
+    return keras.Model(inputs, keras.layers.Softmax(name="scores")(logits))
 
-    network, earlier = make(1), make(2)
+
+def measure_loss(network: keras.Model, x: np.ndarray, y: np.ndarray) -> float:
+    """Returns the loss of one step that moves nothing."""
+    network.compile(keras.optimizers.SGD(0.0), "categorical_crossentropy")
+    return float(network.train_on_batch(x, y))
+
+
+def test_a_watched_network_answers_alike_and_its_training_has_the_divergence() -> None:
+    network, earlier = make_network(1), make_network(2)
     x = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
     y = np.eye(2, dtype=np.float32)[[0, 1, 0, 1, 0, 1]]
     watched = watch_answers(network, earlier, strength=3.0, link="softmax")
     before, known = network.predict_on_batch(x), earlier.predict_on_batch(x)
     assert watched.predict_on_batch(x) == pytest.approx(before)
     assert [v.path for v in watched.weights] == [v.path for v in network.weights]
-    for model in (network, watched):
-        model.compile("sgd", "categorical_crossentropy")
-    own = network.evaluate(x, y, verbose=0)
+    own = measure_loss(network, x, y)
     expected = own + 3 * measure(known, before, link="softmax").mean()
-    assert watched.evaluate(x, y, verbose=0) == pytest.approx(expected, rel=1e-4)
+    assert measure_loss(watched, x, y) == pytest.approx(expected, rel=1e-4)
+    # What chooses the epoch is the loss of the head alone.
+    assert watched.evaluate(x, y, verbose=0) == pytest.approx(own, rel=1e-4)
     teacher = earlier.get_weights()
+    watched.compile("sgd", "categorical_crossentropy")
     watched.fit(x, y, epochs=2, verbose=0)
     # What trains is the network; the earlier one stays as it is.
     assert np.abs(network.predict_on_batch(x) - before).max() > 1e-3
     for left, right in zip(earlier.get_weights(), teacher, strict=True):
         assert (left == right).all()
+
+
+def test_further_labels_are_told_apart_among_themselves() -> None:
+    network, earlier = make_network(1, labels=5), make_network(2, labels=3)
+    x = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
+    y = np.eye(5, dtype=np.float32)[[3, 4, 3, 4, 3, 4]]
+    apart = watch_answers(network, earlier, strength=3.0, link="softmax", apart=("logits", 3))
+    scores, known = network.predict_on_batch(x), earlier.predict_on_batch(x)
+    assert apart.predict_on_batch(x) == pytest.approx(scores)
+    further = scores[:, 3:] / scores[:, 3:].sum(axis=1, keepdims=True)
+    own = -np.log(further[np.arange(6), y.argmax(axis=1) - 3]).mean()
+    expected = own + 3 * measure(known, scores, link="softmax").mean()
+    assert measure_loss(apart, x, y) == pytest.approx(expected, rel=1e-4)
+    # The loss over all labels would be another one.
+    assert abs(measure_loss(network, x, y) - own) > 0.1
+
+
+def test_what_is_told_apart_leaves_the_earlier_labels_to_the_soft_targets() -> None:
+    x = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
+    y = np.eye(5, dtype=np.float32)[[3, 4, 3, 4, 3, 4]]
+    moved = []
+    for apart in (("logits", 3), None):
+        network = make_network(1, labels=5)
+        earlier = make_network(2, labels=3)
+        layer = network.get_layer("logits")
+        # As a run that goes on begins: the earlier labels' weights are the earlier run's.
+        kernel, bias = layer.get_weights()
+        kernel[:, :3] = earlier.get_layer("logits").get_weights()[0]
+        layer.set_weights([kernel, bias])
+        watched = watch_answers(network, earlier, strength=1.0, link="softmax", apart=apart)
+        watched.compile(keras.optimizers.SGD(0.1), "categorical_crossentropy")
+        watched.fit(x, y, epochs=3, verbose=0)
+        moved.append(np.abs(layer.get_weights()[0][:, :3] - kernel[:, :3]).max())
+    assert moved[0] < 1e-5 < 1e-2 < moved[1]
+
+
+def test_the_part_after_a_cut_is_watched_in_its_own_graph() -> None:
+    network, earlier = make_network(1, labels=5), make_network(2, labels=3)
+    cut = keras.Model(network.get_layer("logits").output, network.outputs[0])
+    known = keras.Model(earlier.get_layer("logits").output, earlier.outputs[0])
+    assert find_output(cut, "scores") is cut.outputs[0]
+    with pytest.raises(ModelError, match=r"expected a layer 'logits' that its outputs"):
+        find_output(cut, "logits")
+    assert watch_answers(cut, known, strength=1.0, link="softmax").count_params() == 0

@@ -35,6 +35,12 @@ def test_residuals_have_the_covariance_of_the_answers(link: str | None) -> None:
     assert found.mean(axis=0) == pytest.approx(0, abs=0.01)
 
 
+def test_the_information_on_a_mean_is_one_over_its_variance() -> None:
+    scores, scale = np.zeros((200_000, 2)), np.array([0.5, 10.0])
+    found = draw_residuals(scores, None, np.random.default_rng(0), scale).astype(np.float64)
+    assert (found**2).mean(axis=0) == pytest.approx(1 / scale**2, rel=0.02)
+
+
 def test_fisher_of_a_linear_model_has_its_closed_form() -> None:
     rng = np.random.default_rng(1)
     x, kernel = rng.normal(size=(4000, 3)), rng.normal(size=(3, 2))

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tfxfer.adaptation.record import Adaptation, Trial
+from tfxfer.adaptation.record import Effect as AdaptationEffect
 from tfxfer.evaluation.tables import Table
 from tfxfer.report.content import make_content
 from tfxfer.report.material import read_material
@@ -58,6 +60,30 @@ def test_what_the_temperature_did_is_tabulated(class_run: RunDirectory, describe
     assert table.rows == (
         ("validation", "20.0 points [18.0, 22.0]", "5.0 points [3.0, 7.0]", "0.900", "0.500"),
     )
+
+
+def test_what_was_tried_on_a_target_is_told_with_what_came_of_it(
+    class_run: RunDirectory, describe: Describe
+) -> None:
+    assert all(section.name != "adapted" for section in describe(class_run).sections)
+    zero, gain = Estimate(0.0, 0.0, 0.0), Estimate(0.4, 0.3, 0.5)
+    before, after = Estimate(0.5, 0.3, 0.7), Estimate(0.9, 0.7, 1.0)
+    Adaptation(
+        "auto", "self_training", 90, 2, {"a": 0.25, "b": 0.75}, 0.4,
+        (Trial("self_training", 1.2, gain), Trial("none", 0.8, zero)),
+        AdaptationEffect(20, "accuracy", before, after),
+    ).write(class_run.trust)  # fmt: skip
+    content = describe(class_run)
+    trials, effect, shares = list_parts(find(content, "adapted"), Table)
+    assert trials.rows == (
+        ("self-training (kept)", "1.20", "+0.40 [+0.30, +0.50]"),
+        ("none", "0.80", ""),
+    )
+    assert effect.rows == (("before", "0.5 [0.3, 0.7]"), ("after", "0.9 [0.7, 1]"))
+    assert shares.rows == (("a", "25.0%"), ("b", "75.0%"))
+    first, left = list_notes(content, "adapted")
+    assert "40 % of 90 answers changed" in first
+    assert left.startswith("2 ")
 
 
 def test_what_was_forgotten_is_told_label_by_label(

@@ -16,6 +16,7 @@ from tfxfer.cli.options import (
     size_option,
     weights_option,
 )
+from tfxfer.keeping.methods import METHODS
 
 __all__ = ["shared_options", "train_options"]
 
@@ -147,11 +148,10 @@ def train_options(command: Any) -> Any:
         ),
         click.option(
             "--keep",
-            type=click.Choice(["statistics", "l2sp", "ewc", "distill", "lora"]),
-            help="What holds on to what the model knows: statistics (the last layer follows from "
-            "where the features of each class lie), l2sp (weights stay near their start), "
-            "ewc (those that matter to the --from run do), distill (the answers of the --from run "
-            "are learnt, too), lora (kernels move within a low rank).",
+            type=click.Choice(list(METHODS)),
+            help="What holds on to what the model knows: "
+            + ", ".join(f"{name} ({method.words})" for name, method in METHODS.items())
+            + ".",
         ),
         click.option(
             "--keep-strength",

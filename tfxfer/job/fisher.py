@@ -11,6 +11,7 @@ from tfxfer.data.arrays import list_arrays, map_arrays
 from tfxfer.data.loading import load_split
 from tfxfer.data.record import Source
 from tfxfer.data.samples import SampleSplit
+from tfxfer.errors import RunError
 from tfxfer.job.earlier import EarlierRun
 from tfxfer.keeping.anchor import list_learnt
 from tfxfer.keeping.fisher import (
@@ -25,7 +26,13 @@ from tfxfer.schedule import Phase
 from tfxfer.stages import get_info, set_trainable
 from tfxfer.trust.gradients import WeightGradients
 
-__all__ = ["find_frontier", "list_importances", "load_learnt", "measure_importances"]
+__all__ = [
+    "find_frontier",
+    "list_importances",
+    "load_learnt",
+    "measure_importances",
+    "measure_scale",
+]
 
 _MOST_SAMPLES = 200
 """One gradient each; the standard error of a mean of squares of 200 is a tenth of it or so."""
@@ -42,22 +49,42 @@ def list_importances(
     """Returns how much each weight of an earlier run matters to it.
 
     Args:
-        earlier: the run; where it was trained with `--keep ewc` itself, what it keeps is read.
+        earlier: the run; where it was trained with `--keep ewc` itself, what it keeps is read, and
+            only layers that it kept frozen are measured.
         model: that is trained next, whose weights have further entries where there are labels more.
         stage: up to which everything stays frozen: of what comes before nothing is measured.
         seed: of the answers that are drawn.
         progress: told of samples done.
+
+    Raises:
+        RunError: something has to be measured, and its samples are gone.
     """
-    if earlier.fisher_path.is_file():
-        found: Importances = read_importances(earlier.fisher_path)
-    else:
+    found = read_importances(earlier.fisher_path) if earlier.fisher_path.is_file() else {}
+    unknown = _list_trained(earlier.model, stage) - set(found)
+    if unknown:
+        # It held less than what trains now, or nothing: of the rest its own samples have to tell.
+        if not earlier.find_learnt(1):
+            raise RunError(
+                f"--keep ewc: expected samples that run {str(earlier.run.path)!r} learnt from, "
+                "since it kept layers frozen that train now, and does not know which of their "
+                "weights matter. Received: none that are as it had them. Put them back, or train "
+                "no more of the network than it did: --unfreeze-from"
+            )
         split = load_learnt(earlier, _MOST_SAMPLES)
-        found = measure_importances(earlier.model, split, stage, seed=seed, progress=progress)
+        measured = measure_importances(earlier.model, split, stage, seed=seed, progress=progress)
+        found |= {name: weights for name, weights in measured.items() if name in unknown}
     nothing = {
         layer.name: [np.zeros(x.shape, np.float32) for x in list_learnt(layer)]
         for layer in model.layers
+        if layer.name in found
     }
     return add_importances(found, nothing)
+
+
+def _list_trained(model: Any, stage: str | None) -> set[str]:
+    """Returns the names of the layers that train where everything up to a stage is frozen."""
+    set_trainable(model, stage)
+    return {layer.name for layer in model.layers if layer.trainable_variables}
 
 
 def load_learnt(earlier: EarlierRun, count: int) -> SampleSplit:
@@ -99,7 +126,7 @@ def measure_importances(
     """
     set_trainable(model, stage)
     gradients = WeightGradients(model, stage)
-    rng = np.random.default_rng(seed)
+    rng, scale = np.random.default_rng(seed), measure_scale(split.targets)
     chosen = rng.permutation(len(split))[:_MOST_SAMPLES]
 
     def differentiate() -> Any:
@@ -108,7 +135,7 @@ def measure_importances(
                 progress("measuring which weights matter", done, len(chosen))
             found = list_arrays(map_arrays(lambda x: x[:, 0], split.read_views([index])))
             yield gradients.compute(
-                found, lambda scores: draw_residuals(scores, gradients.link, rng)
+                found, lambda scores: draw_residuals(scores, gradients.link, rng, scale)
             )
 
     squares = mean_squares(differentiate())
@@ -122,6 +149,19 @@ def measure_importances(
         for layer in model.layers
         if any(id(x) in by_variable for x in list_learnt(layer))
     }
+
+
+def measure_scale(targets: np.ndarray) -> np.ndarray:
+    """Returns the standard deviation of each output's targets, so that no unit counts; or 1.
+
+    Shapes: targets (samples, outputs); returns float32 (outputs,).
+
+    Example:
+        >>> measure_scale(np.array([[1.0, 4.0], [3.0, 4.0]])).tolist()
+        [1.0, 1.0]
+    """
+    found = targets.std(axis=0, dtype=np.float64)
+    return np.where(found > 0, found, 1.0).astype(np.float32)
 
 
 def find_frontier(schedule: Sequence[Phase], stages: Sequence[str]) -> str | None:

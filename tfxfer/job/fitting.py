@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 from collections.abc import Callable, Sequence
@@ -171,28 +170,27 @@ class Fitting:
     ) -> tuple[FitState, bool]:
         """Returns how far a network has come, and whether that is all of the training."""
         request, keeping = self.prepared.request, self.keeping
-        with contextlib.nullcontext() if keeping is None else keeping.hold(network):
-            history = fit(
-                network,
-                data,
-                schedule=plan,
-                callbacks=self.callbacks,
-                batch_size=request.batch_size,
-                augment=Augmentation(request.augment, plan.views, request.view_options),
-                balance=request.balance,
-                seed=request.seed,
-                cache=Cache(enabled=request.cache, store=self.store, conversion=conversion),
-                device=self.device,
-                control=Control(
-                    deadline=deadline,
-                    progress=self.progress,
-                    state=state,
-                    snapshot=snapshot,
-                    on_phase_end=on_phase_end,
-                    on_epoch_end=on_epoch_end,
-                    on_features=self.on_features,
-                    wrap=None if keeping is None else keeping.wrap,
-                ),
-                verbose=0,
-            )
+        history = fit(
+            network,
+            data,
+            schedule=plan,
+            callbacks=self.callbacks,
+            batch_size=request.batch_size,
+            augment=Augmentation(request.augment, plan.views, request.view_options),
+            balance=request.balance,
+            seed=request.seed,
+            cache=Cache(enabled=request.cache, store=self.store, conversion=conversion),
+            device=self.device,
+            control=Control(
+                deadline=deadline,
+                progress=self.progress,
+                state=state,
+                snapshot=snapshot,
+                on_phase_end=on_phase_end,
+                on_epoch_end=on_epoch_end,
+                on_features=self.on_features,
+                wrap=None if keeping is None else keeping.wrap,
+            ),
+            verbose=0,
+        )
         return history.state, history.is_stopped

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -13,16 +12,23 @@ from tfxfer.backbone import BACKBONE_END
 from tfxfer.data.samples import SampleData, SampleSplit
 from tfxfer.errors import ModelError
 from tfxfer.frontier.cut import make_suffix
+from tfxfer.head import Tempering
 from tfxfer.inference.keras_model import wrap_model
 from tfxfer.inference.scoring import score_split
 from tfxfer.job.earlier import EarlierRun, find_fisher
-from tfxfer.job.fisher import find_frontier, list_importances, measure_importances
+from tfxfer.job.fisher import (
+    find_frontier,
+    list_importances,
+    measure_importances,
+    measure_scale,
+)
 from tfxfer.job.prepare import Prepared
 from tfxfer.keeping.anchor import hold_weights, read_references
-from tfxfer.keeping.distillation import watch_answers
+from tfxfer.keeping.distillation import Link, watch_answers
 from tfxfer.keeping.fisher import Importances, add_importances, write_importances
 from tfxfer.keeping.low_rank import adapt_layers, merge_layers
 from tfxfer.keeping.methods import METHODS
+from tfxfer.keeping.relations import watch_relations
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
 from tfxfer.stages import attach_info, get_info, layers_up_to
@@ -43,6 +49,8 @@ class Keeping:
         importances: of these weights; None is 1 for all of them.
         stage: up to which everything stays frozen.
         link: what makes scores of the head's logits, see `tfxfer.head.Tempering`.
+        apart: see `tfxfer.keeping.distillation.watch_answers`.
+        scale: of each output, in its unit.
     """
 
     method: str
@@ -51,14 +59,19 @@ class Keeping:
     references: dict[str, list[np.ndarray]]
     importances: Importances | None = None
     stage: str | None = None
-    link: Any = None
+    link: Link | None = None
+    apart: tuple[str, int] | None = None
+    scale: np.ndarray | None = None
 
     @classmethod
-    def begin(cls, prepared: Prepared, model: Any, progress: Progress | None) -> Self | None:
+    def begin(
+        cls, prepared: Prepared, data: SampleData, model: Any, progress: Progress | None
+    ) -> Self | None:
         """Returns what a request asks for; None where it asks for nothing.
 
         Args:
             prepared: what to train.
+            data: its samples.
             model: as the training begins.
             progress: told how far the measuring of weights is.
 
@@ -98,6 +111,8 @@ class Keeping:
             importances,
             stage,
             None if tempering is None else tempering.link,
+            _find_apart(prepared, data, tempering),
+            measure_scale(data.train.targets),
         )
 
     def finish(self, model: Any, make_plain: Callable[[], Any]) -> Any:
@@ -130,27 +145,41 @@ class Keeping:
             own = measure_importances(model, data.train, self.stage, seed=seed, progress=progress)
             write_importances(find_fisher(run), add_importances(self.importances, own))
 
-    @contextlib.contextmanager
-    def hold(self, network: Any) -> Iterator[None]:
-        """Holds the weights of a network that trains in the context, where the method does so."""
-        if not self.references:
-            yield
-            return
-        with hold_weights(
-            network.layers,
-            self.references,
-            strength=self.strength,
-            importances=self.importances,
-        ):
-            yield
-
     def wrap(self, network: Any, stage: str | None) -> Any:
         """Returns the network that is fitted in place of one; see `tfxfer.Control`."""
-        if self.method != "distill":
-            return network
-        assert self.earlier is not None
-        teacher = make_suffix(self.earlier.model, stage)
-        return watch_answers(network, teacher, strength=self.strength, link=self.link)
+        if self.references:
+            return hold_weights(
+                network, self.references, strength=self.strength, importances=self.importances
+            )
+        if self.method == "relations":
+            assert self.earlier is not None
+            return watch_relations(network, self.earlier.model, stage, strength=self.strength)
+        if self.method == "distill":
+            assert self.earlier is not None
+            teacher = make_suffix(self.earlier.model, stage)
+            return watch_answers(
+                network,
+                teacher,
+                strength=self.strength,
+                link=self.link,
+                apart=self.apart,
+                scale=self.scale,
+            )
+        return network
+
+
+def _find_apart(
+    prepared: Prepared, data: SampleData, tempering: Tempering | None
+) -> tuple[str, int] | None:
+    """Returns where the further labels' logits are, if no sample that is learnt from has others."""
+    if prepared.earlier is None or tempering is None or tempering.link != "softmax":
+        return None
+    known = len(prepared.earlier.manifest.labels)
+    classes = prepared.head.find_classes(data.train.targets)
+    # A softmax over a single one is 1, whatever is shown, and teaches nothing.
+    if classes is None or (classes < known).any() or len(data.labels) < known + 2:
+        return None
+    return tempering.layer, known
 
 
 def record_forgetting(

@@ -174,6 +174,12 @@ class TrainRequest:
                     "training: expected --from RUN alone, which brings the weights and the split. "
                     f"Received: {', '.join(wrong)} beside it. Leave one of them out."
                 )
+            if self.baselines:
+                raise UsageError(
+                    "training: expected --baselines without --from: neither has seen what the "
+                    f"earlier run learnt from. Received: {', '.join(self.baselines)}. Leave them "
+                    "out; what was forgotten is said without them."
+                )
         method = None if self.keep is None else METHODS[self.keep]
         if self.from_run is None and (self.replay or (method is not None and method.needs_run)):
             option = "--replay" if self.replay else f"--keep {self.keep}"

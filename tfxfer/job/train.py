@@ -175,7 +175,7 @@ def _train(
     _say(progress, "building the model")
     model = build(prepared, data)
     check_adaptable(request, model)
-    keeping = Keeping.begin(prepared, model, progress)
+    keeping = Keeping.begin(prepared, data, model, progress)
     _say(progress, "measuring this machine")
     clock = Clock(request.budget_seconds, started, RESERVE_SECONDS + reserve_seconds)
     conversion = Conversion()

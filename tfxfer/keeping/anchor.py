@@ -11,41 +11,34 @@ Source:
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-__all__ = ["Anchor", "hold_weights", "list_learnt", "read_references"]
+from tfxfer.keeping.watching import watch_network
+
+__all__ = ["hold_weights", "list_learnt", "measure_distance", "read_references"]
 
 
-class Anchor(keras.regularizers.Regularizer):
-    """½ · strength · Σ importance · (w - reference)² of one variable.
+def measure_distance(
+    weights: Any, reference: np.ndarray, importance: np.ndarray | None = None
+) -> Any:
+    """Returns ½ Σ importance · (w - reference)² of one variable.
 
     Args:
+        weights: the variable.
         reference: where the weights should stay.
-        strength: of the penalty.
         importance: of each weight; None is 1 for all of them.
 
-    Shapes: reference and importance as the variable; returns a number.
+    Shapes: all of one shape; returns a number.
     """
-
-    def __init__(
-        self, reference: np.ndarray, *, strength: float, importance: np.ndarray | None = None
-    ) -> None:
-        self.reference = np.asarray(reference, np.float32)
-        self.strength = float(strength)
-        self.importance = None if importance is None else np.asarray(importance, np.float32)
-
-    def __call__(self, x: Any) -> Any:
-        """Returns the penalty of the weights' present values."""
-        ops = keras.ops
-        squares = ops.square(ops.cast(x, "float32") - self.reference)
-        if self.importance is not None:
-            squares = squares * self.importance
-        return 0.5 * self.strength * ops.sum(squares)
+    ops = keras.ops
+    squares = ops.square(ops.cast(weights, "float32") - np.asarray(reference, np.float32))
+    if importance is not None:
+        squares = squares * np.asarray(importance, np.float32)
+    return 0.5 * ops.sum(squares)
 
 
 def read_references(layers: Sequence[Any]) -> dict[str, list[np.ndarray]]:
@@ -60,43 +53,44 @@ def read_references(layers: Sequence[Any]) -> dict[str, list[np.ndarray]]:
     }
 
 
-@contextlib.contextmanager
 def hold_weights(
-    layers: Sequence[Any],
+    network: Any,
     references: Mapping[str, Sequence[np.ndarray]],
     *,
     strength: float,
     importances: Mapping[str, Sequence[np.ndarray]] | None = None,
-) -> Iterator[None]:
-    """Anchors the weights of some layers within the context; nothing of it is left after.
+) -> Any:
+    """Returns a network for one training, whose loss holds the weights that train.
 
     Args:
-        layers: of a model, which trains in the context.
+        network: that trains, its layers frozen or not as they will be.
         references: where the weights of each layer should stay, by its name; others are free.
         strength: of the penalty.
-        importances: of each weight, as the references; None is 1 for all.
+        importances: of each weight, as the references; layers of which nothing is known are free.
+            None is 1 for all.
+
+    Returns:
+        The network itself where nothing is to be held.
     """
-    before: list[tuple[Any, Any]] = []
-    try:
-        for layer in layers:
-            for number, variable in enumerate(list_learnt(layer)):
-                if layer.name not in references:
-                    continue
-                weight = None if importances is None else importances[layer.name][number]
-                before.append((variable, variable.regularizer))
-                variable.regularizer = _add(
-                    variable.regularizer,
-                    Anchor(references[layer.name][number], strength=strength, importance=weight),
-                )
-        yield
-    finally:
-        for variable, regularizer in before:
-            variable.regularizer = regularizer
+    held = [
+        (variable, number, layer.name)
+        for layer in network.layers
+        if layer.name in references
+        if importances is None or layer.name in importances
+        for number, variable in enumerate(list_learnt(layer))
+        if any(variable is trained for trained in layer.trainable_variables)
+    ]
+    if not held:
+        return network
 
+    def penalize(watched: Any, given: list[Any]) -> Any:
+        total = 0.0
+        for variable, number, name in held:
+            importance = None if importances is None else importances[name][number]
+            total = total + measure_distance(variable, references[name][number], importance)
+        return strength * total
 
-def _add(first: Any, second: Any) -> Any:
-    """Returns both penalties as one: a layer may have brought its own."""
-    return second if first is None else lambda x: first(x) + second(x)
+    return watch_network(network, penalize)
 
 
 def list_learnt(layer: Any) -> list[Any]:

@@ -5,6 +5,10 @@ labels are drawn to what the earlier model answers to the very same input, its a
 included. The earlier model's part after the freeze frontier is computed beside the one that trains;
 what comes before is the same network and cached once for both.
 
+Where nothing that is trained on has an earlier label, the loss of the head would only teach that
+none of these is ever the answer, and undo in a few steps what the soft targets hold: then it is
+shown the further labels alone, as the paper's is, whose new task has outputs of its own.
+
 Source:
     Li and Hoiem 2016, Learning without Forgetting, https://arxiv.org/abs/1606.09282, eq. 2 and 3,
     with T = 2; Hinton et al. 2015, https://arxiv.org/abs/1503.02531, section 2 for the factor T².
@@ -13,12 +17,15 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import keras
+import numpy as np
 
-__all__ = ["TEMPERATURE", "KeepAnswers", "measure_divergence", "watch_answers"]
+from tfxfer.keeping.watching import ask_earlier, watch_network
+from tfxfer.surgery import find_output
+
+__all__ = ["TEMPERATURE", "Link", "answer_apart", "measure_divergence", "watch_answers"]
 
 TEMPERATURE = 2.0
 """Of both models' answers, after Li and Hoiem: small scores count for more."""
@@ -29,13 +36,18 @@ Link = Literal["softmax", "sigmoid"]
 
 
 def measure_divergence(
-    earlier: Any, answers: Any, *, link: Link | None, temperature: float = TEMPERATURE
+    earlier: Any,
+    answers: Any,
+    *,
+    link: Link | None,
+    temperature: float = TEMPERATURE,
+    scale: np.ndarray | None = None,
 ) -> Any:
     """Returns how far a model's answers are from an earlier one's, of each sample.
 
     Under a link it is T² · KL(earlier ‖ answers) of the answers at temperature T: over the earlier
     labels, whose scores are taken as a distribution of their own (softmax), or of each label,
-    summed (sigmoid). Without one it is half the squared difference, summed.
+    summed (sigmoid). Without one it is half the squared difference in units of `scale`, summed.
 
     Args:
         earlier: scores of the earlier model.
@@ -43,13 +55,18 @@ def measure_divergence(
             count.
         link: what made scores of logits; None where nobody knows.
         temperature: what the logits are divided by.
+        scale: of each earlier output where there is no link; None is 1.
 
-    Shapes: earlier (samples, labels), answers (samples, at least as many); returns (samples,).
+    Shapes: earlier (samples, labels), answers (samples, at least as many), scale (labels,); returns
+        (samples,).
     """
     ops = keras.ops
     answers = answers[:, : earlier.shape[-1]]
     if link is None:
-        return 0.5 * ops.sum(ops.square(answers - earlier), axis=-1)
+        gap = answers - earlier
+        return 0.5 * ops.sum(
+            ops.square(gap if scale is None else gap / scale[: earlier.shape[-1]]), axis=-1
+        )
     if link == "softmax":
         # log p is the logit but for a constant, which the softmax over some of the labels drops.
         old, new = (ops.log(ops.clip(x, _LEAST, 1.0)) / temperature for x in (earlier, answers))
@@ -69,34 +86,28 @@ def _find_logit(probability: Any) -> Any:
     return ops.log(inside) - ops.log(1 - inside)
 
 
-class KeepAnswers(keras.layers.Layer):
-    """Passes answers on, and adds to the loss how far they are from an earlier model's.
+def answer_apart(logits: Any, known: int) -> Any:
+    """Returns a softmax over the further labels alone; earlier ones have a score of 0.
 
     Args:
-        ask: the earlier model's answers to a batch of inputs.
-        strength: what the penalty is multiplied by.
-        link: see `measure_divergence`.
+        logits: of all labels.
+        known: how many of them, the first ones, an earlier model had.
+
+    Shapes: (samples, labels); returns the same.
     """
-
-    def __init__(self, ask: Callable[[list[Any]], Any], *, strength: float, link: Any) -> None:
-        # The inputs stay what they are: activations may be float16, and token numbers integers.
-        super().__init__(name="keep_answers", dtype="float32", autocast=False)
-        self._ask, self._strength, self._link = ask, strength, link
-
-    def call(self, inputs: list[Any]) -> Any:
-        """Returns the answers, which come before what they were made of."""
-        answers, *given = inputs
-        earlier = keras.ops.stop_gradient(self._ask(given))
-        found = measure_divergence(earlier, answers, link=self._link)
-        self.add_loss(self._strength * keras.ops.mean(found))
-        return answers
-
-    def compute_output_spec(self, inputs: list[Any]) -> Any:
-        """Returns that the answers have the shape that they had."""
-        return keras.KerasTensor(inputs[0].shape, inputs[0].dtype)
+    further = keras.ops.softmax(logits[:, known:], axis=-1)
+    return keras.ops.pad(further, [[0, 0], [known, 0]])
 
 
-def watch_answers(network: Any, earlier: Any, *, strength: float, link: Link | None) -> Any:
+def watch_answers(
+    network: Any,
+    earlier: Any,
+    *,
+    strength: float,
+    link: Link | None,
+    apart: tuple[str, int] | None = None,
+    scale: np.ndarray | None = None,
+) -> Any:
     """Returns a network for one training, whose loss also keeps an earlier one's answers.
 
     Args:
@@ -104,13 +115,29 @@ def watch_answers(network: Any, earlier: Any, *, strength: float, link: Link | N
         earlier: a network of the same inputs, whose weights stay as they are.
         strength: what the penalty is multiplied by.
         link: see `measure_divergence`.
+        apart: the layer that puts out the logits of a softmax, and how many labels are earlier
+            ones: the head's loss gets the answers of `answer_apart`. None where some of the
+            samples have earlier labels.
+        scale: see `measure_divergence`.
     """
+    if apart is None:
 
-    # A closure and no attribute: the earlier network's weights are none of what is trained.
-    def ask(given: list[Any]) -> Any:
-        return earlier(given if len(given) > 1 else given[0], training=False)
+        def penalize(scores: Any, given: list[Any]) -> Any:
+            before = ask_earlier(earlier, given)
+            found = measure_divergence(before, scores, link=link, scale=scale)
+            return strength * keras.ops.mean(found)
 
-    keeper = KeepAnswers(ask, strength=strength, link=link)
-    inputs = list(network.inputs)
-    outputs = keeper([network.outputs[0], *inputs])
-    return keras.Model(inputs if len(inputs) > 1 else inputs[0], outputs, name=network.name)
+        return watch_network(network, penalize)
+    layer, known = apart
+
+    def penalize_logits(logits: Any, given: list[Any]) -> Any:
+        scores = keras.ops.softmax(logits[:, :known], axis=-1)
+        found = measure_divergence(ask_earlier(earlier, given), scores, link="softmax")
+        return strength * keras.ops.mean(found)
+
+    return watch_network(
+        network,
+        penalize_logits,
+        watched=find_output(network, layer),
+        change=lambda _, logits: answer_apart(logits, known),
+    )

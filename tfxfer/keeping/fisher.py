@@ -1,8 +1,9 @@
 """How much the likelihood of a task depends on each weight: the diagonal of the Fisher information.
 
 For a sample x it is E over y ~ p(y | x) of (∂ log p(y | x) / ∂wᵢ)², with the model's own p. Of a
-softmax, of sigmoids and of a mean of unit variance alike, ∂ log p / ∂logits is the answer less its
-expectation; one answer is drawn a sample, which is right on average and costs one gradient.
+softmax, of sigmoids and of a mean of variance 1 alike, ∂ log p / ∂logits is the answer less its
+expectation, and of another variance that over it; one answer is drawn a sample, which is right on
+average and costs one gradient.
 
 Source:
     Kirkpatrick et al. 2017, https://arxiv.org/abs/1612.00796; that y is drawn from the model, and
@@ -35,14 +36,20 @@ Importances = Mapping[str, Sequence[np.ndarray]]
 """Of each weight of a layer, by its name."""
 
 
-def draw_residuals(scores: np.ndarray, link: str | None, rng: np.random.Generator) -> np.ndarray:
+def draw_residuals(
+    scores: np.ndarray,
+    link: str | None,
+    rng: np.random.Generator,
+    scale: np.ndarray | None = None,
+) -> np.ndarray:
     """Returns ∂ log p(y | x) / ∂logits of an answer drawn for each sample.
 
     Args:
         scores: of the model.
         link: what makes them of the logits: `softmax`, `sigmoid`, or None for a number that is the
-            mean of a normal distribution of variance 1.
+            mean of a normal distribution.
         rng: that draws.
+        scale: standard deviation of that distribution, an output each; None is 1.
 
     Shapes: (samples, outputs); returns the same, float32.
     """
@@ -55,7 +62,7 @@ def draw_residuals(scores: np.ndarray, link: str | None, rng: np.random.Generato
     elif link == "sigmoid":
         residuals = (rng.random(scores.shape) < scores) - scores
     else:
-        residuals = rng.standard_normal(scores.shape)
+        residuals = rng.standard_normal(scores.shape) / (1.0 if scale is None else scale)
     return residuals.astype(np.float32)
 
 

@@ -24,6 +24,9 @@ class Method:
 
 
 METHODS: Mapping[str, Method] = {
+    "statistics": Method(
+        "the last layer follows from where the features of each class lie", None, needs_run=False
+    ),
     "l2sp": Method("weights stay near those the training begins with", 0.1, needs_run=False),
     "ewc": Method(
         "weights that the earlier run's answers depend on stay near those it had",
@@ -31,10 +34,8 @@ METHODS: Mapping[str, Method] = {
         needs_run=True,
     ),
     "distill": Method("the earlier model's answers are learnt, too", 1.0, needs_run=True),
-    "statistics": Method(
-        "where the features of each class lie is kept, and the last layer follows from it",
-        None,
-        needs_run=False,
+    "relations": Method(
+        "samples that the earlier model found alike stay alike", 25.0, needs_run=True
     ),
     "lora": Method("kernels move within a low rank", None, needs_run=False),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tfxfer.report.adapted import make_adapted
 from tfxfer.report.audit import make_audit
 from tfxfer.report.card import make_card
 from tfxfer.report.confidence import make_confidence
@@ -60,6 +61,7 @@ def make_content(material: Material) -> Content:
     makers: tuple[Callable[[Material], Section | None], ...] = (
         make_training,
         make_results,
+        make_adapted,
         make_forgotten,
         make_confidence,
         make_mistakes,

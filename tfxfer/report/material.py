@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tfxfer.adaptation.record import Adaptation
 from tfxfer.data.audit_file import read_audit
 from tfxfer.data.problems import Audit
 from tfxfer.data.record import Record, Source
@@ -99,6 +100,7 @@ class Material:
         export: `export/export.json`.
         slices: how each group of test samples fares.
         fair: what it cost to treat groups alike, where that was asked for.
+        adaptation: to another look; None where there was none.
         forgetting: of the run that it went on from; None where it began anew.
         baselines: how simpler ways of training do.
         gap: how far the samples are from what the pretrained network knows.
@@ -120,6 +122,7 @@ class Material:
     export: Mapping[str, Any] | None = None
     slices: SliceReport | None = None
     fair: FairTraining | None = None
+    adaptation: Adaptation | None = None
     forgetting: Forgetting | None = None
     baselines: BaselineRecord | None = None
     gap: GapProfile | None = None
@@ -197,6 +200,7 @@ def read_material(
         else None,
         slices=SliceReport.read(run.trust),
         fair=FairTraining.read(run.trust),
+        adaptation=Adaptation.read(run.trust),
         forgetting=Forgetting.read(run.trust),
         baselines=BaselineRecord.read(run.trust),
         gap=GapProfile.read(run.trust),

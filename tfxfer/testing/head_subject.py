@@ -73,13 +73,17 @@ class HeadSubject(Subject):
             contract=ProbeBackbone.preprocessing,
         )
 
-    def make_model(self) -> Any:
-        """Returns a new model of the probe backbone and the head, with equal weights each time."""
+    def make_model(self, labels: Sequence[str] | None = None) -> Any:
+        """Returns a new model of the probe backbone and the head, with equal weights each time.
+
+        Args:
+            labels: of its outputs; None takes the kit's.
+        """
         from tfxfer.model import build_model
 
         return build_model(
             ProbeBackbone(),
-            labels=self.labels,
+            labels=labels or self.labels,
             head=self.plugin,
             size=ProbeBackbone.min_image_size,
             weights=None,

@@ -11,7 +11,13 @@ from tfxfer.errors import UsageError
 from tfxfer.head import Head
 from tfxfer.registry.component import Component
 from tfxfer.registry.lookup import Registry, default_registry
-from tfxfer.testing import backbone_checks, figure_checks, head_checks, label_checks
+from tfxfer.testing import (
+    backbone_checks,
+    ending_checks,
+    figure_checks,
+    head_checks,
+    label_checks,
+)
 from tfxfer.testing.backbone_subject import BackboneSubject
 from tfxfer.testing.check import Check, Examination, Report, Result
 from tfxfer.testing.export_checks import export_float, export_int8, export_uint8_input
@@ -76,6 +82,8 @@ HEAD_CHECKS: tuple[Check, ...] = (
     head_checks.float32_outputs,
     head_checks.output_range,
     head_checks.tempering,
+    ending_checks.linear_end,
+    ending_checks.further_labels,
     label_checks.predictions,
     figure_checks.figures,
     head_checks.deterministic,

@@ -75,6 +75,32 @@ class TakesOneClass(Softmax):
         return tuple(sorted(set(raw)))
 
 
+@fault("linear_end")
+class EndsElsewhere(Softmax):
+    def linear_end(self) -> str | None:
+        return "scores"
+
+
+@fault("further_labels")
+class SortsAnew(Softmax):
+    """A label that is new comes between two that have weights."""
+
+    def extend_labels(self, labels: Sequence[str], raw: Sequence[str]) -> tuple[str, ...]:
+        return tuple(sorted({*labels, *raw}, reverse=True))
+
+
+@fault("further_labels")
+class NamesNoLayer(Softmax):
+    def label_layers(self) -> tuple[str, ...]:
+        return ()
+
+
+@fault("further_labels")
+class NamesAnotherLayer(Softmax):
+    def label_layers(self) -> tuple[str, ...]:
+        return ("logits", "elsewhere")
+
+
 @fault("strata")
 class NumbersForStrata(Softmax):
     def strata(self, raw: Sequence[str]) -> list[str]:

@@ -38,6 +38,12 @@ class Softmax(Head):
             raise DataError(f"head {self.name!r}: expected two classes. Received: labels={labels}.")
         return labels
 
+    def extend_labels(self, labels: Sequence[str], raw: Sequence[str]) -> tuple[str, ...]:
+        return (*labels, *sorted(set(raw) - set(labels)))
+
+    def label_layers(self) -> tuple[str, ...]:
+        return ("logits",)
+
     def strata(self, raw: Sequence[str]) -> list[str]:
         return list(raw)
 
@@ -62,6 +68,9 @@ class Softmax(Head):
 
     def tempering(self) -> Tempering | None:
         return Tempering("logits", "softmax")
+
+    def linear_end(self) -> str | None:
+        return "logits"
 
     def decode(self, scores: np.ndarray, labels: Sequence[str]) -> list[Prediction]:
         return [
