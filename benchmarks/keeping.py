@@ -38,12 +38,14 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
     "l2sp": {"keep": "l2sp"},
     "ewc": {"keep": "ewc"},
     "distill": {"keep": "distill"},
+    "relations": {"keep": "relations"},
     "lora": {"keep": "lora"},
     "replay 10": {"replay": 10},
     "distill, replay 10": {"keep": "distill", "replay": 10},
+    "relations, replay 10": {"keep": "relations", "replay": 10},
     "statistics, replay 10": {"keep": "statistics", "schedule": "head", "replay": 10},
 }
-WITHOUT_PHOTOS = ("statistics", "l2sp", "ewc", "distill", "lora")
+WITHOUT_PHOTOS = ("statistics", "l2sp", "ewc", "distill", "relations", "lora")
 MOST_LOST_POINTS = 3.0
 
 
