@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,10 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfxfer.data.table import SplitRow
+from tfxfer.data.table import SplitRow, write_split_table
 from tfxfer.errors import RunError
-from tfxfer.job.earlier import EarlierRun, draw_replay, find_root
+from tfxfer.job.earlier import EarlierRun, draw_replay, find_root, list_split_files
 from tfxfer.job.keep import select_tested
+from tfxfer.run.directory import RunDirectory
+from tfxfer.run.manifest import Manifest
 
 
 def make_rows(*, train: int, val: int) -> list[SplitRow]:
@@ -101,3 +105,31 @@ def test_a_copy_in_the_new_data_is_no_second_test_sample() -> None:
 def test_photos_beside_a_table_that_is_gone_are_still_found(data: str, root: str | None) -> None:
     manifest: Any = SimpleNamespace(request={"data": data}, modality="image")
     assert find_root(manifest, None) == (None if root is None else Path(root))
+
+
+def make_chain(folder: Path, names: str) -> list[RunDirectory]:
+    """Returns runs, each of which went on from the one before."""
+    runs: list[RunDirectory] = []
+    for name in names:
+        request = {"from_run": str(runs[-1].path)} if runs else {}
+        run = RunDirectory.create(folder / name)
+        run.write_manifest(Manifest(backbone="b", head="h", request=request, status="done"))
+        write_split_table(run.split_path, [SplitRow(f"{name}.jpg", "x", "train", "", "0" * 16)])
+        runs.append(run)
+    return runs
+
+
+def test_all_that_came_before_is_known_as_far_as_it_is_there(tmp_path: Path) -> None:
+    runs = make_chain(tmp_path, "abc")
+    last = runs[-1]
+    found = list_split_files(last, last.read_manifest())
+    assert found == tuple(run.split_path for run in reversed(runs))
+    shutil.rmtree(runs[1].path)
+    assert list_split_files(last, last.read_manifest()) == (last.split_path,)
+
+
+def test_runs_that_name_each_other_end(tmp_path: Path) -> None:
+    first, last = make_chain(tmp_path, "ab")
+    looped = replace(first.read_manifest(), request={"from_run": str(last.path)})
+    first.write_manifest(looped)
+    assert len(list_split_files(last, last.read_manifest())) == 2

@@ -23,11 +23,12 @@ class Earlier:
 
     Args:
         labels: of its outputs, in order; those that are new come after them.
-        split_file: its `split.csv`: what it has learnt from is not tested with, nor the other way.
+        split_files: its `split.csv`, and those of the runs that it went on from itself: what they
+            have learnt from is not tested with, nor the other way.
     """
 
     labels: tuple[str, ...]
-    split_file: Path
+    split_files: tuple[Path, ...]
 
 
 def keep_parts(inspection: Inspection, earlier: Earlier) -> Inspection:
@@ -44,7 +45,7 @@ def keep_parts(inspection: Inspection, earlier: Earlier) -> Inspection:
     Raises:
         DataError: no such table.
     """
-    rows = read_split_table(earlier.split_file)
+    rows = [row for table in earlier.split_files for row in read_split_table(table)]
     known = _index((row.fingerprint, row) for row in rows if row.fingerprint)
     parts = [known.get(shorten_sha256(sha256)) for sha256 in inspection.sha256s]
     leaks = [

@@ -35,6 +35,7 @@ __all__ = [
     "find_fisher",
     "find_root",
     "find_statistics",
+    "list_split_files",
     "open_earlier",
 ]
 
@@ -70,7 +71,7 @@ class EarlierRun:
     @property
     def known(self) -> Earlier:
         """What it settles for the samples of the training."""
-        return Earlier(self.manifest.labels, self.run.split_path)
+        return Earlier(self.manifest.labels, list_split_files(self.run, self.manifest))
 
     @functools.cached_property
     def tested(self) -> tuple[Record, ...]:
@@ -262,6 +263,23 @@ def open_earlier(request: TrainRequest, registry: Registry | None) -> EarlierRun
     check_sealed(run, run.model_path)
     rows = read_split_table(check_sealed(run, run.split_path))
     return EarlierRun(run, manifest, rows, find_root(manifest, registry), registry)
+
+
+def list_split_files(run: RunDirectory, manifest: Manifest) -> tuple[Path, ...]:
+    """Returns the splits of a run and of those that it went on from, as far as these are there.
+
+    Raises:
+        RunError: one of them is not what its training wrote.
+    """
+    found = [run.split_path]
+    while manifest.request.get("from_run"):
+        run = RunDirectory(Path(str(manifest.request["from_run"])))
+        if not run.manifest_path.is_file() or run.split_path in found:
+            break
+        manifest = run.read_manifest()
+        if run.split_path.is_file():
+            found.append(check_sealed(run, run.split_path))
+    return tuple(found)
 
 
 def find_root(manifest: Manifest, registry: Registry | None) -> Path | None:
