@@ -72,6 +72,24 @@ def test_texts_from_a_table(tmp_path: Path) -> None:
     assert set(words) <= {"the", "boring", "dull", "awful", "film"}
 
 
+def test_another_look(photos: Path, tmp_path: Path) -> None:
+    """The same stripes in dim red light; folders are named as the labels, which only test."""
+    target = tmp_path / "target"
+    for path in sorted(photos.rglob("*.png")):
+        copy = target / path.relative_to(photos)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.asarray(Image.open(path)) * (0.8, 0.3, 0.2)
+        Image.fromarray(pixels.astype(np.uint8)).save(copy)
+    out = tmp_path / "run"
+    found = load("06_another_look").main(
+        str(photos), str(target), str(out), image_size=SIZE, epochs=4
+    )
+    assert found.samples == 48
+    assert found.effect is not None
+    assert found.effect.after.value >= found.effect.before.value - 0.02
+    assert keras.models.load_model(out / "model.keras").output_shape == (None, 2)
+
+
 def test_your_own_model_to_int8(photos: Path, trained: Path, tmp_path: Path) -> None:
     out = tmp_path / "model.tflite"
     before, after = load("04_your_own_model_to_int8").main(str(photos), str(trained), str(out))
