@@ -63,6 +63,10 @@ def describe_plan(
             source += f", at size {phase.size}"
         if item.views == 1 < plan.views:
             source += " of the plain samples"
+        if item.closed_form:
+            words = f"{frozen}, {item.trainable_parameters:,} parameters, computed without training"
+            lines.append(PlanLine(f"phase {phase.name}", words))
+            continue
         lines.append(
             PlanLine(
                 f"phase {phase.name}",

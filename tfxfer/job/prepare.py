@@ -221,6 +221,11 @@ def _find_weights(
 
 def _find_column(name: str, source: Source, head: Head) -> str:
     """Returns the column of `--slice`, as the data writes it."""
+    if head.closed_form() is not None:
+        raise UsageError(
+            "--fair: expected a head that is trained, which a penalty can change. "
+            f"Received: head={head.name!r}, which is computed. Choose another head."
+        )
     if not head.can_balance:
         raise UsageError(
             f"--fair: expected a head whose answers are labels. Received: head={head.name!r}. "
