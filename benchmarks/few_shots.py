@@ -1,14 +1,14 @@
 """What few photos a class are worth to each way of learning from them.
 
-    python benchmarks/few_shots.py --data FOLDER [--sets flowers5,pacs3_photo] [--draws 10]
-        [--shots 1,2,5,10,20] [--ways features,two_phase,…] [--backbone efficientnet_lite0]
+    python benchmarks/few_shots.py --data FOLDER [--sets flowers5,photo] [--draws 10]
+        [--shots 1,2,5,10,20] [--ways features,views,two_phase,…] [--backbone efficientnet_lite0]
 
 Each draw takes N photos a class to learn from, N more to choose an epoch by, and tests on 60 others
-of each class; every way gets the same ones. `features` are all ways that need no training: nearest
+of each class; every way gets the same ones. `features` are ways that need no training: nearest
 class mean, ridge and logistic regression, and a linear discriminant with the covariance of `--keep
-statistics`, each on the pooled features of the plain photos, and on the mean of eight augmented
-views of each. The others train, each in a process of its own: `two_phase`, `head` and `prototype`
-are schedules and heads of tfxfer, `guide` the keras.io guide.
+statistics`, each on the pooled features of the plain photos. `views` are the same on the mean of
+eight augmented views of each. All others train, each in a process of its own: `two_phase`, `head`
+and `prototype` are schedules and heads of tfxfer, `guide` the keras.io guide.
 
 What is in the JSON file already is not measured again: interrupt it, and go on later. Intervals are
 of the mean over draws, by Student's t.
@@ -20,7 +20,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +33,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 import numpy as np
 from record import make_parser, print_table, read_record, write_record
 
-FOLDERS = {"flowers5": "flowers5", "pacs3_photo": "pacs3/photo"}
-FRACTIONS = (0.3, 0.25, 0.45)
-TEST_A_CLASS = 60
-VIEWS = 8
-SHRINKAGES = (0.4, 0.9)
-STRENGTHS = (0.1, 1.0)
-"""Of logistic regression: scikit-learn's C, on features of length 1 times 10."""
+FOLDERS = {"flowers5": "flowers5", "photo": "pacs3/photo"}
+MOST, TEST = 200, 60  # photos a class that are drawn among, and that test
+SIZE_PX, VIEWS = 224, 8
 TRAINED: dict[str, dict[str, Any]] = {
     "two_phase": {},
     "head": {"schedule": "head"},
+    "prototype": {"head": "prototype", "schedule": "head"},
     "prototype_two_phase": {"head": "prototype"},
-    "two_phase_strong": {"augment": "strong"},
 }
 
 
@@ -51,7 +49,7 @@ def main() -> None:
     parser.add_argument("--sets", default=",".join(FOLDERS))
     parser.add_argument("--shots", default="1,2,5,10,20")
     parser.add_argument("--draws", type=int, default=10)
-    parser.add_argument("--ways", default="features,two_phase,head,prototype_two_phase,guide")
+    parser.add_argument("--ways", default="features,views,two_phase,head,prototype_two_phase,guide")
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--one", nargs=4, metavar=("SET", "SHOTS", "DRAW", "WAY"))
     options = parser.parse_args()
@@ -60,80 +58,110 @@ def main() -> None:
         print(json.dumps(measure_trained(name, int(shots), int(draw), way, options)))
         return
     shots, ways = tuple(map(int, options.shots.split(","))), options.ways.split(",")
-    if "features" in ways:
-        measure_features(options, shots)
+    for kind in ("features", "views"):
+        if kind in ways:
+            measure_features(options, shots, kind)
     for draw in range(options.draws):
         for name in options.sets.split(","):
             for count in shots:
                 for way in ways:
-                    if way != "features":
+                    if way not in ("features", "views"):
                         add_run(options, f"{name}/{count}/{draw}/{way}")
     show(read_record(options.json))
 
 
-def load_draw(name: str, options: Any, *, shots: int, draw: int) -> Any:
-    """Returns N training photos of each class, as many to choose by, and 60 to test with."""
-    from dataclasses import replace
-
-    from sets import few_images
-
-    import tfxfer
-
-    data = tfxfer.load_images(
-        options.data / FOLDERS[name], image_size=224, seed=draw, fractions=FRACTIONS
-    )
-    kept = few_images(replace(data, train=data.test), TEST_A_CLASS, seed=draw).train
-    return replace(few_images(data, shots, seed=draw), test=kept)
+def list_photos(name: str, data: Path) -> tuple[list[Path], np.ndarray]:
+    """Returns the photos of a set that are drawn among, and the number of each one's class."""
+    folders = sorted(x for x in (data / FOLDERS[name]).iterdir() if x.is_dir())
+    found = [sorted(folder.rglob("*.jpg"))[:MOST] for folder in folders]
+    numbers = np.repeat(np.arange(len(found)), [len(paths) for paths in found])
+    return [path for paths in found for path in paths], numbers
 
 
-def measure_features(options: Any, shots: tuple[int, ...]) -> None:
+def draw_rows(numbers: np.ndarray, shots: int, draw: int) -> dict[str, np.ndarray]:
+    """Returns which photos a draw has in each part; fewer shots are some of more."""
+    rng = np.random.default_rng(draw)
+    parts: dict[str, list[np.ndarray]] = {"train": [], "val": [], "test": []}
+    for number in range(numbers.max() + 1):
+        rows = rng.permutation(np.flatnonzero(numbers == number))
+        rest = rows[: len(rows) - TEST]
+        half = len(rest) // 2
+        parts["train"].append(rest[:half][:shots])
+        parts["val"].append(rest[half:][:shots])
+        parts["test"].append(rows[-TEST:])
+    return {part: np.concatenate(rows) for part, rows in parts.items()}
+
+
+def measure_features(options: Any, shots: tuple[int, ...], kind: str) -> None:
     """Measures every way that needs no training, on all draws."""
-    import tfxfer
-
-    done = read_record(options.json).get("runs", {})
-    model = tfxfer.build_model(options.backbone, labels=["a", "b"], size=224)
     for name in options.sets.split(","):
+        paths, numbers = list_photos(name, options.data)
+        done = read_record(options.json).get("runs", {})
         wanted = [
             (count, draw)
             for draw in range(options.draws)
             for count in shots
-            if f"{name}/{count}/{draw}/cosine" not in done
+            if f"{name}/{count}/{draw}/cosine{SUFFIXES[kind]}" not in done
         ]
         if not wanted:
             continue
-        found, paths = tfxfer.embed(model, options.data / FOLDERS[name], return_paths=True)
-        known = {Path(path).resolve(): row for path, row in zip(paths, found, strict=True)}
+        place = options.json.with_name(f"few_shots_{name}_{options.backbone}.npz")
+        features = read_features(paths, options.backbone, place)
+        rows: dict[str, Any] = {}
         for count, draw in wanted:
-            data = load_draw(name, options, shots=count, draw=draw)
-            views = data.train.read_views(
-                range(len(data.train)), views=range(1, VIEWS + 1), level="light"
-            )
-            varied = tfxfer.embed(model, views.reshape(-1, *views.shape[2:]))
-            rows = {
-                f"{name}/{count}/{draw}/{way}": {"accuracy": accuracy}
-                for way, accuracy in score_ways(
-                    pick(known, data.train),
-                    varied.reshape(len(data.train), VIEWS, -1),
-                    data.train.targets,
-                    pick(known, data.test),
-                    data.test.targets.argmax(axis=1),
-                ).items()
-            }
-            add_runs(options.json, rows)
-            print(name, count, draw, file=sys.stderr, flush=True)
+            parts = draw_rows(numbers, count, draw)
+            learnt = features[parts["train"]]
+            if kind == "views":
+                learnt = embed_views([paths[row] for row in parts["train"]], options.backbone)
+            truth = numbers[parts["test"]]
+            for way, logits in score_ways(learnt, numbers[parts["train"]], features[parts["test"]]):
+                accuracy = float((logits.argmax(axis=1) == truth).mean())
+                rows[f"{name}/{count}/{draw}/{way}{SUFFIXES[kind]}"] = {"accuracy": accuracy}
+        add_runs(options.json, rows)
 
 
-def pick(known: dict[Path, np.ndarray], split: Any) -> np.ndarray:
-    return np.stack([known[(split.root / path).resolve()] for path in split.paths])
+SUFFIXES = {"features": "", "views": "_views"}
+
+
+def read_features(paths: list[Path], backbone: str, place: Path) -> np.ndarray:
+    """Returns the pooled features of photos, from an earlier call if any."""
+    if place.is_file():
+        with np.load(place) as file:
+            return np.asarray(file["features"])
+    import tfxfer
+
+    model = tfxfer.build_model(backbone, labels=["a", "b"], size=SIZE_PX)
+    features = tfxfer.embed(model, paths)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(place, features=features)
+    return features
+
+
+def embed_views(paths: list[Path], backbone: str) -> np.ndarray:
+    """Returns the mean of the features of augmented views of each photo."""
+    import tfxfer
+    from tfxfer.images.augment import make_views
+    from tfxfer.images.decode import open_image
+    from tfxfer.preprocessing import Resize
+
+    views = [
+        make_views(
+            open_image(path), size_px=SIZE_PX, resize=Resize(), level="light",
+            views=range(1, VIEWS + 1), seed=0, index=number,
+        )
+        for number, path in enumerate(paths)
+    ]  # fmt: skip
+    model = tfxfer.build_model(backbone, labels=["a", "b"], size=SIZE_PX)
+    found = tfxfer.embed(model, np.concatenate(views))
+    return found.reshape(len(paths), VIEWS, -1).mean(axis=1)
 
 
 def score_ways(
-    plain: np.ndarray, varied: np.ndarray, targets: np.ndarray, test: np.ndarray, truth: np.ndarray
-) -> dict[str, float]:
-    """Returns the accuracy of each way on features.
+    features: np.ndarray, classes: np.ndarray, test: np.ndarray
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields the logits of the test photos in each way.
 
-    Shapes: plain (samples, features), varied (samples, views, features), targets (samples,
-        classes), test (test samples, features), truth (test samples,).
+    Shapes: features (photos, features), classes (photos,), test (test photos, features).
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -141,47 +169,21 @@ def score_ways(
     from tfxfer.keeping.statistics import fit_discriminant, measure_statistics
     from tfxfer_heads import Prototype
 
-    classes = targets.argmax(axis=1)
-    names = tuple(map(str, range(targets.shape[1])))
-    zeros = [np.zeros((plain.shape[1], len(names))), np.zeros(len(names))]
-    length = np.linalg.norm
-
-    def unit(x: np.ndarray) -> np.ndarray:
-        return x / length(x, axis=-1, keepdims=True)
-
-    found: dict[str, float] = {}
-
-    def note(way: str, logits: np.ndarray) -> None:
-        found[way] = float((logits.argmax(axis=1) == truth).mean())
-
-    every = varied.reshape(-1, varied.shape[-1])
-    kinds = {
-        "": (plain, classes),
-        "_mean_view": (varied.mean(axis=1), classes),
-        "_views": (every, np.repeat(classes, varied.shape[1])),
-    }
-    for kind, (x, y) in kinds.items():
-        hot = np.eye(len(names))[y]
-        for metric in ("euclidean", "cosine"):
-            kernel, bias = Prototype(metric=metric).closed_form().fit(x, hot, zeros)
-            note(metric + kind, test @ kernel + bias)
-        centre = x.mean(axis=0)
-        kernel, bias = Prototype(metric="cosine").closed_form().fit(x - centre, hot, zeros)
-        note("centred_cosine" + kind, (test - centre) @ kernel)
-        for penalty in (1.0, 10.0):
-            u = unit(x)
-            kernel = Ridge.of(u - u.mean(axis=0), np.ones(len(u)), penalty=penalty).fit(hot)
-            note(f"ridge_{penalty:g}{kind}", (unit(test) - u.mean(axis=0)) @ kernel)
-        for strength in STRENGTHS:
-            probe = LogisticRegression(C=strength, max_iter=2000).fit(10 * unit(x), y)
-            note(f"logistic_{strength:g}{kind}", probe.decision_function(10 * unit(test)))
-        if len(x) > len(names):
-            for shrinkage in SHRINKAGES:
-                kernel, bias = fit_discriminant(
-                    measure_statistics(x, y, names), names, shrinkage=shrinkage
-                )
-                note(f"discriminant_{shrinkage:g}{kind}", test @ kernel + bias)
-    return found
+    count = int(classes.max()) + 1
+    hot, names = np.eye(count)[classes], tuple(map(str, range(count)))
+    zeros = [np.zeros((features.shape[1], count)), np.zeros(count)]
+    for metric in ("cosine", "euclidean"):
+        kernel, bias = Prototype(metric=metric).closed_form().fit(features, hot, zeros)
+        yield metric, test @ kernel + bias
+    unit, other = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (features, test))
+    centre = unit.mean(axis=0)
+    kernel = Ridge.of(unit - centre, np.ones(len(unit)), penalty=1.0).fit(hot)
+    yield "ridge", (other - centre) @ kernel
+    probe = LogisticRegression(C=1.0, max_iter=2000).fit(10 * unit, classes)
+    yield "logistic", probe.decision_function(10 * other)
+    if len(features) > count:
+        kernel, bias = fit_discriminant(measure_statistics(features, classes, names), names)
+        yield "discriminant", test @ kernel + bias
 
 
 def add_run(options: Any, key: str) -> None:
@@ -204,26 +206,41 @@ def add_runs(path: Path, rows: dict[str, Any]) -> None:
 def measure_trained(name: str, shots: int, draw: int, way: str, options: Any) -> dict[str, Any]:
     """Trains in one way, and returns its accuracy."""
     import tfxfer
+
+    started = time.monotonic()
+    paths, numbers = list_photos(name, options.data)
+    parts = draw_rows(numbers, shots, draw)
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder, "draw.csv")
+        lines = [
+            f"{paths[row].resolve()},{paths[row].parent.name},{part}"
+            for part, rows in parts.items()
+            for row in rows
+        ]
+        table.write_text("\n".join(["path,label,split", *lines]) + "\n", encoding="utf-8")
+        data = tfxfer.load_images(table, image_size=SIZE_PX, near_duplicates=False)
+        return train(data, way, draw, options, started)
+
+
+def train(data: Any, way: str, draw: int, options: Any, started: float) -> dict[str, Any]:
+    """Trains on a draw in one way, and returns its accuracy."""
+    import tfxfer
     from tfxfer.inference.keras_model import wrap_model
     from tfxfer.inference.scoring import score_split
 
-    started = time.monotonic()
-    data = load_draw(name, options, shots=shots, draw=draw)
     truth = data.test.targets.argmax(axis=1)
     if way == "guide":
         from guide import train_guide
 
-        state = options.json.with_name(f"few_shots_guide_{name}_{shots}_{draw}.npz")
-        found = train_guide(
-            data, backbone=options.backbone, seed=draw, started=started, state=state,
-            head_only=False,
-        )  # fmt: skip
-        state.unlink()
-        scores = found["scores"]
+        with tempfile.TemporaryDirectory() as folder:
+            scores = train_guide(
+                data, backbone=options.backbone, seed=draw, started=started,
+                state=Path(folder, "state.npz"), head_only=False,
+            )["scores"]  # fmt: skip
     else:
         changed = dict(TRAINED[way])
         model = tfxfer.build_model(
-            options.backbone, labels=data.labels, head=changed.pop("head", None), size=224,
+            options.backbone, labels=data.labels, head=changed.pop("head", None), size=SIZE_PX,
             targets=data.train.targets, seed=draw,
         )  # fmt: skip
         tfxfer.fit(model, data, seed=draw, verbose=0, **changed)
