@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tfxfer.inference.loading import load_predictor
+from tfxfer.inference.scoring import predict
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SIZE = 48
 
@@ -97,6 +100,23 @@ def test_your_own_model_to_int8(photos: Path, trained: Path, tmp_path: Path) -> 
     assert before > 0.8
     assert after >= before - 0.13
     assert out.stat().st_size < 0.4 * trained.stat().st_size
+
+
+def test_one_more_class(photos: Path, tmp_path: Path) -> None:
+    new = tmp_path / "plain"
+    new.mkdir()
+    rng = np.random.default_rng(1)
+    for number in range(6):
+        pixels = np.clip(120 + rng.normal(0, 30, (SIZE, SIZE, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(new / f"{number}.png")
+    path = load("06_one_more_class").main(
+        str(photos), "plain", str(new), str(tmp_path / "out"), image_size=SIZE
+    )
+    predictor = load_predictor(path)
+    assert predictor.labels == ("level", "upright", "plain")
+    for folder in (photos / "level", photos / "upright", new):
+        answers = [x["label"] for x in predict(predictor, sorted(folder.iterdir())[:6])]
+        assert answers.count(folder.name) >= 5
 
 
 def test_freeze_in_your_own_fit(photos: Path) -> None:

@@ -191,9 +191,9 @@ ARGUMENTS: dict[str, tuple[Call, set[str]]] = {
 
 # These only store what they are given, or are to be subclassed.
 STORE = {
-    "ApplicationBackbone", "Backbone", "Control", "Demo", "DemoSamples", "Findings", "FineTuning",
-    "Head", "InputSpec", "Losses", "Modality", "Monitor", "Part", "Picture", "Prediction",
-    "Registry", "Sample", "Stage", "Tempering", "Weights",
+    "ApplicationBackbone", "Backbone", "ClosedForm", "Control", "Demo", "DemoSamples", "Findings",
+    "FineTuning", "Head", "InputSpec", "Losses", "Modality", "Monitor", "Part", "Picture",
+    "Prediction", "Registry", "Sample", "Stage", "Tempering", "Weights",
 }  # fmt: skip
 
 

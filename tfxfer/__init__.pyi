@@ -16,6 +16,7 @@ from .backbone import (
 from .backbone import (
     Weights as Weights,
 )
+from .closed_form import ClosedForm as ClosedForm
 from .data.loading import load_samples as load_samples
 from .demo import Demo as Demo
 from .demo import DemoSamples as DemoSamples

@@ -12,7 +12,15 @@ from tfxfer.depth import is_fraction
 from tfxfer.errors import ContractError
 from tfxfer.system.arguments import check_number, check_word, describe_value, is_real
 
-__all__ = ["DEFAULT_OPTIMIZER", "OPTIMIZERS", "FineTuning", "Losses", "Table"]
+__all__ = [
+    "DEFAULT_OPTIMIZER",
+    "FEW_SHOTS",
+    "OPTIMIZERS",
+    "FewShots",
+    "FineTuning",
+    "Losses",
+    "Table",
+]
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 DEFAULT_OPTIMIZER = "adam"
@@ -70,6 +78,39 @@ class Losses:
 
 
 @dataclass(frozen=True)
+class FewShots:
+    """What `--shots auto` takes of samples so few, where its user names nothing else.
+
+    Args:
+        most: samples of a class to learn from, up to which it holds.
+        schedule: `two_phase` or `head`.
+        is_computed: whether the head is the one that distributions declare for few samples, whose
+            weights follow from the features.
+        source: of the choice, in a few words.
+    """
+
+    most: int
+    schedule: str
+    is_computed: bool
+    source: str
+
+    def __post_init__(self) -> None:
+        check_number(self.most, where="few shots", name="most", least=1, error=ContractError)
+        check_word(
+            self.schedule, ("two_phase", "head"), where="few shots", name="schedule",
+            error=ContractError,
+        )  # fmt: skip
+
+
+_MEASURED = "measured by benchmarks/few_shots.py"
+FEW_SHOTS = (
+    FewShots(2, "head", True, _MEASURED),
+    FewShots(20, "two_phase", False, _MEASURED),
+)
+"""Of convolutional networks on photos; docs/few.md has the table. More samples change nothing."""
+
+
+@dataclass(frozen=True)
 class FineTuning:
     """How a backbone is best fine-tuned: the head on frozen features, then more of the network.
 
@@ -91,6 +132,7 @@ class FineTuning:
         views: versions of each sample that epochs draw among; None is the usual number.
         scratch_rate: peak learning rate where random weights are trained.
         losses: what cheaper trainings cost, for a budget to choose among.
+        few_shots: what to do with few samples, in the order of their number.
         sources: the papers behind the numbers, a line each; the plan shows them.
 
     Raises:
@@ -111,6 +153,7 @@ class FineTuning:
     views: int | None = None
     scratch_rate: float = 1e-3
     losses: Losses = Losses()
+    few_shots: tuple[FewShots, ...] = FEW_SHOTS
     sources: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -135,6 +178,8 @@ class FineTuning:
                     or is_fraction(self.unfreeze_from)
                 ),
             }
+        most = [rule.most for rule in self.few_shots]
+        checks["few_shots in the order of their number"] = most == sorted(set(most))
         for expected, holds in checks.items():
             if not holds:
                 raise ContractError(f"{where}: expected {expected}. Received: {self}.")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tfxfer.backbone import CONTRACT_VERSION
+from tfxfer.closed_form import ClosedForm
 from tfxfer.errors import DataError, UsageError
 from tfxfer.outputs import OutputChange, Outputs
 from tfxfer.system.plain_text import join_counts
@@ -313,6 +314,13 @@ class Head(ABC):
         It is a dense layer that takes the pooled features, but for dropout, and puts out the logits
         of a softmax, of which each sample has one answer. The default is None: there is no such
         layer, and the model stays as it was trained.
+        """
+        return None
+
+    def closed_form(self) -> ClosedForm | None:
+        """Returns how the head's weights follow from pooled features, without an epoch.
+
+        The default is None: they are trained.
         """
         return None
 

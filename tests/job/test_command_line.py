@@ -39,6 +39,7 @@ CHANGED: dict[str, Any] = {
     "slice": "hospital",
     "sample_column": "message",
     "label_column": "kind",
+    "shots": "auto",
 }
 # What is not asked for together with some of these.
 BESIDE: tuple[dict[str, Any], ...] = (

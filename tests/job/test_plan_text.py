@@ -47,6 +47,15 @@ def test_the_plan_in_words() -> None:
     assert told["kept epoch"].startswith("the last one: 16 validation samples are too few")
 
 
+def test_what_is_computed_has_no_epochs() -> None:
+    phase = PhasePlan(Phase("head", "backbone", 1, 1e-3), 2562, True, False, 1, closed_form=True)
+    plan = FitPlan((phase,), views=1, cache_bytes=0, cache_place="none", cache_folder="")
+    lines = {line.what: line.value for line in describe_plan(plan, REQUEST, Device("cpu", ""), 1)}
+    assert lines["phase head"] == (
+        "frozen up to backbone, 2,562 parameters, computed without training"
+    )
+
+
 def test_random_weights_that_are_partly_frozen_are_pointed_out() -> None:
     plan = FitPlan((), views=1, cache_bytes=0, cache_place="none", cache_folder="")
     batch = describe_plan(plan, REQUEST, Device("cpu", "CPU"), None)[1]

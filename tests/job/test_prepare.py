@@ -55,6 +55,7 @@ def test_a_request_is_checked_before_anything_is_read(
         ({"weights": str(tmp_path / "no.h5")}, WeightsError),
         ({"size": 15}, ModelError),
         ({"cache_dir": str(tmp_path / "nothing")}, UsageError),
+        ({"head": "prototype", "fair": "equal_opportunity", "slice": "group"}, UsageError),
         ({"head": "regression", "balance": "weights"}, UsageError),
         ({"budget_seconds": 60.0, "cache": False}, UsageError),
         ({"augment": "extreme"}, UsageError),

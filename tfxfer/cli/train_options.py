@@ -167,6 +167,14 @@ def train_options(command: Any) -> Any:
             metavar="N",
             help="With --from: learn N samples of each of its labels again.",
         ),
+        click.option(
+            "--shots",
+            type=click.Choice(["auto", "off"]),
+            default="off",
+            show_default=True,
+            help="auto: with 20 samples a class or fewer to learn from, take the head and the "
+            "schedule that were measured to be best, where none is named.",
+        ),
         click.option("--plan", metavar="FILE", help="Train as `tfxfer advise --out FILE` says."),
         click.option(
             "--resume",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tfxfer.fine_tuning import DEFAULT_OPTIMIZER, FineTuning
 from tfxfer.job.request import TrainRequest
+from tfxfer.job.shots import Shots
 from tfxfer.keeping.methods import METHODS
 from tfxfer.schedule import Phase
 from tfxfer.training.plan import FitPlan
@@ -35,6 +36,7 @@ def describe_plan(
     better: float | None = None,
     advice: FineTuning | None = None,
     few: int | None = None,
+    shots: Shots | None = None,
 ) -> list[PlanLine]:
     """Returns what is printed before a training starts, in order.
 
@@ -47,6 +49,7 @@ def describe_plan(
         better: what the next better training would take; None where there is none.
         advice: of the backbone; None is that of images.
         few: how many validation samples there are where they are too few to choose an epoch.
+        shots: what so few samples call for; None where they are many.
     """
     advice = FineTuning() if advice is None else advice
     lines = [
@@ -63,6 +66,10 @@ def describe_plan(
             source += f", at size {phase.size}"
         if item.views == 1 < plan.views:
             source += " of the plain samples"
+        if item.closed_form:
+            words = f"{frozen}, {item.trainable_parameters:,} parameters, computed without training"
+            lines.append(PlanLine(f"phase {phase.name}", words))
+            continue
         lines.append(
             PlanLine(
                 f"phase {phase.name}",
@@ -70,6 +77,8 @@ def describe_plan(
                 f"{phase.epochs} epochs at {_describe_rate(phase)}, {source}",
             )
         )
+    if shots is not None:
+        lines.append(PlanLine("shots", shots.describe()))
     if few is not None:
         lines.append(
             PlanLine(

@@ -19,6 +19,7 @@ from tfxfer.head import Head
 from tfxfer.job.demo import stored_source
 from tfxfer.job.earlier import EarlierRun, add_samples, complete_request, open_earlier
 from tfxfer.job.request import TrainRequest
+from tfxfer.job.shots import Shots, choose_shots
 from tfxfer.job.target import list_target
 from tfxfer.modality import Modality
 from tfxfer.progress import Progress
@@ -55,6 +56,7 @@ class Prepared:
         target: the samples of the look that counts, listed but not opened; None where that is the
             look of `source`.
         earlier: the run whose model is trained on; None begins with the weights.
+        shots: what so few samples call for; None where they are many.
     """
 
     request: TrainRequest
@@ -69,6 +71,7 @@ class Prepared:
     registry: Registry
     target: Source | None = None
     earlier: EarlierRun | None = None
+    shots: Shots | None = None
 
     @property
     def least_size(self) -> int | None:
@@ -118,13 +121,17 @@ def prepare(
             "--budget: expected cached activations, which make times predictable. "
             "Received: --no-cache. Leave one of them out."
         )
+    shots = None
     earlier = open_earlier(request, registry)
     if earlier is not None:
         request = complete_request(request, earlier)
     backbone = registry.load_backbone(request.backbone)
+    modality = registry.load_modality_of(backbone)
+    if request.shots == "auto":
+        source = source or _read_source(request, modality, registry, progress)
+        request, shots = choose_shots(request, source.records, backbone.fine_tuning, registry)
     head_name = registry.default("head") if request.head is None else request.head
     head = registry.load_head(head_name, **(request.head_options or {}))
-    modality = registry.load_modality_of(backbone)
     modality.check_contract(backbone.preprocessing)
     augment = request.augment or backbone.fine_tuning.augment or modality.default_level
     modality.complete_options(augment, request.view_options)
@@ -139,10 +146,9 @@ def prepare(
     resolved = resolve_schedule(schedule, stages, backbone=request.backbone)
     size = check_size(backbone, request.size, modality.size_unit)
     # Before the weights, which may have to be downloaded.
-    if source is None:
-        columns = Columns(request.sample_column, request.label_column)
-        stored = stored_source(request.data, registry)
-        source = stored or read_source(request.data, modality, columns, progress=progress)
+    source = source or _read_source(request, modality, registry, progress)
+    if request.shots != "auto" and earlier is None:
+        _, shots = choose_shots(request, source.records, backbone.fine_tuning, registry)
     if request.slices is not None:
         source = add_slices(source, request.slices, plural=modality.plural)
     if earlier is not None:
@@ -185,7 +191,16 @@ def prepare(
         registry=registry,
         target=target,
         earlier=earlier,
+        shots=shots,
     )
+
+
+def _read_source(
+    request: TrainRequest, modality: Modality, registry: Registry, progress: Progress | None
+) -> Source:
+    columns = Columns(request.sample_column, request.label_column)
+    stored = stored_source(request.data, registry)
+    return stored or read_source(request.data, modality, columns, progress=progress)
 
 
 def _find_target(request: TrainRequest, head: Head, modality: Modality) -> Source | None:
@@ -221,6 +236,11 @@ def _find_weights(
 
 def _find_column(name: str, source: Source, head: Head) -> str:
     """Returns the column of `--slice`, as the data writes it."""
+    if head.closed_form() is not None:
+        raise UsageError(
+            "--fair: expected a head that is trained, which a penalty can change. "
+            f"Received: head={head.name!r}, which is computed. Choose another head."
+        )
     if not head.can_balance:
         raise UsageError(
             f"--fair: expected a head whose answers are labels. Received: head={head.name!r}. "

@@ -11,6 +11,7 @@ from typing import Any, Self
 from tfxfer.adaptation.record import ADAPTATIONS
 from tfxfer.errors import RunError, UsageError
 from tfxfer.fine_tuning import FineTuning
+from tfxfer.job.shots import check_shots
 from tfxfer.keeping.methods import METHODS
 from tfxfer.schedule import Phase
 from tfxfer.standard_schedules import follow_advice
@@ -72,6 +73,8 @@ class TrainRequest:
         keep: what holds on to what the model knows, of `tfxfer.keeping.methods`; None is nothing.
         keep_strength: what its penalty is multiplied by; None is the method's own.
         replay: samples of each of the earlier run's labels that are learnt with the new ones.
+        shots: `auto` lets the number of samples a class choose head and schedule, where they are
+            few and its user names none; `off` does not.
         sample_column: of a table, which holds the samples; None is the modality's own name.
         label_column: of a table, which holds the labels; None is `label`.
     """
@@ -110,6 +113,7 @@ class TrainRequest:
     keep: str | None = None
     keep_strength: float | None = None
     replay: int = 0
+    shots: str = "off"
     sample_column: str | None = None
     label_column: str | None = None
 
@@ -155,6 +159,7 @@ class TrainRequest:
                 f"Received: both, fair={self.fair!r}. Leave one of them out."
             )
         self._check_keeping()
+        check_shots(self)
         if self.budget_seconds is not None and given:
             raise UsageError(
                 "training: expected a budget, which chooses views, depth and epochs, or those. "

@@ -220,7 +220,7 @@ def _train(
                 describe_plan(
                     plan, request, device, choice.seconds, late=late, better=better,
                     advice=prepared.backbone.fine_tuning,
-                    few=None if chooses else len(data.val),
+                    few=None if chooses else len(data.val), shots=prepared.shots,
                 )
             )  # fmt: skip
         record = RunRecord(run, manifest or describe_start(prepared, data, device, plan))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import Distribution, EntryPoint
 from typing import NoReturn
 
@@ -87,11 +87,7 @@ class Catalogue:
             UnknownPluginError: none declares one.
             PluginConflictError: two declare different ones.
         """
-        declared: dict[str, list[str]] = {}
-        for point in self._points:
-            if point.group == DEFAULTS and point.name == kind:
-                label = ("", "") if point.dist is None else read_label(point.dist)
-                declared.setdefault(point.value.strip(), []).append(" ".join(label).strip())
+        declared = self._list_declared(kind)
         if len(declared) == 1:
             return next(iter(declared))
         if declared:
@@ -111,6 +107,23 @@ class Catalogue:
             f"Installed: {installed}. Name one: --{kind} NAME"
             + (f", or try: pip install {known}" if known else "")
         )
+
+    def find_few_head(self) -> str | None:
+        """Returns the head that distributions declare for few samples; None without one they share.
+
+        It takes the place of the default one, as `few_shots_head` among the defaults.
+        """
+        declared = self._list_declared("few_shots_head")
+        return next(iter(declared)) if len(declared) == 1 else None
+
+    def _list_declared(self, name: str) -> Mapping[str, Sequence[str]]:
+        """Returns what is declared for a name, and by which distributions."""
+        declared: dict[str, list[str]] = {}
+        for point in self._points:
+            if point.group == DEFAULTS and point.name == name:
+                label = ("", "") if point.dist is None else read_label(point.dist)
+                declared.setdefault(point.value.strip(), []).append(" ".join(label).strip())
+        return declared
 
     def raise_unknown(self, kind: Kind, name: str, why: str = "") -> NoReturn:
         """Raises the error of a name that nothing has, with names like it and what brings it."""

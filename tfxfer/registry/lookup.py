@@ -84,6 +84,10 @@ class Registry:
         """
         return self._catalogue.find_default(kind)
 
+    def few_head(self) -> str | None:
+        """Returns the head that is declared for few samples; None where none is."""
+        return self._catalogue.find_few_head()
+
     def load_modality(self, name: str) -> Modality:
         """Returns a new instance of the modality that backbones call `name`.
 

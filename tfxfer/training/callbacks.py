@@ -68,6 +68,10 @@ class BestWeights(keras.callbacks.Callback):
         """Restarts the patience."""
         self._phase_name, self._patience, self.waited = name, patience, 0
 
+    def forget(self) -> None:
+        """Takes whatever comes next for the best so far."""
+        self.best, self.peak = None, -math.inf
+
     def continue_from(self, best: tuple[float, float], peak: float, epoch: int, phase: str) -> None:
         """Takes the model's weights as the best so far, reached in an earlier process."""
         self.best, self.peak, self.epoch, self.phase = best, peak, epoch, phase

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -21,6 +21,7 @@ from tfxfer.stages import get_info, set_trainable
 from tfxfer.training.activations import Activations, Reader
 from tfxfer.training.batches import make_batches, stream_batches
 from tfxfer.training.callbacks import RateLogger
+from tfxfer.training.closed_form import fit_head_of_phase, quiet_about_frozen
 from tfxfer.training.finite import (
     FiniteLoss,
     LossFault,
@@ -113,12 +114,17 @@ def run_phase(
         # Epochs that a budget adds draw what the first ones drew.
         begin = next_epoch if pace.end is None else first_epoch
         epochs = range(begin, first_epoch + phase.epochs)
-        context.activations.complete_phase(
-            number, draw=context.draw(item, first_epoch), epochs=epochs
-        )
+        draw = context.draw(item, first_epoch)
+        if item.closed_form:  # whatever is drawn more often: it stands on each sample once
+            draw = replace(draw, oversampled=None)
+        context.activations.complete_phase(number, draw=draw, epochs=epochs)
         is_begun = progress is not None
         if context.on_features and number == 0 and stage == BACKBONE_END and not is_begun:
             context.on_features(*context.activations.average(stage))
+    if item.closed_form:
+        fit_head_of_phase(model, item, context.activations, context.train.targets)
+        # Scores before it are of a layer that this one takes the place of.
+        best.forget()
     suffix = make_suffix(model, stage) if item.cached else model
     if context.wrap is not None:
         suffix = context.wrap(suffix, stage if item.cached else None)
@@ -161,6 +167,7 @@ def run_phase(
     if snapshot is not None:
         restore_snapshot(snapshot, suffix, average=average, best=best, bridge=bridge, pace=pace)
     with (
+        quiet_about_frozen(is_frozen=item.closed_form),
         training_precision(model, context.device.precision),
         adapted_momentum(model, steps_per_epoch=len(train)),
     ):

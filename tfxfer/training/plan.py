@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from tfxfer.backbone import BACKBONE_END
 from tfxfer.frontier.cut import cache_bytes
 from tfxfer.frontier.store import CacheStore
 from tfxfer.schedule import Phase, resolve_schedule
@@ -14,6 +15,7 @@ from tfxfer.training.speeds import macs_share
 
 __all__ = ["FitPlan", "PhasePlan", "plan_fit"]
 
+_REFIT = "refit"
 _FREE = 1e-3  # of a network's multiplications: what computes as little is not worth a cache
 
 
@@ -30,6 +32,7 @@ class PhasePlan:
         views: versions of each training image it draws among.
         from_inputs: it caches the model's inputs all the same, since what is frozen computes next
             to nothing, such as a look-up of vectors, and makes more of them.
+        closed_form: whether the head's weights follow from the features, so that nothing trains.
     """
 
     phase: Phase
@@ -38,6 +41,7 @@ class PhasePlan:
     refill: bool
     views: int
     from_inputs: bool = False
+    closed_form: bool = False
 
     @property
     def stage(self) -> str | None:
@@ -133,6 +137,9 @@ def plan_fit(
     info = get_info(model)
     names = [stage.name for stage in info.stages]
     phases = resolve_schedule(schedule, names, backbone=info.backbone)
+    is_closed = info.has_own_head and info.head.closed_form() is not None
+    if is_closed:
+        phases = _close_phases(phases)
     depth: dict[str | None, int] = {name: number for number, name in enumerate(names)}
     depth[None] = -1
     itemsizes = (1,) * len(model.inputs) if input_itemsizes is None else input_itemsizes
@@ -140,8 +147,14 @@ def plan_fit(
     peak = 0
     before = [(layer, layer.trainable) for layer in model.layers]
 
-    counts = [min(phase.views or views, views) for phase in phases]
+    closed = [is_closed and phase.stage == BACKBONE_END for phase in phases]
+    counts = [
+        1 if is_fitted else min(phase.views or views, views)
+        for phase, is_fitted in zip(phases, closed, strict=True)
+    ]
     free = _find_free(model, phases, itemsize=itemsize, input_itemsizes=itemsizes)
+    if is_closed:
+        free -= {BACKBONE_END}  # its features are asked for, however cheap they are
     cuts = [
         None if phase.stage is None or phase.stage in free else str(phase.stage) for phase in phases
     ]
@@ -164,21 +177,31 @@ def plan_fit(
         )
 
     try:
-        for phase, count, cut in zip(phases, counts, cuts, strict=True):
+        for phase, count, cut, is_fitted in zip(phases, counts, cuts, closed, strict=True):
             stage = None if phase.stage is None else str(phase.stage)
             set_trainable(model, stage, batch_norm=phase.batch_norm)
             # The end of this phase's frozen part lies above layers that an earlier phase trained.
             refill = depth[cut] > trained_from
             if refill:
                 held = set()
-            needed = measure({*held, cut}) if cache else 0
-            cached = cache and (cut in held or store.place(needed) != "nowhere")
+            # What a closed form is asked for are stored features: each sample is computed once.
+            wants_cache = cache or is_fitted
+            needed = measure({*held, cut}) if wants_cache else 0
+            cached = wants_cache and (cut in held or store.place(needed) != "nowhere")
             if cached:
                 held.add(cut)
                 peak = max(peak, needed)
             parameters = count_parameters(model.trainable_weights)
             items.append(
-                PhasePlan(phase, parameters, cached, refill, count, cached and phase.stage in free)
+                PhasePlan(
+                    phase,
+                    parameters,
+                    cached,
+                    refill,
+                    count,
+                    from_inputs=cached and phase.stage in free,
+                    closed_form=is_fitted,
+                )
             )
             trained_from = min(trained_from, depth[stage])
     finally:
@@ -187,6 +210,29 @@ def plan_fit(
     return FitPlan(
         tuple(items), views, peak, store.place(peak) if peak else "none", str(store.parent)
     )
+
+
+def _close_phases(phases: Sequence[Phase]) -> tuple[Phase, ...]:
+    """Returns the phases of a head whose weights follow from the features.
+
+    Where it alone would train, one epoch shows what it is worth. The last phase is such a one: a
+    layer that stands on features that have moved since is not theirs.
+
+    Example:
+        >>> found = _close_phases([Phase("head", "backbone", 30, 1e-3), Phase("up", None, 8, 1e-4)])
+        >>> [(phase.name, phase.stage, phase.epochs) for phase in found]
+        [('head', 'backbone', 1), ('up', None, 8), ('refit', 'backbone', 1)]
+    """
+    found = [
+        replace(phase, epochs=1, patience=None, longest=None, average=False)
+        if phase.stage == BACKBONE_END
+        else phase
+        for phase in phases
+    ]
+    last = found[-1]
+    if last.stage != BACKBONE_END:
+        found.append(Phase(_REFIT, BACKBONE_END, 1, last.learning_rate, size=None))
+    return tuple(found)
 
 
 def _find_free(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tfxfer_edge.conversion.recipes import RECIPES, Recipe, get_recipe
     from tfxfer_edge.door import EdgeModality, list_modalities
     from tfxfer_edge.exports import ExportResult, export
+    from tfxfer_edge.extension import add_class
     from tfxfer_edge.tflite.card import ModelCard
     from tfxfer_edge.tflite.interpreter import TFLiteModel
     from tfxfer_edge.tflite.metadata_reader import read_metadata
@@ -29,6 +30,7 @@ __all__ = [
     "ModelCard",
     "Recipe",
     "TFLiteModel",
+    "add_class",
     "convert",
     "export",
     "freeze",
@@ -48,6 +50,7 @@ _get, __dir__, _ = lazy_loader.attach(
         "conversion.recipes": ["RECIPES", "Recipe", "get_recipe"],
         "door": ["EdgeModality", "list_modalities"],
         "exports": ["ExportResult", "export"],
+        "extension": ["add_class"],
         "tflite.card": ["ModelCard"],
         "tflite.interpreter": ["TFLiteModel"],
         "tflite.metadata_reader": ["read_metadata"],

@@ -1,5 +1,5 @@
 from tfxfer.testing import HeadConformance
-from tfxfer_heads import Classification, Multilabel, Regression
+from tfxfer_heads import Classification, Multilabel, Prototype, Regression
 
 
 class TestClassification(HeadConformance):
@@ -12,3 +12,7 @@ class TestMultilabel(HeadConformance):
 
 class TestRegression(HeadConformance):
     head = Regression
+
+
+class TestPrototype(HeadConformance):
+    head = Prototype

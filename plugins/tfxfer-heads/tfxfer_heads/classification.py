@@ -183,7 +183,7 @@ class Classification(DenseHead):
         """
         return Tempering(DENSE, "softmax")
 
-    def linear_end(self) -> str:
+    def linear_end(self) -> str | None:
         """Returns the dense layer, which stands between the pooled features and a softmax."""
         return DENSE
 

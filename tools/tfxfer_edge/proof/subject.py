@@ -82,6 +82,7 @@ class Subject:
         """Returns what the file of a recipe says of itself."""
         name, origin, licence = self.words
         head = self.predictor.head
+        is_open = head.closed_form() is not None  # to further labels
         return ModelCard(
             name=name,
             description=f"{head.name} into {len(self.predictor.labels)} outputs, {origin}; "
@@ -90,6 +91,8 @@ class Subject:
             labels=self.predictor.labels,
             metadata_kind=head.metadata_kind,
             provenance=self._choose_packed(),
+            head=head.name if is_open else None,
+            head_options=head.options() if is_open else {},
             **find_door(converted.modality).describe_card(self.predictor, converted),
         )
 

@@ -50,6 +50,9 @@ class ModelCard:
         size: of the inputs, in the modality's unit.
         contract: how a raw sample becomes the inputs, as the modality's `read_contract` reads it.
         assets: files that the contract needs, by name, such as a vocabulary.
+        head: the head that a label can be added with, see `tfxfer_edge.add_class`; None where none
+            can.
+        head_options: of it.
     """
 
     name: str
@@ -68,6 +71,8 @@ class ModelCard:
     size: int | None = None
     contract: Mapping[str, Any] | None = None
     assets: Mapping[str, bytes] = field(default_factory=dict)
+    head: str | None = None
+    head_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         labels = check_texts(

@@ -94,6 +94,8 @@ def _read_card(root: Table, files: dict[str, bytes]) -> ModelCard:
         size=contract.size,
         contract=contract.contract,
         assets=find_assets(contract, files),
+        head=contract.head,
+        head_options=contract.head_options,
     )
 
 

@@ -49,6 +49,8 @@ class Contract:
         size: as in `ModelCard`.
         contract: as in `ModelCard`.
         assets: sha256 of each of them, by name.
+        head: as in `ModelCard`.
+        head_options: as in `ModelCard`.
     """
 
     metadata_kind: str
@@ -59,6 +61,8 @@ class Contract:
     size: int | None = None
     contract: Mapping[str, Any] | None = None
     assets: Mapping[str, str] = field(default_factory=dict)
+    head: str | None = None
+    head_options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def list_files(card: ModelCard) -> dict[str, bytes]:
@@ -78,6 +82,8 @@ def list_files(card: ModelCard) -> dict[str, bytes]:
         contract["threshold"] = card.threshold
     if card.white is not None:
         contract["white"] = card.white
+    if card.head is not None:
+        contract |= {"head": card.head, "head_options": dict(card.head_options)}
     files = {CONTRACT_FILE: (json.dumps(contract, indent=2) + "\n").encode()}
     if card.labels:
         files[LABELS_FILE] = "".join(f"{label}\n" for label in card.labels).encode()
@@ -203,9 +209,17 @@ def read_contract(data: bytes) -> Contract:
     white = document.get("white")
     if white is not None and (type(white) is not int or white < 1):
         raise _refuse("a whole number above 0 as white", repr(white))
+    head = _read_head(document)
     if "modality" in document:
-        return Contract(kind, Resize(), threshold, white, **_read_samples(document))
-    return Contract(kind, _read_resize(document["resize"]), threshold, white)
+        return Contract(kind, Resize(), threshold, white, **_read_samples(document), **head)
+    return Contract(kind, _read_resize(document["resize"]), threshold, white, **head)
+
+
+def _read_head(document: Mapping[str, Any]) -> dict[str, Any]:
+    head, options = document.get("head"), document.get("head_options", {})
+    if not (head is None or (isinstance(head, str) and head)) or not isinstance(options, dict):
+        raise _refuse("the name of a head, and its options", f"{head!r}, {options!r}")
+    return {"head": head, "head_options": options}
 
 
 def _read_samples(document: Mapping[str, Any]) -> dict[str, Any]:
