@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tfxfer.backbone import BACKBONE_END, Backbone, check_size
-from tfxfer.data.columns import Columns
+from tfxfer.data.columns import SOURCE_FOLDERS, Columns
 from tfxfer.data.labels import read_labels
 from tfxfer.data.record import Source
 from tfxfer.data.slice_table import add_slices, check_columns, list_columns
@@ -17,6 +17,7 @@ from tfxfer.data.table import read_split_table
 from tfxfer.errors import RunError, UsageError
 from tfxfer.head import Head
 from tfxfer.job.demo import stored_source
+from tfxfer.job.domain_source import find_domain_column, leave_out_domain
 from tfxfer.job.earlier import EarlierRun, add_samples, complete_request, open_earlier
 from tfxfer.job.request import TrainRequest
 from tfxfer.job.target import list_target
@@ -55,6 +56,7 @@ class Prepared:
         target: the samples of the look that counts, listed but not opened; None where that is the
             look of `source`.
         earlier: the run whose model is trained on; None begins with the weights.
+        domain: the slice that says where a sample is from; None where that is one place.
     """
 
     request: TrainRequest
@@ -69,6 +71,7 @@ class Prepared:
     registry: Registry
     target: Source | None = None
     earlier: EarlierRun | None = None
+    domain: str | None = None
 
     @property
     def least_size(self) -> int | None:
@@ -140,7 +143,11 @@ def prepare(
     size = check_size(backbone, request.size, modality.size_unit)
     # Before the weights, which may have to be downloaded.
     if source is None:
-        columns = Columns(request.sample_column, request.label_column)
+        columns = Columns(
+            request.sample_column,
+            request.label_column,
+            has_sources=request.domain == SOURCE_FOLDERS,
+        )
         stored = stored_source(request.data, registry)
         source = stored or read_source(request.data, modality, columns, progress=progress)
     if request.slices is not None:
@@ -160,7 +167,9 @@ def prepare(
         )
     if request.fair is not None and request.slice is not None:
         request = replace(request, slice=_find_column(request.slice, source, head))
-    read_labels(source, head, modality)
+    meanings = read_labels(source, head, modality)
+    domain = find_domain_column(request, source, modality, meanings)
+    source = leave_out_domain(source, request, domain)
     if "scratch" in request.baselines:
         resolve_weights(backbone, None)  # refused where it cannot do without its own
     weights = _find_weights(backbone, request, earlier)
@@ -185,6 +194,7 @@ def prepare(
         registry=registry,
         target=target,
         earlier=earlier,
+        domain=domain,
     )
 
 

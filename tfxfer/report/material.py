@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from tfxfer.adaptation.domain_record import Domains
+from tfxfer.adaptation.reweighting import Reweighting
 from tfxfer.data.audit_file import read_audit
 from tfxfer.data.problems import Audit
 from tfxfer.data.record import Record, Source
@@ -99,6 +101,9 @@ class Material:
         export: `export/export.json`.
         slices: how each group of test samples fares.
         fair: what it cost to treat groups alike, where that was asked for.
+        domains: how the sources of its samples differ; None where they are of one.
+        reweighting: how much training samples count by how like the target they are; None where all
+            count the same.
         forgetting: of the run that it went on from; None where it began anew.
         baselines: how simpler ways of training do.
         gap: how far the samples are from what the pretrained network knows.
@@ -120,6 +125,8 @@ class Material:
     export: Mapping[str, Any] | None = None
     slices: SliceReport | None = None
     fair: FairTraining | None = None
+    domains: Domains | None = None
+    reweighting: Reweighting | None = None
     forgetting: Forgetting | None = None
     baselines: BaselineRecord | None = None
     gap: GapProfile | None = None
@@ -197,6 +204,8 @@ def read_material(
         else None,
         slices=SliceReport.read(run.trust),
         fair=FairTraining.read(run.trust),
+        domains=Domains.read(run.trust),
+        reweighting=Reweighting.read(run.trust),
         forgetting=Forgetting.read(run.trust),
         baselines=BaselineRecord.read(run.trust),
         gap=GapProfile.read(run.trust),
