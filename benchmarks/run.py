@@ -35,6 +35,7 @@ BENCHMARKS: dict[str, list[Arguments]] = {
     "adaptation": [lambda o: []],
     "keeping": [lambda o: []],
     "few_shots": [lambda o: []],
+    "sources": [lambda o: []],
     "label_errors": [lambda o: ["--sets", "flowers5,hymenoptera", "--seeds", "0,1,2,3"]],
     "budget_ladder": [lambda o: []],
     "training": [

@@ -88,4 +88,4 @@ def test_a_run_remembers_what_was_asked_for_and_what_is_said_wins() -> None:
     assert Columns().or_else(remembered) is remembered
     said = Columns(label="kind")
     assert said.or_else(remembered) is said
-    assert dataclasses.astuple(Columns.of_request({})) == (None, None, True)
+    assert dataclasses.astuple(Columns.of_request({})) == (None, None, True, False)

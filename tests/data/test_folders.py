@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tfxfer.data.columns import Columns
 from tfxfer.data.record import Record, Source
 from tfxfer.data.sources import read_source
 from tfxfer.errors import DataError
@@ -164,3 +165,57 @@ def test_what_steers_a_terminal_in_a_name_becomes_text(tmp_path: Path, touch: To
     }  # fmt: skip
     # The path is still the file's.
     assert all((source.root / record.path).is_file() for record in source.records)
+
+
+def read_sources(path: Path, *, is_remembered: bool = False) -> Source:
+    columns = Columns(has_sources=True, are_remembered=is_remembered)
+    return read_source(path, ImageModality(), columns)
+
+
+def test_folders_of_sources(tmp_path: Path, touch: Touch) -> None:
+    touch(
+        tmp_path, "studio/cat/1.jpg", "studio/dog/deep/2.jpg", "street/cat/1.jpg", "loose.jpg",
+        "street/beside.jpg",
+    )  # fmt: skip
+    with pytest.raises(DataError, match="'street', which holds something else"):
+        read_sources(tmp_path)
+    (tmp_path / "street" / "beside.jpg").unlink()
+    source = read_sources(tmp_path)
+    assert source.records == (
+        Record("street/cat/1.jpg", "cat", slices=(("domain", "street"),)),
+        Record("studio/cat/1.jpg", "cat", slices=(("domain", "studio"),)),
+        Record("studio/dog/deep/2.jpg", "dog", slices=(("domain", "studio"),)),
+    )
+    assert "as a source: street, studio" in source.understood
+    assert source.notes == (
+        "1 images lie beside the class folders and have no label: they are not used",
+    )
+    # What a run remembers of its own data, and what is said of this, is the same.
+    assert read_sources(tmp_path, is_remembered=True).records == source.records
+
+
+def test_a_source_may_have_parts_and_a_part_no_sources(tmp_path: Path, touch: Touch) -> None:
+    touch(
+        tmp_path, "a/train/cat/1.jpg", "a/train/dog/2.jpg", "a/test/cat/3.jpg", "a/test/dog/4.jpg",
+        "b/cat/5.jpg", "b/dog/6.jpg",
+    )  # fmt: skip
+    found = {record.path: (record.label, record.split) for record in read_sources(tmp_path).records}
+    assert found["a/train/cat/1.jpg"] == ("cat", "train")
+    assert found["a/test/dog/4.jpg"] == ("dog", "test")
+    assert found["b/cat/5.jpg"] == ("cat", None)
+    touch(tmp_path, "train/a/cat/1.jpg")
+    with pytest.raises(DataError, match=r"'train', which names a part.*into each source's folder"):
+        read_sources(tmp_path)
+
+
+def test_other_data_of_a_run_of_sources_may_be_class_folders(tmp_path: Path, touch: Touch) -> None:
+    touch(tmp_path, "cat/1.jpg", "dog/2.jpg")
+    assert read_sources(tmp_path, is_remembered=True).records == read(tmp_path).records
+    with pytest.raises(DataError, match="one folder a source"):
+        read_sources(tmp_path)
+
+
+def test_sources_without_the_word_are_told_of_it(tmp_path: Path, touch: Touch) -> None:
+    touch(tmp_path, *(f"{source}/{label}/1.jpg" for source in "ab" for label in ("cat", "dog")))
+    with pytest.raises(DataError, match="--domain folders"):
+        read(tmp_path)

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tfxfer.data.split import _draw_keys, join_groups, merge_rare, split_records, stratify_values
+from tfxfer.data.split import (
+    _draw_keys,
+    cross_strata,
+    join_groups,
+    merge_rare,
+    split_records,
+    stratify_values,
+)
 from tfxfer.errors import DataError, UsageError
 
 WANTED = {"train": 0.7, "val": 0.15, "test": 0.15}
@@ -307,3 +314,30 @@ def test_regression_parts_span_the_same_range() -> None:
 def test_rare_combinations_are_one_stratum() -> None:
     labels = ["a|b"] * 7 + ["a"] * 6 + ["b"] * 2
     assert Counter(merge_rare(labels)) == {"a|b": 7, "": 8}
+
+
+def test_where_samples_are_from_keeps_its_share_label_by_label() -> None:
+    labels = ["cat"] * 120 + ["dog"] * 120
+    others = (["studio"] * 100 + ["street"] * 20) * 2
+    strata = cross_strata(labels, others)
+    assert len(set(strata)) == 4
+    plain, crossed = (
+        [split(each, list(range(240)), seed=seed) for seed in range(20)]
+        for each in (labels, strata)
+    )
+
+    def count(parts: np.ndarray) -> list[int]:
+        street = np.array(others) == "street"
+        is_cat = np.array(labels) == "cat"
+        return [int(((parts == "test") & street & kind).sum()) for kind in (is_cat, ~is_cat)]
+
+    assert min(n for parts in crossed for n in count(parts)) >= 1
+    # Without it, some draw leaves none of a kind to test with.
+    assert min(n for parts in plain for n in count(parts)) == 0
+
+
+def test_a_combination_too_rare_to_be_shared_out_stays_with_its_label() -> None:
+    strata = cross_strata(["cat"] * 20, ["studio"] * 14 + ["street"] * 6)
+    assert strata[-6:] == ["cat"] * 6
+    assert len(set(strata[:14])) == 1
+    assert strata[0] != "cat"

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tfxfer.adaptation.domain_record import DomainRow, Domains
 from tfxfer.adaptation.record import Adaptation, Trial
 from tfxfer.adaptation.record import Effect as AdaptationEffect
+from tfxfer.adaptation.reweighting import Reweighting
 from tfxfer.evaluation.tables import Table
 from tfxfer.report.content import make_content
 from tfxfer.report.material import read_material
@@ -84,6 +86,32 @@ def test_what_was_tried_on_a_target_is_told_with_what_came_of_it(
     first, left = list_notes(content, "adapted")
     assert "40 % of 90 answers changed" in first
     assert left.startswith("2 ")
+
+
+def test_sources_are_told_side_by_side(class_run: RunDirectory, describe: Describe) -> None:
+    assert all(section.name != "sources" for section in describe(class_run).sections)
+    half, most = Estimate(0.5, 0.3, 0.7), Estimate(0.9, 0.7, 1.0)
+    near = DomainRow("street", 40, 1.5, 0.1, 40, most, half, 9, most)
+    far = DomainRow("studio", 90, 0.5, 0.3, 90, most, None, 20, None)
+    Domains("camera", None, True, (near, far), "accuracy", "", "macro_f1").write(class_run.trust)
+    (table,) = list_parts(find(describe(class_run), "sources"), Table)
+    assert table.columns[2:4] == ("from the target", "weight")
+    assert table.rows == (
+        ("street", "40", "0.100", "1.50", "9", "0.9 [0.7, 1]", "0.9 [0.7, 1]", "0.5 [0.3, 0.7]"),
+        ("studio", "90", "0.300", "0.50", "20", "none", "0.9 [0.7, 1]", "none"),
+    )
+    first, note = list_notes(describe(class_run), "sources")
+    assert first == "Sources by camera."
+    assert "a training with --leave-out tells" in note
+
+
+def test_a_reweighting_of_few_samples_is_warned_of(
+    class_run: RunDirectory, describe: Describe
+) -> None:
+    Reweighting(200, 80, 20.0, 0.05, 0.97, 0.1, 0.01, 9.0, ("a.jpg",)).write(class_run.trust)
+    notes = list_notes(describe(class_run), "sources")
+    assert "200 training samples are worth 20 of equal weight (10%)" in notes[0]
+    assert "few look like the target" in notes[-1]
 
 
 def test_what_was_forgotten_is_told_label_by_label(

@@ -49,7 +49,7 @@ def command(
 
     DATA is a folder of class folders, a folder with train/, val/ and test/, or a CSV with the
     columns path,label[,split][,group]. Its further columns are slices: the result is told for
-    each of their values.
+    each of their values. With --domain folders it holds one folder a source.
     """
     started = time.monotonic()
     from tfxfer.job.place import choose_place
@@ -303,7 +303,9 @@ def show_plan(output: Output, lines: list[Any]) -> None:
 
 def show_result(output: Output, run: RunDirectory, *, took_s: float | None = None) -> None:
     """Prints what came out of a training."""
+    from tfxfer.adaptation.domain_record import Domains
     from tfxfer.adaptation.record import Adaptation
+    from tfxfer.adaptation.reweighting import Reweighting
     from tfxfer.registry.lookup import get_head, get_modality
     from tfxfer.run.course import describe_course, describe_pace
     from tfxfer.trust.baselines import BaselineRecord
@@ -328,6 +330,11 @@ def show_result(output: Output, run: RunDirectory, *, took_s: float | None = Non
         show_figures(output, title, manifest.metrics["target"], head, modality)
     adapted = Adaptation.read(run.trust)
     for line in () if adapted is None else adapted.describe():
+        output.show(f"  {line}")
+    weighted, domains = Reweighting.read(run.trust), Domains.read(run.trust)
+    for line in [] if weighted is None else weighted.describe():
+        output.show(f"  {line}")
+    for line in [] if domains is None else domains.describe():
         output.show(f"  {line}")
     forgetting = Forgetting.read(run.trust)
     for line in () if forgetting is None else forgetting.describe():

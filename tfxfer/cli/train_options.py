@@ -140,6 +140,24 @@ def train_options(command: Any) -> Any:
             "nothing]",
         ),
         click.option(
+            "--domain",
+            metavar="COLUMN",
+            help="Where each sample is from, such as camera: every source counts the same in an "
+            "epoch, and is told apart in the result. `folders` where DATA holds one folder a "
+            "source, with class folders in each.",
+        ),
+        click.option(
+            "--leave-out",
+            metavar="SOURCE",
+            help="With --domain: keep one source out of training and validation; it is the test.",
+        ),
+        click.option(
+            "--reweight",
+            type=click.Choice(["target"]),
+            help="With --target: training samples count by how like the target they are. Leaves "
+            "--adapt out, unless it is given.",
+        ),
+        click.option(
             "--from",
             "from_run",
             metavar="RUN",

@@ -12,10 +12,20 @@ from tfxfer.modality import Modality
 from tfxfer.system.plain_text import escape_controls
 from tfxfer.system.spelling import did_you_mean
 
-__all__ = ["FILE_COLUMN", "ChosenColumns", "Columns", "choose_columns", "refuse_columns"]
+__all__ = [
+    "FILE_COLUMN",
+    "SOURCE_FOLDERS",
+    "ChosenColumns",
+    "Columns",
+    "choose_columns",
+    "refuse_columns",
+]
 
 FILE_COLUMN = "path"
 """What a column of files is called in every table, whatever its modality."""
+
+SOURCE_FOLDERS = "folders"
+"""What a user says in place of a column where each folder in DATA is a source."""
 
 _SHOWN = 12
 _LONGEST_SHOWN = 40
@@ -29,17 +39,26 @@ class Columns:
         sample: holds the samples, or where their files are; None is the modality's own name.
         label: holds the labels; None is `label`.
         are_remembered: whether they were told for other data, such as what a run learnt from: a
-            table that does not have both is then read by the usual names.
+            table that does not have both is then read by the usual names, and a folder that does
+            not hold sources as one of class folders.
+        has_sources: whether a folder, which has no columns, holds one folder a source, each with
+            class folders.
     """
 
     sample: str | None = None
     label: str | None = None
     are_remembered: bool = False
+    has_sources: bool = False
 
     @classmethod
     def of_request(cls, request: Mapping[str, Any]) -> Self:
         """Returns those that a run was asked for, for whatever it is shown later."""
-        return cls(request.get("sample_column"), request.get("label_column"), are_remembered=True)
+        return cls(
+            request.get("sample_column"),
+            request.get("label_column"),
+            are_remembered=True,
+            has_sources=request.get("domain") == SOURCE_FOLDERS,
+        )
 
     def or_else(self, others: Columns) -> Columns:
         """Returns these where a name was given, and the others where none was."""

@@ -64,6 +64,7 @@ class DatasetSource:
 
     can_seek = False
     lengths: np.ndarray | None = None
+    domains: np.ndarray | None = None
 
     def __init__(
         self,
@@ -196,6 +197,7 @@ class ArraySource:
 
     can_seek = True
     lengths: np.ndarray | None = None
+    domains: np.ndarray | None = None
 
     def __init__(
         self,

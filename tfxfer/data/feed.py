@@ -25,6 +25,7 @@ class SampleSource(Protocol):
         input_shapes: of one sample, for each of the model's inputs in order.
         itemsizes: bytes of one stored value, for each of them.
         lengths: of the samples, int64 (samples,), where they differ; else None.
+        domains: of the samples, int64 (samples,), where as many are to be drawn of each; else None.
     """
 
     targets: np.ndarray
@@ -33,6 +34,7 @@ class SampleSource(Protocol):
     input_shapes: tuple[tuple[int, ...], ...]
     itemsizes: tuple[int, ...]
     lengths: np.ndarray | None
+    domains: np.ndarray | None
 
     def __len__(self) -> int:
         """Returns the number of samples."""
@@ -65,7 +67,7 @@ class SplitSource:
         split: samples with their targets.
         augment: level of augmentation of the views after the first.
         options: of the augmentation.
-        sample_weights: one per sample, or None.
+        sample_weights: one per sample; None are the samples' own, if they have any.
     """
 
     can_seek = True
@@ -79,9 +81,12 @@ class SplitSource:
         sample_weights: np.ndarray | None = None,
     ) -> None:
         self.split, self.augment, self.options = split, augment, options
-        self.targets, self.sample_weights = split.targets, sample_weights
         # The conformance kit brings parts of its own.
+        own: np.ndarray | None = getattr(split, "weights", None)
+        self.targets = split.targets
+        self.sample_weights = own if sample_weights is None else sample_weights
         self.lengths: np.ndarray | None = getattr(split, "lengths", None)
+        self.domains: np.ndarray | None = getattr(split, "domains", None)
         specs = split.inputs
         self.input_shapes: tuple[tuple[int, ...], ...] = tuple(x.shape for x in specs.values())
         self.itemsizes: tuple[int, ...] = tuple(

@@ -7,13 +7,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tfxfer.data.layout import Layout, Siblings, understand_folders
+from tfxfer.data.layout import Layout, Siblings, read_part_name, understand_folders
 from tfxfer.data.litter import describe_litter, is_system_file, is_system_folder
 from tfxfer.data.record import IgnoredFile, Record, Source, SourceKind, clean_label, make_source
+from tfxfer.data.slice_table import Slices, clean_slice
 from tfxfer.errors import DataError
 from tfxfer.modality import Modality
+from tfxfer.system.plain_text import escape_controls
 
-__all__ = ["read_folder"]
+__all__ = ["FOLDER_COLUMN", "read_folder", "read_source_folders"]
+
+FOLDER_COLUMN = "domain"
+"""What the slice is called that says in which source's folder a sample lies."""
 
 _OUTSIDE = "lies outside of every class folder"
 
@@ -22,7 +27,7 @@ def read_folder(root: Path, modality: Modality) -> Source:
     """Lists the samples of a folder; see `tfxfer.data.read_source`."""
     listing = _Listing(root, modality)
     folders, loose = listing.open(root)
-    layout = understand_folders(_survey(listing, folders))
+    layout = understand_folders(_survey(listing, root, folders))
     if layout.splits:
         return _read_split_folders(listing, layout, loose)
     for folder in folders:
@@ -31,7 +36,62 @@ def read_folder(root: Path, modality: Modality) -> Source:
     return listing.make_source(kind="folders", understood=layout.understood, notes=notes)
 
 
-def _survey(listing: _Listing, folders: list[Path]) -> Siblings:
+def read_source_folders(root: Path, modality: Modality, *, is_sure: bool = True) -> Source:
+    """Lists the samples of a folder that holds one folder a source, each with class folders.
+
+    What a sample is of is its slice `FOLDER_COLUMN`. A source may have its own train/, val/ and
+    test/.
+
+    Args:
+        root: the folder.
+        modality: says which files are samples.
+        is_sure: whether a user says so of this folder; else one that holds class folders alone is
+            read as that.
+
+    Raises:
+        DataError: folders that hold samples themselves, or are parts; see `read_folder`.
+    """
+    listing = _Listing(root, modality)
+    folders, loose = listing.open(root)
+    siblings = _survey(listing, root, folders)
+    if siblings.flat or not folders or not all(siblings.inner.values()):
+        if not is_sure:
+            return read_folder(root, modality)
+        odd = [f.name for f in folders if f.name in siblings.flat or not siblings.inner[f.name]]
+        received = f"{odd[0]!r}, which holds something else" if odd else "no folder"
+        raise DataError(
+            f"--domain folders: expected one folder a source in {str(root)!r}, and class folders "
+            f"in each of them, such as studio/cat/1.jpg. Received: {received}. Sort the "
+            f"{modality.plural}, or name a column of a table: --domain COLUMN"
+        )
+    parts = [folder.name for folder in folders if read_part_name(folder.name, siblings.nouns)]
+    if parts:
+        raise DataError(
+            f"--domain folders: expected one folder a source in {str(root)!r}. Received: "
+            f"{parts[0]!r}, which names a part of a split. Put train/, val/ and test/ into each "
+            "source's folder, or list the "
+            f"{modality.plural} in a CSV with the columns path,label,split,domain."
+        )
+    notes, outside = [], len(loose)
+    for folder in folders:
+        classes, beside = listing.open(folder)
+        outside += len(beside)
+        slices = ((FOLDER_COLUMN, clean_slice(folder.name)),)
+        layout = understand_folders(_survey(listing, folder, classes))
+        notes += [f"{folder.name}: {note}" for note in layout.notes]
+        if not layout.splits:
+            layout = Layout({"": folder})
+        for split, part in sorted(layout.splits.items()):
+            for class_folder in listing.open(part)[0] if split else classes:
+                listing.read_class_folder(class_folder, split=split or None, slices=slices)
+    names = ", ".join(escape_controls(folder.name) for folder in folders)
+    understood = f"understood each folder in {escape_controls(root.name)}/ as a source: {names}"
+    return listing.make_source(
+        kind="folders", understood=understood, notes=[*notes, *_count_loose(listing, outside)]
+    )
+
+
+def _survey(listing: _Listing, root: Path, folders: list[Path]) -> Siblings:
     """Looks one level into each folder."""
     inner: dict[str, frozenset[str]] = {}
     flat = set()
@@ -47,7 +107,7 @@ def _survey(listing: _Listing, folders: list[Path]) -> Siblings:
                     flat.add(folder.name)
         inner[folder.name] = frozenset(names)
     nouns = (listing.modality.noun, listing.modality.plural)
-    return Siblings(listing.root, tuple(folders), inner, frozenset(flat), nouns)
+    return Siblings(root, tuple(folders), inner, frozenset(flat), nouns)
 
 
 def _read_split_folders(listing: _Listing, layout: Layout, loose: list[Path]) -> Source:
@@ -115,13 +175,13 @@ class _Listing:
                 self.ignore_file(entry)
         return folders, loose
 
-    def read_class_folder(self, folder: Path, *, split: str | None) -> None:
+    def read_class_folder(self, folder: Path, *, split: str | None, slices: Slices = ()) -> None:
         """Takes every sample below a folder, whose name is their label."""
         label = clean_label(folder.name, where=f"folder {str(folder)!r}")
         before = len(self.records)
         for path in self._walk(folder):
             if self.is_sample(path.name) and _is_text(self.name(path)):
-                self.records.append(Record(self.name(path), label, split))
+                self.records.append(Record(self.name(path), label, split, slices=slices))
             else:
                 self.ignore_file(path)
         if len(self.records) == before:

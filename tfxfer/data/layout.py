@@ -188,6 +188,7 @@ def _refuse_shared(siblings: Siblings) -> None:
         f"data {str(siblings.root)!r}: expected a folder for each class, or train/, val/ and "
         f"test/. Received: {_list_names(names)}, which all hold folders named "
         f"{_list_names(common)}. If they are parts of the data, name them train, val and test; if "
+        "they are sources of the same classes, such as cameras, train with --domain folders; if "
         f"they are classes, list the {siblings.nouns[1]} in a CSV with the columns path,label."
     )
 

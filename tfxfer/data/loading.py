@@ -24,8 +24,15 @@ from tfxfer.data.lengths import measure_lengths, picture_lengths
 from tfxfer.data.record import Record, Source
 from tfxfer.data.samples import SampleData, SampleSplit, hash_records
 from tfxfer.data.sides import describe_small_parts, note_absent_labels, note_one_sided
+from tfxfer.data.slice_table import list_slices
 from tfxfer.data.sources import read_source
-from tfxfer.data.split import DEFAULT_FRACTIONS, PARTS, join_groups, split_records
+from tfxfer.data.split import (
+    DEFAULT_FRACTIONS,
+    PARTS,
+    cross_strata,
+    join_groups,
+    split_records,
+)
 from tfxfer.data.table import SplitRow, read_split_table
 from tfxfer.errors import DataError, UsageError
 from tfxfer.head import Head
@@ -58,6 +65,7 @@ def load_samples(
     earlier: Earlier | None = None,
     near_duplicates: bool = True,
     least_size: int | None = None,
+    domain: str | None = None,
     progress: Progress | None = None,
     workers: int | None = None,
 ) -> SampleData:
@@ -84,6 +92,8 @@ def load_samples(
         near_duplicates: whether to keep near copies on one side of the split.
         least_size: where nobody asked for a size: how small an input may be. The modality then
             chooses by the training samples, and `size` is what it may go up to.
+        domain: the slice that says where a sample is from: its values keep their shares in each
+            part, too, label by label.
         progress: called while samples are read and compared.
         workers: threads; one per core by default.
 
@@ -155,8 +165,11 @@ def load_samples(
                 known=resolved.strata(earlier.labels) if earlier is not None else (),
             )
         groups = _all_groups(inspection)
+        strata = resolved.strata([r.label for r in inspection.records])
+        if domain is not None:
+            strata = cross_strata(strata, list_slices(inspection.records)[domain])
         parts = split_records(
-            resolved.strata([r.label for r in inspection.records]),
+            strata,
             groups.tolist(),
             keys=make_keys(inspection.records, inspection.sha256s, groups.tolist()),
             fractions=fractions,

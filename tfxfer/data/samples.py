@@ -48,6 +48,10 @@ class SampleSplit:
         fingerprints: of each sample's content, as `split.csv` has them; none where nobody read it.
         lengths: of each sample, int64 (samples,), see `Modality.measure_lengths`; None where all
             are alike.
+        weights: how much each sample counts in the loss of a training, float32 (samples,); None
+            where all count the same.
+        domains: number of the source that each sample is from, int64 (samples,), where a training
+            is to draw as many of each; None where it is to draw each sample once.
     """
 
     name: str
@@ -63,6 +67,8 @@ class SampleSplit:
     notes: tuple[str, ...] = ()
     fingerprints: tuple[str, ...] = ()
     lengths: np.ndarray | None = None
+    weights: np.ndarray | None = None
+    domains: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.records)
@@ -99,6 +105,8 @@ class SampleSplit:
             targets=self.targets[indices],
             fingerprints=tuple(self.fingerprints[i] for i in indices if self.fingerprints),
             lengths=None if self.lengths is None else self.lengths[indices],
+            weights=None if self.weights is None else self.weights[indices],
+            domains=None if self.domains is None else self.domains[indices],
         )
 
     def read_views(

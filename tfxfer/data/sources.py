@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tfxfer.data.columns import Columns
-from tfxfer.data.folders import read_folder
+from tfxfer.data.folders import read_folder, read_source_folders
 from tfxfer.data.record import IgnoredFile, Record, Source
 from tfxfer.data.sample_table import read_sample_table
 from tfxfer.errors import DataError
@@ -30,7 +30,8 @@ def read_source(
     depth. A table has the columns `path,label[,split][,group]`, separated by comma, semicolon or
     tab, or as keys of a JSON object on each line (`.jsonl`); its paths are relative to its own
     folder. In place of `path` stands the modality's own column, where its samples may lie in the
-    table itself. Further columns are slices, see `tfxfer.data.slice_table`.
+    table itself. Further columns are slices, see `tfxfer.data.slice_table`. A folder may also hold
+    one folder a source, with class folders in each: then `columns` says so.
 
     Args:
         path: the folder, or the table.
@@ -45,6 +46,10 @@ def read_source(
     path = check_path(path, where="data")
     try:
         if path.is_dir():
+            if columns is not None and columns.has_sources:
+                return read_source_folders(
+                    path.resolve(), modality, is_sure=not columns.are_remembered
+                )
             return read_folder(path.resolve(), modality)
         if path.is_file():
             return read_sample_table(path, modality, columns, progress=progress)

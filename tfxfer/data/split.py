@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Hashable, Sequence
 
 import numpy as np
 
 from tfxfer.errors import DataError, UsageError
 
-__all__ = ["DEFAULT_FRACTIONS", "PARTS", "join_groups", "split_records", "stratify_values"]
+__all__ = [
+    "DEFAULT_FRACTIONS",
+    "PARTS",
+    "cross_strata",
+    "join_groups",
+    "split_records",
+    "stratify_values",
+]
 
 PARTS = ("train", "val", "test")
 DEFAULT_FRACTIONS = (0.7, 0.15, 0.15)
@@ -129,6 +137,23 @@ def merge_rare(labels: Sequence[str]) -> list[str]:
     names, inverse, counts = np.unique(np.array(labels), return_inverse=True, return_counts=True)
     return [
         str(names[index]) if counts[index] >= _MIN_STRATUM else "" for index in inverse.tolist()
+    ]
+
+
+def cross_strata(strata: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Returns strata that keep the shares of a second labelling, too, where there are enough.
+
+    A combination of too few samples stays with the others of its stratum.
+
+    Args:
+        strata: of each sample, such as its label.
+        others: the second labelling, such as where it is from.
+    """
+    pairs = list(zip(strata, others, strict=True))
+    counts = Counter(pairs)
+    return [
+        f"{stratum}\0{other}" if counts[stratum, other] >= _MIN_STRATUM else stratum
+        for stratum, other in pairs
     ]
 
 

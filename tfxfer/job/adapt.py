@@ -67,6 +67,9 @@ def adapt_model(
 ) -> None:
     """Does what `--target` asks for, and writes what became of it; nothing without a target.
 
+    Nor with `--reweight` alone: weighted samples lead to the target themselves, and a last layer
+    that is fitted anew to all samples alike would undo what the weights did to it.
+
     Args:
         run: whose lock is held.
         request: of the training.
@@ -75,7 +78,7 @@ def adapt_model(
         target: the other look; its labels judge, and nothing else.
         progress: told how far it is.
     """
-    if target is None:
+    if target is None or (request.adapt is None and request.reweight is not None):
         return
     info, asked = get_info(model), request.adapt or "auto"
     source = embed(model, data.train, progress=progress)

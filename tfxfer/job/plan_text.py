@@ -105,7 +105,8 @@ def describe_plan(
             else "none",
         )
     )
-    if request.target is not None:
+    lines += _describe_sources(request)
+    if request.target is not None and (request.adapt is not None or request.reweight is None):
         how = "as best fits it, or not at all" if request.adapt in (None, "auto") else request.adapt
         lines.append(PlanLine("target", f"the last layer is fitted to it afterwards: {how}"))
     if request.baselines:
@@ -137,6 +138,26 @@ def _describe_keeping(request: TrainRequest) -> list[PlanLine]:
         strength = request.keep_strength or method.strength
         times = "" if strength is None else f", strength {strength:g}"
         lines.append(PlanLine("keep", f"{request.keep}: {method.words}{times}"))
+    return lines
+
+
+def _describe_sources(request: TrainRequest) -> list[PlanLine]:
+    """Returns how samples are drawn by where they are from, and how much they count."""
+    lines = []
+    weighted = request.reweight is not None
+    if request.domain is not None:
+        words = f"by {request.domain}, "
+        words += "each sample once an epoch" if weighted else "as many samples of each in an epoch"
+        if request.target is not None and not weighted:
+            words += ", which count the more the nearer they are to the target"
+        if request.leave_out is not None:
+            words += f"; {request.leave_out} is left out, and is the test"
+        lines.append(PlanLine("sources", words))
+    if weighted:
+        words = "samples count by how like the target they are"
+        if request.adapt is None:
+            words += "; the last layer is left as that trains it (--adapt auto fits it, too)"
+        lines.append(PlanLine("reweight", words))
     return lines
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tfxfer.backbone import BACKBONE_END, Backbone, check_size
-from tfxfer.data.columns import Columns
+from tfxfer.data.columns import SOURCE_FOLDERS, Columns
 from tfxfer.data.labels import read_labels
 from tfxfer.data.record import Source
 from tfxfer.data.slice_table import add_slices, check_columns, list_columns
@@ -17,6 +17,7 @@ from tfxfer.data.table import read_split_table
 from tfxfer.errors import RunError, UsageError
 from tfxfer.head import Head
 from tfxfer.job.demo import stored_source
+from tfxfer.job.domain_source import find_domain_column, leave_out_domain
 from tfxfer.job.earlier import EarlierRun, add_samples, complete_request, open_earlier
 from tfxfer.job.request import TrainRequest
 from tfxfer.job.shots import Shots, choose_shots
@@ -57,6 +58,7 @@ class Prepared:
             look of `source`.
         earlier: the run whose model is trained on; None begins with the weights.
         shots: what so few samples call for; None where they are many.
+        domain: the slice that says where a sample is from; None where that is one place.
     """
 
     request: TrainRequest
@@ -72,6 +74,7 @@ class Prepared:
     target: Source | None = None
     earlier: EarlierRun | None = None
     shots: Shots | None = None
+    domain: str | None = None
 
     @property
     def least_size(self) -> int | None:
@@ -166,7 +169,9 @@ def prepare(
         )
     if request.fair is not None and request.slice is not None:
         request = replace(request, slice=_find_column(request.slice, source, head))
-    read_labels(source, head, modality)
+    meanings = read_labels(source, head, modality)
+    domain = find_domain_column(request, source, modality, meanings)
+    source = leave_out_domain(source, request, domain)
     if "scratch" in request.baselines:
         resolve_weights(backbone, None)  # refused where it cannot do without its own
     weights = _find_weights(backbone, request, earlier)
@@ -192,13 +197,18 @@ def prepare(
         target=target,
         earlier=earlier,
         shots=shots,
+        domain=domain,
     )
 
 
 def _read_source(
     request: TrainRequest, modality: Modality, registry: Registry, progress: Progress | None
 ) -> Source:
-    columns = Columns(request.sample_column, request.label_column)
+    columns = Columns(
+        request.sample_column,
+        request.label_column,
+        has_sources=request.domain == SOURCE_FOLDERS,
+    )
     stored = stored_source(request.data, registry)
     return stored or read_source(request.data, modality, columns, progress=progress)
 

@@ -12,6 +12,7 @@ from tfxfer.adaptation.record import ADAPTATIONS
 from tfxfer.errors import RunError, UsageError
 from tfxfer.fine_tuning import FineTuning
 from tfxfer.job.shots import check_shots
+from tfxfer.job.source_options import check_source_options
 from tfxfer.keeping.methods import METHODS
 from tfxfer.schedule import Phase
 from tfxfer.standard_schedules import follow_advice
@@ -69,6 +70,11 @@ class TrainRequest:
             look of `data`.
         adapt: what is done about it, `auto` or one of `tfxfer.adaptation.record.METHODS`; None is
             `auto` where there is a target.
+        domain: the column that says where samples are from, or `folders` where DATA holds one
+            folder a source; None where that is one place.
+        leave_out: the source that nothing is learnt from, and that is the test; None is none.
+        reweight: `target`, where training samples count by how like the target they are; None
+            where all count the same. What `adapt` does is then done only where it is asked for.
         from_run: an earlier run, whose model is trained on; None begins with `weights`.
         keep: what holds on to what the model knows, of `tfxfer.keeping.methods`; None is nothing.
         keep_strength: what its penalty is multiplied by; None is the method's own.
@@ -109,6 +115,9 @@ class TrainRequest:
     slice: str | None = None
     target: str | None = None
     adapt: str | None = None
+    domain: str | None = None
+    leave_out: str | None = None
+    reweight: str | None = None
     from_run: str | None = None
     keep: str | None = None
     keep_strength: float | None = None
@@ -158,6 +167,7 @@ class TrainRequest:
                 "training: expected --fair or --target, each of which fits the last layer. "
                 f"Received: both, fair={self.fair!r}. Leave one of them out."
             )
+        check_source_options(self)
         self._check_keeping()
         check_shots(self)
         if self.budget_seconds is not None and given:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tfxfer.data.provenance import Provenance
 from tfxfer.data.samples import SampleData
 from tfxfer.evaluation import find_warnings, score_predictions
@@ -32,7 +34,7 @@ def write_result(
     *,
     seed: int,
     calibrate: bool,
-) -> None:
+) -> np.ndarray:
     """Scores a trained model, settles its confidence, and writes all that a run keeps of it.
 
     Args:
@@ -43,6 +45,8 @@ def write_result(
         progress: told of samples scored.
         seed: of the intervals.
         calibrate: False leaves the model as it was trained.
+
+    Shapes: returns the scores of the test samples, (samples, outputs).
     """
     predictor = wrap_model(model)
     tempering = find_tempering(model) if calibrate else None
@@ -81,6 +85,7 @@ def write_result(
     warnings = find_warnings(metrics["test"], predictor.head, cause=cause)
     record.update(metrics=metrics, calibration=calibration, warnings=tuple(warnings))
     record.seal()
+    return scores[data.test.name]
 
 
 def _save(run: RunDirectory, data: SampleData, model: Any) -> None:

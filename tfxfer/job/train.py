@@ -25,6 +25,8 @@ from tfxfer.job.adapt import adapt_model, check_adaptable, read_target, record_t
 from tfxfer.job.baselines import train_baselines
 from tfxfer.job.checkpoint import Checkpoints
 from tfxfer.job.choice import Clock, choose_training, recall_training
+from tfxfer.job.domain_source import split_fractions
+from tfxfer.job.domains import check_domains, record_domain_tests, weigh_samples
 from tfxfer.job.fair import check_request_fair, list_watched_groups, make_fair
 from tfxfer.job.fitting import Fitting, build
 from tfxfer.job.gap_check import store_gap
@@ -156,11 +158,13 @@ def _train(
         size=prepared.size,
         contract=prepared.backbone.preprocessing,
         seed=request.seed,
+        fractions=split_fractions(request),
         strict=request.strict,
         split_file=split_file,
         split_from=find_earlier_split(request.split_from) if split_file is None else None,
         earlier=None if prepared.earlier is None else prepared.earlier.known,
         least_size=least_size,
+        domain=prepared.domain,
         progress=progress,
     )
     prepared = prepared.at_size(data.train.size)
@@ -169,6 +173,7 @@ def _train(
     if on_audit is not None:
         on_audit(data)
     _check_parts(data)
+    check_domains(prepared, data, run)
     check_request_fair(request, data, prepared.head)
     check_statistics(prepared, data)
     target = read_target(prepared, data, progress)
@@ -235,6 +240,8 @@ def _train(
             if split_file is None:  # else its near copies are known already, and not looked for
                 write_audit(run.audit_path, data.audit)
             run.write_labels(data.labels)
+            # Of the network as it begins: a snapshot has trained it.
+            data = weigh_samples(run, prepared, model, data, target, progress, on_finding)
             snapshot = None if manifest is None else checkpoints.restore(model)
             if snapshot is None and choice.gap_seconds:
                 store_gap(run, data, model, progress=progress, on_fault=on_finding)
@@ -292,9 +299,10 @@ def _train(
             _say(progress, "saving the model")
             freeze_to(model, None, batch_norm=True)
             record.write_phases(state)
-            write_result(
+            scores = write_result(
                 run, record, data, model, progress, seed=request.seed, calibrate=request.calibrate
             )
+            record_domain_tests(run, prepared, data, scores)
             record_target(record, model, target, progress, seed=request.seed)
             record_forgetting(run, prepared, data, model, progress)
             if keeping is not None:

@@ -17,6 +17,7 @@ from tfxfer.report.material import Material
 from tfxfer.report.mistakes import make_mistakes
 from tfxfer.report.parts import Gallery, Section, Sentence
 from tfxfer.report.results import make_results
+from tfxfer.report.sources import make_sources
 from tfxfer.report.suspects import make_suspects
 from tfxfer.report.training import make_training
 from tfxfer.report.transfer import make_transfer
@@ -70,6 +71,7 @@ def make_content(material: Material) -> Content:
         make_domain,
         make_transfer,
         make_groups,
+        make_sources,
         make_exported,
         make_card,
     )

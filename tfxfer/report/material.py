@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from tfxfer.adaptation.domain_record import Domains
 from tfxfer.adaptation.record import Adaptation
+from tfxfer.adaptation.reweighting import Reweighting
 from tfxfer.data.audit_file import read_audit
 from tfxfer.data.problems import Audit
 from tfxfer.data.record import Record, Source
@@ -101,6 +103,9 @@ class Material:
         slices: how each group of test samples fares.
         fair: what it cost to treat groups alike, where that was asked for.
         adaptation: to another look; None where there was none.
+        domains: how the sources of its samples differ; None where they are of one.
+        reweighting: how much training samples count by how like the target they are; None where all
+            count the same.
         forgetting: of the run that it went on from; None where it began anew.
         baselines: how simpler ways of training do.
         gap: how far the samples are from what the pretrained network knows.
@@ -123,6 +128,8 @@ class Material:
     slices: SliceReport | None = None
     fair: FairTraining | None = None
     adaptation: Adaptation | None = None
+    domains: Domains | None = None
+    reweighting: Reweighting | None = None
     forgetting: Forgetting | None = None
     baselines: BaselineRecord | None = None
     gap: GapProfile | None = None
@@ -201,6 +208,8 @@ def read_material(
         slices=SliceReport.read(run.trust),
         fair=FairTraining.read(run.trust),
         adaptation=Adaptation.read(run.trust),
+        domains=Domains.read(run.trust),
+        reweighting=Reweighting.read(run.trust),
         forgetting=Forgetting.read(run.trust),
         baselines=BaselineRecord.read(run.trust),
         gap=GapProfile.read(run.trust),

@@ -22,8 +22,8 @@ class Balance:
 
     Args:
         weights: of its loss, (samples,); None where all are equal.
-        oversampled: 0 and 1, (samples, groups): rare groups are drawn more often; None draws each
-            sample once an epoch.
+        oversampled: 0 and 1, (samples, groups): rare groups are drawn more often, such as classes,
+            or where samples are from; None draws each sample once an epoch.
         by_target: weights of its class alone, by the bytes of its targets.
     """
 
@@ -64,7 +64,12 @@ def choose_balance(
     Raises:
         UsageError: no such balance, both of them, or weights that cannot be meant.
     """
-    own = train.sample_weights
+    own, drawn = train.sample_weights, _group_domains(train)
+    if drawn is not None and balance == "oversample":
+        raise UsageError(
+            "fit: expected balance='weights' of samples that are drawn by their domains. "
+            "Received: balance='oversample', which draws them by their labels."
+        )
     if class_weight is not None:
         if balance != "none":
             raise UsageError(
@@ -72,7 +77,7 @@ def choose_balance(
             )
         weights = _weigh_classes(class_weight, head, labels, train.targets)
     elif balance == "none":
-        return Balance(own)
+        return Balance(own, drawn)
     else:
         groups = head.membership(train.targets)
         if balance == "oversample":
@@ -82,7 +87,14 @@ def choose_balance(
         weights = found
     rows = (row.tobytes() for row in train.targets)
     by_target = dict(zip(rows, weights.tolist(), strict=True))
-    return Balance(weights if own is None else weights * own, by_target=by_target)
+    return Balance(weights if own is None else weights * own, drawn, by_target)
+
+
+def _group_domains(train: SampleSource) -> np.ndarray | None:
+    """Returns 0 and 1, (samples, domains), where as many samples are drawn of each."""
+    if train.domains is None:
+        return None
+    return (train.domains[:, None] == np.unique(train.domains)).astype(np.float32)
 
 
 def _weigh_classes(
