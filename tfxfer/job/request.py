@@ -11,6 +11,7 @@ from typing import Any, Self
 from tfxfer.adaptation.record import ADAPTATIONS
 from tfxfer.errors import RunError, UsageError
 from tfxfer.fine_tuning import FineTuning
+from tfxfer.job.adaptation_request import check_adaptation
 from tfxfer.keeping.methods import METHODS
 from tfxfer.schedule import Phase
 from tfxfer.standard_schedules import follow_advice
@@ -66,8 +67,9 @@ class TrainRequest:
         slice: the column whose groups are to be treated alike.
         target: a folder of samples of the look that counts, without labels; None where that is the
             look of `data`.
-        adapt: what is done about it, `auto` or one of `tfxfer.adaptation.record.METHODS`; None is
-            `auto` where there is a target.
+        adapt: what is done about it, of `tfxfer.adaptation.record.ADAPTATIONS`; None is `auto`
+            where there is a target.
+        adapt_strength: what its penalty is multiplied by; None is the method's own.
         from_run: an earlier run, whose model is trained on; None begins with `weights`.
         keep: what holds on to what the model knows, of `tfxfer.keeping.methods`; None is nothing.
         keep_strength: what its penalty is multiplied by; None is the method's own.
@@ -106,6 +108,7 @@ class TrainRequest:
     slice: str | None = None
     target: str | None = None
     adapt: str | None = None
+    adapt_strength: float | None = None
     from_run: str | None = None
     keep: str | None = None
     keep_strength: float | None = None
@@ -144,11 +147,10 @@ class TrainRequest:
                     f"Received: both, budget_seconds={self.budget_seconds:g}. Leave one of them "
                     "out."
                 )
-        if self.target is None and self.adapt is not None:
-            raise UsageError(
-                "training: expected --adapt with the samples to adapt to. "
-                f"Received: adapt={self.adapt!r} alone. Name their folder: --target FOLDER"
-            )
+        check_adaptation(
+            adapt=self.adapt, strength=self.adapt_strength, target=self.target,
+            schedule=self.schedule,
+        )  # fmt: skip
         if self.target is not None and self.fair is not None:
             raise UsageError(
                 "training: expected --fair or --target, each of which fits the last layer. "

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tfxfer.backbone import BACKBONE_END
 from tfxfer.frontier.cut import cache_bytes
 from tfxfer.frontier.store import CacheStore
 from tfxfer.schedule import Phase, resolve_schedule
@@ -43,6 +44,11 @@ class PhasePlan:
     def stage(self) -> str | None:
         """Returns the frontier: a stage's name, or None where nothing is frozen."""
         return None if self.phase.stage is None else str(self.phase.stage)
+
+    @property
+    def trains_backbone(self) -> bool:
+        """Returns whether more than the head trains."""
+        return self.stage != BACKBONE_END
 
     @property
     def cut(self) -> str | None:
@@ -113,6 +119,7 @@ def plan_fit(
     cache: bool = True,
     itemsize: int = 2,
     input_itemsizes: Sequence[int] | None = None,
+    companions: int = 0,
 ) -> FitPlan:
     """Returns what `fit` will do with a model, which stays as it is.
 
@@ -126,6 +133,8 @@ def plan_fit(
         cache: False trains every phase from pixels.
         itemsize: bytes of one cached activation.
         input_itemsizes: bytes of a stored value of each input; None is what images take, 1.
+        companions: samples that go beside the training's where more than the head trains; see
+            `Companion`.
 
     Raises:
         ScheduleError: the schedule does not fit the model.
@@ -148,6 +157,9 @@ def plan_fit(
     most = {
         cut: max(n for n, other in zip(counts, cuts, strict=True) if other == cut) for cut in cuts
     }
+    accompanied = {
+        cut for phase, cut in zip(phases, cuts, strict=True) if phase.stage != BACKBONE_END
+    }
 
     def measure(stages: set[str | None]) -> int:
         return sum(
@@ -160,7 +172,11 @@ def plan_fit(
                 input_itemsizes=itemsizes,
             )
             for stage in stages
-            for count, versions in ((images, most[stage]), (val, 1))
+            for count, versions in (
+                (images, most[stage]),
+                (val, 1),
+                (companions if stage in accompanied else 0, most[stage]),
+            )
         )
 
     try:
