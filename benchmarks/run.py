@@ -33,6 +33,7 @@ BENCHMARKS: dict[str, list[Arguments]] = {
     "advice": [lambda o: []],
     "domain_gap": [lambda o: []],
     "adaptation": [lambda o: []],
+    "adaptation_training": [lambda o: []],
     "keeping": [lambda o: []],
     "label_errors": [lambda o: ["--sets", "flowers5,hymenoptera", "--seeds", "0,1,2,3"]],
     "budget_ladder": [lambda o: []],

@@ -22,7 +22,8 @@ __all__ = [
 KERNEL_WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Of the kernels of `mmd`, times its bandwidth.
 
-Long et al. 2015, section 4.1, have factors of two around the median, 2⁻⁸ to 2⁸; we take five.
+Long et al. 2015, section 4.1, have many between 2⁻⁸ and 2⁸ times the median; five are enough for
+two batches.
 """
 
 
@@ -60,8 +61,8 @@ def mmd(
 
     Source:
         Gretton et al. 2012, https://jmlr.org/papers/v13/gretton12a.html, eq. 3; several kernels:
-        Long et al. 2015, https://arxiv.org/abs/1502.02791, eq. 6, who weigh them by a program of
-        their own, where here all weigh the same.
+        Long et al. 2015, https://arxiv.org/abs/1502.02791, who learn their weights, where here all
+        weigh the same.
     """
     ops = keras.ops
     if bandwidth is None:
@@ -101,7 +102,7 @@ def reverse_gradient(values: Any, strength: Any) -> Any:
     """Returns values as they are; their gradient comes back times -strength.
 
     Source:
-        Ganin et al. 2016, https://arxiv.org/abs/1505.07818, eq. 16 and 17.
+        Ganin et al. 2016, https://arxiv.org/abs/1505.07818, section 4.2.
     """
     return keras.ops.stop_gradient(values * (1 + strength)) - values * strength
 

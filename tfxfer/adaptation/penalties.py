@@ -16,7 +16,7 @@ from tfxfer.training.companion import Pairing
 __all__ = ["Adversary", "Alignment", "Lesson", "make_penalty"]
 
 _UNITS = 100
-"""Of the discriminator's hidden layer, as Ganin et al. 2016 have on digits, section 5.2.3."""
+"""Of the discriminator's hidden layer, as Ganin et al. 2016 have on digits, section 5.2.2."""
 
 _LEAST = 1e-7  # a probability of 0 has no logarithm
 

@@ -30,7 +30,7 @@ def choose_lessons(
         (samples, classes) and float32 (samples,), 1 or 0.
 
     Source:
-        The surest of each class: Zou et al. 2018, https://arxiv.org/abs/1810.07911, section 4.
+        The surest of each class: Zou et al. 2018, https://arxiv.org/abs/1810.07911.
     """
     first, second = (np.asarray(x, np.float64) for x in (source, target))
     labels = fit_self_training(first, np.asarray(classes, np.float64), second).score(second)
