@@ -33,6 +33,7 @@ BENCHMARKS: dict[str, list[Arguments]] = {
     "advice": [lambda o: []],
     "domain_gap": [lambda o: []],
     "adaptation": [lambda o: []],
+    "adaptation_training": [lambda o: []],
     "keeping": [lambda o: []],
     "few_shots": [lambda o: []],
     "sources": [lambda o: []],

@@ -30,6 +30,8 @@ class Import(NamedTuple):
 KERAS_AT_TOP = (
     "adaptation/batch_norm.py",
     "adaptation/last_layer.py",
+    "adaptation/losses.py",
+    "adaptation/penalties.py",
     "training/",
     "frontier/",
     "inference/keras_model.py",

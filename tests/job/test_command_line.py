@@ -45,6 +45,7 @@ CHANGED: dict[str, Any] = {
 BESIDE: tuple[dict[str, Any], ...] = (
     {"target": "a camera", "adapt": "coral"},
     {"domain": "camera", "leave_out": "phone", "target": "a camera", "reweight": "target"},
+    {"target": "a camera", "adapt": "dann", "adapt_strength": 0.5},
     {"from_run": "runs/1", "keep": "l2sp", "keep_strength": 0.5, "replay": 10},
 )
 # What click calls the same.

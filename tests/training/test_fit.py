@@ -401,7 +401,7 @@ class SeenError(Exception):
 def test_balance_reaches_the_batches(
     make_tiny: Callable[..., Any], images: Any, balance: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import tfxfer.training.phase as training
+    import tfxfer.training.supply as training
 
     def make_batches(
         read: Any, draw: EpochDraw, targets: Any, *, sample_weights: Any = None, **_: Any

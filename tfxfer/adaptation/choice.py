@@ -123,5 +123,5 @@ def choose_trial(trials: Sequence[Trial]) -> Method:
         >>> choose_trial([Trial("coral", 0.8, unsure)])
         'none'
     """
-    better = [trial for trial in trials if trial.gain.low > LEAST_GAIN]
+    better = [x for x in trials if x.gain is not None and x.gain.low > LEAST_GAIN]
     return max(better, key=lambda trial: trial.agreement).method if better else "none"

@@ -6,18 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from tfxfer.adaptation.methods import TRAINED
 from tfxfer.trust.estimate import Estimate
 from tfxfer.trust.stored import StoredRecord
 
 __all__ = ["ADAPTATIONS", "METHODS", "Adaptation", "Effect", "Method", "Trial"]
 
-Method = Literal["none", "adabn", "coral", "self_training"]
+Method = Literal[
+    "none", "adabn", "coral", "self_training", "deep_coral", "mmd", "dann", "pseudo_labels"
+]
 """What can be done about another look; `none` leaves the model as it was trained."""
 
 METHODS: tuple[Method, ...] = ("none", "adabn", "coral", "self_training")
+"""What follows the training, among which `auto` chooses."""
 
-ADAPTATIONS = ("auto", *METHODS[1:])
-"""What can be asked for; `auto` chooses among all of `METHODS`."""
+ADAPTATIONS = ("auto", *METHODS[1:], *TRAINED)
+"""What can be asked for."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,13 @@ class Trial:
     Args:
         method: its name.
         agreement: how much a sample's answer says of its neighbours' answers, in bits.
-        gain: how much more that is than with the model as it was trained, with its interval.
+        gain: how much more that is than with the model as it was trained, with its interval; None
+            where the method was part of the training.
     """
 
     method: Method
     agreement: float
-    gain: Estimate
+    gain: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -42,13 +47,13 @@ class Effect:
     Args:
         samples: of the target that have a label.
         metric: name of the headline.
-        before: of the model as it was trained.
+        before: of the model as it was trained; None where the method was part of that.
         after: of the one that was kept.
     """
 
     samples: int
     metric: str
-    before: Estimate
+    before: Estimate | None
     after: Estimate
 
 
@@ -62,7 +67,8 @@ class Adaptation(StoredRecord):
         samples: of the target that were learnt from, without their labels.
         left_out: samples that could not be read.
         shares: of the target's classes as the kept model finds them, by label.
-        moved: share of the target's answers that are others than before.
+        moved: share of the target's answers that are others than before; None where the method was
+            part of the training.
         trials: what was judged, the best first.
         effect: on its labelled samples; None where there are none.
     """
@@ -75,7 +81,7 @@ class Adaptation(StoredRecord):
     samples: int
     left_out: int
     shares: Mapping[str, float]
-    moved: float
+    moved: float | None
     trials: tuple[Trial, ...]
     effect: Effect | None = None
 
@@ -85,22 +91,26 @@ class Adaptation(StoredRecord):
         if self.kept == "none":
             lines = ["adapted to the target: by nothing; no method is surely better than none"]
         else:
-            lines = [
-                f"adapted to the target by {shown}: {100 * self.moved:.0f} % of "
-                f"{self.samples:,} answers changed"
-            ]
+            what = f"{self.samples:,} samples beside the others as it was trained"
+            if self.moved is not None:
+                what = f"{100 * self.moved:.0f} % of {self.samples:,} answers changed"
+            lines = [f"adapted to the target by {shown}: {what}"]
         for trial in self.trials:
             if trial.method != "none":
-                gain = trial.gain
-                lines.append(
-                    f"  {trial.method.replace('_', '-')}: neighbours agree by {gain.value:+.2f} "
-                    f"bits [{gain.low:+.2f}, {gain.high:+.2f}] more than before"
-                )
+                name, gain = trial.method.replace("_", "-"), trial.gain
+                much = f"{trial.agreement:.2f} bits"
+                if gain is not None:
+                    much = (
+                        f"{gain.value:+.2f} bits [{gain.low:+.2f}, {gain.high:+.2f}] more than "
+                        "before"
+                    )
+                lines.append(f"  {name}: neighbours agree by {much}")
         if self.effect is not None:
-            before, after = self.effect.before.value, self.effect.after.value
+            before, after = self.effect.before, f"{self.effect.after.value:.4g}"
             lines.append(
                 f"  on {self.effect.samples:,} with labels, which only tested: "
-                f"{self.effect.metric} {before:.4g} → {after:.4g}"
+                f"{self.effect.metric} "
+                f"{after if before is None else f'{before.value:.4g} → {after}'}"
             )
         if self.left_out:
             lines.append(f"  {self.left_out:,} could not be read and were left out")

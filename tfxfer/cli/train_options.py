@@ -135,9 +135,29 @@ def train_options(command: Any) -> Any:
         ),
         click.option(
             "--adapt",
-            type=click.Choice(["auto", "adabn", "coral", "self_training"]),
-            help="How to fit the model to --target.  [default: auto, which keeps what helps, or "
-            "nothing]",
+            type=click.Choice(
+                [
+                    "auto",
+                    "adabn",
+                    "coral",
+                    "self_training",
+                    "deep_coral",
+                    "mmd",
+                    "dann",
+                    "pseudo_labels",
+                ]
+            ),
+            help="How to fit the model to --target: after the training (auto, adabn, coral, "
+            "self_training), or while its upper layers train (deep_coral, mmd and dann draw the "
+            "features of both looks together, pseudo_labels learns what self_training says).  "
+            "[default: auto, which keeps what helps of those that come after, or nothing]",
+        ),
+        click.option(
+            "--adapt-strength",
+            type=float,
+            metavar="NUMBER",
+            help="What the penalty of deep_coral, mmd, dann or pseudo_labels is multiplied by.  "
+            "[default: the method's own]",
         ),
         click.option(
             "--domain",

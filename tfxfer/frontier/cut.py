@@ -146,8 +146,13 @@ def make_prefix(model: keras.Model, stages: Sequence[str]) -> Any:
     return keras.Model(inputs if len(inputs) > 1 else inputs[0], ends)
 
 
-def make_suffix(model: keras.Model, stage: str | None) -> Any:
+def make_suffix(model: keras.Model, stage: str | None, *, ends: Sequence[str] = ()) -> Any:
     """Returns the part of the model after a stage, sharing its layers and weights.
+
+    Args:
+        model: from `build_model`.
+        stage: that it begins after; None is the inputs.
+        ends: later stages whose ends it returns, too, before the model's outputs.
 
     Shapes: maps activations (batch, …) at the end of the stage to the model's outputs; a list of
         them and of the model's inputs that cross the boundary, where there are any.
@@ -155,11 +160,13 @@ def make_suffix(model: keras.Model, stage: str | None) -> Any:
     Raises:
         ModelError: see `list_crossing`.
     """
+    outputs = [*(stage_tensor(model, name) for name in ends), *model.outputs]
     if stage is None:
-        return model
+        inputs = model.inputs if len(model.inputs) > 1 else model.inputs[0]
+        return keras.Model(inputs, outputs) if ends else model
     end = stage_tensor(model, stage)
     crossing = [model.inputs[i] for i in list_crossing(model, stage)]
-    return keras.Model([end, *crossing] if crossing else end, model.outputs, name=f"after_{stage}")
+    return keras.Model([end, *crossing] if crossing else end, outputs, name=f"after_{stage}")
 
 
 def cache_bytes(

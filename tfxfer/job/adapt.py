@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from tfxfer.adaptation.agreement import count_answers, find_neighbours, measure_agreement
 from tfxfer.adaptation.batch_norm import (
     adapt_statistics,
     has_statistics,
     list_statistics,
     write_statistics,
 )
-from tfxfer.adaptation.choice import Choice, choose_adaptation
+from tfxfer.adaptation.choice import choose_adaptation
 from tfxfer.adaptation.last_layer import fold_head, score_features
-from tfxfer.adaptation.record import Adaptation, Effect, Method
+from tfxfer.adaptation.methods import TRAINED
+from tfxfer.adaptation.record import Adaptation, Effect, Method, Trial
 from tfxfer.data.arrays import Arrays, map_arrays
 from tfxfer.data.samples import SampleData, SampleSplit
 from tfxfer.errors import UsageError
@@ -80,10 +82,13 @@ def adapt_model(
     """
     if target is None or (request.adapt is None and request.reweight is not None):
         return
-    info, asked = get_info(model), request.adapt or "auto"
-    source = embed(model, data.train, progress=progress)
+    asked = request.adapt or "auto"
     features = embed(model, target.samples, progress=progress)
     before = score_features(model, features)
+    if asked in TRAINED and asked != "pseudo_labels":
+        _record_trained(run, request, model, target, features, before)
+        return
+    source = embed(model, data.train, progress=progress)
     plain, adapted = list_statistics(model), None
     others: dict[Method, np.ndarray] = {}
     if asked in ("auto", "adabn") and has_statistics(model):
@@ -97,7 +102,7 @@ def adapt_model(
         np.asarray(data.train.targets, np.float64),
         features,
         before,
-        asked=asked,
+        asked="self_training" if asked == "pseudo_labels" else asked,
         others=others,
         seed=request.seed,
         progress=progress,
@@ -107,18 +112,48 @@ def adapt_model(
         write_statistics(model, adapted)
     if found.head is not None:
         fold_head(model, found.head, features[:_PROBED])
-    shares = found.answers.mean(axis=0)
     record = Adaptation(
         asked=asked,
-        kept=found.method,
+        kept="pseudo_labels" if asked == "pseudo_labels" else found.method,
         samples=len(features),
         left_out=target.left_out,
-        shares={name: float(x) for name, x in zip(info.labels, shares, strict=True)},
+        shares=_find_shares(model, found.answers),
         moved=float((before.argmax(axis=1) != found.answers.argmax(axis=1)).mean()),
         trials=found.trials,
-        effect=_measure_effect(model, target, before, found, request.seed),
+        effect=_measure_effect(model, target, before, found.answers, request.seed),
     )
     record.write(run.trust)
+
+
+def _record_trained(
+    run: RunDirectory,
+    request: TrainRequest,
+    model: Any,
+    target: Target,
+    features: np.ndarray,
+    answers: np.ndarray,
+) -> None:
+    """Writes what a method came to that has done all of its work in the training.
+
+    How the model would be without it nobody knows.
+    """
+    method = cast(Method, request.adapt)
+    pairs = count_answers(answers.argmax(axis=1), find_neighbours(features), answers.shape[1])
+    Adaptation(
+        asked=method,
+        kept=method,
+        samples=len(features),
+        left_out=target.left_out,
+        shares=_find_shares(model, answers),
+        moved=None,
+        trials=(Trial(method, measure_agreement(pairs), None),),
+        effect=_measure_effect(model, target, None, answers, request.seed),
+    ).write(run.trust)
+
+
+def _find_shares(model: Any, answers: np.ndarray) -> dict[str, float]:
+    shares = answers.mean(axis=0)
+    return {name: float(x) for name, x in zip(get_info(model).labels, shares, strict=True)}
 
 
 def check_adaptable(request: TrainRequest, model: Any) -> None:
@@ -171,7 +206,7 @@ def _read_batches(samples: SampleSplit, seed: int) -> list[Arrays]:
 
 
 def _measure_effect(
-    model: Any, target: Target, before: np.ndarray, found: Choice, seed: int
+    model: Any, target: Target, before: np.ndarray | None, after: np.ndarray, seed: int
 ) -> Effect | None:
     """Returns the headline on labelled samples before and after; None where there are none."""
     if target.labelled is None:
@@ -179,10 +214,13 @@ def _measure_effect(
     info = get_info(model)
     place = {record.path: row for row, record in enumerate(target.samples.records)}
     rows = [place[record.path] for record in target.labelled.records]
-    ends = []
-    for scores in (before, found.answers):
-        metrics = score_predictions(
-            target.labelled.targets, scores[rows], head=info.head, labels=info.labels, seed=seed
+    targets = target.labelled.targets
+
+    def measure(scores: np.ndarray) -> tuple[str, Estimate]:
+        found = score_predictions(
+            targets, scores[rows], head=info.head, labels=info.labels, seed=seed
         )
-        ends.append(Estimate.of(metrics[metrics["headline"]]))
-    return Effect(len(rows), metrics["headline"], *ends)
+        return found["headline"], Estimate.of(found[found["headline"]])
+
+    name, reached = measure(after)
+    return Effect(len(rows), name, None if before is None else measure(before)[1], reached)

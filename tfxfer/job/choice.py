@@ -100,7 +100,13 @@ def recall_training(manifest: Manifest) -> Choice:
 
 
 def choose_training(
-    prepared: Prepared, data: SampleData, model: Any, clock: Clock, conversion: Conversion
+    prepared: Prepared,
+    data: SampleData,
+    model: Any,
+    clock: Clock,
+    conversion: Conversion,
+    *,
+    companions: int = 0,
 ) -> Choice:
     """Settles schedule, views and size, and how long they are expected to take.
 
@@ -110,9 +116,12 @@ def choose_training(
         model: built for them.
         clock: of the budget.
         conversion: of what stays frozen, shared with the training.
+        companions: samples that go beside those that train.
     """
     request, advice = prepared.request, prepared.backbone.fine_tuning
-    work = Workload(len(data.train), len(data.val), len(data.test), request.batch_size)
+    work = Workload(
+        len(data.train), len(data.val), len(data.test), request.batch_size, companions=companions
+    )
     level = request.augment or prepared.modality.default_level
     source = SplitSource(data.train, augment=level, options=request.view_options)
     shares = macs_share(model)

@@ -14,6 +14,7 @@ from tfxfer.data.samples import SampleData
 from tfxfer.device import Device
 from tfxfer.frontier.fill import Conversion
 from tfxfer.frontier.store import CacheStore
+from tfxfer.job.align import Aligning
 from tfxfer.job.keep import Keeping
 from tfxfer.job.prepare import Prepared
 from tfxfer.keeping.growth import copy_weights
@@ -69,6 +70,7 @@ class Fitting:
         last_seconds: of these, what phases at the model's own size take after smaller ones.
         on_features: see `tfxfer.Control`.
         keeping: what holds on to what the model knows.
+        aligning: what is learnt of another look meanwhile.
     """
 
     prepared: Prepared
@@ -82,6 +84,7 @@ class Fitting:
     last_seconds: float = 0.0
     on_features: Callable[[np.ndarray, np.ndarray], None] | None = None
     keeping: Keeping | None = None
+    aligning: Aligning | None = None
 
     def run(
         self,
@@ -169,7 +172,7 @@ class Fitting:
         on_epoch_end: Callable[[Snapshot], None] | None,
     ) -> tuple[FitState, bool]:
         """Returns how far a network has come, and whether that is all of the training."""
-        request, keeping = self.prepared.request, self.keeping
+        request, keeping, aligning = self.prepared.request, self.keeping, self.aligning
         history = fit(
             network,
             data,
@@ -190,6 +193,7 @@ class Fitting:
                 on_epoch_end=on_epoch_end,
                 on_features=self.on_features,
                 wrap=None if keeping is None else keeping.wrap,
+                companion=None if aligning is None else aligning.make_companion(data.train.size),
             ),
             verbose=0,
         )

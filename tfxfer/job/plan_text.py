@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tfxfer.adaptation.methods import TRAINED
 from tfxfer.fine_tuning import DEFAULT_OPTIMIZER, FineTuning
 from tfxfer.job.request import TrainRequest
 from tfxfer.job.shots import Shots
@@ -107,8 +108,7 @@ def describe_plan(
     )
     lines += _describe_sources(request)
     if request.target is not None and (request.adapt is not None or request.reweight is None):
-        how = "as best fits it, or not at all" if request.adapt in (None, "auto") else request.adapt
-        lines.append(PlanLine("target", f"the last layer is fitted to it afterwards: {how}"))
+        lines.append(PlanLine("target", _describe_target(request.adapt, request.adapt_strength)))
     if request.baselines:
         names = ", ".join(request.baselines)
         lines.append(PlanLine("baselines", f"{names}: afterwards, in as much time at most"))
@@ -124,6 +124,24 @@ def describe_plan(
             )
         lines.append(PlanLine("expected time", f"about {format_seconds(seconds)}{more}"))
     return lines
+
+
+def _describe_target(adapt: str | None, strength: float | None) -> str:
+    """Returns how a model is fitted to another look, for people.
+
+    Example:
+        >>> _describe_target("mmd", 2.0)
+        'mmd while more than the head trains: features of both looks get one distribution, by a \
+kernel, strength 2'
+    """
+    if adapt not in TRAINED:
+        how = "as best fits it, or not at all" if adapt in (None, "auto") else adapt
+        return f"the last layer is fitted to it afterwards: {how}"
+    method = TRAINED[str(adapt)]
+    return (
+        f"{adapt} while more than the head trains: {method.words}, strength "
+        f"{strength or method.strength:g}"
+    )
 
 
 def _describe_keeping(request: TrainRequest) -> list[PlanLine]:

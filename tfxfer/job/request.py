@@ -11,6 +11,7 @@ from typing import Any, Self
 from tfxfer.adaptation.record import ADAPTATIONS
 from tfxfer.errors import RunError, UsageError
 from tfxfer.fine_tuning import FineTuning
+from tfxfer.job.adaptation_request import check_adaptation
 from tfxfer.job.shots import check_shots
 from tfxfer.job.source_options import check_source_options
 from tfxfer.keeping.methods import METHODS
@@ -68,8 +69,9 @@ class TrainRequest:
         slice: the column whose groups are to be treated alike.
         target: a folder of samples of the look that counts, without labels; None where that is the
             look of `data`.
-        adapt: what is done about it, `auto` or one of `tfxfer.adaptation.record.METHODS`; None is
-            `auto` where there is a target.
+        adapt: what is done about it, of `tfxfer.adaptation.record.ADAPTATIONS`; None is `auto`
+            where there is a target.
+        adapt_strength: what its penalty is multiplied by; None is the method's own.
         domain: the column that says where samples are from, or `folders` where DATA holds one
             folder a source; None where that is one place.
         leave_out: the source that nothing is learnt from, and that is the test; None is none.
@@ -118,6 +120,7 @@ class TrainRequest:
     domain: str | None = None
     leave_out: str | None = None
     reweight: str | None = None
+    adapt_strength: float | None = None
     from_run: str | None = None
     keep: str | None = None
     keep_strength: float | None = None
@@ -157,11 +160,10 @@ class TrainRequest:
                     f"Received: both, budget_seconds={self.budget_seconds:g}. Leave one of them "
                     "out."
                 )
-        if self.target is None and self.adapt is not None:
-            raise UsageError(
-                "training: expected --adapt with the samples to adapt to. "
-                f"Received: adapt={self.adapt!r} alone. Name their folder: --target FOLDER"
-            )
+        check_adaptation(
+            adapt=self.adapt, strength=self.adapt_strength, target=self.target,
+            schedule=self.schedule,
+        )  # fmt: skip
         if self.target is not None and self.fair is not None:
             raise UsageError(
                 "training: expected --fair or --target, each of which fits the last layer. "

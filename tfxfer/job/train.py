@@ -22,6 +22,7 @@ from tfxfer.frontier.fill import Conversion
 from tfxfer.frontier.shelf import Shelf
 from tfxfer.frontier.store import CacheStore
 from tfxfer.job.adapt import adapt_model, check_adaptable, read_target, record_target
+from tfxfer.job.align import Aligning, check_aligned
 from tfxfer.job.baselines import train_baselines
 from tfxfer.job.checkpoint import Checkpoints
 from tfxfer.job.choice import Clock, choose_training, recall_training
@@ -181,6 +182,7 @@ def _train(
     model = build(prepared, data)
     check_adaptable(request, model)
     keeping = Keeping.begin(prepared, data, model, progress)
+    aligning = Aligning.begin(request, model, data, target, progress)
     _say(progress, "measuring this machine")
     clock = Clock(request.budget_seconds, started, RESERVE_SECONDS + reserve_seconds)
     conversion = Conversion()
@@ -190,7 +192,10 @@ def _train(
         choice = recall_training(manifest)
     else:
         planned = replace(clock, reserve_seconds=clock.reserve_seconds + label_seconds)
-        choice = choose_training(prepared, data, model, planned, conversion)
+        choice = choose_training(
+            prepared, data, model, planned, conversion,
+            companions=0 if aligning is None else len(aligning.samples),
+        )  # fmt: skip
     _say(progress, "measuring this machine", is_done=True)
     planned_shelf = Shelf(find_shelf(out, request.cache_dir))
     store = CacheStore(shelf=planned_shelf)
@@ -203,7 +208,9 @@ def _train(
         store=store,
         cache=request.cache,
         input_itemsizes=SplitSource(data.train).itemsizes,
+        companions=0 if aligning is None else len(aligning.samples),
     )
+    check_aligned(request, plan)
     if manifest is not None:
         _check_same_plan(out, manifest, plan)
     check_room(list_needs(model, plan, out, held_bytes=planned_shelf.count_bytes()))
@@ -269,7 +276,7 @@ def _train(
             fitting = Fitting(
                 prepared, data, store, conversion, device, (*callbacks, watch), progress,
                 deadline=deadline, last_seconds=choice.last_seconds,
-                on_features=look if label_seconds else None, keeping=keeping,
+                on_features=look if label_seconds else None, keeping=keeping, aligning=aligning,
             )  # fmt: skip
 
             def keep(network: Any, reached: FitState) -> None:

@@ -27,7 +27,8 @@ def make_adapted(material: Material) -> Section | None:
     if record.effect is not None:
         effect = record.effect
         title = f"On {effect.samples:,} {plural} with labels, which only tested"
-        rows = (("before", _write(effect.before)), ("after", _write(effect.after)))
+        known = {"before": effect.before, "after": effect.after}
+        rows = tuple((name, _write(x)) for name, x in known.items() if x is not None)
         parts.append(Table(title, ("model", effect.metric), rows))
     shares = tuple((label, f"{share:.1%}") for label, share in record.shares.items())
     parts.append(Table("How frequent it finds each label", ("label", "share"), shares))
@@ -40,7 +41,7 @@ def _list_trials(record: Adaptation) -> Table:
             trial.method.replace("_", "-") + (" (kept)" if trial.method == record.kept else ""),
             f"{trial.agreement:.2f}",
             ""
-            if trial.method == "none"
+            if trial.method == "none" or trial.gain is None
             else f"{trial.gain.value:+.2f} [{trial.gain.low:+.2f}, {trial.gain.high:+.2f}]",
         )
         for trial in record.trials

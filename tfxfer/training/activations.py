@@ -21,11 +21,12 @@ from tfxfer.frontier.shelf import digest_arrays
 from tfxfer.frontier.store import CacheStore
 from tfxfer.progress import Progress
 from tfxfer.stages import layers_up_to
+from tfxfer.training.companion import CompanionDraw
 from tfxfer.training.plan import FitPlan
 
 __all__ = ["Activations", "Reader"]
 
-_TRAIN, _VAL = "train", "val"
+_TRAIN, _VAL, _BESIDE = "train", "val", "beside"
 _KEEP_EVERY_S = 20.0  # of a pass: what a killed process loses of it
 
 Reader = Callable[[np.ndarray, np.ndarray], Arrays]
@@ -46,6 +47,7 @@ class Activations:
         use_litert: False computes them through Keras.
         conversion: what of the network has been converted already.
         progress: told of samples done.
+        beside: companions, of which the views that a phase draws are computed; None has none.
     """
 
     def __init__(
@@ -60,8 +62,10 @@ class Activations:
         use_litert: bool,
         conversion: Conversion | None = None,
         progress: Progress | None,
+        beside: SampleSource | None = None,
     ) -> None:
         self._model, self._plan, self._train, self._val = model, plan, train, val
+        self._beside = beside
         self._store, self._dtype, self._use_litert = store, dtype, use_litert
         self._scope = store.scope()
         self._progress = progress
@@ -78,13 +82,21 @@ class Activations:
         self._held: dict[tuple[str, str | None], np.ndarray] = {}
         self._conversion = Conversion()
 
-    def complete_phase(self, number: int, *, draw: EpochDraw, epochs: Sequence[int]) -> None:
+    def complete_phase(
+        self,
+        number: int,
+        *,
+        draw: EpochDraw,
+        epochs: range,
+        beside: CompanionDraw | None = None,
+    ) -> None:
         """Computes what a phase will draw and no earlier pass has computed.
 
         Args:
             number: of the phase, which is cached.
             draw: its own.
             epochs: that it may run.
+            beside: that of its companions; None has none.
         """
         item, rooms = self._plan.phases[number], self._plan.views_per_stage()
         if item.refill:
@@ -93,6 +105,9 @@ class Activations:
         for stage in stages:
             self._held.setdefault((_TRAIN, stage), np.zeros((len(self._train), rooms[stage]), bool))
             self._held.setdefault((_VAL, stage), np.zeros((len(self._val), 1), bool))
+            if beside is not None:
+                room = np.zeros((beside.samples, rooms[stage]), bool)
+                self._held.setdefault((_BESIDE, stage), room)
         keys = self._take_up(stages, is_refill=item.refill)
         missing = ~self._held[_TRAIN, item.cut][:, : item.views]
         if self._train.can_seek:  # each view of a `tf.data.Dataset` is a pass over all of it
@@ -102,6 +117,10 @@ class Activations:
             _TRAIN: (self._train, rooms),
             _VAL: (self._val, 1),
         }
+        if beside is not None:
+            drawn = ~self._held[_BESIDE, item.cut][:, : item.views]
+            wanted[_BESIDE] = drawn & beside.uses(epochs)
+            sources[_BESIDE] = (self._beside, rooms)
         sources = {name: sources[name] for name in sources if wanted[name].any()}
         if not sources:
             return
@@ -141,8 +160,8 @@ class Activations:
         keys = {stage: self._make_key(stage) for stage in stages}
         if is_refill:
             shelf.keep_only(keys.values())
-        for stage, name in itertools.product(stages, (_TRAIN, _VAL)):
-            if stage in self._arrays.get(name, {}):
+        for stage, name in itertools.product(stages, (_TRAIN, _VAL, _BESIDE)):
+            if stage in self._arrays.get(name, {}) or (name, stage) not in self._held:
                 continue
             found = shelf.find(keys[stage], name, stage)
             if found is not None and found[1].shape == self._held[name, stage].shape:
@@ -156,16 +175,18 @@ class Activations:
         for stage in stages:
             found = {
                 (name, stage): (self._arrays[name][stage], self._held[name, stage])
-                for name in (_TRAIN, _VAL)
+                for name in (_TRAIN, _VAL, _BESIDE)
                 if stage in self._arrays.get(name, {})
             }
             shelf.put(keys[stage], found)
 
     @functools.cached_property
-    def _contents(self) -> tuple[str, str] | None:
+    def _contents(self) -> tuple[str, ...] | None:
         """What stands for the samples, and their views; None where nobody knows."""
-        train, val = self._train.digest_contents(), self._val.digest_contents()
-        return None if train is None or val is None else (train, val)
+        sources = (self._train, self._val, *([] if self._beside is None else [self._beside]))
+        found = [source.digest_contents() for source in sources]
+        known = tuple(digest for digest in found if digest is not None)
+        return known if len(known) == len(sources) else None
 
     def _make_key(self, stage: str | None) -> str:
         """Returns what the activations at a stage depend on, the samples among it."""
@@ -209,7 +230,6 @@ class Activations:
         there is not even a number.
         """
         train, val = (self._arrays[name][stage] for name in (_TRAIN, _VAL))
-        held = self._held[_TRAIN, stage]
 
         def fetch(arrays: Arrays, indices: np.ndarray, views: np.ndarray) -> Arrays:
             if trimming is None:
@@ -229,16 +249,32 @@ class Activations:
             return found if isinstance(arrays, dict) else next(iter(found.values()))
 
         def read(indices: np.ndarray, views: np.ndarray) -> Arrays:
-            absent = np.flatnonzero(~held[indices, views])
-            if len(absent):
-                first = absent[0]
-                raise TfxferError(
-                    f"cache of activations at {stage!r}: expected views that a pass has computed. "
-                    f"Received: sample={indices[first]}, view={views[first]}. Please report this."
-                )
+            self._check_held(_TRAIN, stage, indices, views)
             return fetch(train, indices, views)
 
         return read, lambda indices, views: fetch(val, indices, views)
+
+    def read_beside(self, stage: str | None) -> Reader:
+        """Returns what fetches batches of companions at a stage, each sample whole."""
+        arrays = self._arrays[_BESIDE][stage]
+
+        def read(indices: np.ndarray, views: np.ndarray) -> Arrays:
+            self._check_held(_BESIDE, stage, indices, views)
+            return map_arrays(lambda x: _widen(x[indices, views]), arrays)
+
+        return read
+
+    def _check_held(
+        self, name: str, stage: str | None, indices: np.ndarray, views: np.ndarray
+    ) -> None:
+        """Refuses views that no pass has computed: what lies there is not even a number."""
+        absent = np.flatnonzero(~self._held[name, stage][indices, views])
+        if len(absent):
+            first = absent[0]
+            raise TfxferError(
+                f"cache of activations at {stage!r}: expected views that a pass has computed. "
+                f"Received: sample={indices[first]}, view={views[first]}. Please report this."
+            )
 
 
 def _widen(values: np.ndarray) -> np.ndarray:

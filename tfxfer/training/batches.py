@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -14,7 +14,10 @@ from tfxfer.data.draw import EpochDraw
 from tfxfer.data.trimming import Trimming
 from tfxfer.errors import TfxferError
 
-__all__ = ["make_batches", "stream_batches"]
+if TYPE_CHECKING:
+    from tfxfer.training.companion import CompanionDraw
+
+__all__ = ["accompany_batches", "make_batches", "stream_batches"]
 
 
 class _Batches(keras.utils.PyDataset):
@@ -88,14 +91,17 @@ def make_batches(
                 found = _stretch(found, trimming, 0)
             elif trimming is not None and not self._is_reading:
                 found = _stretch(found, trimming, index + 1)
-            inputs = tuple(list_arrays(found)) if isinstance(found, dict) else found
-            batch = inputs, targets[chosen]
+            batch = _order_inputs(found), targets[chosen]
             return batch if sample_weights is None else (*batch, sample_weights[chosen])
 
         def start_epoch(self, number: int) -> None:
             self.order, self.view = draw.epoch(number)
 
     return Batches()
+
+
+def _order_inputs(arrays: Arrays) -> Any:
+    return tuple(list_arrays(arrays)) if isinstance(arrays, dict) else arrays
 
 
 def _stretch(arrays: Arrays, trimming: Trimming, more: int) -> Arrays:
@@ -122,6 +128,65 @@ def _stretch(arrays: Arrays, trimming: Trimming, more: int) -> Arrays:
         name: stretch(values) if name in trimming.padded else values
         for name, values in arrays.items()
     }
+
+
+def accompany_batches(
+    train: Any,
+    read: Any,
+    draw: CompanionDraw,
+    targets: np.ndarray,
+    weights: np.ndarray | None,
+    *,
+    progress: Callable[[int, float], float],
+    first_epoch: int = 0,
+) -> Any:
+    """Returns batches of a training with companions in each, as `companion.accompany` takes them.
+
+    Args:
+        train: what `make_batches` or `stream_batches` returned.
+        read: maps (indices, view numbers) of companions to a batch of inputs.
+        draw: which of them come when.
+        targets: of the companions, (companions, outputs).
+        weights: how much each counts, (companions,); None is 1.
+        progress: maps an epoch and the number of a batch to the share of the training that is over.
+        first_epoch: number of the epoch whose draw it starts with.
+    """
+    counted = np.ones(len(targets), np.float32) if weights is None else weights
+
+    class Accompanied(_Batches):
+        def __init__(self) -> None:
+            super().__init__(workers=1, max_queue_size=8)
+            self.start_epoch(first_epoch)
+
+        def on_epoch_begin(self) -> None:
+            train.on_epoch_begin()
+
+        def on_epoch_end(self) -> None:
+            train.on_epoch_end()
+
+        def __len__(self) -> int:
+            return len(train)
+
+        def make(self, index: int) -> tuple[Any, ...]:
+            inputs, *others = train.make(index)
+            span = slice(index * draw.size, (index + 1) * draw.size)
+            chosen = self.order[span]
+            # Keras counts a batch by the first of its arrays, in the order of these names.
+            beside = {
+                "inputs": inputs,
+                "other": _order_inputs(read(chosen, self.view[span])),
+                "progress": np.array([progress(self.number, index)], np.float32),
+                "targets": targets[chosen],
+                "weights": counted[chosen],
+            }
+            return beside, *others
+
+        def start_epoch(self, number: int) -> None:
+            train.start_epoch(number)
+            self.number = number
+            self.order, self.view = draw.epoch(number)
+
+    return Accompanied()
 
 
 def stream_batches(

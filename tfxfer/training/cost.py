@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tfxfer.backbone import BACKBONE_END
 from tfxfer.schedule import Phase
 from tfxfer.training.speeds import Speeds
 
@@ -28,12 +29,15 @@ class Workload:
         val: samples.
         test: samples.
         batch_size: samples a step.
+        companions: samples of which each step has as many beside its own, where more than the head
+            trains.
     """
 
     train: int
     val: int
     test: int
     batch_size: int
+    companions: int = 0
 
 
 def estimate_seconds(
@@ -76,8 +80,16 @@ def estimate_seconds(
         made = missing * (speeds.view_seconds + (1 - share) * each)
         seconds += work.train * (made + min(1.0, missing) * speeds.read_seconds)
         held += missing
+        trained_on = work.train
+        if work.companions and phase.stage != BACKBONE_END:
+            trained_on *= 2
+            # So many draws of all their views leave this share of them out.
+            room = work.companions * wanted
+            new = room * (1 - math.exp(-phase.epochs * work.train / room))
+            seconds += new * (speeds.view_seconds + (1 - share) * each)
+            seconds += min(work.companions, new) * speeds.read_seconds
         seconds += phase.epochs * (
-            share * forward * (work.train * _STEP_PASSES + work.val) + steps * _HEAD_STEP_SECONDS
+            share * forward * (trained_on * _STEP_PASSES + work.val) + steps * _HEAD_STEP_SECONDS
         )
     # The test, and the validation split once more.
     return seconds + (work.test + work.val) * (speeds.read_seconds + speeds.forward_seconds)

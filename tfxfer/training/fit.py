@@ -26,12 +26,14 @@ from tfxfer.training.activations import Activations
 from tfxfer.training.averaging import WeightAverage
 from tfxfer.training.callback_list import list_callbacks
 from tfxfer.training.callbacks import BestWeights, Bridge, sets_learning_rate
+from tfxfer.training.companion import make_companion_source
+from tfxfer.training.context import FitContext
 from tfxfer.training.finite import NotFiniteError
 from tfxfer.training.material import check_data, describe_passes, make_sources
 from tfxfer.training.objective import find_objective
 from tfxfer.training.options import Augmentation, Cache, Control, check_numbers, group_options
 from tfxfer.training.pace import Pace
-from tfxfer.training.phase import FitContext, run_phase
+from tfxfer.training.phase import run_phase
 from tfxfer.training.plan import FitPlan, PhasePlan, plan_fit
 from tfxfer.training.snapshot import Recorder, check_phases
 from tfxfer.training.weighting import Balance, choose_balance
@@ -134,6 +136,8 @@ def fit(
         model, data, objective, augmentation, progress=watch.progress
     )
     check_data(model, train, val)
+    companion = watch.companion
+    beside = None if companion is None else make_companion_source(companion, train)
     views = default_views if augmentation.views is None else augmentation.views
     if device is None:
         device = Device("cpu", "unchanged", jit_compile=objective.jit_compile)
@@ -151,6 +155,7 @@ def fit(
             cache=caching.enabled,
             itemsize=np.dtype(caching.dtype).itemsize,
             input_itemsizes=train.itemsizes,
+            companions=len(beside or ()),
         )
     weighing = choose_balance(
         balance, class_weight, head=info.head, labels=info.labels, train=train
@@ -164,10 +169,11 @@ def fit(
     activations = Activations(
         model, plan, train=train, val=val, store=store, dtype=caching.dtype,
         use_litert=caching.use_litert, conversion=caching.conversion, progress=watch.progress,
+        beside=beside,
     )  # fmt: skip
     context = FitContext(
         model, train, val, plan, activations, batch_size, seed, objective, targets, weighing,
-        device, verbose, watch.on_features, watch.wrap,
+        device, verbose, watch.on_features, watch.wrap, companion, beside,
     )  # fmt: skip
     snapshot = watch.snapshot
     state = FitState() if watch.state is None else watch.state

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from tfxfer.errors import UsageError
 from tfxfer.fine_tuning import FineTuning
 from tfxfer.progress import Progress
 from tfxfer.schedule import FitState
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from tfxfer.frontier.fill import Conversion
     from tfxfer.frontier.store import CacheStore
+    from tfxfer.training.companion import Companion
     from tfxfer.training.snapshot import Snapshot
 
 __all__ = [
@@ -104,6 +106,8 @@ class Control:
         wrap: called with the network that a phase fits, and the stage that it begins after (None is
             the inputs); returns the one that is fitted in its place, which shares its layers, its
             inputs and its outputs: what it adds to the loss is of the training alone.
+        companion: samples beside those of each step in phases that train more than the head; a
+            plan that is handed over was made with their number. Not together with `wrap`.
     """
 
     deadline: float | None = None
@@ -114,9 +118,17 @@ class Control:
     on_epoch_end: Callable[[Snapshot], None] | None = None
     on_features: Callable[[np.ndarray, np.ndarray], None] | None = None
     wrap: Callable[[Any, str | None], Any] | None = None
+    companion: Companion | None = None
+
+    def __post_init__(self) -> None:
+        if self.wrap is not None and self.companion is not None:
+            raise UsageError(
+                "Control: expected wrap or companion, each of which is fitted in place of the "
+                "network. Received: both. Leave one of them out."
+            )
 
 
-_NEW = ("snapshot", "on_epoch_end", "on_features", "wrap")
+_NEW = ("snapshot", "on_epoch_end", "on_features", "wrap", "companion")
 """Fields that no keyword of tfxfer 0.1 had."""
 
 _MOVED: Mapping[str, tuple[str, str]] = {

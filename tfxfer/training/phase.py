@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -11,17 +11,13 @@ import numpy as np
 
 from tfxfer.backbone import BACKBONE_END
 from tfxfer.data.datasets import DatasetSource
-from tfxfer.data.draw import EpochDraw
-from tfxfer.data.feed import SampleSource
-from tfxfer.data.trimming import Trimming
-from tfxfer.device import Device
-from tfxfer.frontier.cut import find_trimming, make_suffix
+from tfxfer.frontier.cut import make_suffix
 from tfxfer.schedule import PhaseResult
 from tfxfer.stages import get_info, set_trainable
-from tfxfer.training.activations import Activations, Reader
-from tfxfer.training.batches import make_batches, stream_batches
 from tfxfer.training.callbacks import RateLogger
 from tfxfer.training.closed_form import fit_head_of_phase, quiet_about_frozen
+from tfxfer.training.companion import accompany
+from tfxfer.training.context import FitContext
 from tfxfer.training.finite import (
     FiniteLoss,
     LossFault,
@@ -31,50 +27,13 @@ from tfxfer.training.finite import (
     make_error,
 )
 from tfxfer.training.layer_state import adapted_momentum, training_precision
-from tfxfer.training.objective import Objective, build_metrics
+from tfxfer.training.objective import build_metrics
 from tfxfer.training.optimizers import make_optimizer, stage_rates
-from tfxfer.training.plan import FitPlan, PhasePlan
+from tfxfer.training.plan import PhasePlan
 from tfxfer.training.snapshot import Recorder, Snapshot, restore_snapshot
-from tfxfer.training.weighting import Balance
+from tfxfer.training.supply import add_companions, make_phase_batches
 
-__all__ = ["FitContext", "run_phase"]
-
-
-@dataclass(frozen=True, eq=False)
-class FitContext:
-    """Everything the phases of one `fit` share.
-
-    Args:
-        targets: of the training and the validation samples, as the loss takes them.
-        on_features: see `Control`.
-        wrap: see `Control`.
-    """
-
-    model: Any
-    train: SampleSource
-    val: SampleSource
-    plan: FitPlan
-    activations: Activations
-    batch_size: int
-    seed: int
-    objective: Objective
-    targets: tuple[np.ndarray, np.ndarray]
-    balance: Balance
-    device: Device
-    verbose: Any
-    on_features: Callable[[np.ndarray, np.ndarray], None] | None = None
-    wrap: Callable[[Any, str | None], Any] | None = None
-
-    def draw(self, item: PhasePlan, first_epoch: int) -> EpochDraw:
-        """Returns which training samples a phase sees when."""
-        return EpochDraw(
-            len(self.train), item.views, self.batch_size, self.seed, self.balance.oversampled,
-            cycle=(first_epoch, item.phase.epochs), lengths=self.train.lengths,
-        )  # fmt: skip
-
-    def draw_val(self) -> EpochDraw:
-        """Returns that every epoch sees all validation samples, in their order."""
-        return EpochDraw(len(self.val), 1, self.batch_size, self.seed, shuffle=False)
+__all__ = ["run_phase"]
 
 
 def run_phase(
@@ -110,14 +69,18 @@ def run_phase(
     stage = item.cut if item.cached else item.stage
     recorder.start_phase(phase.name, records, progress)
     set_trainable(model, item.stage, batch_norm=phase.batch_norm)
+    draw = context.draw(item, first_epoch)
     if item.cached:
         # Epochs that a budget adds draw what the first ones drew.
         begin = next_epoch if pace.end is None else first_epoch
-        epochs = range(begin, first_epoch + phase.epochs)
-        draw = context.draw(item, first_epoch)
-        if item.closed_form:  # whatever is drawn more often: it stands on each sample once
-            draw = replace(draw, oversampled=None)
-        context.activations.complete_phase(number, draw=draw, epochs=epochs)
+        # Whatever is drawn more often, a head that is computed stands on each sample once.
+        drawn = replace(draw, oversampled=None) if item.closed_form else draw
+        context.activations.complete_phase(
+            number,
+            draw=drawn,
+            epochs=range(begin, first_epoch + phase.epochs),
+            beside=context.draw_beside(item, first_epoch, draw.steps),
+        )
         is_begun = progress is not None
         if context.on_features and number == 0 and stage == BACKBONE_END and not is_begun:
             context.on_features(*context.activations.average(stage))
@@ -125,10 +88,15 @@ def run_phase(
         fit_head_of_phase(model, item, context.activations, context.train.targets)
         # Scores before it are of a layer that this one takes the place of.
         best.forget()
-    suffix = make_suffix(model, stage) if item.cached else model
+    begins_after = stage if item.cached else None
+    suffix = make_suffix(model, begins_after)
     if context.wrap is not None:
-        suffix = context.wrap(suffix, stage if item.cached else None)
-    train, val = _batches(context, item, stage, first_epoch, next_epoch)
+        suffix = context.wrap(suffix, begins_after)
+    train, val = make_phase_batches(context, item, stage, first_epoch, next_epoch)
+    own_train = train
+    if context.companion is not None and item.trains_backbone:
+        suffix = accompany(model, begins_after, context.companion)
+        train = add_companions(context, number, train, stage, first_epoch, next_epoch)
     objective = context.objective
     optimizer = make_optimizer(
         model,
@@ -205,7 +173,7 @@ def run_phase(
     # A callback that noticed it has ended the phase, and there is an epoch to go on from.
     is_noticed = bridge.ended_phase and best.best is not None
     if guard.fault is not None and not is_noticed:
-        raise _explain_fault(context, item, guard.fault, (train, val), first_epoch, best, logs)
+        raise _explain_fault(context, item, guard.fault, (own_train, val), first_epoch, best, logs)
     return logs
 
 
@@ -250,62 +218,6 @@ def _rated_stages(context: FitContext) -> list[str]:
         for stage in stage_rates(item.phase, stages)
     }
     return [stage for stage in stages if stage in rated]
-
-
-def _batches(
-    context: FitContext, item: PhasePlan, stage: str | None, first_epoch: int, next_epoch: int
-) -> tuple[Any, Any]:
-    plain = context.draw_val()
-    readers: tuple[Reader, ...] = context.train.read, context.val.read
-    trimming = find_trimming(context.model, stage, is_cached=item.cached)
-    if item.cached:
-        readers = context.activations.readers(stage, trimming)
-    elif trimming is not None:
-        readers = tuple(_trim(read, trimming) for read in readers)
-    if item.cached or not isinstance(context.train, DatasetSource):
-        train = make_batches(
-            readers[0],
-            context.draw(item, first_epoch),
-            context.targets[0],
-            sample_weights=context.balance.weights,
-            first_epoch=next_epoch,
-            trimming=trimming,
-        )
-    else:
-        train = _stream(context, context.train, context.balance.weigh)
-    if item.cached or not isinstance(context.val, DatasetSource):
-        val = make_batches(
-            readers[1],
-            plain,
-            context.targets[1],
-            sample_weights=context.val.sample_weights,
-            trimming=trimming,
-        )
-    else:
-        val = _stream(context, context.val, lambda targets, own: own)
-    return train, val
-
-
-def _trim(read: Reader, trimming: Trimming) -> Reader:
-    return lambda indices, views: trimming.trim(read(indices, views))
-
-
-def _stream(
-    context: FitContext,
-    source: DatasetSource,
-    weigh: Callable[[np.ndarray, np.ndarray | None], np.ndarray | None],
-) -> Any:
-    model, objective = context.model, context.objective
-
-    def adapt(targets: np.ndarray) -> np.ndarray:
-        return objective.adapt_targets(model, targets)
-
-    return stream_batches(
-        source,
-        dtypes=[str(tensor.dtype) for tensor in model.inputs],
-        encode=lambda targets: objective.encode_targets(adapt(targets)),
-        weigh=lambda targets, own: weigh(adapt(targets), own),
-    )
 
 
 def _reseed_dropout(model: Any, seed: int, phase: int) -> None:

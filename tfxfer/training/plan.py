@@ -49,6 +49,11 @@ class PhasePlan:
         return None if self.phase.stage is None else str(self.phase.stage)
 
     @property
+    def trains_backbone(self) -> bool:
+        """Returns whether more than the head trains."""
+        return self.stage != BACKBONE_END
+
+    @property
     def cut(self) -> str | None:
         """Returns where what is cached lies: the frontier, or None for the model's inputs."""
         return None if self.from_inputs else self.stage
@@ -117,6 +122,7 @@ def plan_fit(
     cache: bool = True,
     itemsize: int = 2,
     input_itemsizes: Sequence[int] | None = None,
+    companions: int = 0,
 ) -> FitPlan:
     """Returns what `fit` will do with a model, which stays as it is.
 
@@ -130,6 +136,8 @@ def plan_fit(
         cache: False trains every phase from pixels.
         itemsize: bytes of one cached activation.
         input_itemsizes: bytes of a stored value of each input; None is what images take, 1.
+        companions: samples that go beside the training's where more than the head trains; see
+            `Companion`.
 
     Raises:
         ScheduleError: the schedule does not fit the model.
@@ -161,6 +169,9 @@ def plan_fit(
     most = {
         cut: max(n for n, other in zip(counts, cuts, strict=True) if other == cut) for cut in cuts
     }
+    accompanied = {
+        cut for phase, cut in zip(phases, cuts, strict=True) if phase.stage != BACKBONE_END
+    }
 
     def measure(stages: set[str | None]) -> int:
         return sum(
@@ -173,7 +184,11 @@ def plan_fit(
                 input_itemsizes=itemsizes,
             )
             for stage in stages
-            for count, versions in ((images, most[stage]), (val, 1))
+            for count, versions in (
+                (images, most[stage]),
+                (val, 1),
+                (companions if stage in accompanied else 0, most[stage]),
+            )
         )
 
     try:
