@@ -42,7 +42,7 @@ CHANGED: dict[str, Any] = {
 }
 # What is not asked for together with some of these.
 BESIDE: tuple[dict[str, Any], ...] = (
-    {"target": "a camera", "adapt": "coral"},
+    {"target": "a camera", "adapt": "coral", "style": "a look", "style_method": "fda"},
     {"from_run": "runs/1", "keep": "l2sp", "keep_strength": 0.5, "replay": 10},
 )
 # What click calls the same.

@@ -17,6 +17,7 @@ from tfxfer.frontier.fill import Conversion
 from tfxfer.frontier.store import CacheStore
 from tfxfer.job.keep import Keeping
 from tfxfer.job.prepare import Prepared
+from tfxfer.job.style import Style
 from tfxfer.keeping.growth import copy_weights
 from tfxfer.model import build_model
 from tfxfer.progress import Progress
@@ -70,6 +71,7 @@ class Fitting:
         last_seconds: of these, what phases at the model's own size take after smaller ones.
         on_features: see `tfxfer.Control`.
         keeping: what holds on to what the model knows.
+        style: a look that samples are given; it goes without phases of another size.
     """
 
     prepared: Prepared
@@ -83,6 +85,7 @@ class Fitting:
     last_seconds: float = 0.0
     on_features: Callable[[np.ndarray, np.ndarray], None] | None = None
     keeping: Keeping | None = None
+    style: Style | None = None
 
     def run(
         self,
@@ -170,7 +173,7 @@ class Fitting:
         on_epoch_end: Callable[[Snapshot], None] | None,
     ) -> tuple[FitState, bool]:
         """Returns how far a network has come, and whether that is all of the training."""
-        request, keeping = self.prepared.request, self.keeping
+        request, keeping, style = self.prepared.request, self.keeping, self.style
         with contextlib.nullcontext() if keeping is None else keeping.hold(network):
             history = fit(
                 network,
@@ -178,7 +181,12 @@ class Fitting:
                 schedule=plan,
                 callbacks=self.callbacks,
                 batch_size=request.batch_size,
-                augment=Augmentation(request.augment, plan.views, request.view_options),
+                augment=Augmentation(
+                    request.augment,
+                    plan.views,
+                    request.view_options,
+                    looks=None if style is None else style.looks,
+                ),
                 balance=request.balance,
                 seed=request.seed,
                 cache=Cache(enabled=request.cache, store=self.store, conversion=conversion),
@@ -192,6 +200,7 @@ class Fitting:
                     on_epoch_end=on_epoch_end,
                     on_features=self.on_features,
                     wrap=None if keeping is None else keeping.wrap,
+                    change=None if style is None else style.change,
                 ),
                 verbose=0,
             )

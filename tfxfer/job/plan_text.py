@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tfxfer.fine_tuning import DEFAULT_OPTIMIZER, FineTuning
 from tfxfer.job.request import TrainRequest
+from tfxfer.job.style_choice import choose_method
 from tfxfer.keeping.methods import METHODS
 from tfxfer.schedule import Phase
 from tfxfer.training.plan import FitPlan
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from tfxfer.device import Device
 
 __all__ = ["PlanLine", "describe_phase", "describe_plan", "format_seconds"]
+
+_VIEWS, _MAPS = "half of the varied views get it", "activations at a stage are mixed with its own"
+_STYLES = {"fda": _VIEWS, "mixstyle": _MAPS, "both": f"{_VIEWS}, and {_MAPS}"}
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,9 @@ def describe_plan(
             else "none",
         )
     )
+    method = choose_method(request)
+    if method is not None:
+        lines.append(PlanLine("style", f"of {request.style}: {_STYLES[method]}"))
     if request.target is not None:
         how = "as best fits it, or not at all" if request.adapt in (None, "auto") else request.adapt
         lines.append(PlanLine("target", f"the last layer is fitted to it afterwards: {how}"))

@@ -19,6 +19,7 @@ from tfxfer.head import Head
 from tfxfer.job.demo import stored_source
 from tfxfer.job.earlier import EarlierRun, add_samples, complete_request, open_earlier
 from tfxfer.job.request import TrainRequest
+from tfxfer.job.style_choice import list_style
 from tfxfer.job.target import list_target
 from tfxfer.modality import Modality
 from tfxfer.progress import Progress
@@ -54,6 +55,8 @@ class Prepared:
         registry: where they came from.
         target: the samples of the look that counts, listed but not opened; None where that is the
             look of `source`.
+        style: the samples whose look others are given, listed but not opened; None where all keep
+            their own.
         earlier: the run whose model is trained on; None begins with the weights.
     """
 
@@ -68,6 +71,7 @@ class Prepared:
     plugins: dict[str, str]
     registry: Registry
     target: Source | None = None
+    style: Source | None = None
     earlier: EarlierRun | None = None
 
     @property
@@ -134,6 +138,7 @@ def prepare(
             "Leave it out."
         )
     target = _find_target(request, head, modality)
+    style = list_style(request, modality, augment)
     stages = [*(stage.name for stage in backbone.stages), BACKBONE_END]
     schedule = request.make_schedule(backbone.fine_tuning)
     resolved = resolve_schedule(schedule, stages, backbone=request.backbone)
@@ -184,6 +189,7 @@ def prepare(
         ),
         registry=registry,
         target=target,
+        style=style,
         earlier=earlier,
     )
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 from tfxfer.adaptation.record import ADAPTATIONS
 from tfxfer.errors import RunError, UsageError
 from tfxfer.fine_tuning import FineTuning
+from tfxfer.job.style_choice import check_style
 from tfxfer.keeping.methods import METHODS
 from tfxfer.schedule import Phase
 from tfxfer.standard_schedules import follow_advice
@@ -68,6 +69,9 @@ class TrainRequest:
             look of `data`.
         adapt: what is done about it, `auto` or one of `tfxfer.adaptation.record.METHODS`; None is
             `auto` where there is a target.
+        style: a folder of samples whose look some of the training samples are given; None where
+            all keep their own.
+        style_method: how, one of `tfxfer.adaptation.style_record.STYLES`; None is the default.
         from_run: an earlier run, whose model is trained on; None begins with `weights`.
         keep: what holds on to what the model knows, of `tfxfer.keeping.methods`; None is nothing.
         keep_strength: what its penalty is multiplied by; None is the method's own.
@@ -106,6 +110,8 @@ class TrainRequest:
     slice: str | None = None
     target: str | None = None
     adapt: str | None = None
+    style: str | None = None
+    style_method: str | None = None
     from_run: str | None = None
     keep: str | None = None
     keep_strength: float | None = None
@@ -136,7 +142,10 @@ class TrainRequest:
                 "training: expected --fair CRITERION and --slice COLUMN together. "
                 f"Received: fair={self.fair!r}, slice={self.slice!r}."
             )
-        beside = {"--fair": self.fair, "--target": self.target, "--keep": self.keep}
+        beside = {
+            "--fair": self.fair, "--target": self.target, "--style": self.style,
+            "--keep": self.keep,
+        }  # fmt: skip
         for option, value in beside.items():
             if value is not None and self.budget_seconds is not None:
                 raise UsageError(
@@ -154,6 +163,7 @@ class TrainRequest:
                 "training: expected --fair or --target, each of which fits the last layer. "
                 f"Received: both, fair={self.fair!r}. Leave one of them out."
             )
+        check_style(self)
         self._check_keeping()
         if self.budget_seconds is not None and given:
             raise UsageError(
@@ -234,6 +244,7 @@ class TrainRequest:
             split_from=None if self.split_from is None else absolute(self.split_from),
             slices=None if self.slices is None else absolute(self.slices),
             target=None if self.target is None else absolute(self.target),
+            style=None if self.style is None else absolute(self.style),
             from_run=None if self.from_run is None else absolute(self.from_run),
         )
 

@@ -167,7 +167,7 @@ def fit(
     )  # fmt: skip
     context = FitContext(
         model, train, val, plan, activations, batch_size, seed, objective, targets, weighing,
-        device, verbose, watch.on_features, watch.wrap,
+        device, verbose, watch.on_features, watch.wrap, watch.change,
     )  # fmt: skip
     snapshot = watch.snapshot
     state = FitState() if watch.state is None else watch.state

@@ -19,7 +19,7 @@ from tfxfer.frontier.cut import find_trimming, make_suffix
 from tfxfer.schedule import PhaseResult
 from tfxfer.stages import get_info, set_trainable
 from tfxfer.training.activations import Activations, Reader
-from tfxfer.training.batches import make_batches, stream_batches
+from tfxfer.training.batches import Change, make_batches, stream_batches
 from tfxfer.training.callbacks import RateLogger
 from tfxfer.training.finite import (
     FiniteLoss,
@@ -47,6 +47,7 @@ class FitContext:
         targets: of the training and the validation samples, as the loss takes them.
         on_features: see `Control`.
         wrap: see `Control`.
+        change: see `Control`.
     """
 
     model: Any
@@ -63,6 +64,7 @@ class FitContext:
     verbose: Any
     on_features: Callable[[np.ndarray, np.ndarray], None] | None = None
     wrap: Callable[[Any, str | None], Any] | None = None
+    change: Callable[[Any, str | None], Change | None] | None = None
 
     def draw(self, item: PhasePlan, first_epoch: int) -> EpochDraw:
         """Returns which training samples a phase sees when."""
@@ -250,6 +252,9 @@ def _batches(
 ) -> tuple[Any, Any]:
     plain = context.draw_val()
     readers: tuple[Reader, ...] = context.train.read, context.val.read
+    change = None
+    if item.cached and context.change is not None:
+        change = context.change(context.model, stage)
     trimming = find_trimming(context.model, stage, is_cached=item.cached)
     if item.cached:
         readers = context.activations.readers(stage, trimming)
@@ -263,6 +268,7 @@ def _batches(
             sample_weights=context.balance.weights,
             first_epoch=next_epoch,
             trimming=trimming,
+            change=change,
         )
     else:
         train = _stream(context, context.train, context.balance.weigh)
