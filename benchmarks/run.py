@@ -34,6 +34,8 @@ BENCHMARKS: dict[str, list[Arguments]] = {
     "domain_gap": [lambda o: []],
     "adaptation": [lambda o: []],
     "keeping": [lambda o: []],
+    "style": [lambda o: []],
+    "meta": [lambda o: []],
     "label_errors": [lambda o: ["--sets", "flowers5,hymenoptera", "--seeds", "0,1,2,3"]],
     "budget_ladder": [lambda o: []],
     "training": [

@@ -60,7 +60,7 @@ def mix_statistics(maps: np.ndarray, others: Statistics, shares: np.ndarray | fl
     Shapes: (n, height, width, channels); shares (n,) or one for all; returns float32.
 
     Source:
-        Zhou et al. 2021, Domain Generalization with MixStyle, eq. 3 to 5,
+        Zhou et al. 2021, Domain Generalization with MixStyle,
         https://arxiv.org/abs/2104.02008. There both are of one batch; here the others are of
         samples without labels.
     """

@@ -63,7 +63,7 @@ def give_amplitudes(
 
     Source:
         Yang and Soatto 2020, FDA: Fourier Domain Adaptation for Semantic Segmentation, eq. 3,
-        https://arxiv.org/abs/2004.05498. A share below 1 is eq. 3 of Xu et al. 2021,
+        https://arxiv.org/abs/2004.05498. A share below 1 is as in Xu et al. 2021,
         https://arxiv.org/abs/2105.14241. With β = 0 nothing changes, as the text has it; by the
         formula of the mask alone the mean would.
     """
