@@ -37,6 +37,8 @@ BENCHMARKS: dict[str, list[Arguments]] = {
     "keeping": [lambda o: []],
     "few_shots": [lambda o: []],
     "sources": [lambda o: []],
+    "style": [lambda o: []],
+    "meta": [lambda o: []],
     "label_errors": [lambda o: ["--sets", "flowers5,hymenoptera", "--seeds", "0,1,2,3"]],
     "budget_ladder": [lambda o: []],
     "training": [

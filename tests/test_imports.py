@@ -38,6 +38,7 @@ KERAS_AT_TOP = (
     "keeping/anchor.py",
     "keeping/distillation.py",
     "keeping/low_rank.py",
+    "meta/reptile.py",
     "model.py",
     "stages.py",
     "trust/gradients.py",

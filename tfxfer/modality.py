@@ -43,6 +43,8 @@ class Modality(ABC):
             places of it can be shown; None where a sample has no such places.
         part_noun: what one part of a sample is called, such as `word`, where it has parts that can
             be left out, so that those that matter can be shown; empty where it has none.
+        has_looks: whether `measure_looks` and `give_look` are there: a sample can be given another
+            one's look, such as its colours, and still be what it is.
         landmarks: what some well-known kinds of sample measure by `tfxfer gap`, the nearest first,
             for a person to compare with: a name in the plural, and the range of the distances.
     """
@@ -57,6 +59,7 @@ class Modality(ABC):
     view_options: ClassVar[Mapping[str, Any]] = {}
     picture_input: ClassVar[str | None] = None
     part_noun: ClassVar[str] = ""
+    has_looks: ClassVar[bool] = False
     landmarks: ClassVar[tuple[tuple[str, float, float], ...]] = ()
     contract_version: ClassVar[str] = CONTRACT_VERSION
 
@@ -268,6 +271,48 @@ class Modality(ABC):
         Raises:
             DataError: the sample cannot be read, or changed since it was inspected.
         """
+
+    def measure_looks(self, inputs: np.ndarray | dict[str, np.ndarray]) -> np.ndarray:
+        """Returns the looks of samples, one row each; only where the modality `has_looks`.
+
+        Args:
+            inputs: plain samples of one size, as `read` returns them.
+
+        Shapes: (n, …) for each input; returns (n, …).
+
+        Raises:
+            DataError: this modality has no looks, as by default.
+        """
+        raise self._refuse_looks()
+
+    def give_look(
+        self,
+        inputs: np.ndarray | dict[str, np.ndarray],
+        look: np.ndarray,
+        *,
+        rng: np.random.Generator,
+    ) -> np.ndarray | dict[str, np.ndarray]:
+        """Returns one view with another sample's look; only where the modality `has_looks`.
+
+        Many threads call this.
+
+        Args:
+            inputs: the view, which stays as it is.
+            look: a row of what `measure_looks` returned, of samples of this view's size.
+            rng: what there is to draw is drawn from it.
+
+        Shapes: (…) for each input, without the axis of samples; returns the same, same dtypes.
+
+        Raises:
+            DataError: this modality has no looks, as by default.
+        """
+        raise self._refuse_looks()
+
+    def _refuse_looks(self) -> DataError:
+        return DataError(
+            f"{self.plural}: expected a look that another one can be given. Received: modality "
+            f"{self.name!r}, whose {self.plural} have none."
+        )
 
     def read_picture(self, sample: Sample, *, longest_px: int, contract: Any = None) -> Picture:
         """Returns a sample as a person sees it; only where there is a `picture_input`.

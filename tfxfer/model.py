@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from tfxfer.backbone import BACKBONE_END, Backbone, Stage, check_size
+from tfxfer.backbone_weights import holds_backbone_weights, read_backbone_weights
 from tfxfer.errors import ContractError, UsageError
 from tfxfer.head import Head
 from tfxfer.registry.lookup import default_registry, get_backbone, get_head
@@ -161,7 +162,11 @@ def build_model(
     )
     attach_info(model, info)
     if weights.path is not None:
-        backbone.load_weights(model, weights.path)
+        if holds_backbone_weights(weights.path):
+            layers = [layer for layer in layers_up_to(model, BACKBONE_END) if layer.weights]
+            read_backbone_weights(weights.path, backbone.name, layers)
+        else:
+            backbone.load_weights(model, weights.path)
     return model
 
 

@@ -46,6 +46,7 @@ BESIDE: tuple[dict[str, Any], ...] = (
     {"target": "a camera", "adapt": "coral"},
     {"domain": "camera", "leave_out": "phone", "target": "a camera", "reweight": "target"},
     {"target": "a camera", "adapt": "dann", "adapt_strength": 0.5},
+    {"target": "a camera", "adapt": "coral", "style": "a look", "style_method": "fda"},
     {"from_run": "runs/1", "keep": "l2sp", "keep_strength": 0.5, "replay": 10},
 )
 # What click calls the same.

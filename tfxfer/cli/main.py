@@ -45,6 +45,7 @@ COMMANDS: Mapping[str, str] = {
     "explain": "Show where a model looks when it answers, or the words that it goes by.",
     "gap": "Say how far samples are from what a backbone was trained on, or from other samples.",
     "help": "Say what a command does and takes.",
+    "meta": "Learn weights from which a few examples of each label are enough.",
     "plugin": "Start a plugin of your own, or check one.",
     "plugins": "List installed plugins of every kind, and where they come from.",
     "predict": "Label samples, such as image files or texts.",

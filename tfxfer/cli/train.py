@@ -306,6 +306,7 @@ def show_result(output: Output, run: RunDirectory, *, took_s: float | None = Non
     from tfxfer.adaptation.domain_record import Domains
     from tfxfer.adaptation.record import Adaptation
     from tfxfer.adaptation.reweighting import Reweighting
+    from tfxfer.adaptation.style_record import StyleRecord
     from tfxfer.registry.lookup import get_head, get_modality
     from tfxfer.run.course import describe_course, describe_pace
     from tfxfer.trust.baselines import BaselineRecord
@@ -328,6 +329,9 @@ def show_result(output: Output, run: RunDirectory, *, took_s: float | None = Non
     if "target" in manifest.metrics:
         title = f"on labelled {modality.plural} of the target, which only tested"
         show_figures(output, title, manifest.metrics["target"], head, modality)
+    style = StyleRecord.read(run.trust)
+    for line in () if style is None else style.describe():
+        output.show(f"  {line}")
     adapted = Adaptation.read(run.trust)
     for line in () if adapted is None else adapted.describe():
         output.show(f"  {line}")

@@ -178,6 +178,18 @@ def train_options(command: Any) -> Any:
             "--adapt out, unless it is given.",
         ),
         click.option(
+            "--style",
+            metavar="FOLDER",
+            help="Samples whose look some of the training samples are given as augmentation, such "
+            "as photos of the camera that counts; without labels. May be that of --target.",
+        ),
+        click.option(
+            "--style-method",
+            type=click.Choice(["fda", "mixstyle", "both"]),
+            help="fda: varied views get the low frequencies (light, colours) of its samples; "
+            "mixstyle: activations get the statistics of theirs.  [default: both]",
+        ),
+        click.option(
             "--from",
             "from_run",
             metavar="RUN",

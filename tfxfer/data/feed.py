@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tfxfer.data.arrays import Arrays, map_arrays
+from tfxfer.data.looks import Looks
 from tfxfer.data.samples import SampleSplit
 from tfxfer.system.files import to_json
 
@@ -67,6 +68,7 @@ class SplitSource:
         split: samples with their targets.
         augment: level of augmentation of the views after the first.
         options: of the augmentation.
+        looks: of other samples, which some of the views after the first get.
         sample_weights: one per sample; None are the samples' own, if they have any.
     """
 
@@ -78,9 +80,13 @@ class SplitSource:
         *,
         augment: str = "none",
         options: Mapping[str, Any] | None = None,
+        looks: Looks | None = None,
         sample_weights: np.ndarray | None = None,
     ) -> None:
-        self.split, self.augment, self.options = split, augment, options
+        self.split, self.augment, self.options, self.looks = split, augment, options, looks
+        self._views: dict[str, Any] = {"level": augment, "options": options}
+        if looks is not None:  # the conformance kit's own parts have none
+            self._views["looks"] = looks
         # The conformance kit brings parts of its own.
         own: np.ndarray | None = getattr(split, "weights", None)
         self.targets = split.targets
@@ -114,6 +120,8 @@ class SplitSource:
             "augment": self.augment,
             "options": self.options,
         }
+        if self.looks is not None:
+            words["looks"] = self.looks.digest
         return hashlib.sha256(to_json(words, indent=None).encode()).hexdigest()
 
     @property
@@ -128,12 +136,7 @@ class SplitSource:
         numbers = np.asarray(views)
         order = None if wanted is None else np.flatnonzero(wanted.any(1))
         for indices, found in self.split.iter_views(
-            batch_size=32,
-            views=views,
-            level=self.augment,
-            options=self.options,
-            order=order,
-            wanted=wanted,
+            batch_size=32, views=views, order=order, wanted=wanted, **self._views
         ):
             yield np.asarray(indices), numbers, found
 
@@ -142,9 +145,7 @@ class SplitSource:
         parts, places = [], []
         for view in np.unique(views):
             chosen = np.flatnonzero(views == view)
-            found = self.split.read_views(
-                indices[chosen], views=(int(view),), level=self.augment, options=self.options
-            )
+            found = self.split.read_views(indices[chosen], views=(int(view),), **self._views)
             parts.append(map_arrays(lambda x, dtype: x[:, 0].astype(dtype), found, self._dtypes))
             places.append(chosen)
         back = np.argsort(np.concatenate(places), kind="stable")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from tfxfer.data.table import SplitRow, write_split_table
 from tfxfer.data.trimming import Trimming
 from tfxfer.modality import Modality
 from tfxfer.sample import InputSpec
+
+if TYPE_CHECKING:
+    from tfxfer.data.looks import Looks
 
 __all__ = ["SampleData", "SampleSplit", "hash_records"]
 
@@ -116,6 +119,7 @@ class SampleSplit:
         views: Sequence[int] = (0,),
         level: str = "none",
         options: Mapping[str, Any] | None = None,
+        looks: Looks | None = None,
     ) -> Arrays:
         """Returns views of some samples, in the order of `indices`.
 
@@ -127,8 +131,9 @@ class SampleSplit:
         order = np.asarray(indices, np.int64)
         out = self._allocate(len(order), views)
         batches = self.iter_views(
-            batch_size=max(1, len(order)), views=views, level=level, order=order, options=options
-        )
+            batch_size=max(1, len(order)), views=views, level=level, order=order,
+            options=options, looks=looks,
+        )  # fmt: skip
         for _, found in batches:
             out = found
         return out
@@ -140,6 +145,7 @@ class SampleSplit:
         views: Sequence[int] = (0,),
         level: str = "none",
         options: Mapping[str, Any] | None = None,
+        looks: Looks | None = None,
         order: Sequence[int] | np.ndarray | None = None,
         wanted: np.ndarray | None = None,
         workers: int | None = None,
@@ -154,6 +160,7 @@ class SampleSplit:
             views: numbers of the views; 0 is the plain one.
             level: how far views other than 0 may go, one of the modality's levels.
             options: of the augmentation, such as `{"flip": False}` for images.
+            looks: of other samples, which some of the views get; None leaves all their own.
             order: indices to read, in this order; all by default.
             wanted: bool (samples of this part, views): the others hold arbitrary values; all by
                 default.
@@ -183,6 +190,8 @@ class SampleSplit:
                 index=index,
                 options=complete,
             )
+            if looks is not None:
+                found = looks.give(self, found, numbers[chosen].tolist(), index)
 
             def put(target: np.ndarray, values: np.ndarray) -> np.ndarray:
                 target[row, chosen] = values

@@ -12,6 +12,7 @@ import numpy as np
 
 from tfxfer.data.arrays import Arrays
 from tfxfer.errors import ContractError, DataError
+from tfxfer.images.amplitudes import WINDOWS, give_amplitudes, measure_amplitudes
 from tfxfer.images.audit import PEAK, inspect_image
 from tfxfer.images.augment import AUGMENT_LEVELS, make_views
 from tfxfer.images.decode import find_seen, open_image
@@ -50,6 +51,7 @@ class ImageModality(Modality):
     levels = AUGMENT_LEVELS
     view_options: ClassVar[Mapping[str, Any]] = {"flip": True}
     picture_input = PIXELS
+    has_looks = True
     # At 224 px; docs/domain_gap.md has the sets, the backbones and the command.
     landmarks = (
         ("natural photos", 0.02, 0.09),
@@ -170,6 +172,16 @@ class ImageModality(Modality):
             index=index,
             **(self.view_options if options is None else options),
         )
+
+    def measure_looks(self, inputs: Arrays) -> np.ndarray:
+        """Returns the amplitudes of low frequencies: colours, light and coarse contrast."""
+        return measure_amplitudes(inputs[PIXELS] if isinstance(inputs, dict) else inputs)
+
+    def give_look(self, inputs: Arrays, look: np.ndarray, *, rng: np.random.Generator) -> Arrays:
+        """Returns pixels with another photo's amplitudes, in one of three windows."""
+        assert isinstance(inputs, np.ndarray)
+        found = give_amplitudes(inputs, look, window=float(rng.choice(WINDOWS)))
+        return np.rint(found).clip(0, 255).astype(np.uint8)
 
     def read_picture(
         self, sample: Sample, *, longest_px: int, contract: Preprocessing | None = None

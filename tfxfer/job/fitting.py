@@ -17,6 +17,7 @@ from tfxfer.frontier.store import CacheStore
 from tfxfer.job.align import Aligning
 from tfxfer.job.keep import Keeping
 from tfxfer.job.prepare import Prepared
+from tfxfer.job.style import Style
 from tfxfer.keeping.growth import copy_weights
 from tfxfer.model import build_model
 from tfxfer.progress import Progress
@@ -71,6 +72,7 @@ class Fitting:
         on_features: see `tfxfer.Control`.
         keeping: what holds on to what the model knows.
         aligning: what is learnt of another look meanwhile.
+        style: a look that samples are given; it goes without phases of another size.
     """
 
     prepared: Prepared
@@ -85,6 +87,7 @@ class Fitting:
     on_features: Callable[[np.ndarray, np.ndarray], None] | None = None
     keeping: Keeping | None = None
     aligning: Aligning | None = None
+    style: Style | None = None
 
     def run(
         self,
@@ -173,13 +176,19 @@ class Fitting:
     ) -> tuple[FitState, bool]:
         """Returns how far a network has come, and whether that is all of the training."""
         request, keeping, aligning = self.prepared.request, self.keeping, self.aligning
+        style = self.style
         history = fit(
             network,
             data,
             schedule=plan,
             callbacks=self.callbacks,
             batch_size=request.batch_size,
-            augment=Augmentation(request.augment, plan.views, request.view_options),
+            augment=Augmentation(
+                request.augment,
+                plan.views,
+                request.view_options,
+                looks=None if style is None else style.looks,
+            ),
             balance=request.balance,
             seed=request.seed,
             cache=Cache(enabled=request.cache, store=self.store, conversion=conversion),
@@ -193,6 +202,7 @@ class Fitting:
                 on_epoch_end=on_epoch_end,
                 on_features=self.on_features,
                 wrap=None if keeping is None else keeping.wrap,
+                change=None if style is None else style.change,
                 companion=None if aligning is None else aligning.make_companion(data.train.size),
             ),
             verbose=0,

@@ -151,9 +151,12 @@ class Keeping:
             return hold_weights(
                 network, self.references, strength=self.strength, importances=self.importances
             )
-        if self.method == "relations":
+        # Pooled features that are the inputs do not change.
+        if self.method == "relations" and stage != BACKBONE_END:
             assert self.earlier is not None
-            return watch_relations(network, self.earlier.model, stage, strength=self.strength)
+            ends = {item.name: item.end for item in get_info(self.earlier.model).stages}
+            teacher = make_suffix(self.earlier.model, stage)
+            return watch_relations(network, teacher, ends[BACKBONE_END], strength=self.strength)
         if self.method == "distill":
             assert self.earlier is not None
             teacher = make_suffix(self.earlier.model, stage)

@@ -9,6 +9,7 @@ from tfxfer.adaptation.methods import TRAINED
 from tfxfer.fine_tuning import DEFAULT_OPTIMIZER, FineTuning
 from tfxfer.job.request import TrainRequest
 from tfxfer.job.shots import Shots
+from tfxfer.job.style_choice import choose_method
 from tfxfer.keeping.methods import METHODS
 from tfxfer.schedule import Phase
 from tfxfer.training.plan import FitPlan
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from tfxfer.device import Device
 
 __all__ = ["PlanLine", "describe_phase", "describe_plan", "format_seconds"]
+
+_VIEWS, _MAPS = "half of the varied views get it", "activations at a stage are mixed with its own"
+_STYLES = {"fda": _VIEWS, "mixstyle": _MAPS, "both": f"{_VIEWS}, and {_MAPS}"}
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,9 @@ def describe_plan(
         )
     )
     lines += _describe_sources(request)
+    method = choose_method(request)
+    if method is not None:
+        lines.append(PlanLine("style", f"of {request.style}: {_STYLES[method]}"))
     if request.target is not None and (request.adapt is not None or request.reweight is None):
         lines.append(PlanLine("target", _describe_target(request.adapt, request.adapt_strength)))
     if request.baselines:

@@ -21,6 +21,7 @@ from tfxfer.job.domain_source import find_domain_column, leave_out_domain
 from tfxfer.job.earlier import EarlierRun, add_samples, complete_request, open_earlier
 from tfxfer.job.request import TrainRequest
 from tfxfer.job.shots import Shots, choose_shots
+from tfxfer.job.style_choice import list_style
 from tfxfer.job.target import list_target
 from tfxfer.modality import Modality
 from tfxfer.progress import Progress
@@ -56,6 +57,8 @@ class Prepared:
         registry: where they came from.
         target: the samples of the look that counts, listed but not opened; None where that is the
             look of `source`.
+        style: the samples whose look others are given, listed but not opened; None where all keep
+            their own.
         earlier: the run whose model is trained on; None begins with the weights.
         shots: what so few samples call for; None where they are many.
         domain: the slice that says where a sample is from; None where that is one place.
@@ -72,6 +75,7 @@ class Prepared:
     plugins: dict[str, str]
     registry: Registry
     target: Source | None = None
+    style: Source | None = None
     earlier: EarlierRun | None = None
     shots: Shots | None = None
     domain: str | None = None
@@ -143,7 +147,14 @@ def prepare(
             f"--balance: expected a head with groups to balance. Received: head={head_name!r}. "
             "Leave it out."
         )
+    if head.closed_form() is not None and (request.reweight or request.domain):
+        raise UsageError(
+            f"{'--reweight' if request.reweight else '--domain'}: expected a head that is trained, "
+            f"in which samples can count more and less. Received: head={head_name!r}, which is "
+            "computed. Choose another head."
+        )
     target = _find_target(request, head, modality)
+    style = list_style(request, modality, augment)
     stages = [*(stage.name for stage in backbone.stages), BACKBONE_END]
     schedule = request.make_schedule(backbone.fine_tuning)
     resolved = resolve_schedule(schedule, stages, backbone=request.backbone)
@@ -195,6 +206,7 @@ def prepare(
         ),
         registry=registry,
         target=target,
+        style=style,
         earlier=earlier,
         shots=shots,
         domain=domain,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,8 +11,10 @@ from tfxfer.adaptation.record import ADAPTATIONS
 from tfxfer.errors import RunError, UsageError
 from tfxfer.fine_tuning import FineTuning
 from tfxfer.job.adaptation_request import check_adaptation
+from tfxfer.job.keeping_request import check_keeping
 from tfxfer.job.shots import check_shots
 from tfxfer.job.source_options import check_source_options
+from tfxfer.job.style_choice import check_style
 from tfxfer.keeping.methods import METHODS
 from tfxfer.schedule import Phase
 from tfxfer.standard_schedules import follow_advice
@@ -77,6 +78,9 @@ class TrainRequest:
         leave_out: the source that nothing is learnt from, and that is the test; None is none.
         reweight: `target`, where training samples count by how like the target they are; None
             where all count the same. What `adapt` does is then done only where it is asked for.
+        style: a folder of samples whose look some of the training samples are given; None where
+            all keep their own.
+        style_method: how, one of `tfxfer.adaptation.style_record.STYLES`; None is the default.
         from_run: an earlier run, whose model is trained on; None begins with `weights`.
         keep: what holds on to what the model knows, of `tfxfer.keeping.methods`; None is nothing.
         keep_strength: what its penalty is multiplied by; None is the method's own.
@@ -117,10 +121,12 @@ class TrainRequest:
     slice: str | None = None
     target: str | None = None
     adapt: str | None = None
+    adapt_strength: float | None = None
     domain: str | None = None
     leave_out: str | None = None
     reweight: str | None = None
-    adapt_strength: float | None = None
+    style: str | None = None
+    style_method: str | None = None
     from_run: str | None = None
     keep: str | None = None
     keep_strength: float | None = None
@@ -152,7 +158,10 @@ class TrainRequest:
                 "training: expected --fair CRITERION and --slice COLUMN together. "
                 f"Received: fair={self.fair!r}, slice={self.slice!r}."
             )
-        beside = {"--fair": self.fair, "--target": self.target, "--keep": self.keep}
+        beside = {
+            "--fair": self.fair, "--target": self.target, "--style": self.style,
+            "--keep": self.keep,
+        }  # fmt: skip
         for option, value in beside.items():
             if value is not None and self.budget_seconds is not None:
                 raise UsageError(
@@ -170,72 +179,13 @@ class TrainRequest:
                 f"Received: both, fair={self.fair!r}. Leave one of them out."
             )
         check_source_options(self)
-        self._check_keeping()
+        check_style(self)
+        check_keeping(self)
         check_shots(self)
         if self.budget_seconds is not None and given:
             raise UsageError(
                 "training: expected a budget, which chooses views, depth and epochs, or those. "
                 f"Received: budget_seconds={self.budget_seconds:g} and {', '.join(given)}."
-            )
-
-    def _check_keeping(self) -> None:
-        if self.from_run is not None:
-            own = {
-                "--weights": self.weights != "default",
-                "--split-from": self.split_from is not None,
-                "--schedule scratch": self.schedule == "scratch",
-            }
-            wrong = [option for option, is_given in own.items() if is_given]
-            if wrong:
-                raise UsageError(
-                    "training: expected --from RUN alone, which brings the weights and the split. "
-                    f"Received: {', '.join(wrong)} beside it. Leave one of them out."
-                )
-            if self.baselines:
-                raise UsageError(
-                    "training: expected --baselines without --from: neither has seen what the "
-                    f"earlier run learnt from. Received: {', '.join(self.baselines)}. Leave them "
-                    "out; what was forgotten is said without them."
-                )
-        method = None if self.keep is None else METHODS[self.keep]
-        if self.from_run is None and (self.replay or (method is not None and method.needs_run)):
-            option = "--replay" if self.replay else f"--keep {self.keep}"
-            raise UsageError(
-                f"training: expected {option} with an earlier run. Received: no --from. "
-                "Name the run whose model is trained on: --from RUN"
-            )
-        self._check_last_layer()
-        if self.keep == "lora" and self.schedule in ("head", "scratch"):
-            raise UsageError(
-                "training: expected --keep lora with a schedule that trains upper layers of the "
-                f"pretrained network. Received: --schedule {self.schedule}. Leave one of them out."
-            )
-        if self.keep_strength is not None:
-            if method is None or method.strength is None:
-                raise UsageError(
-                    "training: expected --keep-strength with a method that has a penalty. "
-                    f"Received: keep={self.keep!r}. Leave it out."
-                )
-            if not (math.isfinite(self.keep_strength) and self.keep_strength > 0):
-                raise UsageError(
-                    "training: expected a --keep-strength above 0. "
-                    f"Received: {self.keep_strength!r}."
-                )
-
-    def _check_last_layer(self) -> None:
-        """Refuses what would fit the last layer twice: the second undoes what the first held."""
-        if self.keep == "statistics" and self.from_run is not None and self.schedule != "head":
-            raise UsageError(
-                "training: expected --keep statistics with --schedule head, since features have "
-                f"to stay those that the earlier run knew. Received: --schedule {self.schedule}."
-            )
-        held = {"--from": self.from_run is not None, "--keep": self.keep is not None}
-        refits = {"--target": self.target is not None, "--fair": self.fair is not None}
-        given = [name for name, is_given in (held | refits).items() if is_given]
-        if any(held.values()) and any(refits.values()):
-            raise UsageError(
-                "training: expected --from and --keep without --target and --fair, each of which "
-                f"fits the last layer anew. Received: {', '.join(given)}. Leave one of them out."
             )
 
     def with_absolute_paths(self, sources: Collection[str] = ()) -> Self:
@@ -257,6 +207,7 @@ class TrainRequest:
             split_from=None if self.split_from is None else absolute(self.split_from),
             slices=None if self.slices is None else absolute(self.slices),
             target=None if self.target is None else absolute(self.target),
+            style=None if self.style is None else absolute(self.style),
             from_run=None if self.from_run is None else absolute(self.from_run),
         )
 

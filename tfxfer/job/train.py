@@ -41,6 +41,7 @@ from tfxfer.job.request import TrainRequest
 from tfxfer.job.result import write_result
 from tfxfer.job.room import check_room, list_needs
 from tfxfer.job.statistics import check_statistics, keep_statistics
+from tfxfer.job.style import read_style, record_style
 from tfxfer.progress import Progress
 from tfxfer.run.assets import write_assets
 from tfxfer.run.directory import RunDirectory
@@ -178,6 +179,7 @@ def _train(
     check_request_fair(request, data, prepared.head)
     check_statistics(prepared, data)
     target = read_target(prepared, data, progress)
+    style = read_style(prepared, data, progress)
     _say(progress, "building the model")
     model = build(prepared, data)
     check_adaptable(request, model)
@@ -277,6 +279,7 @@ def _train(
                 prepared, data, store, conversion, device, (*callbacks, watch), progress,
                 deadline=deadline, last_seconds=choice.last_seconds,
                 on_features=look if label_seconds else None, keeping=keeping, aligning=aligning,
+                style=style,
             )  # fmt: skip
 
             def keep(network: Any, reached: FitState) -> None:
@@ -302,6 +305,7 @@ def _train(
                 model = keeping.finish(model, lambda: build(prepared, data))
             keep_statistics(run, prepared, model, data, progress)
             make_fair(run, request, model, data, progress)
+            record_style(run, style, model, plan)
             adapt_model(run, request, model, data, target, progress)
             _say(progress, "saving the model")
             freeze_to(model, None, batch_norm=True)

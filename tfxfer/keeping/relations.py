@@ -15,10 +15,7 @@ from typing import Any
 
 import keras
 
-from tfxfer.backbone import BACKBONE_END
-from tfxfer.frontier.cut import make_suffix
 from tfxfer.keeping.watching import ask_earlier, watch_network
-from tfxfer.stages import get_info
 from tfxfer.surgery import find_output
 
 __all__ = ["measure_relations", "watch_relations"]
@@ -52,25 +49,18 @@ def _measure_distances(features: Any, pairs: Any, number: Any) -> Any:
     return distances / ops.maximum(ops.sum(distances) / number, _LEAST**0.5)
 
 
-def watch_relations(network: Any, earlier: Any, stage: str | None, *, strength: float) -> Any:
+def watch_relations(network: Any, earlier: Any, pooled: str, *, strength: float) -> Any:
     """Returns a network for one training, whose loss also keeps an earlier one's distances.
 
     Args:
-        network: that trains, what follows `stage`; it shares its layers with what is returned.
-        earlier: the whole earlier model, from `build_model` or `load_model`.
-        stage: where the network begins; None is the inputs.
+        network: that trains, whose features change; it shares its layers with what is returned.
+        earlier: a network of the same inputs and layers, whose weights stay as they are.
+        pooled: the layer of both that puts out the pooled features.
         strength: what the penalty is multiplied by.
-
-    Returns:
-        The network itself where it begins at the pooled features: they do not change.
     """
-    if stage == BACKBONE_END:
-        return network
-    ends = {item.name: item.end for item in get_info(earlier).stages}
-    teacher = make_suffix(earlier, stage)
-    known = keras.Model(teacher.inputs, find_output(teacher, ends[BACKBONE_END]))
+    known = keras.Model(earlier.inputs, find_output(earlier, pooled))
 
     def penalize(features: Any, given: list[Any]) -> Any:
         return strength * measure_relations(ask_earlier(known, given), features)
 
-    return watch_network(network, penalize, watched=find_output(network, ends[BACKBONE_END]))
+    return watch_network(network, penalize, watched=find_output(network, pooled))

@@ -254,7 +254,7 @@ def check_modality(component: Component, instance: Any) -> None:
     _check_name(component, instance, component.name)
     names = (
         *("noun", "plural", "size_unit", "suffixes"),
-        *("column", "levels", "view_options", "part_noun"),
+        *("column", "levels", "view_options", "part_noun", "has_looks"),
     )
     values = {name: _get(component, instance, name) for name in names}
     suffixes, levels, options = (values[name] for name in ("suffixes", "levels", "view_options"))
@@ -267,6 +267,7 @@ def check_modality(component: Component, instance: Any) -> None:
         ),
         "plural": ("a word", _is_word(values["plural"])),
         "size_unit": ("text", isinstance(values["size_unit"], str)),
+        "has_looks": ("True or False", isinstance(values["has_looks"], bool)),
         "part_noun": ("text", isinstance(values["part_noun"], str)),
         "suffixes": (
             "a frozenset of endings in lower case, each with its dot,",

@@ -17,7 +17,10 @@ from tfxfer.errors import TfxferError
 if TYPE_CHECKING:
     from tfxfer.training.companion import CompanionDraw
 
-__all__ = ["accompany_batches", "make_batches", "stream_batches"]
+__all__ = ["Change", "accompany_batches", "make_batches", "stream_batches"]
+
+Change = Callable[[Arrays, int, int], Arrays]
+"""Maps the inputs of a batch, the number of its epoch and its own to those that are learnt from."""
 
 
 class _Batches(keras.utils.PyDataset):
@@ -51,6 +54,7 @@ def make_batches(
     sample_weights: np.ndarray | None = None,
     first_epoch: int = 0,
     trimming: Trimming | None = None,
+    change: Change | None = None,
 ) -> Any:
     """Returns a `keras.utils.PyDataset` that `fit` takes under every backend.
 
@@ -64,6 +68,7 @@ def make_batches(
         sample_weights: (samples,), or None.
         first_epoch: number of the epoch whose draw it starts with.
         trimming: how batches are cut to what their samples use; None where all are of one shape.
+        change: what is made of a batch's inputs; None leaves them as they are read.
     """
 
     class Batches(_Batches):
@@ -85,6 +90,8 @@ def make_batches(
             span = slice(index * draw.batch_size, (index + 1) * draw.batch_size)
             chosen = self.order[span]
             found = read(chosen, self.view[span])
+            if change is not None:
+                found = change(found, self.epoch, index)
             # The suffix's inputs have names of their own, but the same order. Not a list, which
             # tf.data takes for one tensor.
             if trimming is not None and len(self) == 1:
@@ -95,6 +102,7 @@ def make_batches(
             return batch if sample_weights is None else (*batch, sample_weights[chosen])
 
         def start_epoch(self, number: int) -> None:
+            self.epoch = number
             self.order, self.view = draw.epoch(number)
 
     return Batches()

@@ -12,6 +12,7 @@ from tfxfer.data.draw import EpochDraw
 from tfxfer.data.feed import SampleSource
 from tfxfer.device import Device
 from tfxfer.training.activations import Activations
+from tfxfer.training.batches import Change
 from tfxfer.training.companion import Companion, CompanionDraw
 from tfxfer.training.objective import Objective
 from tfxfer.training.plan import FitPlan, PhasePlan
@@ -28,6 +29,7 @@ class FitContext:
         targets: of the training and the validation samples, as the loss takes them.
         on_features: see `Control`.
         wrap: see `Control`.
+        change: see `Control`.
         companion: see `Control`.
         beside: its samples.
     """
@@ -46,6 +48,7 @@ class FitContext:
     verbose: Any
     on_features: Callable[[np.ndarray, np.ndarray], None] | None = None
     wrap: Callable[[Any, str | None], Any] | None = None
+    change: Callable[[Any, str | None], Change | None] | None = None
     companion: Companion | None = None
     beside: SampleSource | None = None
 

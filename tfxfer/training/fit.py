@@ -173,7 +173,7 @@ def fit(
     )  # fmt: skip
     context = FitContext(
         model, train, val, plan, activations, batch_size, seed, objective, targets, weighing,
-        device, verbose, watch.on_features, watch.wrap, companion, beside,
+        device, verbose, watch.on_features, watch.wrap, watch.change, companion, beside,
     )  # fmt: skip
     snapshot = watch.snapshot
     state = FitState() if watch.state is None else watch.state

@@ -50,7 +50,9 @@ def make_sources(
             check_label_order(labels, info.labels, where="data")
         advice = info.fine_tuning
         level = augmentation.level or advice.augment or data.train.modality.default_level
-        train = SplitSource(data.train, augment=level, options=augmentation.options)
+        train = SplitSource(
+            data.train, augment=level, options=augmentation.options, looks=augmentation.looks
+        )
         return train, SplitSource(data.val), choose_views(level, advice)
     if not isinstance(data, tuple | list) or len(data) != 2 or is_array(data[0]):
         what = "arrays of training alone" if isinstance(data, tuple | list) else type(data).__name__
@@ -59,7 +61,7 @@ def make_sources(
             f"tf.data.Dataset or arrays (inputs, targets). Received: {what}. "
             "Hold some samples back for validation: the best epoch is found with them."
         )
-    if augmentation.level not in (None, "none") or augmentation.options:
+    if augmentation.level not in (None, "none") or augmentation.options or augmentation.looks:
         raise UsageError(
             "fit: expected augmentation in the dataset itself, which is yours. Received: "
             f"augment={augmentation.level!r}, options={dict(augmentation.options)}. Only images "

@@ -16,8 +16,10 @@ from tfxfer.system.arguments import check_kind, check_number, check_word
 if TYPE_CHECKING:
     import numpy as np
 
+    from tfxfer.data.looks import Looks
     from tfxfer.frontier.fill import Conversion
     from tfxfer.frontier.store import CacheStore
+    from tfxfer.training.batches import Change
     from tfxfer.training.companion import Companion
     from tfxfer.training.snapshot import Snapshot
 
@@ -45,11 +47,14 @@ class Augmentation:
         views: versions of each training sample that epochs draw among; None is 8, or 1 without
             augmentation and for a `tf.data.Dataset`, where each view is one more pass.
         options: of the modality, such as `{"flip": False}` where left and right differ.
+        looks: of other samples, which some of the views get, as `tfxfer train --style` measures
+            them; None leaves every view its own.
     """
 
     level: str | None = None
     views: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    looks: Looks | None = None
 
     def __post_init__(self) -> None:
         if self.views is not None:
@@ -106,6 +111,10 @@ class Control:
         wrap: called with the network that a phase fits, and the stage that it begins after (None is
             the inputs); returns the one that is fitted in its place, which shares its layers, its
             inputs and its outputs: what it adds to the loss is of the training alone.
+        change: called as a cached phase begins, with the model and the stage that its activations
+            are of (None is the inputs); returns what makes the inputs of a training batch of those
+            that were read, given these, the epoch's number and the batch's, or None, which leaves
+            them. What it makes must follow from these and a seed alone.
         companion: samples beside those of each step in phases that train more than the head; a
             plan that is handed over was made with their number. Not together with `wrap`.
     """
@@ -118,6 +127,7 @@ class Control:
     on_epoch_end: Callable[[Snapshot], None] | None = None
     on_features: Callable[[np.ndarray, np.ndarray], None] | None = None
     wrap: Callable[[Any, str | None], Any] | None = None
+    change: Callable[[Any, str | None], Change | None] | None = None
     companion: Companion | None = None
 
     def __post_init__(self) -> None:
@@ -128,7 +138,7 @@ class Control:
             )
 
 
-_NEW = ("snapshot", "on_epoch_end", "on_features", "wrap", "companion")
+_NEW = ("snapshot", "on_epoch_end", "on_features", "wrap", "change", "companion")
 """Fields that no keyword of tfxfer 0.1 had."""
 
 _MOVED: Mapping[str, tuple[str, str]] = {

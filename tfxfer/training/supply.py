@@ -33,6 +33,9 @@ def make_phase_batches(
     """
     plain = context.draw_val()
     readers: tuple[Reader, ...] = context.train.read, context.val.read
+    change = None
+    if item.cached and context.change is not None:
+        change = context.change(context.model, stage)
     trimming = find_trimming(context.model, stage, is_cached=item.cached)
     if context.companion is not None and item.trains_backbone:
         trimming = None  # both pass in one batch, and are of one length
@@ -48,6 +51,7 @@ def make_phase_batches(
             sample_weights=context.balance.weights,
             first_epoch=next_epoch,
             trimming=trimming,
+            change=change,
         )
     else:
         train = _stream(context, context.train, context.balance.weigh)

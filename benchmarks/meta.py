@@ -1,0 +1,186 @@
+"""What a start that `tfxfer meta` learnt gains over the plain one, on labels that it never saw.
+
+Reptile learns on the 21 labels of `pacs3` (seven things in three looks). Both starts then learn
+tasks of flowers and of steel defects, with a new head and the same steps of the same optimizer, and
+are tested on other images of the same labels: the share of right answers, mean over draws, each
+start on the same draws.
+
+    python benchmarks/meta.py --data FOLDER [--tasks 5x5] [--iterations 1000] [--image-size 96]
+        [--draws 20] [--steps 8,50]
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+sys.path.insert(0, str(Path(__file__).parent))
+
+import numpy as np
+from record import make_parser, print_table, write_record
+
+BACKBONE = "efficientnet_lite0"
+SETS = ("flowers5", "neu_surface_defects")
+TESTED, POOL = 15, 40  # images of each label that test a task, and of which it is drawn
+
+
+def link_looks(source: Path, target: Path) -> Path:
+    """Makes a folder of the 21 labels of pacs3."""
+    for folder in sorted(source.glob("*/*/")):
+        (target / f"{folder.parent.name}_{folder.name}").symlink_to(
+            folder, target_is_directory=True
+        )
+    return target
+
+
+def list_pool(folder: Path) -> tuple[list[Path], np.ndarray]:
+    """Returns some images of each label, and the numbers of these."""
+    folders = sorted(path for path in folder.iterdir() if path.is_dir())
+    paths = [sorted(path.rglob("*.jpg"))[:POOL] for path in folders]
+    numbers = np.repeat(np.arange(len(paths)), [len(found) for found in paths])
+    return [path for found in paths for path in found], numbers
+
+
+def split_task(
+    numbers: np.ndarray, ways: int, shots: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Returns rows to learn from and their classes within the task, and the same to test with."""
+    drawn = rng.choice(int(numbers.max()) + 1, ways, replace=False)
+    learnt, tested = [], []
+    for number in drawn:
+        rows = rng.permutation(np.flatnonzero(numbers == number))
+        learnt.append(rows[:shots])
+        tested.append(rows[shots : shots + TESTED])
+    places = np.arange(ways)
+    return (
+        np.concatenate(learnt), np.repeat(places, shots),
+        np.concatenate(tested), np.repeat(places, TESTED),
+    )  # fmt: skip
+
+
+class Start:
+    """One start: a network that is set back to it before each task.
+
+    Args:
+        weights: of the backbone.
+        stage: up to which both starts are the same.
+        ways: classes of a task.
+        side_px: of the images.
+    """
+
+    def __init__(self, weights: str, stage: str, ways: int, side_px: int) -> None:
+        import tfxfer
+        from tfxfer.frontier.cut import make_suffix
+        from tfxfer.meta.reptile import Pattern, make_inner_optimizer
+        from tfxfer.stages import set_trainable
+
+        labels = [f"class_{number}" for number in range(ways)]
+        self.model = tfxfer.build_model(BACKBONE, labels=labels, size=side_px, weights=weights)
+        set_trainable(self.model, stage)
+        self.network = make_suffix(self.model, stage)
+        self.network.compile(make_inner_optimizer(Pattern()), "categorical_crossentropy")
+        self.network.optimizer.build(self.network.trainable_variables)
+        self._weights = self.network.get_weights()
+        self._state = [np.array(x) for x in self.network.optimizer.variables]
+
+    def try_task(self, maps: np.ndarray, task: Any, steps: Sequence[int], seed: int) -> list[float]:
+        """Returns the share of right answers after each number of steps."""
+        rows, classes, tested, truth = task
+        self.network.set_weights(self._weights)
+        for variable, value in zip(self.network.optimizer.variables, self._state, strict=True):
+            variable.assign(value)
+        rng, targets, found = np.random.default_rng(seed), np.eye(classes.max() + 1)[classes], []
+        for step in range(1, max(steps) + 1):
+            drawn = rng.permutation(len(rows))[:10]
+            self.network.train_on_batch(maps[rows[drawn]], targets[drawn])
+            if step in steps:
+                answers = np.asarray(self.network.predict_on_batch(maps[tested])).argmax(axis=1)
+                found.append(float((answers == truth).mean()))
+        return found
+
+
+def compute_maps(model: Any, paths: list[Path], stage: str) -> np.ndarray:
+    """Returns what the part that both starts share makes of images."""
+    from tfxfer.frontier.fill import Conversion
+    from tfxfer.inference.reading import open_stream
+    from tfxfer.stages import get_info
+
+    info = get_info(model)
+    stream = open_stream(paths, modality=info.modality, size=info.size, contract=info.preprocessing)
+    runner = Conversion().open_runner(model, [stage], use_litert=False)
+    try:
+        return np.concatenate([runner([batch])[0] for batch in stream.iter_batches(32)])
+    finally:
+        runner.close()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    parser = make_parser(__doc__, name="meta")
+    parser.add_argument("--tasks", default="5x5")
+    parser.add_argument("--iterations", type=int, default=1000)
+    parser.add_argument("--image-size", type=int, default=96)
+    parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--steps", default="8,50")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    from tfxfer.job.meta import learn_initialization
+    from tfxfer.job.prepare import prepare
+    from tfxfer.job.request import TrainRequest
+    from tfxfer.meta.reptile import Pattern
+    from tfxfer.meta.tasks import TaskSize
+
+    size, steps = TaskSize.parse(options.tasks), [int(x) for x in options.steps.split(",")]
+    with tempfile.TemporaryDirectory() as folder:
+        looks, file = Path(folder) / "looks", Path(folder) / "start.npz"
+        looks.mkdir()
+        link_looks((options.data / "pacs3").resolve(), looks)
+        request = TrainRequest(str(looks), BACKBONE, size=options.image_size, seed=options.seed)
+        pattern = Pattern(iterations=options.iterations)
+        learnt = learn_initialization(prepare(request), file, size, pattern)
+        print(learnt, file=sys.stderr, flush=True)
+        assert learnt.stage is not None
+        starts = {
+            "plain": Start("default", learnt.stage, size.ways, options.image_size),
+            "reptile": Start(str(file), learnt.stage, size.ways, options.image_size),
+        }
+    rows, shown = [], []
+    for name in SETS:
+        paths, numbers = list_pool(options.data / name)
+        maps = compute_maps(starts["plain"].model, paths, learnt.stage)
+        for shots in sorted({1, size.shots}):
+            found: dict[str, list[list[float]]] = {start: [] for start in starts}
+            for draw in range(options.draws):
+                rng = np.random.default_rng((options.seed, draw))
+                task = split_task(numbers, size.ways, shots, rng)
+                for start, network in starts.items():
+                    found[start].append(network.try_task(maps, task, steps, draw))
+            for place, step in enumerate(steps):
+                plain, other = (100 * np.array(found[x])[:, place] for x in starts)
+                gain = other - plain
+                error = float(gain.std(ddof=1) / np.sqrt(len(gain)))
+                row = {
+                    "set": name, "shots": shots, "steps": step, "plain": float(plain.mean()),
+                    "reptile": float(other.mean()), "gain": float(gain.mean()), "error": error,
+                }  # fmt: skip
+                rows.append(row)
+                shown.append(
+                    (name, shots, step, f"{row['plain']:.1f}", f"{row['reptile']:.1f}",
+                     f"{row['gain']:+.1f} ± {1.96 * error:.1f}")
+                )  # fmt: skip
+    settings = {name: getattr(options, name) for name in ("tasks", "image_size", "draws", "seed")}
+    record = {"settings": settings, "learnt": learnt.to_dict() | {"path": ""}, "rows": rows}
+    write_record(options.json, record)
+    print_table(("set", "shots", "steps", "plain start", "reptile start", "gain"), shown)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

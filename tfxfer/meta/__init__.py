@@ -1,0 +1,1 @@
+"""Learning to learn: weights from which a few examples go further."""
