@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def measure(*scores: np.ndarray, **options: object) -> np.ndarray:
+def measure(*scores: np.ndarray, **options: Any) -> np.ndarray:
     given = [np.asarray(x, np.float32) for x in scores]
     return keras.ops.convert_to_numpy(measure_divergence(*given, **options))
 
@@ -49,9 +51,9 @@ def test_without_a_link_it_is_half_the_squared_difference() -> None:
 
 def test_without_a_link_no_unit_counts() -> None:
     metres, known = np.array([[1.0], [2.0]]), np.array([[1.5], [2.0]])
-    first = measure(known, metres, link=None, scale=np.float32([0.5]))
+    first = measure(known, metres, link=None, scale=np.array([0.5], np.float32))
     assert first.tolist() == [0.5, 0]
-    assert measure(1000 * known, 1000 * metres, link=None, scale=np.float32([500])) == (
+    assert measure(1000 * known, 1000 * metres, link=None, scale=np.array([500], np.float32)) == (
         pytest.approx(first)
     )
 
