@@ -1,4 +1,4 @@
-"""Few samples a class: what `--shots auto` takes, and a computed head in a whole run."""
+"""Few samples a class: a computed head in a whole run, and what `--shots auto` takes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tfxfer.fine_tuning import FewShots, FineTuning
 from tfxfer.trust.forgetting import Forgetting
 
 Run = Callable[..., Any]
@@ -32,26 +33,45 @@ def few(tmp_path_factory: pytest.TempPathFactory, paint: Callable[..., Any]) -> 
 @pytest.fixture(scope="module")
 def computed(few: Path, train: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     out = tmp_path_factory.mktemp("computed") / "run"
-    done = train(few, "--out", out, "--shots", "auto", "--json")
+    options = ("--head", "prototype", "--schedule", "head", "--json")
+    done = train(few, "--out", out, *options)
     assert done.code == 0, done.stderr
     return out, done
 
 
-def test_two_a_class_are_learnt_without_an_epoch_of_training(computed: tuple[Path, Any]) -> None:
+def test_two_a_class_are_learnt_without_an_epoch_of_training(
+    computed: tuple[Path, Any], tfxfer: Run
+) -> None:
     out, done = computed
     manifest = done.document
     assert manifest["head"] == "prototype"
-    assert manifest["request"]["shots"] == "auto"
     assert [(x["name"], x["epochs"]) for x in manifest["phases"]] == [("head", 1)]
     # Two images of each suffice where every image is like its class.
     assert manifest["metrics"]["test"]["accuracy"]["value"] > 0.9
     words = " ".join(done.stderr.split())
-    assert "shots 2 a class to learn from: --head prototype --schedule head" in words
     assert "parameters, computed without training" in words
     kernel, bias = keras.models.load_model(out / "model.keras").get_layer("head_dense").weights
     assert not np.asarray(bias).any()
     lengths = np.linalg.norm(np.asarray(kernel), axis=0)
     np.testing.assert_allclose(lengths, lengths[0], rtol=1e-5)
+    # A training of one epoch that trains nothing is a page like any other.
+    assert tfxfer("report", out).code == 0
+
+
+def test_what_few_samples_call_for_stands_in_the_plan(
+    few: Path, train: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = (FewShots(2, "measured", schedule="head", is_computed=True, augment="none"),)
+    advice = FineTuning(few_shots=rules)
+    monkeypatch.setattr("tfxfer.backbone.Backbone.fine_tuning", advice)
+    out = tmp_path / "run"
+    done = train(few, "--out", out, "--shots", "auto", "--json")
+    assert done.code == 0, done.stderr
+    asked = done.document["request"]
+    assert (asked["shots"], asked["head"], asked["schedule"]) == ("auto", "prototype", "head")
+    assert asked["augment"] == "none"
+    taken = "2 a class to learn from: --head prototype --schedule head --augment none, measured"
+    assert f"shots {taken}" in " ".join(done.stderr.split())
 
 
 def test_a_new_class_leaves_the_means_of_those_that_are_known(
