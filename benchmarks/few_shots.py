@@ -7,8 +7,9 @@ Each draw takes N photos a class to learn from, N more to choose an epoch by, an
 of each class; every way gets the same ones. `features` are ways that need no training: nearest
 class mean, ridge and logistic regression, and a linear discriminant with the covariance of `--keep
 statistics`, each on the pooled features of the plain photos. `views` are the same on the mean of
-eight augmented views of each. All others train, each in a process of its own: `two_phase`, `head`
-and `prototype` are schedules and heads of tfxfer, `guide` the keras.io guide.
+eight augmented views of each. All others train, each in a process of its own: `two_phase`, with
+more epochs or stronger augmentation, `head` and `prototype` are schedules and heads of tfxfer, and
+`guide` is the keras.io guide.
 
 What is in the JSON file already is not measured again: interrupt it, and go on later. Intervals are
 of the mean over draws, by Student's t.
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -41,7 +43,10 @@ TRAINED: dict[str, dict[str, Any]] = {
     "head": {"schedule": "head"},
     "prototype": {"head": "prototype", "schedule": "head"},
     "prototype_two_phase": {"head": "prototype"},
+    "two_phase_long": {"epochs": 32},
+    "two_phase_strong": {"augment": "strong"},
 }
+WAYS = ("features", "views", *TRAINED, "guide")
 
 
 def main() -> None:
@@ -49,7 +54,7 @@ def main() -> None:
     parser.add_argument("--sets", default=",".join(FOLDERS))
     parser.add_argument("--shots", default="1,2,5,10,20")
     parser.add_argument("--draws", type=int, default=10)
-    parser.add_argument("--ways", default="features,views,two_phase,head,prototype_two_phase,guide")
+    parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--one", nargs=4, metavar=("SET", "SHOTS", "DRAW", "WAY"))
     options = parser.parse_args()
@@ -211,14 +216,12 @@ def measure_trained(name: str, shots: int, draw: int, way: str, options: Any) ->
     paths, numbers = list_photos(name, options.data)
     parts = draw_rows(numbers, shots, draw)
     with tempfile.TemporaryDirectory() as folder:
-        table = Path(folder, "draw.csv")
-        lines = [
-            f"{paths[row].resolve()},{paths[row].parent.name},{part}"
-            for part, rows in parts.items()
-            for row in rows
-        ]
-        table.write_text("\n".join(["path,label,split", *lines]) + "\n", encoding="utf-8")
-        data = tfxfer.load_images(table, image_size=SIZE_PX, near_duplicates=False)
+        for part, rows in parts.items():
+            for row in rows:
+                place = Path(folder, part, paths[row].parent.name)
+                place.mkdir(parents=True, exist_ok=True)
+                shutil.copy(paths[row], place)
+        data = tfxfer.load_images(folder, image_size=SIZE_PX, near_duplicates=False)
         return train(data, way, draw, options, started)
 
 

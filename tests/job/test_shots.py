@@ -15,7 +15,11 @@ from tfxfer.job.shots import choose_shots, count_shots
 from tfxfer.registry.lookup import default_registry, get_head
 
 REQUEST = TrainRequest("photos", "tiny", shots="auto")
-RULES = (FewShots(2, "head", True, "measured"), FewShots(20, "two_phase", False, "measured"))
+RULES = (
+    FewShots(2, "measured", schedule="head", is_computed=True),
+    FewShots(5, "measured", epochs=20, augment="strong"),
+    FewShots(20, "measured"),
+)
 ADVICE = FineTuning(few_shots=RULES)
 
 
@@ -41,14 +45,22 @@ def test_what_is_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "head", "schedule"),
-    [(1, "prototype", "head"), (2, "prototype", "head"), (3, None, "two_phase")],
+    ("count", "expected", "words"),
+    [
+        (1, {"head": "prototype", "schedule": "head"}, "--head prototype --schedule head"),
+        (2, {"head": "prototype", "schedule": "head"}, "--head prototype --schedule head"),
+        (
+            5,
+            {"schedule": "two_phase", "epochs": 20, "augment": "strong"},
+            "--schedule two_phase --epochs 20 --augment strong",
+        ),
+        (6, {"schedule": "two_phase"}, "--schedule two_phase"),
+    ],
 )
-def test_what_is_chosen(count: int, head: str | None, schedule: str) -> None:
+def test_what_is_chosen(count: int, expected: dict[str, Any], words: str) -> None:
     request, shots = choose(REQUEST, make_records("train", a=count, b=count))
-    assert (request.head, request.schedule) == (head, schedule)
-    assert shots.describe().startswith(f"{count} a class to learn from: --")
-    assert shots.describe().endswith(f"--schedule {schedule}, measured")
+    assert request == replace(REQUEST, **expected)
+    assert shots.describe() == f"{count} a class to learn from: {words}, measured"
 
 
 def test_many_samples_change_nothing() -> None:
@@ -59,17 +71,24 @@ def test_many_samples_change_nothing() -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [{"head": "classification"}, {"schedule": "progressive"}, {"epochs": 3}, {"head_epochs": 9}],
+    [
+        {"head": "classification"},
+        {"schedule": "progressive"},
+        {"epochs": 3},
+        {"head_epochs": 9},
+        {"augment": "none"},
+    ],
 )
 def test_what_is_named_stays(given: dict[str, Any]) -> None:
     asked = replace(REQUEST, **given)
-    request, _ = choose(asked, make_records("train", a=1, b=1))
-    for name, value in given.items():
-        assert getattr(request, name) == value
-    if "head" not in given:
-        assert request.schedule == asked.schedule
-    # What was chosen once is chosen again: a run is gone on with.
-    assert choose(request, make_records("train", a=1, b=1))[0] == request
+    for count in (1, 4):
+        request, _ = choose(asked, make_records("train", a=count, b=count))
+        for name, value in given.items():
+            assert getattr(request, name) == value
+        if {"head", "augment"}.isdisjoint(given):
+            assert (request.schedule, request.epochs) == (asked.schedule, asked.epochs)
+        # What was chosen once is chosen again: a run is gone on with.
+        assert choose(request, make_records("train", a=count, b=count))[0] == request
 
 
 def test_without_it_there_is_a_hint_where_it_would_choose_otherwise() -> None:
@@ -96,7 +115,9 @@ def test_a_table_that_cannot_be_meant() -> None:
     with pytest.raises(ContractError, match="in the order of their number"):
         FineTuning(few_shots=RULES[::-1])
     with pytest.raises(ContractError, match="most"):
-        FewShots(0, "head", True, "")
+        FewShots(0, "")
     with pytest.raises(ContractError, match="schedule"):
-        FewShots(1, "scratch", True, "")
+        FewShots(1, "", schedule="scratch")
+    with pytest.raises(ContractError, match="epochs of a second phase"):
+        FewShots(1, "", schedule="head", epochs=3)
     assert [rule.most for rule in FEW_SHOTS] == sorted(rule.most for rule in FEW_SHOTS)

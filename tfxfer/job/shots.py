@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from statistics import median_low
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfxfer.data.record import Record
 from tfxfer.data.split import DEFAULT_FRACTIONS
@@ -29,15 +29,13 @@ class Shots:
 
     Args:
         count: samples of a class to learn from, in the middle of the classes.
-        head: that is taken in place of the default one; None keeps it.
-        schedule: that is taken.
+        options: of the command, that are taken: a schedule, and what differs from the default.
         source: see `FewShots`.
         is_taken: whether it was asked for; else it is a hint.
     """
 
     count: int
-    head: str | None
-    schedule: str
+    options: Mapping[str, str | int]
     source: str
     is_taken: bool
 
@@ -45,14 +43,12 @@ class Shots:
         """Returns a line for the plan.
 
         Example:
-            >>> Shots(2, "prototype", "head", "measured", True).describe()
+            >>> Shots(2, {"head": "prototype", "schedule": "head"}, "measured", True).describe()
             '2 a class to learn from: --head prototype --schedule head, measured'
         """
-        words = [] if self.head is None else [f"--head {self.head}"]
-        chosen = " ".join([*words, f"--schedule {self.schedule}"])
-        if self.is_taken:
-            return f"{self.count} a class to learn from: {chosen}, {self.source}"
-        return f"{self.count} a class to learn from: --shots auto takes {chosen}, {self.source}"
+        chosen = " ".join(f"--{name} {value}" for name, value in self.options.items())
+        takes = "" if self.is_taken else "--shots auto takes "
+        return f"{self.count} a class to learn from: {takes}{chosen}, {self.source}"
 
 
 def check_shots(request: TrainRequest) -> None:
@@ -125,19 +121,26 @@ def choose_shots(
     default = registry.default("head") if request.head is None else request.head
     head = registry.load_head(default, **(request.head_options or {}))
     count = count_shots(records, head)
-    rule = None if count is None else _find_rule(count, advice)
+    rule, is_taken = None if count is None else _find_rule(count, advice), request.shots == "auto"
     if count is None or rule is None:
         return request, None
-    own_phases = (request.head_epochs, request.epochs, request.unfreeze_from)
-    is_free = request.schedule == "two_phase" and all(x is None for x in own_phases)
-    schedule = rule.schedule if is_free else request.schedule
-    chosen = registry.few_head() if rule.is_computed and request.head is None else None
-    is_taken = request.shots == "auto"
-    found = Shots(count, chosen, schedule, rule.source, is_taken)
+    chosen: dict[str, Any] = {}
+    if rule.is_computed and request.head is None and (few := registry.few_head()) is not None:
+        chosen["head"] = few
+    phases = (request.head_epochs, request.epochs, request.unfreeze_from)
+    if request.schedule == "two_phase" and all(x is None for x in phases):
+        chosen["schedule"] = rule.schedule
+        if rule.epochs is not None:
+            chosen["epochs"] = rule.epochs
+    if rule.augment is not None and request.augment is None:
+        chosen["augment"] = rule.augment
+    if not chosen:
+        return request, None
+    found = Shots(count, chosen, rule.source, is_taken)
+    changed = replace(request, **chosen)
     if is_taken:
-        return replace(request, head=chosen or request.head, schedule=schedule), found
-    is_other = schedule != request.schedule or chosen is not None
-    return request, found if is_other else None
+        return changed, found
+    return request, found if changed != request else None
 
 
 def _find_rule(count: int, advice: FineTuning) -> FewShots | None:

@@ -15,6 +15,7 @@ from tfxfer.errors import DataError, ModelError, RunError
 from tfxfer.inference.loading import load_predictor
 from tfxfer.inference.scoring import predict
 from tfxfer_edge import TFLiteModel, add_class, convert, read_metadata, write_metadata
+from tfxfer_edge.proof.mediapipe import MediaPipeClassifier
 from tfxfer_edge.tflite.card import ModelCard
 from tfxfer_edge.tflite.flatbuffer import list_operators
 from tfxfer_edge.tflite.last_layer import read_dense
@@ -163,6 +164,17 @@ def test_what_the_file_says_of_itself_follows(make_file: Any, tmp_path: Path) ->
     again = add_class(after, "grey", paint((128, 128, 128), 3, seed=5), tmp_path / "five")
     assert score(again, NEW_PHOTOS).shape == (6, 5)
     assert load_predictor(again).labels == (*CLASSES, NEW, "grey")
+
+
+@pytest.mark.parametrize("recipe", ["float32", "int8"])
+def test_mediapipe_names_the_new_class(make_file: Any, recipe: str, tmp_path: Path) -> None:
+    pytest.importorskip("mediapipe", reason="mediapipe is not installed")
+    path = add_class(make_file(recipe), NEW, NEW_PHOTOS, tmp_path / "more")
+    pixels = np.concatenate([NEW_PHOTOS[:2], paint_known(1, seed=100)[0]])
+    with MediaPipeClassifier(TFLiteModel(path)) as client:
+        answers = [client.classify(image) for image in pixels]
+    assert {names for _, names in answers} == {(*CLASSES, NEW)}
+    assert [names[scores.argmax()] for scores, names in answers] == [NEW, NEW, *CLASSES]
 
 
 def test_a_temperature_is_found_from_the_file(make_file: Any, backbone: Any) -> None:

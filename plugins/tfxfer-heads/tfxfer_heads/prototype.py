@@ -94,18 +94,10 @@ class NearestMean(ClosedForm):
         """
         values, truth = self._prepare(features), np.asarray(targets) > 0.5
         counts = truth.sum(axis=0)
-        known = None if counts.all() else self._recall(weights)
-        means = np.zeros((truth.shape[1], values.shape[1]))
-        for k in range(len(means)):
-            if counts[k]:
-                means[k] = values[truth[:, k]].mean(axis=0)
-            elif known is not None and known[k].any():
-                means[k] = known[k]
-            else:
-                raise DataError(
-                    "head 'prototype': expected a sample of every class to learn from. "
-                    f"Received: none of number {k + 1} of {len(means)}."
-                )
+        means = np.stack([values[mask].sum(axis=0) / max(1, mask.sum()) for mask in truth.T])
+        absent = np.flatnonzero(counts == 0)
+        if absent.size:
+            means[absent] = self._recall(weights, absent)
         scale = self._find_scale(values, np.asarray(features, np.float64), truth, means)
         return self._make_layer(means, scale)
 
@@ -183,16 +175,23 @@ class NearestMean(ClosedForm):
         soft[np.arange(len(rows)), classes] = sure
         return float(start / Likelihood(start * logits, soft, "softmax").likeliest)
 
-    def _recall(self, weights: Sequence[np.ndarray]) -> np.ndarray | None:
-        """Returns the means that a layer has, zeros where it has none; None where it has no one.
+    def _recall(self, weights: Sequence[np.ndarray], classes: np.ndarray) -> np.ndarray:
+        """Returns the means that a layer has of some classes.
 
-        Shapes: (labels, features).
+        Shapes: (classes, features).
+
+        Raises:
+            DataError: it has none of one of them, as it is new.
         """
-        kernel, bias = (np.asarray(x, np.float64) for x in weights)
+        kernel, bias = (np.asarray(x, np.float64)[..., classes] for x in weights)
         known = kernel.any(axis=0)
-        if not known.any():
-            return None
-        return kernel.T / self._read_scale(kernel[:, known], bias[known])
+        if not known.all():
+            raise DataError(
+                "head 'prototype': expected a sample of every class to learn from. "
+                f"Received: none of number {classes[np.flatnonzero(~known)[0]] + 1}."
+            )
+        found: np.ndarray = kernel.T / self._read_scale(kernel, bias)
+        return found
 
     def _read_scale(self, kernel: np.ndarray, bias: np.ndarray) -> float:
         """Returns the scale of a layer of this form.
