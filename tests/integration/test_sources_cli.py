@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tfxfer import find_label_errors
 from tfxfer.adaptation.domain_record import Domains
 from tfxfer.adaptation.record import Adaptation
 from tfxfer.adaptation.reweighting import Reweighting
@@ -152,6 +153,8 @@ def test_a_run_of_folders_knows_its_own_test(
     found = tfxfer("evaluate", out, other, "--json").document
     assert found["images"] == len(tested)
     assert {row["label"] for row in found["per_class"]} == set(LABELS)
+    (out / "trust/label_errors.csv").unlink(missing_ok=True)
+    assert {error.path.split("/")[0] for error in find_label_errors(out)} <= set(SIZES)
     made = tfxfer("report", out)
     assert made.code == 0, made.stderr
     assert "Where it learnt from" in (out / "report.html").read_text()
