@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tfxfer import find_label_errors
 from tfxfer.adaptation.domain_record import Domains
 from tfxfer.adaptation.record import Adaptation
 from tfxfer.adaptation.reweighting import Reweighting
@@ -152,14 +153,20 @@ def test_a_run_of_folders_knows_its_own_test(
     found = tfxfer("evaluate", out, other, "--json").document
     assert found["images"] == len(tested)
     assert {row["label"] for row in found["per_class"]} == set(LABELS)
+    (out / "trust/label_errors.csv").unlink(missing_ok=True)
+    assert {error.path.split("/")[0] for error in find_label_errors(out)} <= set(SIZES)
     made = tfxfer("report", out)
     assert made.code == 0, made.stderr
     assert "Where it learnt from" in (out / "report.html").read_text()
 
 
-def test_a_source_that_is_left_out_is_the_test(table: Path, train: Run, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    done = train(table, "--out", out, *OPTIONS, "--domain", "camera", "--leave-out", "street")
+def test_a_source_that_is_left_out_is_the_test(
+    table: Path, trained: tuple[Path, Path, Any], train: Run, tmp_path: Path
+) -> None:
+    out, (_, target, _) = tmp_path / "run", trained
+    given = ("--domain", "camera", "--leave-out", "street")
+    more = ("--target", target, "--reweight", "target")
+    done = train(table, "--out", out, *OPTIONS, *given, *more)
     assert done.code == 0, done.stderr
     parts = Counter(
         (row["split"], row["path"].split("/")[1]) for row in read_rows(out / "split.csv")
@@ -169,8 +176,12 @@ def test_a_source_that_is_left_out_is_the_test(table: Path, train: Run, tmp_path
     assert 40 <= parts["train", "studio"] <= 54
     found = Domains.read(out / "trust")
     assert found is not None
-    assert found.left_out == "street"
+    assert (found.left_out, found.drawn) == ("street", False)
     street, studio = found.rows
+    # Ratios weigh each sample, and a source not once more.
+    assert (studio.weight, street.distance) == (1, None)
+    assert Reweighting.read(out / "trust") is not None
+    assert "by camera, each sample once an epoch; street is left out" in done.stderr
     assert (street.samples, street.tested, studio.tested) == (0, 24, 0)
     metrics = json.loads((out / "run.json").read_text())["metrics"]["test"]
     assert street.test is not None
@@ -230,13 +241,17 @@ def test_reweighting_helps_where_the_target_is_rare_in_the_source(
 def test_reweighting_does_nothing_where_there_is_no_shift(
     shifted: Path, train: Run, tmp_path: Path
 ) -> None:
-    given = ("--target", shifted / "same", "--reweight", "target")
+    given = ("--target", shifted / "same", "--reweight", "target", "--adapt", "coral")
     done = train(shifted / "source", "--out", tmp_path / "run", *OPTIONS, *given)
     assert done.code == 0, done.stderr
     found = Reweighting.read(tmp_path / "run" / "trust")
     assert found is not None
     assert found.share > 0.9
     assert found.find_warning() is None
+    # The last layer is fitted to the target, too, where that is asked for.
+    adapted = Adaptation.read(tmp_path / "run" / "trust")
+    assert adapted is not None
+    assert adapted.kept == "coral"
 
 
 def test_a_run_that_is_gone_on_with_has_the_same_weights_and_draws(

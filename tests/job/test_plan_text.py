@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from tfxfer.device import Device
 from tfxfer.job.plan_text import describe_plan
@@ -82,3 +83,27 @@ def test_what_is_gone_on_from_and_what_is_kept_is_said() -> None:
     assert lines["keep"] == "l2sp: weights stay near those the training begins with, strength 2"
     plain = describe_plan(plan, REQUEST, Device("cpu", "CPU"), None)
     assert not {"from", "keep"} & {line.what for line in plain}
+
+
+def test_how_sources_are_drawn_and_samples_weighed_is_said() -> None:
+    plan = FitPlan((), views=1, cache_bytes=0, cache_place="none", cache_folder="")
+
+    def describe(**changes: Any) -> dict[str, str]:
+        request = replace(REQUEST, **changes)
+        found = describe_plan(plan, request, Device("cpu", "CPU"), None)
+        return {line.what: line.value for line in found}
+
+    lines = describe(domain="camera", leave_out="phone")
+    assert lines["sources"] == (
+        "by camera, as many samples of each in an epoch; phone is left out, and is the test"
+    )
+    both = describe(domain="camera", target="factory")
+    assert "nearer they are to the target" in both["sources"]
+    assert "target" in both
+    weighted = describe(domain="camera", target="factory", reweight="target")
+    assert weighted["sources"] == "by camera, each sample once an epoch"
+    assert "--adapt auto fits it, too" in weighted["reweight"]
+    assert "target" not in weighted
+    asked = describe(target="factory", reweight="target", adapt="coral")
+    assert asked["target"] == "the last layer is fitted to it afterwards: coral"
+    assert "--adapt" not in asked["reweight"]

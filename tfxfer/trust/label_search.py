@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfxfer.data.columns import Columns
 from tfxfer.data.loading import load_samples
 from tfxfer.data.samples import SampleData
+from tfxfer.data.sources import read_source
 from tfxfer.errors import DataError, RunError, UsageError
 from tfxfer.inference.embedding import embed
 from tfxfer.model import build_model
@@ -123,8 +125,9 @@ def _open_run(
                 f"{where}: expected the samples that it was trained on at {place!r}. Received: "
                 "nothing at that path. Give them: data=tfxfer.load_images(…)."
             )
+        columns = Columns.of_request(manifest.request)
         data = load_samples(
-            place,
+            read_source(place, subject.modality, columns, progress=progress),
             modality=subject.modality,
             head=head,
             size=subject.size,
