@@ -142,3 +142,18 @@ def test_records_go_round_and_are_told(tmp_path: Path) -> None:
     assert "by nothing" in replace(found, kept="none", effect=None).describe()[0]
     with pytest.raises(RunError, match="kept"):
         Adaptation.from_dict({**found.to_dict(), "kept": "magic"})
+
+
+def test_of_what_was_part_of_the_training_nobody_knows_what_was_before(tmp_path: Path) -> None:
+    effect = Effect(80, "accuracy", None, Estimate(0.77, 0.7, 0.8))
+    trial = Trial("dann", 1.4, None)
+    found = Adaptation("dann", "dann", 100, 0, {"ant": 1.0}, None, (trial,), effect)
+    found.write(tmp_path / "trust")
+    assert Adaptation.read(tmp_path / "trust") == found
+    words = "\n".join(found.describe())
+    assert "by dann: 100 samples beside the others as it was trained" in words
+    assert "dann: neighbours agree by 1.40 bits" in words
+    assert "accuracy 0.77" in words
+    assert "→" not in words
+    # `auto` never takes what it cannot compare.
+    assert choose_trial([trial]) == "none"

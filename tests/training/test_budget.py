@@ -43,6 +43,16 @@ def estimate(phases: list[Phase], speed: Speeds = SPEEDS, views: int = 4, **chan
     return estimate_seconds(speed, SHARES, phases, views=views, work=replace(WORK, **changes))
 
 
+def test_companions_take_a_second_step_and_a_cache_of_their_own() -> None:
+    head, upper = Phase("head", "backbone", 30, 1e-3), Phase("up", "block_2", 8, 1e-3)
+    assert estimate([head], companions=500) == estimate([head])
+    more = estimate([upper], views=1, companions=500) - estimate([upper], views=1)
+    # 8 epochs of 700 draws leave next to none of 500 out; a step takes 2.2 passes of 0.4.
+    steps = 8 * 700 * 0.4 * 2.2 * SPEEDS.forward_seconds
+    cache = 500 * (SPEEDS.view_seconds + 0.6 * SPEEDS.cache_seconds + SPEEDS.read_seconds)
+    assert more == pytest.approx(steps + cache, rel=1e-3)
+
+
 @settings(deadline=None)
 @given(speeds, works, st.floats(1, 1e5), st.floats(1, 1e5), st.booleans())
 def test_more_time_never_buys_a_worse_training(

@@ -19,7 +19,9 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import conftest
 import tfxfer.head
-from tfxfer import Phase, build_model, fit, load_images
+from tfxfer import Control, Phase, build_model, fit, load_images
+from tfxfer.adaptation.penalties import make_penalty
+from tfxfer.training.companion import Companion
 from tfxfer_heads import Classification
 import tensorflow as tf
 from PIL import Image
@@ -75,7 +77,33 @@ for part, (pixels, targets) in zip(("train", "val"), parts):
         folder = root / part / str(target.argmax())
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(folder / f"{number}.png")
-run(load_images(root, head=Classification(), image_size=32, near_duplicates=False))
+photos = load_images(root, head=Classification(), image_size=32, near_duplicates=False)
+run(photos)
+
+
+def accompany(method):
+    model = build_model(
+        conftest.TinyBackbone(), labels=["0", "1", "2"], head=Classification(), weights=None
+    )
+    conftest.spread_statistics(model)
+    control = Control()
+    if method:
+        beside = Companion(photos.val, lambda count: make_penalty(method, count, strength=1.0))
+        control = Control(companion=beside)
+    phases = [Phase("up", "block_1", 2, 1e-2)]
+    history = fit(
+        model, photos, schedule=phases, augment="none", batch_size=10, control=control, verbose=0
+    )
+    return history.history, model.get_weights()
+
+
+plain, before = accompany(None)
+for method in ("mmd", "dann"):
+    found, weights = accompany(method)
+    assert np.isfinite(found["loss"]).all(), method
+    assert any(np.abs(x - y).max() > 1e-3 for x, y in zip(weights, before, strict=True)), method
+# The discriminator begins near log 2, and its loss is the network's.
+assert 0.3 < found["loss"][0] - plain["loss"][0] < 1.5, (found, plain)
 print("done")
 """
 

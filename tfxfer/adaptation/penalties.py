@@ -133,15 +133,16 @@ def make_penalty(method: str, features: int, *, strength: float, seed: int = 0) 
 
 
 def scale_features(own: Any, other: Any) -> tuple[Any, Any]:
-    """Returns the features of both looks times one number: their variance is 1 on average.
+    """Returns the features of both looks less their mean, times one number: variance 1 on average.
 
     Networks differ in the scale of what they pool, and a strength would mean another thing with
-    each. No gradient comes of the number: features must not align by shrinking.
+    each; what all features have in common would drown a discriminator. No gradient comes of mean
+    and number: features must not align by shrinking.
 
     Shapes: (samples, features), each.
     """
     ops = keras.ops
     both = ops.stop_gradient(ops.concatenate([own, other]))
-    variance = ops.mean(ops.var(both, axis=0))
+    centre, variance = ops.mean(both, axis=0), ops.mean(ops.var(both, axis=0))
     size = ops.sqrt(ops.maximum(variance, keras.config.epsilon()))
-    return own / size, other / size
+    return (own - centre) / size, (other - centre) / size
