@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -31,12 +32,10 @@ SETS = ("flowers5", "neu_surface_defects")
 TESTED, POOL = 15, 40  # images of each label that test a task, and of which it is drawn
 
 
-def link_looks(source: Path, target: Path) -> Path:
+def copy_looks(source: Path, target: Path) -> Path:
     """Makes a folder of the 21 labels of pacs3."""
-    for folder in sorted(source.glob("*/*/")):
-        (target / f"{folder.parent.name}_{folder.name}").symlink_to(
-            folder, target_is_directory=True
-        )
+    for folder in sorted(path for path in source.glob("*/*") if path.is_dir()):
+        shutil.copytree(folder, target / f"{folder.parent.name}_{folder.name}")
     return target
 
 
@@ -140,8 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     size, steps = TaskSize.parse(options.tasks), [int(x) for x in options.steps.split(",")]
     with tempfile.TemporaryDirectory() as folder:
         looks, file = Path(folder) / "looks", Path(folder) / "start.npz"
-        looks.mkdir()
-        link_looks((options.data / "pacs3").resolve(), looks)
+        copy_looks(options.data / "pacs3", looks)
         request = TrainRequest(str(looks), BACKBONE, size=options.image_size, seed=options.seed)
         pattern = Pattern(iterations=options.iterations)
         learnt = learn_initialization(prepare(request), file, size, pattern)
