@@ -75,6 +75,8 @@ class Start:
     """
 
     def __init__(self, weights: str, stage: str, ways: int, side_px: int) -> None:
+        import keras
+
         import tfxfer
         from tfxfer.frontier.cut import make_suffix
         from tfxfer.meta.reptile import Pattern, make_inner_optimizer
@@ -87,7 +89,8 @@ class Start:
         self.network.compile(make_inner_optimizer(Pattern()), "categorical_crossentropy")
         self.network.optimizer.build(self.network.trainable_variables)
         self._weights = self.network.get_weights()
-        self._state = [np.array(x) for x in self.network.optimizer.variables]
+        variables = self.network.optimizer.variables
+        self._state = [np.array(keras.ops.convert_to_numpy(x)) for x in variables]
 
     def try_task(self, maps: np.ndarray, task: Any, steps: Sequence[int], seed: int) -> list[float]:
         """Returns the share of right answers after each number of steps."""
@@ -121,6 +124,12 @@ def compute_maps(model: Any, paths: list[Path], stage: str) -> np.ndarray:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    from tfxfer.job.meta import learn_initialization
+    from tfxfer.job.prepare import prepare
+    from tfxfer.job.request import TrainRequest
+    from tfxfer.meta.reptile import Pattern
+    from tfxfer.meta.tasks import TaskSize
+
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     parser = make_parser(__doc__, name="meta")
     parser.add_argument("--tasks", default="5x5")
@@ -129,19 +138,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--steps", default="8,50")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--outer", type=float, default=Pattern.outer)
+    parser.add_argument("--rate", type=float, default=Pattern.rate)
     options = parser.parse_args(arguments)
-    from tfxfer.job.meta import learn_initialization
-    from tfxfer.job.prepare import prepare
-    from tfxfer.job.request import TrainRequest
-    from tfxfer.meta.reptile import Pattern
-    from tfxfer.meta.tasks import TaskSize
-
     size, steps = TaskSize.parse(options.tasks), [int(x) for x in options.steps.split(",")]
     with tempfile.TemporaryDirectory() as folder:
         looks, file = Path(folder) / "looks", Path(folder) / "start.npz"
         copy_looks(options.data / "pacs3", looks)
         request = TrainRequest(str(looks), BACKBONE, size=options.image_size, seed=options.seed)
-        pattern = Pattern(iterations=options.iterations)
+        pattern = Pattern(options.iterations, rate=options.rate, outer=options.outer)
         learnt = learn_initialization(prepare(request), file, size, pattern)
         print(learnt, file=sys.stderr, flush=True)
         assert learnt.stage is not None
@@ -173,7 +178,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     (name, shots, step, f"{row['plain']:.1f}", f"{row['reptile']:.1f}",
                      f"{row['gain']:+.1f} ± {1.96 * error:.1f}")
                 )  # fmt: skip
-    settings = {name: getattr(options, name) for name in ("tasks", "image_size", "draws", "seed")}
+    settings = {
+        name: getattr(options, name)
+        for name in ("tasks", "image_size", "draws", "seed", "outer", "rate")
+    }
     record = {"settings": settings, "learnt": learnt.to_dict() | {"path": ""}, "rows": rows}
     write_record(options.json, record)
     print_table(("set", "shots", "steps", "plain start", "reptile start", "gain"), shown)
