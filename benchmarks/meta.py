@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -31,12 +32,10 @@ SETS = ("flowers5", "neu_surface_defects")
 TESTED, POOL = 15, 40  # images of each label that test a task, and of which it is drawn
 
 
-def link_looks(source: Path, target: Path) -> Path:
+def copy_looks(source: Path, target: Path) -> Path:
     """Makes a folder of the 21 labels of pacs3."""
-    for folder in sorted(source.glob("*/*/")):
-        (target / f"{folder.parent.name}_{folder.name}").symlink_to(
-            folder, target_is_directory=True
-        )
+    for folder in sorted(path for path in source.glob("*/*") if path.is_dir()):
+        shutil.copytree(folder, target / f"{folder.parent.name}_{folder.name}")
     return target
 
 
@@ -76,6 +75,8 @@ class Start:
     """
 
     def __init__(self, weights: str, stage: str, ways: int, side_px: int) -> None:
+        import keras
+
         import tfxfer
         from tfxfer.frontier.cut import make_suffix
         from tfxfer.meta.reptile import Pattern, make_inner_optimizer
@@ -88,7 +89,8 @@ class Start:
         self.network.compile(make_inner_optimizer(Pattern()), "categorical_crossentropy")
         self.network.optimizer.build(self.network.trainable_variables)
         self._weights = self.network.get_weights()
-        self._state = [np.array(x) for x in self.network.optimizer.variables]
+        variables = self.network.optimizer.variables
+        self._state = [np.array(keras.ops.convert_to_numpy(x)) for x in variables]
 
     def try_task(self, maps: np.ndarray, task: Any, steps: Sequence[int], seed: int) -> list[float]:
         """Returns the share of right answers after each number of steps."""
@@ -122,6 +124,12 @@ def compute_maps(model: Any, paths: list[Path], stage: str) -> np.ndarray:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    from tfxfer.job.meta import learn_initialization
+    from tfxfer.job.prepare import prepare
+    from tfxfer.job.request import TrainRequest
+    from tfxfer.meta.reptile import Pattern
+    from tfxfer.meta.tasks import TaskSize
+
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     parser = make_parser(__doc__, name="meta")
     parser.add_argument("--tasks", default="5x5")
@@ -130,20 +138,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--steps", default="8,50")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--outer", type=float, default=Pattern.outer)
+    parser.add_argument("--rate", type=float, default=Pattern.rate)
     options = parser.parse_args(arguments)
-    from tfxfer.job.meta import learn_initialization
-    from tfxfer.job.prepare import prepare
-    from tfxfer.job.request import TrainRequest
-    from tfxfer.meta.reptile import Pattern
-    from tfxfer.meta.tasks import TaskSize
-
     size, steps = TaskSize.parse(options.tasks), [int(x) for x in options.steps.split(",")]
     with tempfile.TemporaryDirectory() as folder:
         looks, file = Path(folder) / "looks", Path(folder) / "start.npz"
-        looks.mkdir()
-        link_looks((options.data / "pacs3").resolve(), looks)
+        copy_looks(options.data / "pacs3", looks)
         request = TrainRequest(str(looks), BACKBONE, size=options.image_size, seed=options.seed)
-        pattern = Pattern(iterations=options.iterations)
+        pattern = Pattern(options.iterations, rate=options.rate, outer=options.outer)
         learnt = learn_initialization(prepare(request), file, size, pattern)
         print(learnt, file=sys.stderr, flush=True)
         assert learnt.stage is not None
@@ -175,7 +178,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     (name, shots, step, f"{row['plain']:.1f}", f"{row['reptile']:.1f}",
                      f"{row['gain']:+.1f} ± {1.96 * error:.1f}")
                 )  # fmt: skip
-    settings = {name: getattr(options, name) for name in ("tasks", "image_size", "draws", "seed")}
+    settings = {
+        name: getattr(options, name)
+        for name in ("tasks", "image_size", "draws", "seed", "outer", "rate")
+    }
     record = {"settings": settings, "learnt": learnt.to_dict() | {"path": ""}, "rows": rows}
     write_record(options.json, record)
     print_table(("set", "shots", "steps", "plain start", "reptile start", "gain"), shown)

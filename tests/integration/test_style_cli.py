@@ -62,7 +62,7 @@ def test_a_look_is_given_and_what_was_given_is_told(
     assert found == StyleRecord("both", str(look), COUNT, 1, 0, 0.5, ("fine_tune",))
     assert "30 others was given to 50 % of the varied views (fda) and activations" in done.stdout
     assert "1 could not be read" in done.stdout
-    assert "half of the varied views get it, and activations at a stage" in done.stderr
+    assert "half of the varied views get it and activations of phase fine_tune are" in done.stderr
     request = json.loads((out / "run.json").read_text())["request"]
     assert (request["style"], request["style_method"]) == (str(look), "both")
     # The network is the one that it would have been.

@@ -69,6 +69,26 @@ def test_random_weights_that_are_partly_frozen_are_pointed_out() -> None:
         assert ("weights" in lines) == told
 
 
+def test_what_gets_another_look_is_said() -> None:
+    head = PhasePlan(Phase("head", "backbone", 10, 1e-3), 2562, True, False, 1)
+    upper = PhasePlan(Phase("fine_tune", "block_2", 12, 2e-4), 34_000, True, False, 4)
+
+    def tell(method: str, *phases: PhasePlan) -> str:
+        plan = FitPlan(phases, views=4, cache_bytes=0, cache_place="memory", cache_folder="")
+        request = replace(REQUEST, style="a camera", style_method=method)
+        found = describe_plan(plan, request, Device("cpu", "CPU"), None)
+        return next(line.value for line in found if line.what == "style")
+
+    views = "half of the varied views get it"
+    maps = "activations of phase fine_tune are mixed with its own"
+    assert tell("fda", head, upper) == f"of a camera: {views}"
+    assert tell("mixstyle", head, upper) == f"of a camera: {maps}"
+    assert tell("both", head, upper) == f"of a camera: {views} and {maps}"
+    assert tell("both", head) == f"of a camera: {views}"
+    whole = replace(upper, cached=False)
+    assert tell("mixstyle", head, whole).startswith("of a camera: nothing gets it, since no phase")
+
+
 def test_what_is_gone_on_from_and_what_is_kept_is_said() -> None:
     plan = FitPlan((), views=1, cache_bytes=0, cache_place="none", cache_folder="")
     request = replace(

@@ -14,7 +14,7 @@ StyleMethod = Literal["fda", "mixstyle", "both"]
 STYLES: tuple[StyleMethod, ...] = ("fda", "mixstyle", "both")
 """How samples can be given another look: in their views, in their activations, or in both."""
 
-DEFAULT_STYLE: StyleMethod = "both"
+DEFAULT_STYLE: StyleMethod = "mixstyle"
 """What is done where nobody asks; see docs/style.md for what was measured."""
 
 

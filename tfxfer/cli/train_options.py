@@ -187,7 +187,7 @@ def train_options(command: Any) -> Any:
             "--style-method",
             type=click.Choice(["fda", "mixstyle", "both"]),
             help="fda: varied views get the low frequencies (light, colours) of its samples; "
-            "mixstyle: activations get the statistics of theirs.  [default: both]",
+            "mixstyle: activations get the statistics of theirs.  [default: mixstyle]",
         ),
         click.option(
             "--from",

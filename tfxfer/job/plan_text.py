@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tfxfer.adaptation.methods import TRAINED
+from tfxfer.backbone import BACKBONE_END
 from tfxfer.fine_tuning import DEFAULT_OPTIMIZER, FineTuning
 from tfxfer.job.request import TrainRequest
 from tfxfer.job.shots import Shots
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PlanLine", "describe_phase", "describe_plan", "format_seconds"]
 
-_VIEWS, _MAPS = "half of the varied views get it", "activations at a stage are mixed with its own"
-_STYLES = {"fda": _VIEWS, "mixstyle": _MAPS, "both": f"{_VIEWS}, and {_MAPS}"}
+_UNMIXED = (None, BACKBONE_END)
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,7 @@ def describe_plan(
         )
     )
     lines += _describe_sources(request)
-    method = choose_method(request)
-    if method is not None:
-        lines.append(PlanLine("style", f"of {request.style}: {_STYLES[method]}"))
+    lines += _describe_style(plan, request)
     if request.target is not None and (request.adapt is not None or request.reweight is None):
         lines.append(PlanLine("target", _describe_target(request.adapt, request.adapt_strength)))
     if request.baselines:
@@ -149,6 +147,21 @@ kernel, strength 2'
         f"{adapt} while more than the head trains: {method.words}, strength "
         f"{strength or method.strength:g}"
     )
+
+
+def _describe_style(plan: FitPlan, request: TrainRequest) -> list[PlanLine]:
+    """Returns what is given of another look, if any; pooled features have nothing to mix."""
+    method = choose_method(request)
+    if method is None:
+        return []
+    mixed = [item.phase.name for item in plan.phases if item.cached and item.cut not in _UNMIXED]
+    given = []
+    if method != "mixstyle":
+        given.append("half of the varied views get it")
+    if method != "fda" and mixed:
+        given.append(f"activations of phase {', '.join(mixed)} are mixed with its own")
+    how = " and ".join(given) or "nothing gets it, since no phase caches activations at a stage"
+    return [PlanLine("style", f"of {request.style}: {how}")]
 
 
 def _describe_keeping(request: TrainRequest) -> list[PlanLine]:

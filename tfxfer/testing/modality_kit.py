@@ -31,6 +31,7 @@ MODALITY_CHECKS: tuple[Check, ...] = (
     view_checks.plain_view,
     view_checks.views,
     view_checks.variety,
+    view_checks.looks,
     modality_checks.builds,
 )
 """What a modality goes through, in order."""

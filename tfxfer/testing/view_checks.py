@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from tfxfer.errors import DataError
 from tfxfer.sample import Sample
 from tfxfer.testing.check import check, fail, not_applicable
 from tfxfer.testing.modality_subject import ModalitySubject
 
-__all__ = ["plain_view", "variety", "views"]
+__all__ = ["looks", "plain_view", "variety", "views"]
 
 _VIEWS = (0, 1, 2, 3, 5, 8)
 _SEED, _INDEX = 7, 3
@@ -102,6 +103,66 @@ def variety(subject: ModalitySubject) -> None:
                 received=f"equal ones for {first} and {second}",
                 fix="Draw from numpy.random.default_rng((seed, index, view)).",
             )
+
+
+@check(
+    "a look is given to a view of the same shape, and what has no looks says so",
+    requires=("views",),
+)
+def looks(subject: ModalitySubject) -> None:
+    """Measures the looks of samples, and gives each to a view of another one."""
+    plugin, where = subject.plugin, f"looks of modality {subject.name!r}"
+    read = [subject.read(sample) for sample in subject.samples]
+    together = {name: np.concatenate([np.asarray(x[name]) for x in read]) for name in read[0]}
+    try:
+        found = np.asarray(plugin.measure_looks(_as_inputs(together)))
+    except DataError:
+        if not plugin.has_looks:
+            return
+        fail(
+            where,
+            expected="what has_looks says is there",
+            received="a refusal",
+            fix="Implement measure_looks and give_look, or leave has_looks out.",
+        )
+    if not plugin.has_looks or found.shape[:1] != (len(read),):
+        fail(
+            where,
+            expected=f"a row for each of {len(read)} samples, and has_looks = True",
+            received=f"shape {found.shape}, has_looks = {plugin.has_looks}",
+            fix="Say in has_looks whether there are any.",
+        )
+    for place, sample in enumerate(subject.samples):
+        view = _take(read[place], 0)
+        before = {name: values.copy() for name, values in view.items()}
+        given = [
+            _name_inputs(plugin.give_look(_as_inputs(view), found[-1 - place], rng=rng), view)
+            for rng in (np.random.default_rng(_SEED), np.random.default_rng(_SEED))
+        ]
+        forms = [(x.shape, x.dtype) for x in before.values()]
+        if [(x.shape, x.dtype) for x in given[0].values()] != forms:
+            fail(
+                f"{where}, given to {sample.name!r}",
+                expected=f"a view as it was read, {forms}",
+                received=f"{[(x.shape, x.dtype) for x in given[0].values()]}",
+                fix="Return one view, without an axis of samples, in the dtype that it came in.",
+            )
+        if not (_are_equal(view, before) and _are_equal(*given)):
+            fail(
+                f"{where}, given to {sample.name!r}",
+                expected="another view that follows from what it is made of, and rng",
+                received="a view that was changed in place, or another one the second time",
+                fix="Change a copy, and draw from rng alone.",
+            )
+
+
+def _as_inputs(named: dict[str, Any]) -> Any:
+    return named if len(named) > 1 else next(iter(named.values()))
+
+
+def _name_inputs(found: Any, like: dict[str, Any]) -> dict[str, Any]:
+    named = found if isinstance(found, dict) else dict.fromkeys(list(like)[:1], found)
+    return {name: np.asarray(values) for name, values in named.items()}
 
 
 def _read_views(

@@ -260,6 +260,47 @@ class AllAlike(Ramp):
         return super().read(sample, index=0, **more)
 
 
+class Loud(Ramp):
+    """Has a look, how loud a sample is; no fault itself."""
+
+    has_looks = True
+
+    def measure_looks(self, inputs: Any) -> np.ndarray:
+        return np.abs(np.asarray(inputs)).max(axis=1)
+
+    def give_look(self, inputs: Any, look: np.ndarray, *, rng: np.random.Generator) -> Any:
+        return np.asarray(inputs * (look / max(np.abs(inputs).max(), 1e-6)), inputs.dtype)
+
+
+@fault("looks")
+class PromisesLooks(Ramp):
+    has_looks = True
+
+
+@fault("looks")
+class HidesLooks(Loud):
+    has_looks = False
+
+
+@fault("looks")
+class OneLook(Loud):
+    def measure_looks(self, inputs: Any) -> np.ndarray:
+        return super().measure_looks(inputs)[:1]
+
+
+@fault("looks")
+class WidensViews(Loud):
+    def give_look(self, inputs: Any, look: np.ndarray, *, rng: np.random.Generator) -> Any:
+        return super().give_look(inputs, look, rng=rng).astype(np.float64)
+
+
+@fault("looks")
+class PaintsOver(Loud):
+    def give_look(self, inputs: Any, look: np.ndarray, *, rng: np.random.Generator) -> Any:
+        inputs *= 2
+        return inputs
+
+
 @fault("builds")
 class Learns(Ramp):
     def build_inputs(self, size: int, contract: Any) -> Any:
