@@ -84,7 +84,7 @@ def test_another_look(photos: Path, tmp_path: Path) -> None:
         pixels = np.asarray(Image.open(path)) * (0.8, 0.3, 0.2)
         Image.fromarray(pixels.astype(np.uint8)).save(copy)
     out = tmp_path / "run"
-    found = load("06_another_look").main(
+    found = load("07_another_look").main(
         str(photos), str(target), str(out), image_size=SIZE, epochs=4
     )
     assert found.samples == 48

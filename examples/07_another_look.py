@@ -1,6 +1,6 @@
 """Labels of one look, a folder of another: the run's last layer is fitted to what counts.
 
-    python examples/06_another_look.py studio/ factory/ runs/factory
+    python examples/07_another_look.py studio/ factory/ runs/factory
 
 Photos in `factory/` need no labels. Those that lie in folders named as the labels are only test.
 """
