@@ -54,5 +54,16 @@ def test_none_says_what_is_installed_and_the_option() -> None:
         Registry([]).default("backbone")
 
 
+def test_a_head_for_few_samples_is_one_that_all_agree_on() -> None:
+    first, second = (point("few_shots_head", name, "default") for name in ("means", "others"))
+    assert Registry([first]).few_head() == "means"
+    assert Registry([first, first]).few_head() == "means"
+    assert Registry([first, second]).few_head() is None
+    assert Registry([]).few_head() is None
+    # What is declared for few is no default.
+    with pytest.raises(UnknownPluginError):
+        Registry([first]).default("head")
+
+
 def test_the_embedded_default_is_declared_by_its_distribution() -> None:
     assert Registry().default("backbone") == "efficientnet_lite0"

@@ -160,3 +160,23 @@ def test_another_head_trains_as_before(make_tiny: Callable[..., Any]) -> None:
     assert [(x.closed_form, x.phase.epochs) for x in plan.phases] == [(False, 30), (False, 8)]
     assert all(x.phase.stage != BACKBONE_END for x in plan.phases[1:])
     assert Phase("head", BACKBONE_END, 30, 1e-3).epochs == 30
+
+
+def test_it_goes_on_between_two_phases(
+    make_tiny: Callable[..., Any], model: Any, images: Any
+) -> None:
+    """What is left is the last step, of the weights that fine-tuning ended with."""
+    kept: list[tuple[Any, list[np.ndarray]]] = []
+    options: dict[str, Any] = {"schedule": two_phase(epochs=2, rate=1e-2), "verbose": 0}
+    options["augment"] = Augmentation(views=2)
+    control = Control(on_phase_end=lambda state: kept.append((state, model.get_weights())))
+    fit(model, images, control=control, **options)
+    for state, weights in kept[:2]:
+        again = make_tiny(head=MeanHead(dropout=0.0))
+        again.set_weights(weights)
+        history = fit(again, images, control=Control(state=state), **options)
+        assert [x.name for x in history.state.records] == ["head", "fine_tune", "refit"]
+        assert history.state.best_phase == "refit"
+        np.testing.assert_allclose(
+            read_kernel(again), read_kernel(model), atol=TOLERANCE, rtol=TOLERANCE
+        )

@@ -222,8 +222,8 @@ def train_options(command: Any) -> Any:
             type=click.Choice(["auto", "off"]),
             default="off",
             show_default=True,
-            help="auto: with 20 samples a class or fewer to learn from, take the head and the "
-            "schedule that were measured to be best, where none is named.",
+            help="auto: with few samples a class to learn from, take the head, schedule and "
+            "augmentation that were measured to be best, where none is named.",
         ),
         click.option("--plan", metavar="FILE", help="Train as `tfxfer advise --out FILE` says."),
         click.option(

@@ -85,8 +85,8 @@ class TrainRequest:
         keep: what holds on to what the model knows, of `tfxfer.keeping.methods`; None is nothing.
         keep_strength: what its penalty is multiplied by; None is the method's own.
         replay: samples of each of the earlier run's labels that are learnt with the new ones.
-        shots: `auto` lets the number of samples a class choose head and schedule, where they are
-            few and its user names none; `off` does not.
+        shots: `auto` lets the number of samples a class choose head, schedule and augmentation,
+            where they are few and its user names none; `off` does not.
         sample_column: of a table, which holds the samples; None is the modality's own name.
         label_column: of a table, which holds the labels; None is `label`.
     """

@@ -83,7 +83,7 @@ def count_shots(records: Iterable[Record], head: Head) -> int | None:
     Example:
         >>> from tfxfer.registry.lookup import get_head
         >>> records = [Record(f"{n}.png", "ab"[n % 2]) for n in range(20)]
-        >>> count_shots(records, get_head("classification"))
+        >>> count_shots(records, get_head())
         7
     """
     if not head.complete_strata:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tfxfer.cli.main import run as run_cli
 from tfxfer.errors import DataError, ModelError, RunError
 from tfxfer.inference.loading import load_predictor
 from tfxfer.inference.scoring import predict
@@ -193,6 +194,7 @@ def test_the_work_is_one_look_at_each_sample(
     """A second, and no clock to say so: how often the network runs, and that nothing trains."""
     from tfxfer_edge.tflite import runtime
 
+    path = make_file("float32")
     runs: list[int] = []
     load = runtime.load_interpreter
 
@@ -213,7 +215,6 @@ def test_the_work_is_one_look_at_each_sample(
     for module in ("sample_model", "probe"):
         monkeypatch.setattr(f"tfxfer_edge.tflite.{module}.load_interpreter", count)
     monkeypatch.setattr("keras.Model.fit", None)
-    path = make_file("float32")
     add_class(path, NEW, NEW_PHOTOS, tmp_path / "six")
     # The network runs once for each sample, and twice to show that its metadata changed nothing.
     assert len(runs) == len(NEW_PHOTOS) + 2
@@ -233,6 +234,25 @@ def test_photos_as_files_are_learnt_from(make_file: Any, tmp_path: Path) -> None
     )
     (answer,) = predict(load_predictor(path), [tmp_path / "blue" / "0.png"])
     assert answer["label"] == NEW
+
+
+def test_the_command_does_the_same(
+    make_file: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    files = [tmp_path / f"{number}.png" for number in range(3)]
+    for file, pixels in zip(files, NEW_PHOTOS, strict=False):
+        Image.fromarray(pixels).save(file)
+    path, out = make_file("float32"), tmp_path / "out"
+    words = ["add-class", str(path), NEW, *map(str, files), "--out", str(out)]
+    assert run_cli([*words, "--json"]) == 0
+    document = json.loads(capfd.readouterr().out)
+    assert document["labels"] == [*CLASSES, NEW]
+    ours = add_class(path, NEW, files, tmp_path / "python")
+    assert Path(document["path"]).read_bytes() == ours.read_bytes()
+    assert document["bytes"] == ours.stat().st_size
+    assert run_cli(words) == 1
+    (line,) = capfd.readouterr().err.strip().splitlines()
+    assert line.startswith("error: add_class: expected a folder that can be made")
 
 
 def test_what_cannot_be_added_is_told_in_one_line(make_file: Any, tmp_path: Path) -> None:

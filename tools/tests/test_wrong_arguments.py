@@ -38,6 +38,10 @@ Call = Callable[[Any, Any], Any]
 
 # Each argument with the kinds that it takes; `model` is a small one.
 ARGUMENTS: dict[str, tuple[Call, set[str]]] = {
+    "add_class(model_path)": (lambda x, _: tfxfer_edge.add_class(x, "new", "photos", "out"), set()),
+    "add_class(name)": (lambda x, _: tfxfer_edge.add_class("gone", x, "photos", "out"), set()),
+    "add_class(samples)": (lambda x, _: tfxfer_edge.add_class("gone", "new", x, "out"), set()),
+    "add_class(out)": (lambda x, _: tfxfer_edge.add_class("gone", "new", "photos", x), set()),
     "convert(model)": (
         lambda x, _: tfxfer_edge.convert(x, recipe="float32", preprocessing="in_graph"),
         set(),

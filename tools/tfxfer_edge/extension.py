@@ -21,8 +21,11 @@ from tfxfer_edge.handover.readme import write_handover
 from tfxfer_edge.tflite.card import ModelCard
 from tfxfer_edge.tflite.last_layer import cut_features, read_dense, widen_dense
 from tfxfer_edge.tflite.metadata_writer import write_metadata
+from tfxfer_edge.tflite.opening import open_model
 from tfxfer_edge.tflite.packed_files import append_files, read_files
 from tfxfer_edge.tflite.sample_model import SampleModel
+from tfxfer_edge.tflite.soundness import check_model_file
+from tfxfer_edge.tflite.trial import try_file
 
 __all__ = ["add_class"]
 
@@ -66,7 +69,7 @@ def add_class(model_path: str | Path, name: str, samples: Samples, out: str | Pa
     check_kind(name, str, where="add_class", name="name", expected="the new class's name")
     folder = check_path(out, where="add_class", name="out")
     _check_free(folder)
-    model = find_model(path)
+    model = _open(path)
     card = _check_card(model)
     assert card.head is not None
     head = get_head(card.head, options=dict(card.head_options))
@@ -96,10 +99,10 @@ def add_class(model_path: str | Path, name: str, samples: Samples, out: str | Pa
     return place
 
 
-def find_model(path: Path) -> SampleModel:
+def _open(path: Path) -> SampleModel:
     """Returns a file, opened as its modality reads samples."""
-    from tfxfer_edge.tflite.opening import open_model
-
+    check_model_file(path)
+    try_file(path)  # what makes the runtime abort must not end this process
     return open_model(path, threads=os.cpu_count() or 1)[1]
 
 
