@@ -108,7 +108,7 @@ def test_a_record_says_what_was_measured() -> None:
         DomainRow("studio", 90, 0.5, 0.3, 90, most, most, 20, half),
     )
     record = Domains("camera", None, True, rows, "accuracy", "", "macro_f1")
-    first, street, studio, heading, *probes = record.describe()
+    first, street, studio, _, heading, *probes = record.describe()
     assert first == "sources by camera"
     assert "40 learnt from, 0.100 from the target, weight 1.50" in street
     assert "macro_f1 0.5 [0.4, 0.6] on 20 of the test" in studio

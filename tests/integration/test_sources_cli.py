@@ -299,21 +299,6 @@ def test_a_run_that_is_gone_on_with_has_the_same_weights_and_draws(
         np.testing.assert_array_equal(first, second)
 
 
-def test_a_run_whose_samples_are_of_other_sources_by_now_is_refused(
-    sources: Path, table: Path, train: Run, tfxfer: Run, tmp_path: Path
-) -> None:
-    out, own = tmp_path / "run", sources.parent / f"{tmp_path.name}.csv"
-    text = table.read_text()
-    own.write_text(text)
-    done = train(own, "--out", out, *OPTIONS, "--domain", "camera")
-    assert done.code == 0, done.stderr
-    (out / "model.keras").unlink()
-    own.write_text(text.replace(",street\n", ",studio\n", 1))
-    again = tfxfer("train", "--resume", "--out", out)
-    assert again.code != 0
-    assert "expected the sources that it was started with" in again.error
-
-
 def write_table(place: Path, sources: Path, change: Callable[[str, str], str]) -> Path:
     """Writes a table of the sources; `change` gives the camera of a sample by source and label."""
     place.mkdir()

@@ -88,10 +88,10 @@ class Domains(StoredRecord):
             return (
                 [*lines, f"  on a source that it has not seen: {self.note}"] if self.note else lines
             )
-        lines.append(
-            "  on a source that it has not seen, by a linear probe of the features before training "
-            f"({self.probe_metric} without its samples ← with them):"
-        )
+        lines += [
+            "  on a source that it has not seen, by a linear probe of the features before training",
+            f"  ({self.probe_metric} without its samples ← with them):",
+        ]
         for row in probed:
             assert row.seen is not None
             assert row.unseen is not None

@@ -149,17 +149,21 @@ def _measure(
 ) -> np.ndarray:
     """Returns how much each training sample counts, and writes the records of why."""
     request = prepared.request
-    features = embed(model, data.train, progress=progress)
-    other = None if target is None else embed(model, target.samples, progress=progress)
+    names, numbers = _number_domains(data, prepared.domain)
+    features = other = None
+    if target is not None or not _find_fault(prepared, names):
+        features = embed(model, data.train, progress=progress)
+    if target is not None:
+        other = embed(model, target.samples, progress=progress)
     groups = list_groups(data, parts=("train",))
-    weights = np.ones(len(features), np.float32)
+    weights = np.ones(len(data.train), np.float32)
     if prepared.domain is not None:
-        names, numbers = _number_domains(data, prepared.domain)
         record = _compare(prepared, data, features, names, numbers, other, groups, progress)
         by_name = {row.name: row.weight for row in record.rows}
         weights = np.array([by_name[names[number]] for number in numbers.tolist()], np.float32)
         record.write(run.trust)
     if request.reweight is not None:
+        assert features is not None
         assert other is not None  # the request was refused without a target
         _say(progress, "weighing the samples", 0)
         found = estimate_ratios(features, other, seed=request.seed, groups=groups)
@@ -172,7 +176,7 @@ def _measure(
 def _compare(
     prepared: Prepared,
     data: SampleData,
-    features: np.ndarray,
+    features: np.ndarray | None,
     names: list[str],
     numbers: np.ndarray,
     target: np.ndarray | None,
@@ -185,16 +189,13 @@ def _compare(
     is_drawn = request.reweight is None
     distances: list[float | None] = [None] * len(names)
     weights = np.ones(len(names))
-    if target is not None:
+    if features is not None and target is not None:
         found = measure_distances(features, numbers, target, seed=request.seed)
         distances = [float(value) for value in found]
         weights = weigh_domains(found) if is_drawn else weights
-    metric, note, transfers = "", "", tuple(Transfer(0, None, None) for _ in names)
-    if request.weights == "none":
-        note = "not measured: the weights are random, and know nothing yet"
-    elif len(names) < 2:
-        note = "not measured: one source is learnt from"
-    else:
+    metric, note = "", _find_fault(prepared, names)
+    transfers = tuple(Transfer(0, None, None) for _ in names)
+    if features is not None and not note:
         metric, measured = measure_transfer(
             features, data.train.targets, numbers, head=prepared.head, labels=data.labels,
             groups=groups, seed=request.seed,
@@ -220,8 +221,20 @@ def _compare(
     return Domains(column, request.leave_out, is_drawn, ordered, metric, note)
 
 
-def _number_domains(data: SampleData, column: str) -> tuple[list[str], np.ndarray]:
-    """Returns the sources of the training samples, and the number of each sample's."""
+def _find_fault(prepared: Prepared, names: list[str]) -> str:
+    """Returns why no probe could say anything of sources; empty where one may."""
+    if prepared.request.weights == "none":
+        return "not measured: the weights are random, and know nothing yet"
+    return "" if len(names) > 1 else "not measured: one source is learnt from"
+
+
+def _number_domains(data: SampleData, column: str | None) -> tuple[list[str], np.ndarray]:
+    """Returns the sources of the training samples, and the number of each sample's.
+
+    Without a column there is one, of no name.
+    """
+    if column is None:
+        return [""], np.zeros(len(data.train), np.int64)
     cells = data.train.slices[column]
     names = sorted(set(cells))
     places = {name: number for number, name in enumerate(names)}
