@@ -61,3 +61,11 @@ def test_a_task_is_tested_with_other_images(script: Callable[[str], Any]) -> Non
     assert not set(rows) & set(tested)
     for place in range(3):
         assert set(numbers[rows[classes == place]]) == set(numbers[tested[truth == place]])
+
+
+def test_starts_are_compared_on_the_same_draws(script: Callable[[str], Any]) -> None:
+    plain, reptile = [[0.2, 0.6], [0.4, 0.8]], [[0.3, 0.5], [0.7, 0.9]]
+    first, second = script("meta").compare(plain, reptile)
+    # Gains of 10 and 30 points: their deviation is 14.1, their mean's a root of 2 less.
+    assert first == pytest.approx({"plain": 30, "reptile": 50, "gain": 20, "half_width": 19.6})
+    assert second == pytest.approx({"plain": 70, "reptile": 70, "gain": 0, "half_width": 19.6})

@@ -11,7 +11,18 @@ import pytest
 
 Run = Callable[..., Any]
 
-MORE = ("--tasks", "2x3", "--iterations", 6, "--unfreeze-from", "block_1", "--rate", 0.01)
+MORE = (
+    "--tasks",
+    "2x3",
+    "--iterations",
+    6,
+    "--unfreeze-from",
+    "block_1",
+    "--rate",
+    0.01,
+    "--outer",
+    1,
+)
 
 
 @pytest.fixture(scope="module")

@@ -64,6 +64,13 @@ __all__ = ["command"]
     show_default=True,
     help="Learning rate within a task.",
 )
+@click.option(
+    "--outer",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.1,
+    show_default=True,
+    help="How far weights move towards what the first task makes of them; for later ones less.",
+)
 @column_options
 @seed_option("Seed for the split and the tasks.")
 @click.option("--overwrite", is_flag=True, help="Replace the file at --out.")
@@ -78,6 +85,7 @@ def command(
     budget: float | None,
     steps: int,
     rate: float,
+    outer: float,
     overwrite: bool,
     **options: Any,
 ) -> None:
@@ -117,7 +125,7 @@ def command(
             prepared,
             out,
             size,
-            Pattern(iterations=iterations, steps=steps, rate=rate),
+            Pattern(iterations=iterations, steps=steps, rate=rate, outer=outer),
             deadline=None if budget is None else started + budget,
             progress=tell,
             on_audit=lambda found: show_audit(output, found),
