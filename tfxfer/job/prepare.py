@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tfxfer.backbone import BACKBONE_END, Backbone, check_size
-from tfxfer.data.columns import SOURCE_FOLDERS, Columns
+from tfxfer.data.columns import Columns
 from tfxfer.data.labels import read_labels
 from tfxfer.data.record import Source
 from tfxfer.data.slice_table import add_slices, check_columns, list_columns
@@ -143,11 +143,7 @@ def prepare(
     size = check_size(backbone, request.size, modality.size_unit)
     # Before the weights, which may have to be downloaded.
     if source is None:
-        columns = Columns(
-            request.sample_column,
-            request.label_column,
-            has_sources=request.domain == SOURCE_FOLDERS,
-        )
+        columns = replace(Columns.of_request(vars(request)), are_remembered=False)
         stored = stored_source(request.data, registry)
         source = stored or read_source(request.data, modality, columns, progress=progress)
     if request.slices is not None:
