@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tfxfer.backbone import BACKBONE_END, Backbone, check_size
-from tfxfer.data.columns import SOURCE_FOLDERS, Columns
+from tfxfer.data.columns import Columns
 from tfxfer.data.labels import read_labels
 from tfxfer.data.record import Source
 from tfxfer.data.slice_table import add_slices, check_columns, list_columns
@@ -160,9 +160,16 @@ def prepare(
     resolved = resolve_schedule(schedule, stages, backbone=request.backbone)
     size = check_size(backbone, request.size, modality.size_unit)
     # Before the weights, which may have to be downloaded.
+<<<<<<< HEAD
     source = source or _read_source(request, modality, registry, progress)
     if request.shots != "auto" and earlier is None:
         _, shots = choose_shots(request, source.records, backbone.fine_tuning, registry)
+=======
+    if source is None:
+        columns = replace(Columns.of_request(vars(request)), are_remembered=False)
+        stored = stored_source(request.data, registry)
+        source = stored or read_source(request.data, modality, columns, progress=progress)
+>>>>>>> ada-sources
     if request.slices is not None:
         source = add_slices(source, request.slices, plural=modality.plural)
     if earlier is not None:
