@@ -160,16 +160,9 @@ def prepare(
     resolved = resolve_schedule(schedule, stages, backbone=request.backbone)
     size = check_size(backbone, request.size, modality.size_unit)
     # Before the weights, which may have to be downloaded.
-<<<<<<< HEAD
     source = source or _read_source(request, modality, registry, progress)
     if request.shots != "auto" and earlier is None:
         _, shots = choose_shots(request, source.records, backbone.fine_tuning, registry)
-=======
-    if source is None:
-        columns = replace(Columns.of_request(vars(request)), are_remembered=False)
-        stored = stored_source(request.data, registry)
-        source = stored or read_source(request.data, modality, columns, progress=progress)
->>>>>>> ada-sources
     if request.slices is not None:
         source = add_slices(source, request.slices, plural=modality.plural)
     if earlier is not None:
@@ -223,11 +216,7 @@ def prepare(
 def _read_source(
     request: TrainRequest, modality: Modality, registry: Registry, progress: Progress | None
 ) -> Source:
-    columns = Columns(
-        request.sample_column,
-        request.label_column,
-        has_sources=request.domain == SOURCE_FOLDERS,
-    )
+    columns = replace(Columns.of_request(vars(request)), are_remembered=False)
     stored = stored_source(request.data, registry)
     return stored or read_source(request.data, modality, columns, progress=progress)
 
