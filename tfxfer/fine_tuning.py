@@ -114,11 +114,12 @@ class FewShots:
                 )
 
 
-FEW_SHOTS = (FewShots(20, "measured: docs/few.md"),)
-"""Of convolutional networks on photos: the default, which nothing measured beats.
+FEW_SHOTS = (FewShots(20, "docs/few.md"),)
+"""Of convolutional networks on photos: the default, which nothing that was measured beats.
 
-From five photos of a class on the upper network gives five points and more over any head on frozen
-features, and of fewer no head on these is better than the default's first phase.
+With five and ten photos of a class the upper network gave five points and more over a head on
+frozen features; with fewer, heads on these do not differ by more than chance, and trainings have
+not been measured.
 """
 
 
