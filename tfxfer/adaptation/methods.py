@@ -36,6 +36,6 @@ TRAINED: Mapping[str, TrainedMethod] = {
 
 Sun and Saenko 2016 choose a strength by which both losses are about equal in the end. Two batches
 of 32 of pacs3, of EfficientNet-Lite0's features as they came, are 0.02 apart (0.018 where both are
-of one look), so that 10 makes it 0.2. Long et al. 2015 try 0.1 to 2 around 1, and Ganin et al. 2016 have 1. No measurement of ours
-has chosen one.
+of one look), so that 10 makes it 0.2. Long et al. 2015 try 0.1 to 2 around 1, and Ganin et al. 2016
+have 1. No measurement of ours has chosen one.
 """
