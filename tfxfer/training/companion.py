@@ -25,6 +25,7 @@ __all__ = [
     "CompanionDraw",
     "Pairing",
     "accompany",
+    "accompany_network",
     "find_progress",
     "make_companion_source",
 ]
@@ -196,4 +197,17 @@ def accompany(model: Any, stage: str | None, companion: Companion) -> Any:
     """
     network = make_suffix(model, stage, ends=(BACKBONE_END,))
     penalty = companion.make_penalty(int(network.outputs[0].shape[-1]))
-    return _Accompanied(network, penalty, f"beside_{stage or 'inputs'}")
+    return accompany_network(network, penalty, f"beside_{stage or 'inputs'}")
+
+
+def accompany_network(network: Any, penalty: Any, name: str) -> Any:
+    """Returns a network whose training steps see companions.
+
+    Args:
+        network: maps inputs to pooled features and answers.
+        penalty: layer that maps a `Pairing` to what is added to the loss.
+        name: of what is returned.
+
+    Shapes: maps inputs to answers; or, in training, what `batches.accompany_batches` makes.
+    """
+    return _Accompanied(network, penalty, name)
