@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tfxfer import Augmentation, Cache, Control, Phase, UsageError, fit
 from tfxfer.adaptation.penalties import make_penalty
 from tfxfer.frontier.shelf import Shelf
 from tfxfer.frontier.store import CacheStore
+from tfxfer.training.callbacks import BestWeights
 from tfxfer.training.companion import Companion, CompanionDraw, Pairing, find_progress
 from tfxfer.training.plan import plan_fit
 from tfxfer.training.snapshot import Snapshot
@@ -128,6 +130,25 @@ def test_only_the_loss_of_phases_that_train_more_than_the_head_hears_of_it(
     for one, other in zip(model.get_weights(), plain[0].get_weights(), strict=True):
         # Batches of another size are summed in another order.
         np.testing.assert_allclose(one, other, rtol=2e-3, atol=2e-4)
+
+
+def test_an_epoch_that_heard_of_no_companion_is_not_gone_back_to(
+    make_tiny: Callable[..., Any], images: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing beats a validation that is all right, as after the head's phase here."""
+    deeper = replace(SCHEDULE[1], name="deeper", stage="stem", epochs=1)
+    found = []
+    for companion in (None, make_companion(images, "mmd")):
+        scores = iter([(1.0, 0.0)] * 2 + [(0.5, -0.5)] * 3 + [(0.1, -1.0)])
+        monkeypatch.setattr(BestWeights, "score", functools.partialmethod(take_next, scores))
+        history = run(make_tiny(), images, companion, schedule=(*SCHEDULE, deeper))
+        found.append((history.state.best_phase, history.state.best))
+    # Among the phases that did hear of it, validation chooses as ever.
+    assert found == [("head", (1.0, 0.0)), ("fine_tune", (0.5, -0.5))]
+
+
+def take_next(best: BestWeights, scores: Iterator[tuple[float, float]], logs: Any) -> Any:
+    return next(scores)
 
 
 def differ(one: Any, other: Any) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,9 +114,14 @@ class EarlierRun:
         """Returns how many test samples it had."""
         return sum(row.split == "test" for row in self.rows)
 
-    def find_learnt(self, count: int) -> tuple[Record, ...]:
-        """Returns some of the samples that it learnt from and that are still as it had them."""
-        rows = [row for row in self.rows if row.split == "train"]
+    def find_learnt(self, count: int, parts: Collection[str] = ("train",)) -> tuple[Record, ...]:
+        """Returns some of the samples that it learnt from and that are still as it had them.
+
+        Args:
+            count: at most.
+            parts: of its split.
+        """
+        rows = [row for row in self.rows if row.split in parts]
         found = _take(rows, count, self.manifest.seed, self._has)
         return tuple(self._find(row) for row in found)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -87,17 +87,20 @@ def _list_trained(model: Any, stage: str | None) -> set[str]:
     return {layer.name for layer in model.layers if layer.trainable_variables}
 
 
-def load_learnt(earlier: EarlierRun, count: int) -> SampleSplit:
+def load_learnt(
+    earlier: EarlierRun, count: int, parts: Collection[str] = ("train",)
+) -> SampleSplit:
     """Returns some of the samples that an earlier run learnt from, as its model reads them.
 
     Args:
         earlier: the run, some of whose samples are still there.
         count: at most.
+        parts: of its split.
     """
     info = get_info(earlier.model)
     assert earlier.root is not None
     return load_split(
-        Source(earlier.root, earlier.find_learnt(count), "folders"),
+        Source(earlier.root, earlier.find_learnt(count, parts), "folders"),
         modality=info.modality,
         size=info.size,
         contract=info.preprocessing,

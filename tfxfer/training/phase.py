@@ -95,6 +95,10 @@ def run_phase(
     train, val = make_phase_batches(context, item, stage, first_epoch, next_epoch)
     own_train = train
     if context.companion is not None and item.trains_backbone:
+        if not any(before.trains_backbone for before in context.plan.phases[:number]):
+            # Validation is of the training's own samples, and would go back to a network that has
+            # heard of no companion.
+            best.forget()
         suffix = accompany(model, begins_after, context.companion)
         train = add_companions(context, number, train, stage, first_epoch, next_epoch)
     objective = context.objective
