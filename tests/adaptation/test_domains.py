@@ -34,6 +34,23 @@ def test_a_source_that_is_farther_is_farther() -> None:
     assert again[0] == pytest.approx(same, abs=0.02)
 
 
+def test_one_that_is_much_farther_than_a_far_one_is_told_from_it() -> None:
+    """A width of its own for each pair would make the same of both."""
+    rng = np.random.default_rng(0)
+    domains = np.repeat([0, 1], 100)
+    features = rng.normal(size=(200, 4)) + np.array([5.0, 50.0])[domains][:, None]
+    far, farther = measure_distances(features, domains, rng.normal(size=(100, 4)))
+    assert farther > 1.5 * far
+
+
+def test_a_small_source_is_as_far_as_a_large_one_of_its_kind() -> None:
+    rng = np.random.default_rng(0)
+    domains = np.repeat([0, 1], [40, 400])
+    features = rng.normal(size=(440, 4)) + 2
+    small, large = measure_distances(features, domains, rng.normal(size=(400, 4)))
+    assert small == pytest.approx(large, rel=0.1)
+
+
 def test_weights_are_inverse_distances_within_a_bound() -> None:
     weights = weigh_domains(np.array([0.1, 0.2, 0.4]))
     assert weights == pytest.approx(np.array([4, 2, 1]) * 3 / 7)

@@ -63,6 +63,17 @@ def test_what_is_chosen(count: int, expected: dict[str, Any], words: str) -> Non
     assert shots.describe() == f"{count} a class to learn from: {words}, measured"
 
 
+@pytest.mark.parametrize(
+    "given", [{"target": "b"}, {"keep": "l2sp"}, {"budget_seconds": 60.0}, {"style": "b"}]
+)
+def test_what_goes_without_the_head_alone_is_no_fault_of_a_hint(given: dict[str, Any]) -> None:
+    """Nobody asked for `--shots`, nor for the schedule that it would choose."""
+    request = replace(REQUEST, shots="off", **given)
+    same, shots = choose(request, make_records("train", a=1, b=1))
+    assert same == request
+    assert shots is None
+
+
 def test_many_samples_change_nothing() -> None:
     assert choose(REQUEST, make_records("train", a=21, b=21)) == (REQUEST, None)
     few = make_records("train", a=1, b=1)

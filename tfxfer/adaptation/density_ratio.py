@@ -178,7 +178,7 @@ def _answer_shares(sides: np.ndarray, seed: int, names: Sequence[Hashable] | Non
 
 
 def _lose(shares: np.ndarray, sides: np.ndarray) -> np.ndarray:
-    """Returns the log loss of each answer, both sides counting the same.
+    """Returns the log loss of each answer.
 
     Shapes: (samples,), all.
     """

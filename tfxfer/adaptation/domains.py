@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfxfer.evaluation.scoring import score_predictions
-from tfxfer.trust.distances import measure_mmd
+from tfxfer.trust.distances import find_width, measure_mmd
 from tfxfer.trust.estimate import Estimate
 from tfxfer.trust.probe import can_judge, fit_probe, predict_out_of_fold
 
@@ -50,8 +50,9 @@ def measure_distances(
 ) -> np.ndarray:
     """Returns how far each source is from the target, as the squared maximum mean discrepancy.
 
-    The unbiased estimate, so that a source of few samples is not far for that alone; 500 samples of
-    a side are drawn where there are more.
+    The unbiased estimate, so that a source of few samples is not far for that alone, with one width
+    of the kernel for all of them: each source has the same say in it, and the target, too. 500
+    samples of a side are drawn where there are more.
 
     Args:
         features: of the sources' samples.
@@ -66,12 +67,15 @@ def measure_distances(
     """
     rng = np.random.default_rng(seed)
     other = target[_draw(len(target), _MOST_MEASURED, rng)]
-    found = []
+    sources = []
     for number in range(int(domains.max()) + 1):
         members = np.flatnonzero(domains == number)
-        chosen = members[_draw(len(members), _MOST_MEASURED, rng)]
-        value, _ = measure_mmd(features[chosen], other, permutations=1)
-        found.append(value)
+        sources.append(features[members[_draw(len(members), _MOST_MEASURED, rng)]])
+    each = min(map(len, (*sources, other)))
+    parts = (*sources, other)
+    spread = [part[np.linspace(0, len(part) - 1, each).round().astype(int)] for part in parts]
+    width = find_width(np.concatenate(spread))
+    found = [measure_mmd(side, other, permutations=1, width=width)[0] for side in sources]
     return np.array(found)
 
 

@@ -64,7 +64,8 @@ def train_baselines(
     run = Answers(score_split(wrap_model(model), data.test, progress=progress), metrics)
     is_head_only = all(record.stage == BACKBONE_END for record in state.records)
     request = prepared.request
-    has_other_end = any(x is not None for x in (request.fair, request.target, request.keep))
+    others = (request.fair, request.target, request.keep, request.style, request.domain)
+    has_other_end = any(x is not None for x in others)
     for name in dict.fromkeys(names):
         if name == "probe" and is_head_only and not has_other_end:
             notes.append("the run trained its head alone: it is the probe itself")

@@ -142,7 +142,15 @@ class Keeping:
             progress: told how far it is.
         """
         if self.importances is not None:
-            own = measure_importances(model, data.train, self.stage, seed=seed, progress=progress)
+            # What is learnt again is in what was known before.
+            rows = () if self.earlier is None else self.earlier.rows
+            known = {row.fingerprint for row in rows if row.fingerprint}
+            split = data.train.select(
+                np.array([mark not in known for mark in data.train.fingerprints], bool)
+            )
+            own: Importances = {}
+            if len(split):
+                own = measure_importances(model, split, self.stage, seed=seed, progress=progress)
             write_importances(find_fisher(run), add_importances(self.importances, own))
 
     def wrap(self, network: Any, stage: str | None) -> Any:

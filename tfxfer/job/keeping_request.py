@@ -46,10 +46,19 @@ def check_keeping(request: TrainRequest) -> None:
             "Name the run whose model is trained on: --from RUN"
         )
     _check_last_layer(request)
-    if request.keep == "lora" and request.schedule in ("head", "scratch"):
+    needs_more = request.keep in ("lora", "relations") or (
+        request.keep == "l2sp" and request.from_run is None
+    )
+    if needs_more and request.schedule in ("head", "scratch"):
         raise UsageError(
-            "training: expected --keep lora with a schedule that trains upper layers of the "
-            f"pretrained network. Received: --schedule {request.schedule}. Leave one of them out."
+            f"training: expected --keep {request.keep} with a schedule that trains upper layers of "
+            f"the pretrained network. Received: --schedule {request.schedule}. Leave one of them "
+            "out."
+        )
+    if request.keep == "l2sp" and request.weights == "none":
+        raise UsageError(
+            "training: expected --keep l2sp with weights that are worth keeping. Received: "
+            "--weights none, which are random. Leave one of them out."
         )
     if request.keep_strength is not None:
         if method is None or method.strength is None:

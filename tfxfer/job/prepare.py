@@ -19,6 +19,7 @@ from tfxfer.head import Head
 from tfxfer.job.demo import stored_source
 from tfxfer.job.domain_source import find_domain_column, leave_out_domain
 from tfxfer.job.earlier import EarlierRun, add_samples, complete_request, open_earlier
+from tfxfer.job.head_request import check_classes_left, check_head
 from tfxfer.job.request import TrainRequest
 from tfxfer.job.shots import Shots, choose_shots
 from tfxfer.job.style_choice import list_style
@@ -142,17 +143,7 @@ def prepare(
     modality.check_contract(backbone.preprocessing)
     augment = request.augment or backbone.fine_tuning.augment or modality.default_level
     modality.complete_options(augment, request.view_options)
-    if request.balance != "none" and not head.can_balance:
-        raise UsageError(
-            f"--balance: expected a head with groups to balance. Received: head={head_name!r}. "
-            "Leave it out."
-        )
-    if head.closed_form() is not None and (request.reweight or request.domain):
-        raise UsageError(
-            f"{'--reweight' if request.reweight else '--domain'}: expected a head that is trained, "
-            f"in which samples can count more and less. Received: head={head_name!r}, which is "
-            "computed. Choose another head."
-        )
+    check_head(request, head)
     target = _find_target(request, head, modality)
     style = list_style(request, modality, augment)
     stages = [*(stage.name for stage in backbone.stages), BACKBONE_END]
@@ -169,15 +160,11 @@ def prepare(
         # Told now: a label that is none, or that the run has in another spelling.
         head.extend_labels(earlier.manifest.labels, [record.label for record in source.records])
         source = add_samples(source, earlier, request, head)
+        check_classes_left(request, head, earlier, source)
         if request.keep == "ewc":
             earlier.check_fisher()
         if request.keep == "statistics":
             earlier.check_statistics()
-    if request.keep == "statistics" and head.linear_end() is None:
-        raise UsageError(
-            "--keep statistics: expected a head whose last layer follows from the features of "
-            f"classes. Received: head={head.name!r}. Choose another --keep."
-        )
     if request.fair is not None and request.slice is not None:
         request = replace(request, slice=_find_column(request.slice, source, head))
     meanings = read_labels(source, head, modality)
@@ -254,11 +241,6 @@ def _find_weights(
 
 def _find_column(name: str, source: Source, head: Head) -> str:
     """Returns the column of `--slice`, as the data writes it."""
-    if head.closed_form() is not None:
-        raise UsageError(
-            "--fair: expected a head that is trained, which a penalty can change. "
-            f"Received: head={head.name!r}, which is computed. Choose another head."
-        )
     if not head.can_balance:
         raise UsageError(
             f"--fair: expected a head whose answers are labels. Received: head={head.name!r}. "

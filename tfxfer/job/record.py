@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -86,8 +87,22 @@ def _note_unnamed(skipped: int) -> list[str]:
     ]
 
 
-def describe_start(prepared: Prepared, data: SampleData, device: Device, plan: FitPlan) -> Manifest:
-    """Returns the manifest of a run that is about to be trained."""
+def describe_start(
+    prepared: Prepared,
+    data: SampleData,
+    device: Device,
+    plan: FitPlan,
+    unlabelled: Mapping[str, str] | None = None,
+) -> Manifest:
+    """Returns the manifest of a run that is about to be trained.
+
+    Args:
+        prepared: what to train.
+        data: its samples.
+        device: that computes.
+        plan: all phases.
+        unlabelled: see `Manifest`.
+    """
     weights = prepared.weights
     return Manifest(
         backbone=prepared.request.backbone,
@@ -103,6 +118,7 @@ def describe_start(prepared: Prepared, data: SampleData, device: Device, plan: F
         device=device.kind,
         precision=device.precision,
         weights=WeightsUsed(weights.source, weights.sha256, weights.licence),
+        unlabelled=dict(unlabelled or {}),
         data=DataSummary(
             images=len(data.train) + len(data.val) + len(data.test),
             train=len(data.train),

@@ -125,6 +125,9 @@ def choose_shots(
     if count is None or rule is None:
         return request, None
     chosen: dict[str, Any] = {}
+    if _excludes_head_alone(request):
+        # What else is asked for needs a head that trains, or more than the head to.
+        rule = replace(rule, schedule="two_phase", is_computed=False)
     if rule.is_computed and request.head is None and (few := registry.few_head()) is not None:
         chosen["head"] = few
     phases = (request.head_epochs, request.epochs, request.unfreeze_from)
@@ -137,10 +140,20 @@ def choose_shots(
     if not chosen:
         return request, None
     found = Shots(count, chosen, rule.source, is_taken)
-    changed = replace(request, **chosen)
     if is_taken:
-        return changed, found
-    return request, found if changed != request else None
+        return replace(request, **chosen), found
+    # A hint changes nothing, and is no request that anything could be refused of.
+    is_other = any(getattr(request, name) != value for name, value in chosen.items())
+    return request, found if is_other else None
+
+
+def _excludes_head_alone(request: TrainRequest) -> bool:
+    """Returns whether a request goes without a computed head, or without the head alone."""
+    options = (
+        request.fair, request.target, request.reweight, request.domain, request.style, request.keep,
+        request.budget_seconds,
+    )  # fmt: skip
+    return any(option is not None for option in options)
 
 
 def _find_rule(count: int, advice: FineTuning) -> FewShots | None:

@@ -9,9 +9,10 @@ import numpy as np
 from tfxfer.adaptation.last_layer import fold_head
 from tfxfer.adaptation.linear_head import LinearHead
 from tfxfer.data.samples import SampleData, SampleSplit
+from tfxfer.data.table import read_split_table
 from tfxfer.errors import DataError, RunError, UsageError
 from tfxfer.inference.embedding import embed
-from tfxfer.job.earlier import EarlierRun, find_statistics
+from tfxfer.job.earlier import EarlierRun, find_statistics, list_split_files
 from tfxfer.job.fisher import load_learnt
 from tfxfer.job.prepare import Prepared
 from tfxfer.keeping.statistics import (
@@ -127,7 +128,12 @@ def _select_new(split: SampleSplit, earlier: EarlierRun | None) -> SampleSplit:
     """Returns samples that the earlier run did not have: the others are in its own sums."""
     if earlier is None:
         return split
-    known = {row.fingerprint for row in earlier.rows if row.split in _PARTS and row.fingerprint}
+    rows = earlier.rows
+    if find_statistics(earlier.run).is_file():
+        # What it has stored holds the sums of all the runs that it went on from.
+        files = list_split_files(earlier.run, earlier.manifest)
+        rows = tuple(row for path in files for row in read_split_table(path))
+    known = {row.fingerprint for row in rows if row.split in _PARTS and row.fingerprint}
     return split.select(np.array([mark not in known for mark in split.fingerprints], bool))
 
 

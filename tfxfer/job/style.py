@@ -17,6 +17,7 @@ from tfxfer.data.samples import SampleData, SampleSplit
 from tfxfer.errors import DataError
 from tfxfer.job.prepare import Prepared
 from tfxfer.job.style_choice import choose_method
+from tfxfer.job.unlabelled import digest_unlabelled
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
 from tfxfer.training.batches import Change
@@ -36,6 +37,7 @@ class Style:
         method: how samples are given it.
         folder: where its samples lie.
         samples: how many they are.
+        digest: of their contents.
         left_out: how many could not be read.
         not_drawn: how many were not needed.
         looks: which views get; None where none do.
@@ -45,6 +47,7 @@ class Style:
     method: StyleMethod
     folder: str
     samples: int
+    digest: str
     left_out: int
     not_drawn: int
     looks: Looks | None
@@ -104,6 +107,7 @@ def read_style(
         method=method,
         folder=shown,
         samples=count,
+        digest=digest_unlabelled(prints),
         left_out=len(source.records) - count,
         not_drawn=listed - len(source.records),
         looks=None if method == "mixstyle" else measure_looks(samples, progress=progress),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfxfer.adaptation.methods import TRAINED
 from tfxfer.adaptation.style_record import DEFAULT_STYLE, STYLES, StyleMethod
 from tfxfer.data.record import Record, Source, make_source
 from tfxfer.errors import DataError, UsageError
@@ -45,6 +46,12 @@ def check_style(request: TrainRequest) -> None:
                 "--style FOLDER"
             )
         return
+    if request.adapt in TRAINED:
+        raise UsageError(
+            "training: expected --style or a method that works on both looks while the network "
+            f"trains, which would find what the style left. Received: --adapt {request.adapt}. "
+            "Leave one of them out, or take --adapt auto."
+        )
     method = choose_method(request)
     if method != "mixstyle" and (request.augment == "none" or request.views == 1):
         what = "--augment none" if request.augment == "none" else "--views 1"

@@ -42,6 +42,7 @@ from tfxfer.job.result import write_result
 from tfxfer.job.room import check_room, list_needs
 from tfxfer.job.statistics import check_statistics, keep_statistics
 from tfxfer.job.style import read_style, record_style
+from tfxfer.job.unlabelled import check_same_unlabelled, digest_unlabelled
 from tfxfer.progress import Progress
 from tfxfer.run.assets import write_assets
 from tfxfer.run.directory import RunDirectory
@@ -180,6 +181,12 @@ def _train(
     check_statistics(prepared, data)
     target = read_target(prepared, data, progress)
     style = read_style(prepared, data, progress)
+    unlabelled = {
+        **({} if target is None else {"--target": digest_unlabelled(target.samples.fingerprints)}),
+        **({} if style is None else {"--style": style.digest}),
+    }
+    if manifest is not None:
+        check_same_unlabelled(out, manifest, unlabelled)
     _say(progress, "building the model")
     model = build(prepared, data)
     check_adaptable(request, model)
@@ -237,7 +244,9 @@ def _train(
                     few=None if chooses else len(data.val), shots=prepared.shots,
                 )
             )  # fmt: skip
-        record = RunRecord(run, manifest or describe_start(prepared, data, device, plan))
+        record = RunRecord(
+            run, manifest or describe_start(prepared, data, device, plan, unlabelled)
+        )
         checkpoints = Checkpoints(run)
         try:
             # After the manifest: whatever is interrupted from here on, `--resume` goes on with.

@@ -166,6 +166,8 @@ class Manifest:
         warnings: what must be said of the result: `kind`, `message` and `cause` of each; empty for
             one that is clearly better than chance.
         exports: what was written to `export/`.
+        unlabelled: sha256 of the samples without labels that it was trained beside, by the option
+            that names them.
         sha256: of the files that figures come of, by name, see `tfxfer.run.seals`; empty in runs of
             before it was kept.
     """
@@ -194,6 +196,7 @@ class Manifest:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[Any, ...] = ()
     exports: tuple[Any, ...] = ()
+    unlabelled: Mapping[str, str] = field(default_factory=dict)
     sha256: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

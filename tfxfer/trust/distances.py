@@ -11,6 +11,7 @@ from tfxfer.errors import DataError
 __all__ = [
     "FrechetSpace",
     "channel_distance",
+    "find_width",
     "gaussian_distance",
     "measure_mmd",
 ]
@@ -155,7 +156,12 @@ def _find_shrinkage(centred: np.ndarray, covariance: np.ndarray, features: int) 
 
 
 def measure_mmd(
-    source: np.ndarray, target: np.ndarray, *, seed: int = 0, permutations: int = PERMUTATIONS
+    source: np.ndarray,
+    target: np.ndarray,
+    *,
+    seed: int = 0,
+    permutations: int = PERMUTATIONS,
+    width: float | None = None,
 ) -> tuple[float, float]:
     """Returns the squared maximum mean discrepancy of two sets of features, and its p-value.
 
@@ -164,6 +170,8 @@ def measure_mmd(
         target: features of other samples, at least two rows.
         seed: of the permutations.
         permutations: of the samples between the sets.
+        width: of the kernel, a squared distance; None is `find_width` of both sets. Discrepancies
+            of one width can be compared with one another.
 
     Shapes: (samples, features), with as many features.
 
@@ -180,7 +188,7 @@ def measure_mmd(
         itself: Phipson and Smyth 2010, https://doi.org/10.2202/1544-6115.1585.
     """
     source, target = _check_features(source, target)
-    kernel = _make_kernel(np.concatenate([source, target]).astype(np.float64))
+    kernel = _make_kernel(np.concatenate([source, target]).astype(np.float64), width)
     first, count = len(source), len(kernel)
     owner = (np.arange(count) < first).astype(np.float64)
     value = float(_compare_sides(kernel, owner[None], first)[0])
@@ -194,16 +202,31 @@ def measure_mmd(
     return value, (1 + reached) / (1 + permutations)
 
 
-def _make_kernel(features: np.ndarray) -> np.ndarray:
-    """Returns the Gaussian kernel of all pairs, 0 for a sample with itself."""
-    centred = features - features.mean(axis=0)
-    norms = np.square(centred).sum(axis=1)
-    squares = np.maximum(norms[:, None] + norms[None] - 2 * centred @ centred.T, 0)
+def find_width(features: np.ndarray) -> float:
+    """Returns the median squared distance of two samples, and 0.5 where most are equal.
+
+    Where they are, any width tells them from the others.
+
+    Shapes: (samples, features).
+    """
+    squares = _square_distances(features.astype(np.float64))
     median = float(np.median(squares[np.triu_indices(len(squares), 1)]))
-    # Where most pairs are equal, any width tells them from the others.
-    kernel: np.ndarray = np.exp(-squares / (2 * median if median > 0 else 1.0))
+    return median if median > 0 else 0.5
+
+
+def _make_kernel(features: np.ndarray, width: float | None) -> np.ndarray:
+    """Returns the Gaussian kernel of all pairs, 0 for a sample with itself."""
+    squares = _square_distances(features)
+    kernel: np.ndarray = np.exp(-squares / (2 * (find_width(features) if width is None else width)))
     np.fill_diagonal(kernel, 0)
     return kernel
+
+
+def _square_distances(features: np.ndarray) -> np.ndarray:
+    centred = features - features.mean(axis=0)
+    norms = np.square(centred).sum(axis=1)
+    found: np.ndarray = np.maximum(norms[:, None] + norms[None] - 2 * centred @ centred.T, 0)
+    return found
 
 
 def _compare_sides(kernel: np.ndarray, owners: np.ndarray, first: int) -> np.ndarray:

@@ -37,9 +37,10 @@ def add_class(model_path: str | Path, name: str, samples: Samples, out: str | Pa
     """Adds a class to an exported file, from a few samples and without training.
 
     The file itself computes the features of the samples, and their mean becomes one more row of its
-    last layer. Rows that it had stay as they are, so that among the classes that it knew no answer
-    changes; labels and metadata follow. It takes a file that was exported from a run whose head
-    has a closed form, such as `--head prototype`, in float32, float16 or integers.
+    last layer. Rows that it had stay as they are, but for the rounding of integers that share one
+    scale, so that answers among the classes that it knew stay; labels and metadata follow. It takes
+    a file that was exported from a run whose head has a closed form, such as `--head prototype`, in
+    float32, float16 or integers.
 
     Args:
         model_path: a `.tflite` file, which stays as it is.

@@ -18,7 +18,8 @@ def command(output: Output, *, model: str, name: str, samples: tuple[str, ...], 
     """Add the class NAME to MODEL, a .tflite file, from SAMPLES of it.
 
     MODEL is exported from a run of --head prototype; it stays as it is. SAMPLES are files or
-    folders. Nothing is trained, and among the classes that MODEL has no answer changes.
+    folders. Nothing is trained, and answers among the classes that MODEL has stay, but for a
+    rounding of integers.
     """
     from tfxfer_edge.extension import add_class
     from tfxfer_edge.tflite.metadata_reader import read_metadata
