@@ -118,7 +118,10 @@ class Fitting:
             (size, tuple(items))
             for size, items in itertools.groupby(plan.phases, lambda item: item.phase.size or own)
         ]
-        for number, (size, items) in enumerate(groups):
+        is_over = False
+        for number, (size, group) in enumerate(groups):
+            # A head that is computed has to fit the features that there are, however it ended.
+            items = tuple(item for item in group if item.closed_form or not is_over)
             names = {record.name for record in state.records}
             left = tuple(item for item in items if item.phase.name not in names)
             if not left:
@@ -152,8 +155,7 @@ class Fitting:
                 if network is not model:
                     model.set_weights(network.get_weights())
             snapshot = None
-            if is_stopped:
-                break
+            is_over = is_over or is_stopped
         return state
 
     def _find_deadline(self, *, is_last: bool) -> float | None:
