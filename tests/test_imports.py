@@ -38,6 +38,8 @@ KERAS_AT_TOP = (
     "keeping/anchor.py",
     "keeping/distillation.py",
     "keeping/low_rank.py",
+    "keeping/relations.py",
+    "keeping/watching.py",
     "meta/reptile.py",
     "model.py",
     "stages.py",

@@ -47,6 +47,10 @@ def read_run_labels(path: Path) -> Any:
     return take("tfxfer.run.directory", "RunDirectory")(path.parent).read_labels()
 
 
+def read_sample_weights(path: Path) -> Any:
+    return take("tfxfer.job.sample_weights", "read_weights")(path, ["a.jpg"])
+
+
 def load_checkpoint(path: Path) -> Any:
     run = take("tfxfer.run.directory", "RunDirectory")(path.parent.parent)
     return take("tfxfer.job.checkpoint", "Checkpoints")(run).load()
@@ -93,6 +97,7 @@ DOORS: tuple[tuple[str, str, Callable[[Path], Any]], ...] = (
         call("tfxfer.inference.stored_answers", "read_answer_table"),
     ),
     ("tfxfer.job.checkpoint", "checkpoints/state.json", load_checkpoint),
+    ("tfxfer.job.sample_weights", "weights.csv", read_sample_weights),
     # The page of a run reads many files; this one is no other's.
     ("tfxfer.report.material", "history.csv", call("tfxfer.report.material", "_read_history")),
     ("tfxfer.run.directory", "labels.txt", read_run_labels),

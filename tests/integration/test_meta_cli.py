@@ -93,7 +93,7 @@ def test_a_training_begins_with_them(
         (("--tasks", "5"), 2, "WAYSxSHOTS"),
         (("--tasks", "4x2"), 1, "expected 4 labels or more with 2 images each"),
         (("--tasks", "3x30"), 1, "30 images each to learn from. Received: 0"),
-        (("--budget", "1s"), 1, "time for one task at least"),
+        (("--budget", "0.001s"), 1, "time for one task at least"),
         (("--head", "multilabel", "--tasks", "2x2"), 1, "each has one label"),
     ],
 )

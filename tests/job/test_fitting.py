@@ -63,7 +63,7 @@ def prepared(
     names = [*(stage.name for stage in found.backbone.stages), "backbone"]
     schedule = resolve_schedule(PHASES, names)
 
-    monkeypatch.setattr(job, "choose_training", lambda *_: Choice(schedule, 2))
+    monkeypatch.setattr(job, "choose_training", lambda *_, **options: Choice(schedule, 2))
     yield found
     default_registry.cache_clear()
 
@@ -98,7 +98,7 @@ def test_without_a_last_phase_the_small_weights_are_kept(
 ) -> None:
     chosen = job.choose_training(prepared, None, None, None, None)  # type: ignore[arg-type]
     monkeypatch.setattr(
-        job, "choose_training", lambda *_: replace(chosen, schedule=chosen.schedule[:2])
+        job, "choose_training", lambda *_, **options: replace(chosen, schedule=chosen.schedule[:2])
     )
     sizes = Sizes()
     document = train(prepared, tmp_path / "run", sizes)
@@ -106,7 +106,7 @@ def test_without_a_last_phase_the_small_weights_are_kept(
     assert any(item["best_epoch"] is not None for item in document["phases"])
     assert keras.models.load_model(tmp_path / "run/model.keras").input_shape[1] == FULL
     # The last phase changes them.
-    monkeypatch.setattr(job, "choose_training", lambda *_: chosen)
+    monkeypatch.setattr(job, "choose_training", lambda *_, **options: chosen)
     train(prepared, tmp_path / "other", Sizes())
     same = [
         np.array_equal(a, b)

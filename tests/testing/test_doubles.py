@@ -29,7 +29,7 @@ def faults_of(kind: str) -> dict[str, list[str]]:
     tree = ast.parse((SHARED / f"double_broken_{kind}s.py").read_text(encoding="utf-8"))
     found: dict[str, list[str]] = {}
     for node in tree.body:
-        if isinstance(node, ast.ClassDef):
+        if isinstance(node, ast.ClassDef) and node.decorator_list:
             (mark,) = node.decorator_list
             found.setdefault(ast.literal_eval(mark.args[0]), []).append(node.name)  # type: ignore[attr-defined]
     found["laziness"] = ["Eager" if kind == "backbone" else "EagerHead"]

@@ -418,7 +418,7 @@ def test_balance_reaches_the_batches(
 def test_sources_are_drawn_equally_and_weights_reach_the_loss(
     make_tiny: Callable[..., Any], images: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import tfxfer.training.phase as training
+    import tfxfer.training.supply as training
 
     count = len(images.train)
     domains = (np.arange(count) >= 3).astype(np.int64)

@@ -89,7 +89,7 @@ def command(
     overwrite: bool,
     **options: Any,
 ) -> None:
-    """Learn weights that learn from a few examples.
+    """Learn weights from which a few examples of each label are enough.
 
     DATA is what `tfxfer train` takes; it needs many labels, or at least as many as a task has.
     Small tasks are drawn from it, and the upper stages of the backbone move a little towards what

@@ -55,6 +55,7 @@ RESERVED_COMMANDS = frozenset(
         "explain",
         "gap",
         "help",
+        "meta",
         "plugin",
         "plugins",
         "predict",
