@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import tomllib
@@ -255,3 +256,17 @@ def photo() -> Image.Image:
     from sklearn.datasets import load_sample_image
 
     return Image.fromarray(load_sample_image("china.jpg"))
+
+
+@pytest.fixture
+def import_script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
+    """Returns a function that imports a script of benchmarks/ by its name; nothing of it stays."""
+    folder = Path(__file__).parents[1] / "benchmarks"
+    monkeypatch.syspath_prepend(folder)
+    before, environment = set(sys.modules), dict(os.environ)
+    yield importlib.import_module
+    os.environ.clear()  # scripts choose a backend and a device
+    os.environ.update(environment)
+    for name in set(sys.modules) - before:
+        if (folder / f"{name}.py").exists():
+            del sys.modules[name]

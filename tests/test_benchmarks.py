@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,16 +15,8 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
-    """Returns a function that imports a script by its name."""
-    monkeypatch.syspath_prepend(FOLDER)
-    before, environment = set(sys.modules), dict(os.environ)
-    yield importlib.import_module
-    os.environ.clear()  # scripts choose a backend and a device
-    os.environ.update(environment)
-    for name in set(sys.modules) - before:
-        if (FOLDER / f"{name}.py").exists():
-            del sys.modules[name]
+def script(import_script: Callable[[str], Any]) -> Callable[[str], Any]:
+    return import_script
 
 
 @pytest.fixture

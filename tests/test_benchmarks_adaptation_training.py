@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-FOLDER = Path(__file__).parents[1] / "benchmarks"
-
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.syspath_prepend(FOLDER)
-    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    before = set(sys.modules)
-    yield importlib.import_module("adaptation_training")
-    for name in set(sys.modules) - before:
-        if (FOLDER / f"{name}.py").exists():
-            del sys.modules[name]
+def script(import_script: Callable[[str], Any]) -> Any:
+    return import_script("adaptation_training")
 
 
 def test_uneven_targets_have_each_share_once(script: Any) -> None:

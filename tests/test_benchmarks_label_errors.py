@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import importlib
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-FOLDER = Path(__file__).parents[1] / "benchmarks"
-
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.syspath_prepend(FOLDER)
-    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    before = set(sys.modules)
-    yield importlib.import_module("label_errors")
-    for name in set(sys.modules) - before:
-        if (FOLDER / f"{name}.py").exists():
-            del sys.modules[name]
+def script(import_script: Callable[[str], Any]) -> Any:
+    return import_script("label_errors")
 
 
 def test_a_share_of_labels_becomes_another_class(script: Any) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +13,8 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
-    monkeypatch.syspath_prepend(FOLDER)
-    before, environment = set(sys.modules), dict(os.environ)
-    yield importlib.import_module
-    os.environ.clear()  # scripts choose a device
-    os.environ.update(environment)
-    for name in set(sys.modules) - before:
-        if (FOLDER / f"{name}.py").exists():
-            del sys.modules[name]
+def script(import_script: Callable[[str], Any]) -> Callable[[str], Any]:
+    return import_script
 
 
 def test_the_table_has_means_over_seeds_and_over_directions(script: Callable[[str], Any]) -> None:

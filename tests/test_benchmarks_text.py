@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import json
-import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,16 +18,8 @@ LABELS = np.array([label for _, label in PAIRS])
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
-    """Returns a function that imports a script by its name."""
-    monkeypatch.syspath_prepend(FOLDER)
-    before, environment = set(sys.modules), dict(os.environ)
-    yield importlib.import_module
-    os.environ.clear()
-    os.environ.update(environment)
-    for name in set(sys.modules) - before:
-        if (FOLDER / f"{name}.py").exists():
-            del sys.modules[name]
+def script(import_script: Callable[[str], Any]) -> Callable[[str], Any]:
+    return import_script
 
 
 def test_a_text_counts_once_however_it_is_spelled(script: Callable[[str], Any]) -> None:

@@ -99,6 +99,7 @@ def test_a_training_goes_on_with_the_look(
     from tfxfer.training.snapshot import Recorder
 
     out, epochs = tmp_path / "run", 0
+    own = shutil.copytree(look, tmp_path / "look")
     end = Recorder.on_epoch_end
 
     def stop(self: Any, epoch: int, logs: Any = None) -> None:
@@ -110,8 +111,14 @@ def test_a_training_goes_on_with_the_look(
 
     with monkeypatch.context() as patch:
         patch.setattr(Recorder, "on_epoch_end", stop)
-        done = train(photos, "--out", out, *OPTIONS, "--style", look, "--style-method", "both")
+        done = train(photos, "--out", out, *OPTIONS, "--style", own, "--style-method", "both")
         assert done.code == 130, done.stderr
+    added = own / "added.png"
+    Image.fromarray(np.full((40, 40, 3), 77, np.uint8)).save(added)
+    done = tfxfer("train", "--resume", "--out", out, "--no-report")
+    assert done.code == 1
+    assert "expected the samples of --style that it was started with" in done.error
+    added.unlink()
     done = tfxfer("train", "--resume", "--out", out, "--no-report")
     assert done.code == 0, done.stderr
     assert are_equal(styled[0], out)

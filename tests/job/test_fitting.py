@@ -136,6 +136,20 @@ def test_what_ends_the_training_ends_it_at_all_sizes(prepared: Prepared, tmp_pat
     assert document["status"] == "done"
 
 
+def test_a_head_that_is_computed_fits_what_there_is_however_the_training_ended(
+    prepared: Prepared, tmp_path: Path
+) -> None:
+    """Fine-tuning changes its layer, and is ended before the phases of the model's own size."""
+    computed = prepare(replace(prepared.request, head="prototype"))
+    sizes = Sizes(end_at=1)  # of the head there is one
+    document = train(computed, tmp_path / "run", sizes)
+    assert [item["name"] for item in document["phases"]] == ["head", "fine_tune", "refit"]
+    assert sizes.sides == [SMALL, SMALL, FULL]
+    model = keras.models.load_model(tmp_path / "run" / "model.keras")
+    _, bias = model.get_layer("head_dense").get_weights()
+    assert not bias.any()  # the cosine of class means has none
+
+
 def test_a_phase_that_the_clock_left_out_is_not_made_up_for_at_another_size(
     prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

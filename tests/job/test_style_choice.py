@@ -53,3 +53,9 @@ def test_a_backbone_that_trains_without_views_needs_a_level(tmp_path: Path) -> N
 def test_a_word_that_is_no_method() -> None:
     with refused("expected style_method among fda, mixstyle, both"):
         TrainRequest("d", "b", style="s", style_method="paint")
+
+
+def test_a_method_that_works_on_both_looks_would_find_what_a_style_left() -> None:
+    with refused("Received: --adapt dann"):
+        TrainRequest("d", "b", style="s", target="t", adapt="dann")
+    assert TrainRequest("d", "b", style="s", target="t", adapt="coral").style == "s"

@@ -11,9 +11,9 @@ from tfxfer.adaptation.record import ADAPTATIONS
 from tfxfer.errors import RunError, UsageError
 from tfxfer.fine_tuning import FineTuning
 from tfxfer.job.adaptation_request import check_adaptation
+from tfxfer.job.domain_request import check_domains_asked
 from tfxfer.job.keeping_request import check_keeping
 from tfxfer.job.shots import check_shots
-from tfxfer.job.source_options import check_source_options
 from tfxfer.job.style_choice import check_style
 from tfxfer.keeping.methods import METHODS
 from tfxfer.schedule import Phase
@@ -178,7 +178,7 @@ class TrainRequest:
                 "training: expected --fair or --target, each of which fits the last layer. "
                 f"Received: both, fair={self.fair!r}. Leave one of them out."
             )
-        check_source_options(self)
+        check_domains_asked(self)
         check_style(self)
         check_keeping(self)
         check_shots(self)

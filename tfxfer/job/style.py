@@ -13,11 +13,11 @@ from tfxfer.adaptation.style_record import StyleMethod, StyleRecord
 from tfxfer.data.audit import inspect_source
 from tfxfer.data.identity import shorten_sha256
 from tfxfer.data.looks import Looks, measure_looks
-from tfxfer.data.samples import SampleData, SampleSplit
+from tfxfer.data.samples import SampleData
 from tfxfer.errors import DataError
 from tfxfer.job.prepare import Prepared
 from tfxfer.job.style_choice import choose_method
-from tfxfer.job.unlabelled import digest_unlabelled
+from tfxfer.job.unlabelled import digest_unlabelled, make_unlabelled
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
 from tfxfer.training.batches import Change
@@ -92,17 +92,7 @@ def read_style(
             f"ones. Received: {count:,} {modality.plural}, all of which are labelled samples, "
             "too. Leave --style out."
         )
-    samples = SampleSplit(
-        name="style",
-        root=source.root,
-        records=inspection.records,
-        labels=data.labels,
-        targets=np.zeros((count, len(data.labels)), np.float32),
-        modality=modality,
-        size=data.train.size,
-        contract=data.train.contract,
-        fingerprints=prints,
-    )
+    samples = make_unlabelled("style", source.root, inspection.records, data, prints)
     return Style(
         method=method,
         folder=shown,

@@ -16,6 +16,7 @@ from tfxfer.data.samples import SampleData, SampleSplit
 from tfxfer.errors import DataError
 from tfxfer.head import Head
 from tfxfer.inference.listing import list_samples
+from tfxfer.job.unlabelled import make_unlabelled
 from tfxfer.modality import Modality
 from tfxfer.progress import Progress
 
@@ -102,17 +103,7 @@ def load_target(
             f"ones. Received: {shared:,} {modality.plural}, all of which are labelled samples, "
             "too. Leave --target out."
         )
-    samples = SampleSplit(
-        name="target",
-        root=source.root,
-        records=inspection.records,
-        labels=data.labels,
-        targets=np.zeros((len(inspection.records), len(data.labels)), np.float32),
-        modality=modality,
-        size=data.train.size,
-        contract=data.train.contract,
-        fingerprints=prints,
-    )
+    samples = make_unlabelled("target", source.root, inspection.records, data, prints)
     # A sample that was learnt from with its label tests nothing.
     fresh = np.array([name not in known for name in prints])
     labelled = _find_labelled(samples, head, fresh, shown)

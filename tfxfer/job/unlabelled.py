@@ -6,10 +6,39 @@ import hashlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+import numpy as np
+
+from tfxfer.data.record import Record
+from tfxfer.data.samples import SampleData, SampleSplit
 from tfxfer.errors import RunError
 from tfxfer.run.manifest import Manifest
 
-__all__ = ["check_same_unlabelled", "digest_unlabelled"]
+__all__ = ["check_same_unlabelled", "digest_unlabelled", "make_unlabelled"]
+
+
+def make_unlabelled(
+    name: str, root: Path, records: tuple[Record, ...], data: SampleData, prints: tuple[str, ...]
+) -> SampleSplit:
+    """Returns samples without labels, to be read as those of a training are.
+
+    Args:
+        name: what they are, such as `target`.
+        root: the folder that paths are relative to.
+        records: of the samples.
+        data: the labelled samples.
+        prints: fingerprints of the samples.
+    """
+    return SampleSplit(
+        name=name,
+        root=root,
+        records=records,
+        labels=data.labels,
+        targets=np.zeros((len(records), len(data.labels)), np.float32),
+        modality=data.train.modality,
+        size=data.train.size,
+        contract=data.train.contract,
+        fingerprints=prints,
+    )
 
 
 def digest_unlabelled(fingerprints: Collection[str]) -> str:

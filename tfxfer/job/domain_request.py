@@ -10,10 +10,10 @@ from tfxfer.errors import UsageError
 if TYPE_CHECKING:
     from tfxfer.job.request import TrainRequest
 
-__all__ = ["check_source_options"]
+__all__ = ["check_domains_asked"]
 
 
-def check_source_options(request: TrainRequest) -> None:
+def check_domains_asked(request: TrainRequest) -> None:
     """Refuses options that say nothing without another one, or undo what it does.
 
     Raises:
