@@ -393,53 +393,6 @@ def test_the_weights_of_a_dataset_and_of_its_classes_multiply(
         assert (distance(before, weights_of(model)) > 0) is moves
 
 
-class SeenError(Exception):
-    """Ends a training once it has been seen how it would draw its batches."""
-
-
-@pytest.mark.parametrize("balance", ["none", "weights", "oversample"])
-def test_balance_reaches_the_batches(
-    make_tiny: Callable[..., Any], images: Any, balance: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import tfxfer.training.supply as training
-
-    def make_batches(
-        read: Any, draw: EpochDraw, targets: Any, *, sample_weights: Any = None, **_: Any
-    ) -> None:
-        assert (draw.oversampled is not None) is (balance == "oversample")
-        assert (sample_weights is not None) is (balance == "weights")
-        raise SeenError
-
-    monkeypatch.setattr(training, "make_batches", make_batches)
-    with pytest.raises(SeenError):
-        train(make_tiny(), images, balance=balance)
-
-
-def test_sources_are_drawn_equally_and_weights_reach_the_loss(
-    make_tiny: Callable[..., Any], images: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import tfxfer.training.supply as training
-
-    count = len(images.train)
-    domains = (np.arange(count) >= 3).astype(np.int64)
-    weights = np.linspace(0.5, 1.5, count, dtype=np.float32)
-    data = replace(images, train=replace(images.train, domains=domains, weights=weights))
-
-    def make_batches(
-        read: Any, draw: EpochDraw, targets: Any, *, sample_weights: Any = None, **_: Any
-    ) -> None:
-        np.testing.assert_array_equal(sample_weights, weights)
-        order, _ = draw.epoch(0)
-        assert abs((domains[order] == 0).sum() - count / 2) <= 1
-        raise SeenError
-
-    monkeypatch.setattr(training, "make_batches", make_batches)
-    with pytest.raises(SeenError):
-        train(make_tiny(), data)
-    with pytest.raises(UsageError, match="balance='weights'"):
-        train(make_tiny(), data, balance="oversample")
-
-
 def test_a_schedule_is_named_as_on_the_command_line(
     make_tiny: Callable[..., Any], pair: Callable[..., Any]
 ) -> None:
