@@ -2,14 +2,15 @@
 
     python benchmarks/few_shots.py --data FOLDER [--sets flowers5,photo] [--draws 10]
         [--shots 1,2,5,10,20] [--ways features,views,two_phase,…] [--backbone efficientnet_lite0]
+        [--image-size 224] [--test 60]
 
 Each draw takes N photos a class to learn from, N more to choose an epoch by, and tests on 60 others
 of each class; every way gets the same ones. `features` are ways that need no training: nearest
 class mean, ridge and logistic regression, and a linear discriminant with the covariance of `--keep
 statistics`, each on the pooled features of the plain photos. `views` are the same on the mean of
-eight augmented views of each. All others train, each in a process of its own: `two_phase`, with
-more epochs or stronger augmentation, `head` and `prototype` are schedules and heads of tfxfer, and
-`guide` is the keras.io guide.
+eight augmented views of each. All others train, each draw in a process of its own: `two_phase`,
+with more epochs or stronger augmentation, `head` and `prototype` are schedules and heads of
+tfxfer, and `guide` is the keras.io guide.
 
 What is in the JSON file already is not measured again: interrupt it, and go on later. Intervals are
 of the mean over draws, by Student's t.
@@ -17,7 +18,6 @@ of the mean over draws, by Student's t.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -36,8 +36,7 @@ import numpy as np
 from record import make_parser, print_table, read_record, write_record
 
 FOLDERS = {"flowers5": "flowers5", "photo": "pacs3/photo"}
-MOST, TEST = 200, 60  # photos a class that are drawn among, and that test
-SIZE_PX, VIEWS = 224, 8
+MOST, VIEWS = 200, 8  # photos a class that are drawn among, and views of each
 TRAINED: dict[str, dict[str, Any]] = {
     "two_phase": {},
     "head": {"schedule": "head"},
@@ -56,22 +55,23 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=10)
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--backbone", default="efficientnet_lite0")
-    parser.add_argument("--one", nargs=4, metavar=("SET", "SHOTS", "DRAW", "WAY"))
+    parser.add_argument("--image-size", type=int, default=224)
+    parser.add_argument("--test", type=int, default=60, help="photos a class that test")
+    parser.add_argument("--one", nargs=3, metavar=("SET", "DRAW", "SHOTS/WAY,…"))
     options = parser.parse_args()
     if options.one:
-        name, shots, draw, way = options.one
-        print(json.dumps(measure_trained(name, int(shots), int(draw), way, options)))
+        measure_draw(*options.one, options)
         return
     shots, ways = tuple(map(int, options.shots.split(","))), options.ways.split(",")
+    settings = {"image_size": options.image_size, "test": options.test}
+    if read_record(options.json).get("settings") != settings:
+        write_record(options.json, {"settings": settings, "runs": {}})
     for kind in ("features", "views"):
         if kind in ways:
             measure_features(options, shots, kind)
     for draw in range(options.draws):
         for name in options.sets.split(","):
-            for count in shots:
-                for way in ways:
-                    if way not in ("features", "views"):
-                        add_run(options, f"{name}/{count}/{draw}/{way}")
+            add_trained(options, name, draw)
     show(read_record(options.json))
 
 
@@ -83,17 +83,17 @@ def list_photos(name: str, data: Path) -> tuple[list[Path], np.ndarray]:
     return [path for paths in found for path in paths], numbers
 
 
-def draw_rows(numbers: np.ndarray, shots: int, draw: int) -> dict[str, np.ndarray]:
+def draw_rows(numbers: np.ndarray, shots: int, draw: int, test: int) -> dict[str, np.ndarray]:
     """Returns which photos a draw has in each part; fewer shots are some of more."""
     rng = np.random.default_rng(draw)
     parts: dict[str, list[np.ndarray]] = {"train": [], "val": [], "test": []}
     for number in range(numbers.max() + 1):
         rows = rng.permutation(np.flatnonzero(numbers == number))
-        rest = rows[: len(rows) - TEST]
+        rest = rows[: len(rows) - test]
         half = len(rest) // 2
         parts["train"].append(rest[:half][:shots])
         parts["val"].append(rest[half:][:shots])
-        parts["test"].append(rows[-TEST:])
+        parts["test"].append(rows[-test:])
     return {part: np.concatenate(rows) for part, rows in parts.items()}
 
 
@@ -101,7 +101,7 @@ def measure_features(options: Any, shots: tuple[int, ...], kind: str) -> None:
     """Measures every way that needs no training, on all draws."""
     for name in options.sets.split(","):
         paths, numbers = list_photos(name, options.data)
-        done = read_record(options.json).get("runs", {})
+        done = read_record(options.json)["runs"]
         wanted = [
             (count, draw)
             for draw in range(options.draws)
@@ -110,14 +110,16 @@ def measure_features(options: Any, shots: tuple[int, ...], kind: str) -> None:
         ]
         if not wanted:
             continue
-        place = options.json.with_name(f"few_shots_{name}_{options.backbone}.npz")
-        features = read_features(paths, options.backbone, place)
+        place = options.json.with_name(
+            f"few_shots_{name}_{options.backbone}_{options.image_size}.npz"
+        )
+        features = read_features(paths, options, options.json.with_name(place))
         rows: dict[str, Any] = {}
         for count, draw in wanted:
-            parts = draw_rows(numbers, count, draw)
+            parts = draw_rows(numbers, count, draw, options.test)
             learnt = features[parts["train"]]
             if kind == "views":
-                learnt = embed_views([paths[row] for row in parts["train"]], options.backbone)
+                learnt = embed_views([paths[row] for row in parts["train"]], options)
             truth = numbers[parts["test"]]
             for way, logits in score_ways(learnt, numbers[parts["train"]], features[parts["test"]]):
                 accuracy = float((logits.argmax(axis=1) == truth).mean())
@@ -128,21 +130,21 @@ def measure_features(options: Any, shots: tuple[int, ...], kind: str) -> None:
 SUFFIXES = {"features": "", "views": "_views"}
 
 
-def read_features(paths: list[Path], backbone: str, place: Path) -> np.ndarray:
+def read_features(paths: list[Path], options: Any, place: Path) -> np.ndarray:
     """Returns the pooled features of photos, from an earlier call if any."""
     if place.is_file():
         with np.load(place) as file:
             return np.asarray(file["features"])
     import tfxfer
 
-    model = tfxfer.build_model(backbone, labels=["a", "b"], size=SIZE_PX)
+    model = tfxfer.build_model(options.backbone, labels=["a", "b"], size=options.image_size)
     features = tfxfer.embed(model, paths)
     place.parent.mkdir(parents=True, exist_ok=True)
     np.savez(place, features=features)
     return features
 
 
-def embed_views(paths: list[Path], backbone: str) -> np.ndarray:
+def embed_views(paths: list[Path], options: Any) -> np.ndarray:
     """Returns the mean of the features of augmented views of each photo."""
     import tfxfer
     from tfxfer.images.augment import make_views
@@ -151,12 +153,12 @@ def embed_views(paths: list[Path], backbone: str) -> np.ndarray:
 
     views = [
         make_views(
-            open_image(path), size_px=SIZE_PX, resize=Resize(), level="light",
+            open_image(path), size_px=options.image_size, resize=Resize(), level="light",
             views=range(1, VIEWS + 1), seed=0, index=number,
         )
         for number, path in enumerate(paths)
     ]  # fmt: skip
-    model = tfxfer.build_model(backbone, labels=["a", "b"], size=SIZE_PX)
+    model = tfxfer.build_model(options.backbone, labels=["a", "b"], size=options.image_size)
     found = tfxfer.embed(model, np.concatenate(views))
     return found.reshape(len(paths), VIEWS, -1).mean(axis=1)
 
@@ -191,21 +193,40 @@ def score_ways(
         yield "discriminant", test @ kernel + bias
 
 
-def add_run(options: Any, key: str) -> None:
-    """Trains what is not in the record yet, in a process of its own."""
-    if key in read_record(options.json).get("runs", {}):
+def add_trained(options: Any, name: str, draw: int) -> None:
+    """Trains on a draw in a process of its own, in the ways that are not in the record yet."""
+    done = read_record(options.json)["runs"]
+    ways = [way for way in options.ways.split(",") if way not in SUFFIXES]
+    wanted = [
+        f"{shots}/{way}"
+        for shots in options.shots.split(",")
+        for way in ways
+        if f"{name}/{shots}/{draw}/{way}" not in done
+    ]
+    if not wanted:
         return
-    print(f"== {key} {time.strftime('%H:%M:%S')}", file=sys.stderr, flush=True)
-    command = [sys.executable, __file__, "--one", *key.split("/"), "--data", str(options.data)]
-    command += ["--json", str(options.json), "--backbone", options.backbone]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode != 0:
-        sys.exit(f"{key}: ended with exit code {done.returncode}")
-    add_runs(options.json, {key: json.loads(done.stdout.splitlines()[-1])})
+    print(f"== {name}, draw {draw} {time.strftime('%H:%M:%S')}", file=sys.stderr, flush=True)
+    command = [sys.executable, __file__, "--one", name, str(draw), ",".join(wanted)]
+    command += ["--data", str(options.data), "--json", str(options.json)]
+    command += ["--backbone", options.backbone]
+    command += ["--image-size", str(options.image_size), "--test", str(options.test)]
+    if code := subprocess.run(command, check=False).returncode:
+        sys.exit(f"{name}, draw {draw}: ended with exit code {code}")
 
 
 def add_runs(path: Path, rows: dict[str, Any]) -> None:
-    write_record(path, {"runs": {**read_record(path).get("runs", {}), **rows}})
+    record = read_record(path)
+    write_record(path, {**record, "runs": {**record["runs"], **rows}})
+
+
+def measure_draw(name: str, draw: str, wanted: str, options: Any) -> None:
+    """Trains on a draw in several ways, and adds each to the record as it ends."""
+    import keras
+
+    for shots, way in (key.split("/") for key in wanted.split(",")):
+        row = measure_trained(name, int(shots), int(draw), way, options)
+        add_runs(options.json, {f"{name}/{shots}/{draw}/{way}": row})
+        keras.utils.clear_session()
 
 
 def measure_trained(name: str, shots: int, draw: int, way: str, options: Any) -> dict[str, Any]:
@@ -214,14 +235,14 @@ def measure_trained(name: str, shots: int, draw: int, way: str, options: Any) ->
 
     started = time.monotonic()
     paths, numbers = list_photos(name, options.data)
-    parts = draw_rows(numbers, shots, draw)
+    parts = draw_rows(numbers, shots, draw, options.test)
     with tempfile.TemporaryDirectory() as folder:
         for part, rows in parts.items():
             for row in rows:
                 place = Path(folder, part, paths[row].parent.name)
                 place.mkdir(parents=True, exist_ok=True)
                 shutil.copy(paths[row], place)
-        data = tfxfer.load_images(folder, image_size=SIZE_PX, near_duplicates=False)
+        data = tfxfer.load_images(folder, image_size=options.image_size, near_duplicates=False)
         return train(data, way, draw, options, started)
 
 
@@ -243,8 +264,8 @@ def train(data: Any, way: str, draw: int, options: Any, started: float) -> dict[
     else:
         changed = dict(TRAINED[way])
         model = tfxfer.build_model(
-            options.backbone, labels=data.labels, head=changed.pop("head", None), size=SIZE_PX,
-            targets=data.train.targets, seed=draw,
+            options.backbone, labels=data.labels, head=changed.pop("head", None),
+            size=options.image_size, targets=data.train.targets, seed=draw,
         )  # fmt: skip
         tfxfer.fit(model, data, seed=draw, verbose=0, **changed)
         scores = score_split(wrap_model(model), data.test)

@@ -73,7 +73,7 @@ def test_transfer_that_does_not_hurt_is_not_blamed(
     assert [result.verdict for result in record.results][1] != "hurts"
 
 
-@pytest.mark.parametrize("held", [(), ("--keep", "l2sp")])
+@pytest.mark.parametrize("held", [(), ("--keep", "statistics")])
 def test_a_head_alone_is_its_own_probe_unless_it_is_held(
     tfxfer: Run, photos: Path, weights: Path, tmp_path: Path, held: tuple[str, ...]
 ) -> None:
