@@ -113,7 +113,7 @@ def measure_features(options: Any, shots: tuple[int, ...], kind: str) -> None:
         place = options.json.with_name(
             f"few_shots_{name}_{options.backbone}_{options.image_size}.npz"
         )
-        features = read_features(paths, options, options.json.with_name(place))
+        features = read_features(paths, options, place)
         rows: dict[str, Any] = {}
         for count, draw in wanted:
             parts = draw_rows(numbers, count, draw, options.test)
