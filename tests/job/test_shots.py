@@ -74,6 +74,19 @@ def test_what_goes_without_the_head_alone_is_no_fault_of_a_hint(given: dict[str,
     assert shots is None
 
 
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(2, {"head": "prototype", "schedule": "head"}), (3, {"schedule": "two_phase"})],
+)
+def test_class_means_are_taken_where_they_were_measured_to_be_better(
+    count: int, expected: dict[str, Any]
+) -> None:
+    """docs/few.md: better on photos and no worse on flowers up to two, worse from ten on."""
+    request, shots = choose(REQUEST, make_records("train", a=count, b=count), FineTuning())
+    assert request == replace(REQUEST, **expected)
+    assert shots.source == "docs/few.md"
+
+
 def test_many_samples_change_nothing() -> None:
     assert choose(REQUEST, make_records("train", a=21, b=21)) == (REQUEST, None)
     few = make_records("train", a=1, b=1)
