@@ -38,6 +38,7 @@ BENCHMARKS: dict[str, list[Arguments]] = {
     "few_shots": [lambda o: []],
     "sources": [lambda o: []],
     "style": [lambda o: []],
+    "int8_refit": [lambda o: []],
     "meta": [lambda o: []],
     "label_errors": [lambda o: ["--sets", "flowers5,hymenoptera", "--seeds", "0,1,2,3"]],
     "budget_ladder": [lambda o: []],

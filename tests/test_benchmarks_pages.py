@@ -115,6 +115,7 @@ def test_every_reader_takes_what_its_script_writes(script: Callable[[str], Any])
     # other ones print stands on the pages of their wings as it is.
     by_hand = {
         "pictures", "adaptation", "adaptation_training", "keeping", "few_shots", "sources", "style",
+        "int8_refit",
         "meta",
     }  # fmt: skip
     assert set(readers) == (scripts - by_hand) | {"scratch_claims"}

@@ -26,6 +26,7 @@ from tfxfer_edge.proof.gate import Candidate
 from tfxfer_edge.proof.made import Made, make_files, time_files
 from tfxfer_edge.proof.parity import Parity
 from tfxfer_edge.proof.preference import PREFERENCES
+from tfxfer_edge.proof.refit import HeadFitter
 from tfxfer_edge.proof.run_images import pick_calibration
 from tfxfer_edge.proof.run_record import read_record
 from tfxfer_edge.proof.scoring import Scorer, open_scorer
@@ -70,6 +71,7 @@ def export(
     overwrite: bool = False,
     force: bool = False,
     gate: str | Path | None = None,
+    refit: bool = True,
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
     checked: CheckedRequest | None = None,
@@ -103,6 +105,8 @@ def export(
             some of its labels.
         gate: a TOML file of rules that the answers of a file to the test images must keep, such as
             `worst-slice recall >= 0.8`; see `tfxfer.trust.gate_rules`.
+        refit: fits the head of integer files to what these compute for training samples, see
+            `tfxfer_edge.conversion.refit`.
         progress: told of each step, and of how far it is.
         say: gets remarks, one line each.
         checked: what `check_request` returned of the same; None asks it.
@@ -151,7 +155,11 @@ def export(
         # What cannot be grouped is told before files are made.
         choose_groupings(subject.data.test.slices, (), rules.columns)
     samples, files = pick_calibration(subject.calibration, images=calibration_images, seed=seed)
-    made, baseline = _make_and_time(subject, names, samples, tell, told)
+    fitter = None
+    if refit:
+        data = subject.data
+        fitter = HeadFitter(subject.graph, data.train, data.val, seed=seed, progress=progress)
+    made, baseline = _make_and_time(subject, names, samples, tell, told, fitter)
     comparison = Comparison(
         subject,
         max_drop=max_drop,
@@ -251,6 +259,7 @@ def _make_and_time(
     samples: Arrays,
     tell: Callable[[str], None],
     progress: Progress,
+    fitter: HeadFitter | None,
 ) -> tuple[list[Made], Made | None]:
     """Returns the files of all recipes, and the float32 file that they are compared with."""
     wanted = list(names)
@@ -259,7 +268,7 @@ def _make_and_time(
     val = subject.data.val
     timed = map_arrays(lambda x: x[:, 0], val.read_views(range(min(_TIMED_SAMPLES, len(val)))))
     made = time_files(
-        make_files(subject, wanted, samples, tell=tell, progress=progress),
+        make_files(subject, wanted, samples, tell=tell, progress=progress, fitter=fitter),
         timed,
         progress=progress,
     )

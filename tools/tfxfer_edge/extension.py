@@ -19,13 +19,14 @@ from tfxfer.system.files import atomic_write
 from tfxfer_edge.door import find_door
 from tfxfer_edge.handover.readme import write_handover
 from tfxfer_edge.tflite.card import ModelCard
-from tfxfer_edge.tflite.last_layer import cut_features, read_dense, widen_dense
+from tfxfer_edge.tflite.last_layer import cut_features, read_dense
 from tfxfer_edge.tflite.metadata_writer import write_metadata
 from tfxfer_edge.tflite.opening import open_model
 from tfxfer_edge.tflite.packed_files import append_files, read_files
 from tfxfer_edge.tflite.sample_model import SampleModel
 from tfxfer_edge.tflite.soundness import check_model_file
 from tfxfer_edge.tflite.trial import try_file
+from tfxfer_edge.tflite.wider_layer import widen_dense
 
 __all__ = ["add_class"]
 

@@ -153,6 +153,12 @@ def parse_preprocessing(text: str) -> Any:
     help="Rules that the file's own answers to the test images must keep, such as worst-slice "
     "recall >= 0.8; where none keeps them, nothing is written and the exit code is 3.",
 )
+@click.option(
+    "--refit/--no-refit",
+    default=True,
+    show_default=True,
+    help="Fit the head of integer files to what they compute for training images.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
 @break_lock_option
 @click.option(

@@ -14,6 +14,7 @@ from tfxfer.progress import Progress
 from tfxfer_edge.conversion.attempts import convert
 from tfxfer_edge.conversion.converted import Converted
 from tfxfer_edge.door import find_door
+from tfxfer_edge.proof.refit import HeadFitter, is_refitted
 from tfxfer_edge.proof.subject import Subject
 from tfxfer_edge.tflite.metadata_writer import write_metadata
 from tfxfer_edge.tflite.runtime import load_interpreter
@@ -53,6 +54,7 @@ def make_files(
     *,
     tell: Callable[[str], None],
     progress: Progress,
+    fitter: HeadFitter | None = None,
 ) -> list[Made]:
     """Returns each recipe's file with its metadata, not timed yet.
 
@@ -62,20 +64,29 @@ def make_files(
         samples: to calibrate with.
         tell: gets remarks, one line each.
         progress: told of each conversion as it begins and ends.
+        fitter: of the heads of integer files; None leaves them as they were trained.
     """
     made = []
     for number, recipe in enumerate(recipes):
         what = f"converting to {recipe} ({number + 1} of {len(recipes)})"
         progress(what, 0, 1)
-        made.append(_make_file(subject, recipe, samples, tell))
+        made.append(_make_file(subject, recipe, samples, tell, fitter))
         progress(what, 1, 1)
     return made
 
 
-def _make_file(subject: Subject, recipe: str, samples: Arrays, tell: Callable[[str], None]) -> Made:
+def _make_file(
+    subject: Subject,
+    recipe: str,
+    samples: Arrays,
+    tell: Callable[[str], None],
+    fitter: HeadFitter | None,
+) -> Made:
     try:
         model = subject.source if recipe == "onnx" else subject.graph
         converted = convert(model, recipe=recipe, calibration=samples)
+        if fitter is not None and is_refitted(converted.recipe):
+            converted = fitter.fit(converted)
         content = converted.content
         if converted.suffix == ".tflite":
             content = write_metadata(content, subject.make_card(converted))

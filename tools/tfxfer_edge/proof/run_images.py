@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from tfxfer.run.directory import RunDirectory
 from tfxfer.run.seals import check_sealed
 from tfxfer_edge.proof.run_record import read_record
 
-__all__ = ["list_run_images", "load_run_images", "pick_calibration"]
+__all__ = ["choose_rows", "list_run_images", "load_run_images", "pick_calibration"]
 
 
 def load_run_images(run: RunDirectory, predictor: Any, *, progress: Any = None) -> SampleData:
@@ -89,20 +88,34 @@ def pick_calibration(split: SampleSplit, *, images: int, seed: int) -> tuple[Arr
     Raises:
         DataError: samples of one class only.
     """
-    labels = np.array(split.raw_labels)
-    classes: Sequence[str] = sorted(set(split.raw_labels))
+    classes = sorted(set(split.raw_labels))
     if len(classes) < 2:
         raise DataError(
             f"calibration: expected {split.modality.plural} of at least two classes. "
             f"Received: {list(classes)}."
         )
-    rng = np.random.default_rng(seed)
-    queues = [list(rng.permutation(np.flatnonzero(labels == label))) for label in classes]
-    chosen: list[int] = []
-    while len(chosen) < min(images, len(split)):
-        for queue in queues:
-            if queue and len(chosen) < images:
-                chosen.append(int(queue.pop()))
-    order = sorted(chosen)
+    order = choose_rows(split, samples=images, seed=seed)
     samples = map_arrays(lambda x: x[:, 0], split.read_views(order))
     return samples, [split.paths[index] for index in order]
+
+
+def choose_rows(split: SampleSplit, *, samples: int, seed: int) -> list[int]:
+    """Returns which samples of a split stand for all of it: as many of each class as there are.
+
+    Args:
+        split: whose samples.
+        samples: how many, at most.
+        seed: of the choice.
+    """
+    labels = np.array(split.raw_labels)
+    rng = np.random.default_rng(seed)
+    queues = [
+        list(rng.permutation(np.flatnonzero(labels == label)))
+        for label in sorted(set(split.raw_labels))
+    ]
+    chosen: list[int] = []
+    while len(chosen) < min(samples, len(split)):
+        for queue in queues:
+            if queue and len(chosen) < samples:
+                chosen.append(int(queue.pop()))
+    return sorted(chosen)
