@@ -309,11 +309,13 @@ def test_version_and_plugins_start_fast() -> None:
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         return usage.ru_utime + usage.ru_stime
 
+    # As pip installs it, compiled: some machines tell Python to leave nothing behind.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     for args in (["--version"], ["plugins"]):
         times = []
         for _ in range(5):
             before = processor_seconds()
-            assert tfxfer_process(*args).returncode == 0
+            assert tfxfer_process(*args, env=environment).returncode == 0
             times.append(processor_seconds() - before)
         # Of the processor, so that other work does not count; it waits for nothing else.
         assert min(times) < 0.3, (args, times)
