@@ -17,6 +17,8 @@ from tfxfer.adaptation.penalties import make_penalty
 from tfxfer.training.companion import accompany_network
 
 BATCH, STEPS, CLASSES = 64, 150, 3
+# In 150 steps the defaults, a tenth and a hundredth of these, turn little.
+STRONG = {"deep_coral": 10.0, "dann": 1.0}
 
 
 def draw(rng: np.random.Generator, count: int, *, is_other: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -69,10 +71,11 @@ def plain() -> float:
 @pytest.mark.parametrize("method", list(TRAINED))
 def test_it_helps_where_looks_differ(method: str, plain: float) -> None:
     assert plain < 0.5
-    assert learn(method, is_other=True) > plain + 0.1
+    assert learn(method, is_other=True, strength=STRONG.get(method)) > plain + 0.1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", list(TRAINED))
 def test_it_does_no_harm_where_they_do_not(method: str) -> None:
-    assert learn(method, is_other=False) > learn(None, is_other=False) - 0.02
+    strength = STRONG.get(method)
+    assert learn(method, is_other=False, strength=strength) > learn(None, is_other=False) - 0.02
