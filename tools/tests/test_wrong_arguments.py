@@ -59,9 +59,22 @@ ARGUMENTS: dict[str, tuple[Call, set[str]]] = {
         lambda x, model: tfxfer_edge.convert(model, recipe="float32", engine=x),
         {"None"},
     ),
+    "convert_files(model)": (
+        lambda x, _: tfxfer_edge.convert_files(x, recipes=["float32"]),
+        set(),
+    ),
+    "convert_files(out)": (
+        lambda x, _: tfxfer_edge.convert_files("gone", x, recipes=["float32"]),
+        set(),
+    ),
+    "convert_files(recipes)": (lambda x, _: tfxfer_edge.convert_files("gone", recipes=x), set()),
     "freeze(model)": (lambda x, _: tfxfer_edge.freeze(x, preprocessing="in_graph"), set()),
     "export(model)": (lambda x, _: tfxfer_edge.export(x, "out"), set()),
     "export(out)": (lambda x, _: tfxfer_edge.export("gone", x), set()),
+    "export(max_drop)": (
+        lambda x, _: tfxfer_edge.export("gone", "out", max_drop=x),
+        set(),
+    ),
     "export(recipes)": (lambda x, _: tfxfer_edge.export("gone", "out", recipes=x), set()),
     "get_recipe(name)": (lambda x, _: tfxfer_edge.get_recipe(x), set()),
     "Recipe(kind)": (lambda x, _: tfxfer_edge.Recipe("r", x, 8), set()),

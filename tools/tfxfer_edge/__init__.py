@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tfxfer_edge.tflite.interpreter import TFLiteModel
     from tfxfer_edge.tflite.metadata_reader import read_metadata
     from tfxfer_edge.tflite.metadata_writer import write_metadata
+    from tfxfer_edge.ungated import convert_files
 
 __all__ = [
     "RECIPES",
@@ -32,6 +33,7 @@ __all__ = [
     "TFLiteModel",
     "add_class",
     "convert",
+    "convert_files",
     "export",
     "freeze",
     "get_recipe",
@@ -55,6 +57,7 @@ _get, __dir__, _ = lazy_loader.attach(
         "tflite.interpreter": ["TFLiteModel"],
         "tflite.metadata_reader": ["read_metadata"],
         "tflite.metadata_writer": ["write_metadata"],
+        "ungated": ["convert_files"],
     },
 )
 __getattr__ = explain_failures(_get)

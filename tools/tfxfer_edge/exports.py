@@ -23,6 +23,7 @@ from tfxfer_edge.proof.choice import choose
 from tfxfer_edge.proof.comparison import Comparison
 from tfxfer_edge.proof.document import describe_export
 from tfxfer_edge.proof.gate import Candidate
+from tfxfer_edge.proof.limits import parse_limit
 from tfxfer_edge.proof.made import Made, make_files, time_files
 from tfxfer_edge.proof.parity import Parity
 from tfxfer_edge.proof.preference import PREFERENCES
@@ -56,7 +57,7 @@ def export(
     out: str | Path | None = None,
     *,
     recipes: Sequence[str] = ("auto",),
-    max_drop: float | None = 1.0,
+    max_drop: float | str | None = 1.0,
     prefer: str = PREFERENCES[0],
     allow_float: bool = False,
     quick: bool = False,
@@ -84,15 +85,15 @@ def export(
         model: a finished training, or a `.keras` or legacy `.h5` file, or a SavedModel.
         out: the folder to make; None is `export/` inside the run.
         recipes: `auto`, or names of `tfxfer_edge.RECIPES`.
-        max_drop: points of the task's metric that may be lost, see `judge`; None accepts
-            everything.
+        max_drop: points of the task's metric that may be lost, see `judge`, or a share of what
+            the float model has, such as `2%`; None accepts everything.
         prefer: which of the candidates that pass: `balanced`, the fastest, or the smallest of those
             that are as fast; `smallest`, `fastest` or `accurate`. All that pass are kept.
         allow_float: lets `auto` end with float16.
         quick: does not score a candidate that cannot be chosen any more, since one that is
             smaller and faster has passed.
         calibration: labelled images, which a model outside of a run needs; a run calibrates on
-            its own training split unless they are given.
+            its own training split unless they, or images without labels, are given.
         calibration_images: how many training images find the ranges.
         labels: of a model outside of a run: names of its outputs, in order.
         head: of the same: what they mean; None is the default head.
@@ -122,6 +123,7 @@ def export(
     """
     check_keras_settings()
     recipes = check_texts(recipes, where="export", name="recipes", expected="a list of names")
+    limit = parse_limit(max_drop)
     tell, told = say or (lambda line: None), progress or (lambda *_: None)
     checked = checked or check_request(
         model,
@@ -162,7 +164,7 @@ def export(
     made, baseline = _make_and_time(subject, names, samples, tell, told, fitter)
     comparison = Comparison(
         subject,
-        max_drop=max_drop,
+        limit=limit,
         named="auto" not in recipes or prefer == "accurate",
         quick=quick and prefer != "accurate",
         stand_in=_open_stand_in(baseline),
@@ -203,16 +205,17 @@ def export(
         raise failure
     if choice is None and rules is not None and any(item.gate for item in candidates):
         failed = "; ".join(f"{item.recipe}: {item.reason}" for item in candidates)
+        allowed = "" if limit is None else f" and loses at most {limit}"
         raise _refuse(
             document,
             f"export of {str(subject.path)!r}: expected a file that keeps the rules of "
-            f"{rules.source!r} and loses at most {max_drop} points. Received: {failed}.",
+            f"{rules.source!r}{allowed}. Received: {failed}.",
         )
     if choice is None:
         raise _refuse(
             document,
-            f"export of {str(subject.path)!r}: expected a recipe that loses at most {max_drop} "
-            f"points. Received: none of {', '.join(names)}. Try --max-drop, "
+            f"export of {str(subject.path)!r}: expected a recipe that loses at most {limit}. "
+            f"Received: none of {', '.join(names)}. Try --max-drop, "
             "--allow-float, or a backbone made for int8 such as efficientnet_lite0.",
         )
     chosen, contents = choice.candidate, {item.recipe: item.content for item in made}

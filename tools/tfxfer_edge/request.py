@@ -8,20 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from tfxfer.data.sources import read_source
-from tfxfer.errors import GateError, StorageError, UsageError
+from tfxfer.errors import DataError, GateError, RunError, StorageError, UsageError
+from tfxfer.modality import Modality
 from tfxfer.registry.lookup import Registry, get_head, get_modality
 from tfxfer.run.directory import RunDirectory
-from tfxfer.system.arguments import check_path
+from tfxfer.system.arguments import check_path, check_texts
 from tfxfer.trust.gate_rules import Gate
+from tfxfer_edge.conversion.recipes import Recipe, get_recipe
 from tfxfer_edge.door import IMAGE, find_door
 from tfxfer_edge.handover.folder import check_folder
 from tfxfer_edge.proof.arguments import check_arguments, is_run
 from tfxfer_edge.proof.gate import ladder
+from tfxfer_edge.proof.plain_samples import is_plain, list_plain
 from tfxfer_edge.proof.preference import PREFERENCES, check_preference
 from tfxfer_edge.proof.rules import read_rules
 from tfxfer_edge.proof.run_record import find_warnings
 
-__all__ = ["CheckedRequest", "check_request"]
+__all__ = ["CheckedRequest", "check_conversion", "check_request"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def check_request(
     modality = RunDirectory(path).read_manifest().modality if is_run(model) else IMAGE
     names = ladder(recipes, automatic=find_door(modality).ladder, allow_float=allow_float)
     if calibration is not None:
-        read_source(calibration, get_modality(modality, registry))
+        _check_calibration(model, calibration, get_modality(modality, registry))
     of_run = check_arguments(
         model, calibration=calibration, labels=labels, head=head, preprocessing=preprocessing
     )
@@ -98,6 +101,24 @@ def check_request(
         _refuse_worthless(RunDirectory(path))
     unrecorded = _check_record(RunDirectory(path)) if of_run else None
     return CheckedRequest(folder, names, rules, warnings, unrecorded)
+
+
+def _check_calibration(
+    model: str | Path | RunDirectory, calibration: str | Path, modality: Modality
+) -> None:
+    """Refuses calibration without samples, and such without labels where it has to judge, too."""
+    if is_run(model):
+        run = RunDirectory(model.path if isinstance(model, RunDirectory) else model)
+        if is_plain(calibration, modality, run.read_manifest().labels):
+            list_plain(calibration, modality)
+            return
+    elif is_plain(calibration, modality):
+        raise DataError(
+            f"--calibration {str(calibration)!r}: expected labelled {modality.plural}, class "
+            "folders or a table, which judge the files, too. Received: a folder without class "
+            "folders. Without labels and without a gate: tfxfer convert"
+        )
+    read_source(calibration, modality)
 
 
 def _choose_folder(path: Path, out: str | Path | None, *, of_run: bool) -> Path:
@@ -135,3 +156,66 @@ def _refuse_worthless(run: RunDirectory) -> None:
             f"export of {str(run.path)!r}: expected a result that is worth exporting. "
             f"Received: {messages}. {remedy}. To export it all the same: --force"
         )
+
+
+def check_conversion(
+    model: str | Path | RunDirectory,
+    out: str | Path,
+    *,
+    recipes: Sequence[str],
+    calibration: str | Path | None = None,
+    labels: Sequence[str] | None = None,
+    head: Any = None,
+    preprocessing: Any = None,
+    overwrite: bool = False,
+) -> tuple[tuple[Recipe, ...], tuple[Path, ...]]:
+    """Returns the recipes and the files to be, before TensorFlow is loaded.
+
+    The arguments are those of `tfxfer_edge.convert_files`.
+
+    Raises:
+        UsageError: a recipe that nobody has, or what a recipe needs is missing.
+        RunError: no such model, or a file that is there already.
+        DataError: there are no samples to calibrate with.
+        ModelError: what is there is no finished training and no model.
+    """
+    names = check_texts(recipes, where="convert", name="recipes", expected="a list of names")
+    if not names or "auto" in names:
+        raise UsageError(
+            "convert: expected names of recipes: without labels nothing can be chosen. "
+            f"Received: {', '.join(names) or 'none'}. With labels: tfxfer export"
+        )
+    found = tuple(get_recipe(name) for name in dict.fromkeys(names))
+    path = model.path if isinstance(model, RunDirectory) else check_path(model, where="convert")
+    out = check_path(out, where="convert", name="out")
+    of_run = is_run(model)
+    if of_run and not all(value is None for value in (labels, head, preprocessing)):
+        raise UsageError(
+            f"run {str(path)!r}: expected nothing that a run knows itself. Received: labels, head "
+            "or preprocessing. Leave that out."
+        )
+    modality = RunDirectory(path).read_manifest().modality if of_run else IMAGE
+    needy = [recipe.name for recipe in found if recipe.needs_calibration]
+    if calibration is not None:
+        list_plain(calibration, get_modality(modality))
+    elif needy and not of_run:
+        raise UsageError(
+            f"recipe {needy[0]!r}: expected real images, which find the ranges, with or without "
+            "labels: --calibration FOLDER. Received: none. About 100 that look as those of the "
+            "application are enough."
+        )
+    if isinstance(head, str):
+        get_head(head)
+    targets = tuple(
+        out / f"{path.stem}_{recipe.name}{'.onnx' if recipe.kind == 'onnx' else '.tflite'}"
+        for recipe in found
+    )
+    taken = [str(target) for target in targets if target.exists()]
+    if taken and not overwrite:
+        raise RunError(
+            f"convert: expected no file of that name. Received: {taken[0]!r} is there. "
+            "Replace it: --overwrite"
+        )
+    if out.exists() and not out.is_dir():
+        raise RunError(f"convert: expected a folder for the files. Received: {str(out)!r}, a file.")
+    return found, targets

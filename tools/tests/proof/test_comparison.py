@@ -13,6 +13,7 @@ from tfxfer.sample import InputSpec
 from tfxfer.trust.gate_rules import Gate, Rule
 from tfxfer_edge.proof.comparison import Comparison
 from tfxfer_edge.proof.gate import Candidate, count_views, judge
+from tfxfer_edge.proof.limits import Limit, parse_limit
 from tfxfer_edge.proof.made import Made
 from tfxfer_heads import Classification, Regression
 
@@ -69,7 +70,7 @@ def judge_file(
     monkeypatch: pytest.MonkeyPatch,
     *,
     varies: bool = True,
-    max_drop: float | None = 1.0,
+    max_drop: float | str | None = 1.0,
     gate: Gate | None = None,
 ) -> Candidate:
     subject: Any = SimpleNamespace(
@@ -85,7 +86,7 @@ def judge_file(
     )
     file = SimpleNamespace(score=make_score(wrong))
     monkeypatch.setattr("tfxfer_edge.proof.comparison.open_scorer", lambda *_: file)
-    comparison = Comparison(subject, max_drop=max_drop, gate=gate, progress=None)
+    comparison = Comparison(subject, limit=parse_limit(max_drop), gate=gate, progress=None)
     converted: Any = SimpleNamespace(suffix=".tflite", engine="quantizer")
     comparison.add(Made("int8", "", converted, b"model", (1.0,)))
     return comparison.candidates[0]
@@ -122,6 +123,20 @@ def test_a_loss_on_every_view_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_clear_loss_needs_no_views(monkeypatch: pytest.MonkeyPatch) -> None:
     found = judge_file(spread(15, range(1)), monkeypatch)
     assert (found.passed, found.val_views) == (False, None)
+
+
+@pytest.mark.parametrize(("max_drop", "passed"), [("1%", False), ("2%", True), (1.0, False)])
+@pytest.mark.parametrize("share_right", [1.0, 0.6])
+def test_a_share_is_of_what_the_float_model_has(
+    max_drop: str | float, passed: bool, share_right: float
+) -> None:
+    # 1.5 points of 100 are 1.5 %, and of 60 they are 2.5 %.
+    reference = {"val": {"accuracy": {"value": share_right}}}
+    comparison: Any = SimpleNamespace(reference=reference, _metric="accuracy", _has_own_unit=False)
+    limit = parse_limit(max_drop)
+    assert limit is not None
+    points = Comparison._find_points(comparison, limit)
+    assert (points >= 1.5) == (passed and share_right == 1.0)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +210,7 @@ def test_numbers_are_judged_by_their_own_error_on_the_same_views(
     )
     file = SimpleNamespace(score=lambda pixels: score(pixels, more))
     monkeypatch.setattr("tfxfer_edge.proof.comparison.open_scorer", lambda *_: file)
-    comparison = Comparison(subject, max_drop=4.0, progress=None)
+    comparison = Comparison(subject, limit=Limit(4.0), progress=None)
     converted: Any = SimpleNamespace(suffix=".tflite", engine="quantizer")
     comparison.add(Made("int8", "", converted, b"model", (1.0,)))
     (found,) = comparison.candidates

@@ -10,12 +10,13 @@ import click
 
 from tfxfer.cli.options import break_lock_option, read_labels
 from tfxfer.cli.output import Output, tfxfer_command
-from tfxfer.errors import GateError, ModelError
+from tfxfer.errors import GateError, ModelError, UsageError
 from tfxfer.run.directory import RunDirectory, is_run_folder
 from tfxfer.system.keras_settings import check_keras_settings
+from tfxfer_edge.proof.limits import parse_limit
 from tfxfer_edge.proof.preference import PREFERENCES
 
-__all__ = ["command", "parse_preprocessing", "run_export", "show_candidates"]
+__all__ = ["PreprocessingType", "command", "parse_preprocessing", "run_export", "show_candidates"]
 
 _CHECKED = (
     "out",
@@ -33,16 +34,31 @@ _CHECKED = (
 _RANGES = {"0..1": (0.0, 255.0), "-1..1": (127.5, 127.5)}
 
 
-class _PreprocessingType(click.ParamType):
+class PreprocessingType(click.ParamType):
+    """What `parse_preprocessing` reads, as a type of an option."""
+
     name = "preprocessing"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Returns what was named."""
         if not isinstance(value, str):
             return value
         try:
             return parse_preprocessing(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class _LimitType(click.ParamType):
+    name = "limit"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            parse_limit(value)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+        text = str(value).strip()
+        return text if text.endswith("%") else float(text)
 
 
 def parse_preprocessing(text: str) -> Any:
@@ -97,10 +113,11 @@ def parse_preprocessing(text: str) -> Any:
 )
 @click.option(
     "--max-drop",
-    type=click.FloatRange(0),
-    default=1.0,
+    type=_LimitType(),
+    default="1.0",
     show_default=True,
-    help="Points of the task's metric that may be lost.",
+    metavar="POINTS|SHARE%",
+    help="Points of the task's metric that may be lost, or a share of what the model has: 2%.",
 )
 @click.option(
     "--prefer",
@@ -115,8 +132,8 @@ def parse_preprocessing(text: str) -> Any:
 @click.option(
     "--calibration",
     metavar="DATA",
-    help="Labelled images; needed for a model outside of a run, which they also judge.  [default: "
-    "the run's training split]",
+    help="Labelled images; needed for a model outside of a run, which they also judge. For a run "
+    "a folder without labels will do.  [default: the run's training split]",
 )
 @click.option(
     "--calibration-images",
@@ -127,7 +144,7 @@ def parse_preprocessing(text: str) -> Any:
 )
 @click.option(
     "--preprocessing",
-    type=_PreprocessingType(),
+    type=PreprocessingType(),
     help="For a model outside of a run: in_graph, 0..1, -1..1, or MEAN/STD in pixel units.",
 )
 @click.option(

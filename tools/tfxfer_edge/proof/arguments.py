@@ -49,7 +49,7 @@ def check_arguments(
     if calibration is None:
         raise UsageError(
             f"model {str(path)!r}: expected labelled images, which calibrate and judge it: "
-            "--calibration DATA. Received: none. Without a gate: tfxfer_edge.convert"
+            "--calibration DATA. Received: none. Without labels and without a gate: tfxfer convert"
         )
     if not labels:
         raise UsageError(

@@ -17,6 +17,7 @@ from tfxfer.trust.gate_rules import Gate
 from tfxfer_edge.proof.choice import find_better
 from tfxfer_edge.proof.effort import Effort, plan_effort
 from tfxfer_edge.proof.gate import Candidate, count_views, judge, relative_drop
+from tfxfer_edge.proof.limits import Limit
 from tfxfer_edge.proof.made import Made
 from tfxfer_edge.proof.scoring import Batches, Scorer, count_workers, open_scorer, score_batches
 from tfxfer_edge.proof.subject import Subject
@@ -34,7 +35,7 @@ class Comparison:
 
     Args:
         subject: the float model and the samples.
-        max_drop: points that may be lost.
+        limit: what may be lost; None accepts everything.
         named: whether recipes were asked for by name, so that each is scored whatever it takes.
         quick: whether a file is left out that is larger and slower than one that passed.
         stand_in: a float file, which scores in place of the float model where it gives the same
@@ -51,7 +52,7 @@ class Comparison:
         self,
         subject: Subject,
         *,
-        max_drop: float | None,
+        limit: Limit | None,
         named: bool = True,
         quick: bool = False,
         stand_in: Scorer | None = None,
@@ -59,7 +60,7 @@ class Comparison:
         progress: Progress | None = None,
     ) -> None:
         self._subject, self._predictor = subject, subject.predictor
-        self._max_drop, self._progress = max_drop, progress
+        self._progress = progress
         self._named, self._quick, self._gate = named, quick, gate
         self._batches = {name: Batches(getattr(subject.data, name)) for name in _SPLITS}
         self._targets = {name: getattr(subject.data, name).targets for name in _SPLITS}
@@ -69,6 +70,7 @@ class Comparison:
         self._float = self._score("the float model", self._score_float)
         self._varied: tuple[Batches, np.ndarray] | None = None  # with the float model's scores
         self.reference = self._measure(self._targets, self._float)
+        self._max_drop = None if limit is None else self._find_points(limit)
         self.candidates: list[Candidate] = []
 
     def add(self, item: Made) -> None:
@@ -237,6 +239,11 @@ class Comparison:
     def _value(self, targets: np.ndarray, scores: np.ndarray) -> float:
         # Its interval would take views for images of their own, and is not asked for.
         return float(self._score_all(targets, scores, resamples=1)[self._metric]["value"])
+
+    def _find_points(self, limit: Limit) -> float:
+        # Of an error in the labels' unit a drop is percent of the float model's already.
+        of_float = 100 * self.reference["val"][self._metric]["value"]
+        return limit.to_points(100.0 if self._has_own_unit else of_float)
 
     @property
     def _metric(self) -> str:

@@ -135,7 +135,8 @@ def judge(drop: dict[str, float], max_drop: float | None) -> tuple[bool, str]:
     if max_drop is None or value <= max_drop:
         return True, ""
     return False, (
-        f"loses {value:.2f} points [{drop['low']:.2f}, {drop['high']:.2f}], more than {max_drop:g}"
+        f"loses {value:.2f} points [{drop['low']:.2f}, {drop['high']:.2f}], more than "
+        f"{max_drop:.3g}"
     )
 
 

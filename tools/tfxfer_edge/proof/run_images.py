@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from tfxfer.run.directory import RunDirectory
 from tfxfer.run.seals import check_sealed
 from tfxfer_edge.proof.run_record import read_record
 
-__all__ = ["choose_rows", "list_run_images", "load_run_images", "pick_calibration"]
+__all__ = ["choose_rows", "list_run_images", "load_run_images", "pick_calibration", "spread_rows"]
 
 
 def load_run_images(run: RunDirectory, predictor: Any, *, progress: Any = None) -> SampleData:
@@ -79,7 +80,7 @@ def pick_calibration(split: SampleSplit, *, images: int, seed: int) -> tuple[Arr
     """Returns class-balanced samples of a training split, and their paths.
 
     Args:
-        split: the training split, never validation or test.
+        split: the training split, never validation or test; or samples without labels.
         images: how many.
         seed: of the choice.
 
@@ -89,7 +90,7 @@ def pick_calibration(split: SampleSplit, *, images: int, seed: int) -> tuple[Arr
         DataError: samples of one class only.
     """
     classes = sorted(set(split.raw_labels))
-    if len(classes) < 2:
+    if split.labels and len(classes) < 2:
         raise DataError(
             f"calibration: expected {split.modality.plural} of at least two classes. "
             f"Received: {list(classes)}."
@@ -107,14 +108,22 @@ def choose_rows(split: SampleSplit, *, samples: int, seed: int) -> list[int]:
         samples: how many, at most.
         seed: of the choice.
     """
-    labels = np.array(split.raw_labels)
+    return spread_rows(split.raw_labels, samples=samples, seed=seed)
+
+
+def spread_rows(groups: Sequence[str], *, samples: int, seed: int) -> list[int]:
+    """Returns rows that are spread over groups as evenly as these allow, in ascending order.
+
+    Args:
+        groups: of each row, its class or the folder that it lies in.
+        samples: how many, at most.
+        seed: of the choice.
+    """
+    names = np.array(groups)
     rng = np.random.default_rng(seed)
-    queues = [
-        list(rng.permutation(np.flatnonzero(labels == label)))
-        for label in sorted(set(split.raw_labels))
-    ]
+    queues = [list(rng.permutation(np.flatnonzero(names == name))) for name in sorted(set(groups))]
     chosen: list[int] = []
-    while len(chosen) < min(samples, len(split)):
+    while len(chosen) < min(samples, len(groups)):
         for queue in queues:
             if queue and len(chosen) < samples:
                 chosen.append(int(queue.pop()))

@@ -26,14 +26,16 @@ from tfxfer_edge.conversion.sources import PreprocessingArgument, Source, open_s
 from tfxfer_edge.door import find_door
 from tfxfer_edge.proof.arguments import check_arguments
 from tfxfer_edge.proof.foreign import adapt_source, check_square, predict_with
+from tfxfer_edge.proof.plain_samples import is_plain, list_plain, read_plain
 from tfxfer_edge.proof.run_images import load_run_images
 from tfxfer_edge.proof.run_record import read_record
 from tfxfer_edge.tflite.card import KINDS, ModelCard
 
-__all__ = ["Subject", "check_kind", "open_subject"]
+__all__ = ["Subject", "check_kind", "make_card", "open_subject"]
 
 # 200 kB in a file that goes to a phone; above that only export.json names what was learnt from.
 _MAX_PACKED_SAMPLES = 25_000
+_MOST_PLAIN = 2000  # of a folder without labels, opened to choose from
 
 
 @dataclass(frozen=True)
@@ -80,25 +82,45 @@ class Subject:
 
     def make_card(self, converted: Converted) -> ModelCard:
         """Returns what the file of a recipe says of itself."""
-        name, origin, licence = self.words
-        head = self.predictor.head
-        is_open = head.closed_form() is not None  # to further labels
-        return ModelCard(
-            name=name,
-            description=f"{head.name} into {len(self.predictor.labels)} outputs, {origin}; "
-            f"{converted.recipe.name}",
-            licence=licence,
-            labels=self.predictor.labels,
-            metadata_kind=head.metadata_kind,
-            provenance=self._choose_packed(),
-            head=head.name if is_open else None,
-            head_options=head.options() if is_open else {},
-            **find_door(converted.modality).describe_card(self.predictor, converted),
+        return make_card(
+            self.predictor, converted, words=self.words, provenance=self._choose_packed()
         )
 
     def _choose_packed(self) -> Provenance | None:
         known = self.provenance
         return known if known is not None and len(known) <= _MAX_PACKED_SAMPLES else None
+
+
+def make_card(
+    predictor: Predictor,
+    converted: Converted,
+    *,
+    words: tuple[str, str, str],
+    provenance: Provenance | None = None,
+) -> ModelCard:
+    """Returns what the file of a recipe says of itself.
+
+    Args:
+        predictor: the float model.
+        converted: the file.
+        words: name, what it was made from, licence.
+        provenance: what the model was trained on, to be packed.
+    """
+    name, origin, licence = words
+    head = predictor.head
+    is_open = head.closed_form() is not None  # to further labels
+    return ModelCard(
+        name=name,
+        description=f"{head.name} into {len(predictor.labels)} outputs, {origin}; "
+        f"{converted.recipe.name}",
+        licence=licence,
+        labels=predictor.labels,
+        metadata_kind=head.metadata_kind,
+        provenance=provenance,
+        head=head.name if is_open else None,
+        head_options=head.options() if is_open else {},
+        **find_door(converted.modality).describe_card(predictor, converted),
+    )
 
 
 def open_subject(
@@ -118,8 +140,9 @@ def open_subject(
 
     Args:
         model: a run, or a file or folder that `open_source` reads.
-        calibration: labelled samples. A run calibrates on its own training split unless they are
-            given; another model needs them, and is judged on their validation and test splits.
+        calibration: labelled samples. A run calibrates on its own training split unless they, or a
+            folder of samples without labels, are given; another model needs them, and is judged on
+            their validation and test splits.
         labels: names of a model file's outputs, in order.
         head: what they mean; None is the default head.
         preprocessing: what pixels go through before a model file, or `in_graph`.
@@ -234,7 +257,16 @@ def _open_run(
     told("loading the model", 1, 1)
     data = load_run_images(run, predictor, progress=progress)
     split = data.train
-    if calibration is not None:
+    if calibration is not None and is_plain(calibration, predictor.modality, predictor.labels):
+        split = read_plain(
+            list_plain(calibration, predictor.modality),
+            predictor.modality,
+            size=predictor.size,
+            contract=predictor.contract,
+            samples=_MOST_PLAIN,
+            progress=progress,
+        )
+    elif calibration is not None:
         split = load_split(
             calibration,
             modality=predictor.modality,

@@ -1,0 +1,128 @@
+"""`tfxfer convert`: a model becomes files, and nobody judges them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tfxfer.cli.options import read_labels
+from tfxfer.cli.output import Output, tfxfer_command
+from tfxfer.system.keras_settings import check_keras_settings
+from tfxfer_edge.cli.export import PreprocessingType
+
+__all__ = ["command"]
+
+
+@tfxfer_command("convert")
+@click.argument("model", metavar="RUN_OR_MODEL")
+@click.option(
+    "--recipe",
+    "recipes",
+    multiple=True,
+    default=("int8",),
+    show_default=True,
+    help="int8, int8_selective, int16x8, dynamic_w8, float16, float32, onnx; may be repeated.",
+)
+@click.option(
+    "--out",
+    default=".",
+    show_default=True,
+    help="Folder of the files, MODEL_RECIPE.tflite.",
+)
+@click.option(
+    "--calibration",
+    metavar="FOLDER",
+    help="Images, with or without labels, at any depth; integer recipes need them.  [default: a "
+    "run's training split]",
+)
+@click.option(
+    "--calibration-images",
+    type=click.IntRange(10),
+    default=100,
+    show_default=True,
+    help="How many images find the ranges; up to 100 others compare the files with the model.",
+)
+@click.option(
+    "--preprocessing",
+    type=PreprocessingType(),
+    help="For a model outside of a run: in_graph, 0..1, -1..1, or MEAN/STD in pixel units.",
+)
+@click.option(
+    "--labels",
+    "labels_file",
+    help="For a model outside of a run: one label a line, in outputs' order.  [default: the file "
+    "does not say what its outputs are]",
+)
+@click.option("--head", help="For a model outside of a run, with --labels.")
+@click.option("--dynamic-batch", is_flag=True, help="Leave the number of images free, not 1.")
+@click.option("--trust", is_flag=True, help="Let code in a .keras file (a Lambda) run.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Seed for the choice of images.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace files that are there.")
+def command(output: Output, *, model: str, labels_file: str | None, **options: Any) -> None:
+    """Write a model as .tflite or .onnx files, without a gate.
+
+    RUN_OR_MODEL is a run, a .keras or legacy .h5 file, or a SavedModel folder. Nothing here says
+    what the files lose on labelled images: export does.
+    """
+    from tfxfer_edge.request import check_conversion
+
+    # Starting TensorFlow takes long, and an option that cannot be meant is known at once.
+    check_keras_settings()
+    labels = read_labels(labels_file)
+    check_conversion(
+        model,
+        options["out"],
+        labels=labels,
+        **{
+            name: options[name]
+            for name in ("recipes", "calibration", "head", "preprocessing", "overwrite")
+        },
+    )
+    with output.starting("importing TensorFlow"):
+        import tensorflow as tf
+
+        tf.config.list_logical_devices()  # speaks of the processor, once
+
+        from tfxfer_edge.ungated import convert_files
+    with output.quietly(), output.progress() as progress:
+
+        def tell(what: str, done: int, total: int) -> None:
+            output.check_interrupt()
+            progress(what, done, total)
+
+        document = convert_files(model, labels=labels, progress=tell, say=output.detail, **options)
+    output.emit(document)
+    _show(output, document)
+
+
+def _show(output: Output, document: dict[str, Any]) -> None:
+    rows = [
+        (
+            item["recipe"],
+            "" if item["bytes"] is None else f"{item['bytes'] / 1e6:.2f}",
+            "" if item["agreement"] is None else f"{100 * item['agreement']:.1f} %",
+            "" if item["difference"] is None else f"{item['difference']:.4f}",
+            "; ".join(item["notes"]) if item["path"] is None else item["path"],
+        )
+        for item in document["files"]
+    ]
+    output.show_table(("RECIPE", "MB", "AGREES", "DIFFERENCE", ""), rows)
+    for problem in (document["calibration"] or {}).get("skipped", ())[:3]:
+        output.warn(f"{problem['path']}: left out, {problem['detail']}")
+    compared = document["compared"]
+    if compared is not None:
+        whose = "that found no ranges" if compared["unseen"] else "that found the ranges, too"
+        output.show(
+            f"AGREES, DIFFERENCE: first answers as the model's, and scores from it in the mean, "
+            f"on {compared['images']} images {whose}"
+        )
+    output.warn(
+        "no gate: what these files lose nobody has measured. With labelled images: tfxfer export"
+    )
