@@ -17,9 +17,9 @@ from typing import Any
 from tfxfer.data.provenance import PROVENANCE_FILE
 from tfxfer.errors import ContractError, ModelError
 from tfxfer.preprocessing import Resize
-from tfxfer.system.archives import ARCHIVE_FAULTS
 from tfxfer_edge.door import IMAGE
 from tfxfer_edge.tflite.card import CONTRACT_FILE, LABELS_FILE, ModelCard
+from tfxfer_edge.tflite.packed_archive import PackedFiles
 
 __all__ = [
     "Contract",
@@ -31,8 +31,6 @@ __all__ = [
     "split_labels",
 ]
 
-_MAX_FILES = 100
-_MAX_BYTES = 32 << 20
 _RESIZE_KINDS = {"fit": str, "method": str, "antialias": bool}
 
 
@@ -131,28 +129,7 @@ def read_files(content: bytes) -> dict[str, bytes]:
     Raises:
         ModelError: the archive is damaged, or larger than any that is meant.
     """
-    stream = io.BytesIO(content)
-    try:
-        if not zipfile.is_zipfile(stream):
-            return {}
-        with zipfile.ZipFile(stream) as archive:
-            members = archive.infolist()
-            total = sum(member.file_size for member in members)
-            # Labels and vocabularies are kilobytes; what compresses well can be made gigabytes.
-            if len(members) > _MAX_FILES or total > _MAX_BYTES:
-                raise ModelError(
-                    f"model: expected at most {_MAX_FILES} packed files of {_MAX_BYTES >> 20} MB "
-                    f"together. Received: {len(members):,} of {total:,} bytes. Nothing of them "
-                    "was read."
-                )
-            return {member.filename: archive.read(member) for member in members}
-    except ModelError:
-        raise  # ours: it is a ValueError, too
-    except ARCHIVE_FAULTS as error:
-        raise ModelError(
-            "metadata: expected an archive of files behind the model. "
-            f"Received: {_first_line(error)}. The file may be damaged."
-        ) from error
+    return dict(PackedFiles(content))
 
 
 def split_labels(data: bytes) -> tuple[str, ...]:
