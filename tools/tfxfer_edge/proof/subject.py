@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -82,7 +83,10 @@ class Subject:
         """Returns what the file of a recipe says of itself."""
         name, origin, licence = self.words
         head = self.predictor.head
-        is_open = head.closed_form() is not None  # to further labels
+        # As they are read back: a tuple is a list in JSON.
+        options = json.loads(json.dumps(head.options()))
+        threshold = options.get("threshold")
+        is_share = type(threshold) is float and 0 <= threshold <= 1
         return ModelCard(
             name=name,
             description=f"{head.name} into {len(self.predictor.labels)} outputs, {origin}; "
@@ -91,8 +95,9 @@ class Subject:
             labels=self.predictor.labels,
             metadata_kind=head.metadata_kind,
             provenance=self._choose_packed(),
-            head=head.name if is_open else None,
-            head_options=head.options() if is_open else {},
+            threshold=threshold if is_share else None,
+            head=head.name,
+            head_options=options,
             **find_door(converted.modality).describe_card(self.predictor, converted),
         )
 

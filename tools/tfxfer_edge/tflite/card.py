@@ -50,9 +50,8 @@ class ModelCard:
         size: of the inputs, in the modality's unit.
         contract: how a raw sample becomes the inputs, as the modality's `read_contract` reads it.
         assets: files that the contract needs, by name, such as a vocabulary.
-        head: the head that a label can be added with, see `tfxfer_edge.add_class`; None where none
-            can.
-        head_options: of it.
+        head: the head that it was trained with, which scores it; None where that is not known.
+        head_options: of it, as JSON data: its settings, such as a threshold.
     """
 
     name: str
