@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tfxfer.modality import Modality
     from tfxfer.progress import Progress
     from tfxfer_edge.conversion.converted import Converted
+    from tfxfer_edge.conversion.graph import FrozenGraph
     from tfxfer_edge.proof.parity import Parity
     from tfxfer_edge.tflite.card import ModelCard
     from tfxfer_edge.tflite.metadata_builder import Draft
@@ -120,12 +121,14 @@ class EdgeModality(ABC):
     # The file's own words
 
     @abstractmethod
-    def describe_card(self, predictor: Predictor, converted: Converted) -> dict[str, Any]:
+    def describe_card(
+        self, predictor: Predictor, converted: Converted | FrozenGraph
+    ) -> dict[str, Any]:
         """Returns the fields of `ModelCard` that say how a sample becomes the inputs.
 
         Args:
             predictor: the model.
-            converted: the file.
+            converted: the file; before there is one, what it is made from.
         """
 
     @abstractmethod

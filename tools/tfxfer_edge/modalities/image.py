@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tfxfer.modality import Modality
     from tfxfer.progress import Progress
     from tfxfer_edge.conversion.converted import Converted
+    from tfxfer_edge.conversion.graph import FrozenGraph
     from tfxfer_edge.proof.parity import Parity
     from tfxfer_edge.tflite.card import ModelCard
     from tfxfer_edge.tflite.interpreter import TFLiteModel
@@ -42,7 +43,9 @@ class ImageEdge(EdgeModality):
         shape = inputs[0].shape if inputs else (0, 0, 0)
         return collect(calibration, image_shape=shape, recipe=recipe)
 
-    def describe_card(self, predictor: Predictor, converted: Converted) -> dict[str, Any]:
+    def describe_card(
+        self, predictor: Predictor, converted: Converted | FrozenGraph
+    ) -> dict[str, Any]:
         """Returns what pixels go through, and how a photo becomes the square."""
         return {
             "preprocessing": converted.normalization,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tfxfer.modality import Modality
     from tfxfer.progress import Progress
     from tfxfer_edge.conversion.converted import Converted
+    from tfxfer_edge.conversion.graph import FrozenGraph
     from tfxfer_edge.proof.parity import Parity
     from tfxfer_edge.tflite.card import ModelCard
     from tfxfer_edge.tflite.probe import Probe
@@ -52,7 +53,9 @@ class TextEdge(EdgeModality):
 
         return collect_samples(calibration, inputs=inputs, recipe=recipe, plural="texts")
 
-    def describe_card(self, predictor: Predictor, converted: Converted) -> dict[str, Any]:
+    def describe_card(
+        self, predictor: Predictor, converted: Converted | FrozenGraph
+    ) -> dict[str, Any]:
         """Returns how a text becomes tokens, and the vocabulary itself."""
         contract = predictor.contract
         assets = predictor.modality.list_assets(contract)

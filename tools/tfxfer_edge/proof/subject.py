@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from tfxfer_edge.conversion.graph import FrozenGraph, freeze
 from tfxfer_edge.conversion.sources import PreprocessingArgument, Source, open_source
 from tfxfer_edge.door import find_door
 from tfxfer_edge.proof.arguments import check_arguments
+from tfxfer_edge.proof.description import check_metadata, draft_card
 from tfxfer_edge.proof.foreign import adapt_source, check_square, predict_with
 from tfxfer_edge.proof.run_images import load_run_images
 from tfxfer_edge.proof.run_record import read_record
@@ -81,25 +81,8 @@ class Subject:
 
     def make_card(self, converted: Converted) -> ModelCard:
         """Returns what the file of a recipe says of itself."""
-        name, origin, licence = self.words
-        head = self.predictor.head
-        # As they are read back: a tuple is a list in JSON.
-        options = json.loads(json.dumps(head.options()))
-        threshold = options.get("threshold")
-        is_share = type(threshold) is float and 0 <= threshold <= 1
-        return ModelCard(
-            name=name,
-            description=f"{head.name} into {len(self.predictor.labels)} outputs, {origin}; "
-            f"{converted.recipe.name}",
-            licence=licence,
-            labels=self.predictor.labels,
-            metadata_kind=head.metadata_kind,
-            provenance=self._choose_packed(),
-            threshold=threshold if is_share else None,
-            head=head.name,
-            head_options=options,
-            **find_door(converted.modality).describe_card(self.predictor, converted),
-        )
+        card = draft_card(self.predictor, self.words, converted, recipe=converted.recipe.name)
+        return replace(card, provenance=self._choose_packed())
 
     def _choose_packed(self) -> Provenance | None:
         known = self.provenance
@@ -167,6 +150,11 @@ def open_subject(
         source, graph = adapted, freeze(adapted, dynamic_batch=dynamic_batch)
     told("tracing the model", 1, 1)
     predictor = predict_with(source, graph, path, labels, task)
+    # A disk's own name may have bytes that no text in a file can.
+    stem, name = (x.encode("utf-8", "replace").decode() for x in (path.stem, path.name))
+    words = (stem, f"made from {name}", "")
+    if needs_metadata:
+        check_metadata(predictor, graph, words, what=f"model {str(path)!r}")
     data = load_samples(
         calibration,
         modality=predictor.modality,
@@ -185,7 +173,6 @@ def open_subject(
             )
     provenance = read_keras_provenance(path) if path.suffix == ".keras" else None
     unseen = leave_out_known(data.test, provenance, path=path)
-    words = (path.stem, f"made from {path.name}", "")
     return Subject(
         path,
         path,
@@ -237,6 +224,17 @@ def _open_run(
     source = open_source(model)
     predictor = wrap_model(model)
     told("loading the model", 1, 1)
+    told("tracing the model", 0, 1)
+    graph = freeze(source, dynamic_batch=dynamic_batch)
+    told("tracing the model", 1, 1)
+    licence = manifest.weights.licence if manifest.weights is not None else None
+    words = (
+        f"{manifest.backbone} {manifest.head}",
+        f"trained with tfxfer {manifest.tfxfer} from {manifest.backbone}",
+        f"pretrained weights: {licence or 'unknown'}",
+    )
+    if needs_metadata:
+        check_metadata(predictor, graph, words, what=f"run {str(path)!r}")
     data = load_run_images(run, predictor, progress=progress)
     split = data.train
     if calibration is not None:
@@ -250,16 +248,7 @@ def _open_run(
             name="train",
             progress=progress,
         )
-    licence = manifest.weights.licence if manifest.weights is not None else None
-    words = (
-        f"{manifest.backbone} {manifest.head}",
-        f"trained with tfxfer {manifest.tfxfer} from {manifest.backbone}",
-        f"pretrained weights: {licence or 'unknown'}",
-    )
     unsealed = describe_unsealed(run, manifest)
-    told("tracing the model", 0, 1)
-    graph = freeze(source, dynamic_batch=dynamic_batch)
-    told("tracing the model", 1, 1)
     return Subject(
         path,
         run.model_path,

@@ -19,7 +19,7 @@ from tfxfer_edge.tflite.packed_files import (
     split_labels,
 )
 
-__all__ = ["read_metadata"]
+__all__ = ["read_card", "read_metadata"]
 
 
 def read_metadata(content: bytes) -> ModelCard | None:
@@ -40,7 +40,7 @@ def read_metadata(content: bytes) -> ModelCard | None:
         buffer = find_metadata(content)
         if buffer is None:
             return None
-        return _read_card(Table.of_root(buffer, schema.SCHEMA_IDENTIFIER), PackedFiles(content))
+        return read_card(buffer, PackedFiles(content))
     except TfxferError as error:
         raise ModelError(str(error)) from error
     # A damaged table fails in struct, in flatbuffers or in the unpacking below.
@@ -51,7 +51,17 @@ def read_metadata(content: bytes) -> ModelCard | None:
         ) from error
 
 
-def _read_card(root: Table, files: Mapping[str, bytes]) -> ModelCard:
+def read_card(buffer: bytes, files: Mapping[str, bytes]) -> ModelCard:
+    """Returns what metadata says.
+
+    Args:
+        buffer: its own flatbuffer.
+        files: that are packed behind the model.
+
+    Raises:
+        ModelError: it names a file that is not there, or one that cannot be read.
+    """
+    root = Table.of_root(buffer, schema.SCHEMA_IDENTIFIER)
     (graph,) = root.tables(schema.Model.SUBGRAPHS)
     sources = graph.tables(schema.SubGraph.INPUTS)
     (target,) = graph.tables(schema.SubGraph.OUTPUTS)

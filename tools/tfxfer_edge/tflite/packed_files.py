@@ -64,7 +64,11 @@ class Contract:
 
 
 def list_files(card: ModelCard) -> dict[str, bytes]:
-    """Returns the names and contents of the files that a card is packed with."""
+    """Returns the names and contents of the files that a card is packed with.
+
+    Raises:
+        ModelError: settings that JSON cannot hold, or an asset of a name that is taken.
+    """
     contract: dict[str, Any] = {"metadata_kind": card.metadata_kind}
     if card.modality == IMAGE:
         contract["resize"] = {x.name: getattr(card.resize, x.name) for x in fields(Resize)}
@@ -82,7 +86,13 @@ def list_files(card: ModelCard) -> dict[str, bytes]:
         contract["white"] = card.white
     if card.head is not None:
         contract |= {"head": card.head, "head_options": dict(card.head_options)}
-    files = {CONTRACT_FILE: (json.dumps(contract, indent=2) + "\n").encode()}
+    try:
+        files = {CONTRACT_FILE: (json.dumps(contract, indent=2) + "\n").encode()}
+    except (TypeError, ValueError) as error:
+        raise ModelError(
+            f"model {card.name!r}: expected head_options and contract that are JSON data. "
+            f"Received: {error}."
+        ) from error
     if card.labels:
         files[LABELS_FILE] = "".join(f"{label}\n" for label in card.labels).encode()
     if card.provenance is not None:
