@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import Distribution
 from pathlib import Path
@@ -207,6 +207,7 @@ class EdgeModality(ABC):
         split: SampleSplit,
         rows: Sequence[int],
         *,
+        reference: Callable[[Arrays], np.ndarray] | None = None,
         progress: Progress | None = None,
     ) -> Parity:
         """Compares a file with the model it was made of, from the raw sample to the answer.
@@ -216,6 +217,7 @@ class EdgeModality(ABC):
             content: the file, with its metadata.
             split: whose samples.
             rows: which of them.
+            reference: scores samples with this very file as the gate does, which has passed it.
             progress: told of samples.
         """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,13 +120,14 @@ class ImageEdge(EdgeModality):
         split: SampleSplit,
         rows: Sequence[int],
         *,
+        reference: Callable[[Arrays], np.ndarray] | None = None,
         progress: Progress | None = None,
     ) -> Parity:
         """Compares photos as files with Keras, in LiteRT and in MediaPipe."""
         from tfxfer_edge.proof.parity import check_parity
 
         photos = [split.root / split.paths[row] for row in rows]
-        return check_parity(predictor, content, photos, progress=progress)
+        return check_parity(predictor, content, photos, reference=reference, progress=progress)
 
     def render_handover(self, model: SampleModel, *, file: str, extra: str) -> dict[str, str]:
         """Returns a README and a program for photos."""

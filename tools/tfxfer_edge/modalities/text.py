@@ -6,7 +6,7 @@ modality that reads it is looked up by its name, as everywhere: this package imp
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -143,13 +143,16 @@ class TextEdge(EdgeModality):
         split: SampleSplit,
         rows: Sequence[int],
         *,
+        reference: Callable[[Arrays], np.ndarray] | None = None,
         progress: Progress | None = None,
     ) -> Parity:
         """Compares texts with Keras, in LiteRT and in MediaPipe."""
         from tfxfer_edge.proof.text_parity import check_text_parity
 
         samples = [split.records[row].locate(split.root) for row in rows]
-        return check_text_parity(predictor, content, samples, progress=progress)
+        return check_text_parity(
+            predictor, content, samples, reference=reference, progress=progress
+        )
 
     def render_handover(self, model: SampleModel, *, file: str, extra: str) -> dict[str, str]:
         """Returns a README and a program for texts."""
