@@ -19,6 +19,7 @@ from tfxfer.errors import ModelError
 from tfxfer.inference.built_weights import check_batch
 from tfxfer.registry.lookup import default_registry
 from tfxfer.registry.suggestion import suggest_package
+from tfxfer.system.archives import check_members, read_member
 from tfxfer.system.hdf5_content import check_hdf5_content
 
 if TYPE_CHECKING:
@@ -113,8 +114,7 @@ def read_keras_config(path: Path) -> dict[str, Any]:
                     f"model {str(path)!r}: expected a config of at most {_MOST_BYTES / 1e6:.0f} "
                     f"MB. Received: {size / 1e6:.0f} MB."
                 )
-            with archive.open(_CONFIG) as member:
-                content = member.read(_MOST_BYTES + 1)
+            content = read_member(archive, _CONFIG, limit=_MOST_BYTES)
             _check_members(archive, path)
         parsed = json.loads(content)
     except ModelError:
@@ -151,11 +151,12 @@ def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
             f"members of at most {most:,} bytes together, where the file has {stored_bytes:,}",
             f"{total:,} bytes",
         )
+    check_members(archive)  # Keras reads them whole
     if _WEIGHTS in archive.namelist():
         import h5py  # type: ignore[import-untyped]
 
         # In memory: HDF5 jumps back and forth, and each jump back would unpack from the start.
-        content = io.BytesIO(archive.read(_WEIGHTS))
+        content = io.BytesIO(read_member(archive, _WEIGHTS, limit=most))
         with h5py.File(content, "r") as file:
             check_hdf5_content(file, stored_bytes=stored_bytes, refuse=refuse)
 

@@ -10,7 +10,7 @@ from tfxfer.data.table import read_split_table
 from tfxfer.errors import DataError, ModelError
 from tfxfer.run.directory import RunDirectory
 from tfxfer.run.seals import check_sealed
-from tfxfer.system.archives import ARCHIVE_FAULTS
+from tfxfer.system.archives import ARCHIVE_FAULTS, read_member
 
 __all__ = [
     "add_to_keras_file",
@@ -45,13 +45,8 @@ def read_keras_provenance(path: Path) -> Provenance | None:
         with zipfile.ZipFile(path) as archive:
             if PROVENANCE_FILE not in archive.namelist():
                 return None
-            size = archive.getinfo(PROVENANCE_FILE).file_size
-            if size > _MAX_BYTES:
-                raise ModelError(
-                    f"model {str(path)!r}: expected at most {_MAX_BYTES:,} bytes of "
-                    f"{PROVENANCE_FILE}. Received: {size:,}."
-                )
-            return Provenance.from_bytes(archive.read(PROVENANCE_FILE))
+            content = read_member(archive, PROVENANCE_FILE, limit=_MAX_BYTES)
+        return Provenance.from_bytes(content)
     except ModelError:
         raise  # ours: it is a ValueError, too
     except ARCHIVE_FAULTS as error:

@@ -21,7 +21,7 @@ import numpy as np
 from tfxfer.errors import RunError, TfxferError
 from tfxfer.run.directory import RunDirectory
 from tfxfer.schedule import FitState
-from tfxfer.system.archives import ARCHIVE_FAULTS
+from tfxfer.system.archives import ARCHIVE_FAULTS, check_stored
 from tfxfer.system.bounded import MOST_JSON_BYTES, read_text
 from tfxfer.system.files import atomic_write, to_json
 from tfxfer.system.records import read_record
@@ -183,6 +183,7 @@ def _read_arrays(content: bytes) -> dict[str, tuple[np.ndarray, ...]]:
     """
     found: dict[str, dict[int, np.ndarray]] = {}
     with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        check_stored(stored.zip)
         for name in stored.files:
             match = re.fullmatch(r"([a-z]+)_(\d+)", name)
             if match is None or match[1] not in (_WEIGHTS, *_PARTS):

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from tfxfer.errors import RunError
+from tfxfer.system.archives import check_stored
 from tfxfer.system.files import atomic_write
 
 __all__ = [
@@ -133,6 +134,7 @@ def read_importances(path: Path) -> dict[str, list[np.ndarray]]:
     found: dict[str, list[np.ndarray]] = {}
     try:
         with np.load(path, allow_pickle=False) as file:
+            check_stored(file.zip)
             for key in file.files:
                 number, name = key.split(":", 1)
                 weights = found.setdefault(name, [])

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from tfxfer.errors import DataError, RunError
+from tfxfer.system.archives import check_stored
 from tfxfer.system.files import atomic_write
 
 __all__ = [
@@ -176,6 +177,7 @@ def read_statistics(path: Path) -> ClassStatistics:
     """
     try:
         with np.load(path, allow_pickle=False) as file:
+            check_stored(file.zip)
             labels = tuple(str(label) for label in file["labels"])
             counts = np.asarray(file["counts"], np.int64)
             means = np.asarray(file["means"], np.float64)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import Distribution
 from pathlib import Path
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tfxfer.modality import Modality
     from tfxfer.progress import Progress
     from tfxfer_edge.conversion.converted import Converted
+    from tfxfer_edge.conversion.graph import FrozenGraph
     from tfxfer_edge.proof.parity import Parity
     from tfxfer_edge.tflite.card import ModelCard
     from tfxfer_edge.tflite.metadata_builder import Draft
@@ -120,12 +121,14 @@ class EdgeModality(ABC):
     # The file's own words
 
     @abstractmethod
-    def describe_card(self, predictor: Predictor, converted: Converted) -> dict[str, Any]:
+    def describe_card(
+        self, predictor: Predictor, converted: Converted | FrozenGraph
+    ) -> dict[str, Any]:
         """Returns the fields of `ModelCard` that say how a sample becomes the inputs.
 
         Args:
             predictor: the model.
-            converted: the file.
+            converted: the file; before there is one, what it is made from.
         """
 
     @abstractmethod
@@ -204,6 +207,7 @@ class EdgeModality(ABC):
         split: SampleSplit,
         rows: Sequence[int],
         *,
+        reference: Callable[[Arrays], np.ndarray] | None = None,
         progress: Progress | None = None,
     ) -> Parity:
         """Compares a file with the model it was made of, from the raw sample to the answer.
@@ -213,6 +217,7 @@ class EdgeModality(ABC):
             content: the file, with its metadata.
             split: whose samples.
             rows: which of them.
+            reference: scores samples with this very file as the gate does, which has passed it.
             progress: told of samples.
         """
 

@@ -28,7 +28,7 @@ from tfxfer_edge.proof.made import Made, make_files, time_files
 from tfxfer_edge.proof.parity import Parity
 from tfxfer_edge.proof.preference import PREFERENCES
 from tfxfer_edge.proof.refit import HeadFitter
-from tfxfer_edge.proof.run_images import pick_calibration
+from tfxfer_edge.proof.run_images import choose_rows, pick_calibration
 from tfxfer_edge.proof.run_record import read_record
 from tfxfer_edge.proof.scoring import Scorer, open_scorer
 from tfxfer_edge.proof.subject import Subject, open_subject
@@ -219,7 +219,8 @@ def export(
             "--allow-float, or a backbone made for int8 such as efficientnet_lite0.",
         )
     chosen, contents = choice.candidate, {item.recipe: item.content for item in made}
-    parity = _check_parity(subject, chosen, contents[chosen.recipe], progress)
+    item = next(item for item in made if item.recipe == chosen.recipe)
+    parity = _check_parity(subject, item, progress)
     document["parity"] = None if parity is None else asdict(parity)
     if parity is not None and parity.fault is not None:
         # Nothing is written: the table must not say that something was chosen.
@@ -285,16 +286,17 @@ def _open_stand_in(baseline: Made | None) -> Scorer | None:
     return open_scorer(baseline.converted, baseline.content)
 
 
-def _check_parity(
-    subject: Subject, chosen: Candidate, content: bytes, progress: Progress | None
-) -> Parity | None:
+def _check_parity(subject: Subject, item: Made, progress: Progress | None) -> Parity | None:
     """Returns how raw samples fare, from the disk to the answer; None for ONNX."""
-    if not str(chosen.path).endswith(".tflite"):
+    if item.converted is None or item.converted.suffix != ".tflite":
         return None
     test, door = subject.data.test, find_door(subject.source.modality)
-    step = max(1, len(test) // door.parity_samples)
-    rows = range(0, len(test), step)[: door.parity_samples]
-    return door.check_parity(subject.predictor, content, test, rows, progress=progress)
+    rows = choose_rows(test, samples=door.parity_samples, seed=0)
+    # What quantization did to it the gate has judged: clients are held to what it saw.
+    score = open_scorer(item.converted, item.content).score
+    return door.check_parity(
+        subject.predictor, item.content, test, rows, reference=score, progress=progress
+    )
 
 
 def _record_in_run(run: RunDirectory, path: Path, chosen: Candidate) -> None:

@@ -77,10 +77,7 @@ def add_class(model_path: str | Path, name: str, samples: Samples, out: str | Pa
     head = get_head(card.head, options=dict(card.head_options))
     form = head.closed_form()
     if form is None:
-        raise ModelError(
-            f"model {str(path)!r}: expected a head to which a class can be added. "
-            f"Received: head {card.head!r} of another version. Export the run again."
-        )
+        raise _refuse(model, f"head {card.head!r}, whose layer was trained")
     if name in card.labels:
         raise DataError(
             f"add_class: expected a class that model {str(path)!r} does not have. "
@@ -119,12 +116,15 @@ def _check_free(folder: Path) -> None:
 def _check_card(model: SampleModel) -> ModelCard:
     card = model.card
     if card is None or card.head is None:
-        raise ModelError(
-            f"model {model.source!r}: expected a file of a head whose layer follows from class "
-            "means. Received: another, or one exported by an earlier version. Train it so and "
-            "export it: tfxfer train DATA --head prototype"
-        )
+        raise _refuse(model, "another, or one exported by an earlier version")
     return card
+
+
+def _refuse(model: SampleModel, received: str) -> ModelError:
+    return ModelError(
+        f"model {model.source!r}: expected a file of a head whose layer follows from class means. "
+        f"Received: {received}. Train it so and export it: tfxfer train DATA --head prototype"
+    )
 
 
 def _embed(model: SampleModel, samples: Samples) -> tuple[np.ndarray, list[str]]:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from tfxfer.data.provenance import Provenance
-from tfxfer.errors import ModelError, PluginError
+from tfxfer.errors import ModelError
 from tfxfer.head import Head
 from tfxfer.inference.outputs import adapt_outputs, apply_steps
 from tfxfer.inference.predictor import Predictor
 from tfxfer.outputs import Outputs
 from tfxfer.preprocessing import Preprocessing
-from tfxfer.registry.lookup import default_registry, get_head
+from tfxfer.registry.lookup import get_head
 from tfxfer.system.records import read_document
 from tfxfer_edge.door import IMAGE
 from tfxfer_edge.tflite.card import EXPORT_MANIFEST, ModelCard
 from tfxfer_edge.tflite.ending import find_file_activation
+from tfxfer_edge.tflite.file_head import compare_head, find_head
 from tfxfer_edge.tflite.interpreter import TFLiteModel
 from tfxfer_edge.tflite.opening import find_door_of, open_model
-from tfxfer_edge.tflite.sample_model import SampleModel
 from tfxfer_edge.tflite.soundness import check_model_file
 from tfxfer_edge.tflite.trial import try_file
 
@@ -40,7 +39,8 @@ def load_tflite_predictor(
     Args:
         path: the file.
         labels: names of the outputs, in order; None takes the metadata's.
-        head: the task; None takes one of the metadata's kind, and without metadata the default.
+        head: the task; None takes the file's own with its settings, one of the metadata's kind
+            where it names none, and without metadata the default.
         preprocessing: what pixels go through before a float input; None takes the metadata's.
 
     Raises:
@@ -59,9 +59,12 @@ def load_tflite_predictor(
             f"Received: {_shorten(labels)}. Leave out --labels."
         )
     named = found if labels is None else tuple(labels)
-    if head is None:
-        told = card if named else None  # without labels the next lines refuse it anyway
-        head = get_head() if told is None else _head_of(model, told.metadata_kind, told.threshold)
+    if head is not None:
+        remark = compare_head(card, head, source=model.source)
+    elif card is None or not named:  # without labels the next lines refuse it anyway
+        head, remark = get_head(), ""
+    else:
+        head, remark = find_head(card, source=model.source)
     if named and isinstance(model, TFLiteModel):
         model.preprocessing  # noqa: B018  raises now, not at the first image, where it is unknown
     outputs = Outputs(
@@ -82,7 +85,7 @@ def load_tflite_predictor(
         contract=contract,
         score=lambda samples: apply_steps(model.score(samples), change.steps),
         provenance=_find_provenance(Path(path), card),
-        remarks=(change.remark,) if change.remark else (),
+        remarks=tuple(filter(None, (remark, change.remark))),
     )
 
 
@@ -115,25 +118,6 @@ def _find_provenance(path: Path, card: ModelCard | None) -> Provenance | None:
         return None
     names = {Path(str(item.get("path"))).name for item in made if isinstance(item, dict)}
     return Provenance.from_text(text) if path.name in names else None
-
-
-def _head_of(model: SampleModel, kind: str, threshold: float | None) -> Head:
-    """Returns a head that writes this kind of metadata; the default one first."""
-    registry = default_registry()
-    names = [component.name for component in registry.list("head")]
-    with contextlib.suppress(PluginError):  # none is declared: any will do
-        names.insert(0, registry.default("head"))
-    options = {} if threshold is None else {"threshold": threshold}
-    for name in names:
-        try:
-            if registry.load_head(name).metadata_kind == kind:
-                return registry.load_head(name, **options)
-        except PluginError:
-            continue  # a broken head costs its own name
-    raise ModelError(
-        f"model {model.source!r}: expected metadata of a kind that an installed head writes. "
-        f"Received: {kind!r}. Say what the outputs are with --head."
-    )
 
 
 def _shorten(labels: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ from tfxfer_edge.proof.plain_samples import is_plain, list_plain
 from tfxfer_edge.proof.preference import PREFERENCES, check_preference
 from tfxfer_edge.proof.rules import read_rules
 from tfxfer_edge.proof.run_record import find_warnings
+from tfxfer_edge.tflite.card import check_labels
 
 __all__ = ["CheckedRequest", "check_conversion", "check_request"]
 
@@ -70,7 +71,8 @@ def check_request(
         UsageError: a word or a combination that cannot be meant, or something is missing.
         UnknownHeadError: nobody has a head of that name.
         DataError: there are no samples to calibrate with.
-        ModelError: what is there is no finished training and no model.
+        ModelError: what is there is no finished training and no model, or has labels that no
+            file can.
         RunError: no such model, the folder is taken, or another process writes to the run.
         StorageError: the folder cannot be made where it is to be.
         GateError: the run was warned of its own result.
@@ -89,6 +91,10 @@ def check_request(
     of_run = check_arguments(
         model, calibration=calibration, labels=labels, head=head, preprocessing=preprocessing
     )
+    if any(name != "onnx" for name in names):
+        # As the metadata of every file would refuse them, minutes later.
+        found = RunDirectory(path).read_labels() if of_run else tuple(labels or ())
+        check_labels(found, what=f"{'run' if of_run else 'model'} {str(path)!r}")
     rules = None
     if gate is not None:
         rules = read_rules(

@@ -33,11 +33,12 @@ from tfxfer_edge.conversion.graph import FrozenGraph, freeze
 from tfxfer_edge.conversion.recipes import Recipe
 from tfxfer_edge.conversion.sources import PreprocessingArgument, Source, open_source
 from tfxfer_edge.proof.arguments import is_run
+from tfxfer_edge.proof.description import check_metadata, draft_card
 from tfxfer_edge.proof.foreign import adapt_source, check_square, predict_with
 from tfxfer_edge.proof.plain_samples import list_plain, read_plain
 from tfxfer_edge.proof.run_images import load_run_images, pick_calibration
 from tfxfer_edge.proof.scoring import open_scorer
-from tfxfer_edge.proof.subject import check_kind, make_card
+from tfxfer_edge.proof.subject import check_kind
 from tfxfer_edge.request import check_conversion
 from tfxfer_edge.tflite.card import ModelCard
 from tfxfer_edge.tflite.metadata_writer import write_metadata
@@ -221,11 +222,12 @@ def _open(
     if adapted is not source:
         source, graph = adapted, freeze(adapted, dynamic_batch=dynamic_batch)
     predictor = predict_with(source, graph, path, labels, task)
+    check_metadata(predictor, graph, words, what=f"model {str(path)!r}")
     return _Model(path, source, graph, predictor, _card_of(predictor, words))
 
 
 def _card_of(predictor: Predictor, words: tuple[str, str, str]) -> Callable[[Converted], ModelCard]:
-    return lambda converted: make_card(predictor, converted, words=words)
+    return lambda converted: draft_card(predictor, words, converted, recipe=converted.recipe.name)
 
 
 def _read_samples(

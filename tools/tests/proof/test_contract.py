@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tfxfer.images.decode import open_image
-from tfxfer.preprocessing import Resize
+from tfxfer.preprocessing import Preprocessing, Resize
 from tfxfer_edge.proof.contract import diagnose_contract
 from tfxfer_edge.proof.parity import check_parity
 from tfxfer_edge.tflite.flatbuffer import read_model, write_model
@@ -60,6 +60,37 @@ WRONG = {
         {},
     ),
     "BGR for RGB": lambda: (reverse_channels(photos.float_in_graph()), None, {}),
+}
+
+
+# Far from each other, as those of satellites' bands are.
+STRONG = Preprocessing.from_mean_std(mean=(160.0, 120.0, 60.0), std=(80.0, 50.0, 30.0))
+STRONG_REVERSED = Preprocessing.from_mean_std(mean=(60.0, 120.0, 160.0), std=(30.0, 50.0, 80.0))
+IMAGENET = Preprocessing.from_mean_std(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
+CAFFE = Preprocessing.from_mean_std(mean=(123.68, 116.779, 103.939), std=1.0)
+WRONG |= {
+    "-1..1 for ImageNet's mean and std": lambda: (
+        photos.float_core(IMAGENET),
+        photos.MINUS_ONE_TO_ONE,
+        {"preprocessing": IMAGENET},
+    ),
+    "ImageNet's mean and std for -1..1": lambda: (photos.float_core(), IMAGENET, {}),
+    "no rescale: pixels reach the model as 0..255, it was trained on ImageNet's mean and std": (
+        lambda: (photos.float_core(IMAGENET), None, {"preprocessing": IMAGENET})
+    ),
+    "no rescale: pixels reach the model as 0..255, it was trained on ImageNet's mean alone": (
+        lambda: (photos.float_core(CAFFE), None, {"preprocessing": CAFFE})
+    ),
+    "double rescale: the file makes pixels ImageNet's mean and std": lambda: (
+        photos.convert(photos.build(preprocessing=IMAGENET)),
+        IMAGENET,
+        {"preprocessing": IMAGENET},
+    ),
+    "mean and std in the order of BGR": lambda: (
+        photos.float_core(STRONG),
+        STRONG_REVERSED,
+        {"preprocessing": STRONG},
+    ),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tfxfer.modality import Modality
     from tfxfer.progress import Progress
     from tfxfer_edge.conversion.converted import Converted
+    from tfxfer_edge.conversion.graph import FrozenGraph
     from tfxfer_edge.proof.parity import Parity
     from tfxfer_edge.tflite.card import ModelCard
     from tfxfer_edge.tflite.interpreter import TFLiteModel
@@ -42,7 +43,9 @@ class ImageEdge(EdgeModality):
         shape = inputs[0].shape if inputs else (0, 0, 0)
         return collect(calibration, image_shape=shape, recipe=recipe)
 
-    def describe_card(self, predictor: Predictor, converted: Converted) -> dict[str, Any]:
+    def describe_card(
+        self, predictor: Predictor, converted: Converted | FrozenGraph
+    ) -> dict[str, Any]:
         """Returns what pixels go through, and how a photo becomes the square."""
         return {
             "preprocessing": converted.normalization,
@@ -117,13 +120,14 @@ class ImageEdge(EdgeModality):
         split: SampleSplit,
         rows: Sequence[int],
         *,
+        reference: Callable[[Arrays], np.ndarray] | None = None,
         progress: Progress | None = None,
     ) -> Parity:
         """Compares photos as files with Keras, in LiteRT and in MediaPipe."""
         from tfxfer_edge.proof.parity import check_parity
 
         photos = [split.root / split.paths[row] for row in rows]
-        return check_parity(predictor, content, photos, progress=progress)
+        return check_parity(predictor, content, photos, reference=reference, progress=progress)
 
     def render_handover(self, model: SampleModel, *, file: str, extra: str) -> dict[str, str]:
         """Returns a README and a program for photos."""

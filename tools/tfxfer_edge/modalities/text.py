@@ -6,7 +6,7 @@ modality that reads it is looked up by its name, as everywhere: this package imp
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tfxfer.modality import Modality
     from tfxfer.progress import Progress
     from tfxfer_edge.conversion.converted import Converted
+    from tfxfer_edge.conversion.graph import FrozenGraph
     from tfxfer_edge.proof.parity import Parity
     from tfxfer_edge.tflite.card import ModelCard
     from tfxfer_edge.tflite.probe import Probe
@@ -52,7 +53,9 @@ class TextEdge(EdgeModality):
 
         return collect_samples(calibration, inputs=inputs, recipe=recipe, plural="texts")
 
-    def describe_card(self, predictor: Predictor, converted: Converted) -> dict[str, Any]:
+    def describe_card(
+        self, predictor: Predictor, converted: Converted | FrozenGraph
+    ) -> dict[str, Any]:
         """Returns how a text becomes tokens, and the vocabulary itself."""
         contract = predictor.contract
         assets = predictor.modality.list_assets(contract)
@@ -140,13 +143,16 @@ class TextEdge(EdgeModality):
         split: SampleSplit,
         rows: Sequence[int],
         *,
+        reference: Callable[[Arrays], np.ndarray] | None = None,
         progress: Progress | None = None,
     ) -> Parity:
         """Compares texts with Keras, in LiteRT and in MediaPipe."""
         from tfxfer_edge.proof.text_parity import check_text_parity
 
         samples = [split.records[row].locate(split.root) for row in rows]
-        return check_text_parity(predictor, content, samples, progress=progress)
+        return check_text_parity(
+            predictor, content, samples, reference=reference, progress=progress
+        )
 
     def render_handover(self, model: SampleModel, *, file: str, extra: str) -> dict[str, str]:
         """Returns a README and a program for texts."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +21,28 @@ __all__ = ["EXPLAINED", "check_outputs", "diagnose_contract", "measure_spread", 
 
 _FINE = 0.1  # of the scores' own variation; int8 alone makes a difference of this size
 EXPLAINED = 0.3  # a hypothesis must come at least this near, and halve the difference
+_LEAST = 1e-6  # of the scores' size: what floats cannot tell apart
 _RANGES = {
     "0..255": Preprocessing(),
     "0..1": Preprocessing(scale=(1 / 255,) * 3),
     "-1..1": Preprocessing(scale=(1 / 127.5,) * 3, offset=(-1.0,) * 3),
 }
+_PER_CHANNEL = {
+    "ImageNet's mean and std": Preprocessing.from_mean_std(
+        mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375)
+    ),
+    "ImageNet's mean alone": Preprocessing.from_mean_std(mean=(123.68, 116.779, 103.939), std=1.0),
+    "CLIP's mean and std": Preprocessing.from_mean_std(
+        mean=(122.771, 116.746, 104.094), std=(68.501, 66.632, 70.323)
+    ),
+}
+"""What published models do to each channel of pixels 0..255.
+
+Source:
+    torchvision's and timm's constants; Keras's `imagenet_utils` in modes `torch` and `caffe`;
+    https://github.com/openai/CLIP.
+"""
+_KNOWN = {**_RANGES, **_PER_CHANNEL}
 _RESIZES = tuple(
     Resize(fit=fit, method=method, antialias=antialias)
     for fit in ("stretch", "crop", "pad")
@@ -44,7 +62,8 @@ def diagnose_contract(
     """Names what is wrong between pixels and weights, by a closed list of hypotheses.
 
     Each hypothesis is another input tensor: 0..1 for -1..1 and the reverse, no rescale, a double
-    one, BGR for RGB, another resize. One is named when it brings the file's scores back to Keras's.
+    one, mean and std of each channel as published models have them, or in the order of BGR, blue
+    first, another resize. One is named when it brings the file's scores back to Keras's.
 
     Args:
         predictor: the Keras model.
@@ -62,9 +81,12 @@ def diagnose_contract(
     stated = predictor.contract.resize if model.card is None else model.card.resize
     pixels = np.stack([resize_image(x, model.image_size, stated) for x in photos])
 
+    # Of outputs that are all alike, by their own size: those in metres are all below any number.
+    least = max(spread, _LEAST * float(np.abs(keras).mean()), np.finfo(np.float32).tiny)
+
     def distance(inputs: np.ndarray) -> float:
         with np.errstate(all="ignore"):
-            off = float(np.abs(model.run(inputs) - keras).mean() / max(spread, 1e-6))
+            off = float(np.abs(model.run(inputs) - keras).mean() / least)
         return off if np.isfinite(off) else float("inf")
 
     found = distance(model.encode(pixels))
@@ -82,7 +104,7 @@ def _hypotheses(
     model: TFLiteModel, pixels: np.ndarray, photos: Sequence[Any], stated: Resize
 ) -> Iterator[tuple[str, np.ndarray]]:
     said = _describe_range(model.preprocessing)
-    for name, wanted in _RANGES.items():
+    for name, wanted in _KNOWN.items():
         if name == said:
             continue
         if name == "0..255":
@@ -98,10 +120,20 @@ def _hypotheses(
             # What the first rescale turns into plain pixels leaves the second one to act.
             undone = (pixels - np.float32(twice.offset[0])) / np.float32(twice.scale[0])
             yield f"double rescale: the graph rescales pixels to {name} twice", undone
-    yield (
-        "BGR for RGB: the model wants blue first",
-        model.encode(np.ascontiguousarray(pixels[..., ::-1])),
-    )
+    reversed_pixels = np.ascontiguousarray(pixels[..., ::-1])
+    yield "BGR for RGB: the model wants blue first", model.encode(reversed_pixels)
+    stated_for = model.preprocessing
+    if not stated_for.is_uniform:
+        swapped = replace(stated_for, scale=stated_for.scale[::-1], offset=stated_for.offset[::-1])
+        yield (
+            f"mean and std in the order of BGR: the file makes pixels {said}, with blue's for red",
+            model.input.quantize(swapped.apply(pixels)),
+        )
+    for name, wanted in _PER_CHANNEL.items():
+        yield (
+            f"BGR for RGB: the model wants blue first, and {name} for {said}",
+            model.input.quantize(wanted.apply(pixels)[..., ::-1]),
+        )
     for resize in _RESIZES:
         if resize != stated:
             squares = np.stack([resize_image(x, model.image_size, resize) for x in photos])
@@ -113,7 +145,7 @@ def _hypotheses(
 
 
 def _describe_range(preprocessing: Preprocessing) -> str:
-    for name, known in _RANGES.items():
+    for name, known in _KNOWN.items():
         # A quantized input may be half a step off.
         if np.allclose(preprocessing.output_range, known.output_range, rtol=0.005, atol=0.005):
             return name

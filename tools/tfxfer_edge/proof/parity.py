@@ -6,7 +6,7 @@ through MediaPipe Tasks, which knows nothing but its metadata.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,10 +30,19 @@ from tfxfer_edge.tflite.interpreter import TFLiteModel
 if TYPE_CHECKING:
     from tfxfer.inference.predictor import Predictor
 
-__all__ = ["Agreement", "Parity", "check_parity", "measure_agreement"]
+__all__ = [
+    "Agreement",
+    "Parity",
+    "check_parity",
+    "find_limit",
+    "has_own_unit",
+    "measure_agreement",
+]
 
 _DIAGNOSED_IMAGES = 16
-_NEAR = 0.02  # of scores 0..1: what quantization alone makes of a model that knows nothing
+_STEPS = 2  # of a rounded output: one client may round up where the other rounds down
+_ROUNDED = 1e-3  # of the outputs' size: two runtimes' floats, and a mean and std of 24 bits
+_NEAR = 0.02  # of 1, or of values' size, where nobody has judged what quantization did to them
 
 
 @dataclass(frozen=True)
@@ -44,11 +53,14 @@ class Agreement:
         largest: difference of any score of any sample.
         mean: difference over all scores.
         top1: share of samples with the same answer; None for values and features.
+        drift: mean difference from the scores that the same file was judged by; None where it was
+            not judged. What quantization did to it is in both, and in this no more.
     """
 
     largest: float
     mean: float
     top1: float | None
+    drift: float | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,7 @@ class Parity:
         contract: what is wrong between raw samples, weights and labels; None where nothing
             is found.
         spread: how much Keras's scores differ from sample to sample, mean over all.
+        limit: how far a client may be off, on average; see `find_limit`.
     """
 
     images: int
@@ -74,6 +87,7 @@ class Parity:
     mediapipe_raw: Agreement | None = None
     mediapipe_note: str | None = None
     contract: str | None = None
+    limit: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON data."""
@@ -84,11 +98,15 @@ class Parity:
         """What is wrong, in one line; None where both clients answer as Keras does."""
         if self.contract is not None:
             return self.contract
-        limit = max(EXPLAINED * self.spread, _NEAR)
         for name, way in (("LiteRT", self.interpreter), ("MediaPipe", self.mediapipe)):
+            if way is None:
+                continue
+            off, whom = way.mean, "Keras"
+            if way.drift is not None:
+                off, whom = way.drift, "the file as it was judged"
             # Not `>`: the NaN of a class that a client does not know would pass.
-            if way is not None and not way.mean <= limit:
-                return f"{name} differs from Keras by {way.mean:.3g} on average, above {limit:.3g}"
+            if not off <= self.limit:
+                return f"{name} differs from {whom} by {off:.3g} on average, above {self.limit:.3g}"
         return None
 
 
@@ -99,6 +117,7 @@ def check_parity(
     *,
     mediapipe: bool | None = None,
     preprocessing: Preprocessing | None = None,
+    reference: Callable[[Any], np.ndarray] | None = None,
     progress: Progress | None = None,
 ) -> Parity:
     """Compares a file with the Keras model it was made of, on image files.
@@ -109,6 +128,8 @@ def check_parity(
         images: photos, in any format that training reads.
         mediapipe: whether MediaPipe runs, too; None where it is installed and takes the file.
         preprocessing: what pixels go through before a float input without metadata.
+        reference: scores samples with this very file as the gate does, which has passed it: by what
+            its conversion knows, and not by its metadata. Clients are then held to that.
         progress: told of photos.
 
     Raises:
@@ -140,44 +161,85 @@ def check_parity(
         if client is not None:
             client.__exit__(None, None, None)
     # At once: Keras traces a model again for each number of images.
-    keras = predictor.score(np.stack(rows["trained"]))
+    trained_pixels = np.stack(rows["trained"])
+    keras = predictor.score(trained_pixels)
+    judged = None if reference is None else reference(trained_pixels)
     if progress is not None:
         progress("comparing photos with Keras and MediaPipe", len(images), len(images))
 
     def compare(name: str) -> Agreement | None:
-        return measure_agreement(predictor, keras, np.stack(rows[name])) if rows[name] else None
+        if not rows[name]:
+            return None
+        return measure_agreement(predictor, keras, np.stack(rows[name]), judged=judged)
 
     contract = diagnose_contract(predictor, model, images[:_DIAGNOSED_IMAGES])
     if contract is None and named is not None and named != tuple(predictor.labels):
         contract = f"labels: MediaPipe calls the outputs {list(named[:5])}"
     return Parity(
         images=len(images),
-        interpreter=measure_agreement(predictor, keras, np.stack(rows["ours"])),
+        interpreter=measure_agreement(predictor, keras, np.stack(rows["ours"]), judged=judged),
         spread=measure_spread(keras),
         mediapipe=compare("theirs"),
         mediapipe_raw=compare("raw"),
         mediapipe_note=note,
         contract=contract,
+        limit=find_limit(
+            keras if judged is None else judged,
+            step=model.output.scale,
+            is_judged=judged is not None,
+            is_share=not has_own_unit(predictor),
+        ),
     )
 
 
-def measure_agreement(predictor: Predictor, keras: np.ndarray, scores: np.ndarray) -> Agreement:
-    """Returns how near scores are to those of Keras.
+def find_limit(expected: np.ndarray, *, step: float, is_judged: bool, is_share: bool) -> float:
+    """Returns how far a client's scores may be off, mean over all.
 
-    Shapes: (samples, outputs) both.
+    It follows from the scores: from how they differ from sample to sample, from the steps that a
+    file rounds them to, and from their own size. A fixed number is nothing to values in metres and
+    everything to probabilities of a thousand labels.
+
+    Args:
+        expected: what the client is held to, (samples, outputs).
+        step: of the file's integer output; 0 where it is float.
+        is_judged: whether they are the file's own. Else they are the float model's, and what
+            quantization did is in the difference.
+        is_share: whether they are shares of 1. Of those, quantization alone takes some hundredths
+            where a model knows nothing.
+    """
+    size = float(np.abs(expected).mean())
+    rest = _ROUNDED * size if is_judged else _NEAR * (1.0 if is_share else size)
+    return max(EXPLAINED * measure_spread(expected), _STEPS * step, rest)
+
+
+def has_own_unit(predictor: Predictor) -> bool:
+    """Returns whether the outputs are numbers in the unit of the labels, and no shares."""
+    figures = predictor.head.figures
+    return figures.catalogue[figures.headlines[0]].unit == "own"
+
+
+def measure_agreement(
+    predictor: Predictor,
+    keras: np.ndarray,
+    scores: np.ndarray,
+    *,
+    judged: np.ndarray | None = None,
+) -> Agreement:
+    """Returns how near scores are to those of Keras, and to those that the file was judged by.
+
+    Shapes: (samples, outputs) all.
     """
     off = np.abs(scores.astype(np.float64) - keras)
     top1 = None
-    figures = predictor.head.figures
-    has_own_unit = figures.catalogue[figures.headlines[0]].unit == "own"  # numbers, not names
-    if not has_own_unit and np.isfinite(scores).all():
+    if not has_own_unit(predictor) and np.isfinite(scores).all():
         pairs = zip(
             predictor.head.decode(keras, predictor.labels),
             predictor.head.decode(scores, predictor.labels),
             strict=True,
         )
         top1 = float(np.mean([a.label == b.label for a, b in pairs]))
-    return Agreement(largest=float(off.max()), mean=float(off.mean()), top1=top1)
+    drift = None if judged is None else float(np.abs(scores.astype(np.float64) - judged).mean())
+    return Agreement(largest=float(off.max()), mean=float(off.mean()), top1=top1, drift=drift)
 
 
 def _open_mediapipe(

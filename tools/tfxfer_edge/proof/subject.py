@@ -25,13 +25,14 @@ from tfxfer_edge.conversion.graph import FrozenGraph, freeze
 from tfxfer_edge.conversion.sources import PreprocessingArgument, Source, open_source
 from tfxfer_edge.door import find_door
 from tfxfer_edge.proof.arguments import check_arguments
+from tfxfer_edge.proof.description import check_metadata, draft_card
 from tfxfer_edge.proof.foreign import adapt_source, check_square, predict_with
 from tfxfer_edge.proof.plain_samples import is_plain, list_plain, read_plain
 from tfxfer_edge.proof.run_images import load_run_images
 from tfxfer_edge.proof.run_record import read_record
 from tfxfer_edge.tflite.card import KINDS, ModelCard
 
-__all__ = ["Subject", "check_kind", "make_card", "open_subject"]
+__all__ = ["Subject", "check_kind", "open_subject"]
 
 # 200 kB in a file that goes to a phone; above that only export.json names what was learnt from.
 _MAX_PACKED_SAMPLES = 25_000
@@ -82,45 +83,12 @@ class Subject:
 
     def make_card(self, converted: Converted) -> ModelCard:
         """Returns what the file of a recipe says of itself."""
-        return make_card(
-            self.predictor, converted, words=self.words, provenance=self._choose_packed()
-        )
+        card = draft_card(self.predictor, self.words, converted, recipe=converted.recipe.name)
+        return replace(card, provenance=self._choose_packed())
 
     def _choose_packed(self) -> Provenance | None:
         known = self.provenance
         return known if known is not None and len(known) <= _MAX_PACKED_SAMPLES else None
-
-
-def make_card(
-    predictor: Predictor,
-    converted: Converted,
-    *,
-    words: tuple[str, str, str],
-    provenance: Provenance | None = None,
-) -> ModelCard:
-    """Returns what the file of a recipe says of itself.
-
-    Args:
-        predictor: the float model.
-        converted: the file.
-        words: name, what it was made from, licence.
-        provenance: what the model was trained on, to be packed.
-    """
-    name, origin, licence = words
-    head = predictor.head
-    is_open = head.closed_form() is not None  # to further labels
-    return ModelCard(
-        name=name,
-        description=f"{head.name} into {len(predictor.labels)} outputs, {origin}; "
-        f"{converted.recipe.name}",
-        licence=licence,
-        labels=predictor.labels,
-        metadata_kind=head.metadata_kind,
-        provenance=provenance,
-        head=head.name if is_open else None,
-        head_options=head.options() if is_open else {},
-        **find_door(converted.modality).describe_card(predictor, converted),
-    )
 
 
 def open_subject(
@@ -185,6 +153,11 @@ def open_subject(
         source, graph = adapted, freeze(adapted, dynamic_batch=dynamic_batch)
     told("tracing the model", 1, 1)
     predictor = predict_with(source, graph, path, labels, task)
+    # A disk's own name may have bytes that no text in a file can.
+    stem, name = (x.encode("utf-8", "replace").decode() for x in (path.stem, path.name))
+    words = (stem, f"made from {name}", "")
+    if needs_metadata:
+        check_metadata(predictor, graph, words, what=f"model {str(path)!r}")
     data = load_samples(
         calibration,
         modality=predictor.modality,
@@ -203,7 +176,6 @@ def open_subject(
             )
     provenance = read_keras_provenance(path) if path.suffix == ".keras" else None
     unseen = leave_out_known(data.test, provenance, path=path)
-    words = (path.stem, f"made from {path.name}", "")
     return Subject(
         path,
         path,
@@ -255,6 +227,17 @@ def _open_run(
     source = open_source(model)
     predictor = wrap_model(model)
     told("loading the model", 1, 1)
+    told("tracing the model", 0, 1)
+    graph = freeze(source, dynamic_batch=dynamic_batch)
+    told("tracing the model", 1, 1)
+    licence = manifest.weights.licence if manifest.weights is not None else None
+    words = (
+        f"{manifest.backbone} {manifest.head}",
+        f"trained with tfxfer {manifest.tfxfer} from {manifest.backbone}",
+        f"pretrained weights: {licence or 'unknown'}",
+    )
+    if needs_metadata:
+        check_metadata(predictor, graph, words, what=f"run {str(path)!r}")
     data = load_run_images(run, predictor, progress=progress)
     split = data.train
     if calibration is not None and is_plain(calibration, predictor.modality, predictor.labels):
@@ -277,16 +260,7 @@ def _open_run(
             name="train",
             progress=progress,
         )
-    licence = manifest.weights.licence if manifest.weights is not None else None
-    words = (
-        f"{manifest.backbone} {manifest.head}",
-        f"trained with tfxfer {manifest.tfxfer} from {manifest.backbone}",
-        f"pretrained weights: {licence or 'unknown'}",
-    )
     unsealed = describe_unsealed(run, manifest)
-    told("tracing the model", 0, 1)
-    graph = freeze(source, dynamic_batch=dynamic_batch)
-    told("tracing the model", 1, 1)
     return Subject(
         path,
         run.model_path,

@@ -6,7 +6,7 @@ packed in it, and to the same file through MediaPipe Tasks, which splits it into
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from tfxfer.progress import Progress
 from tfxfer.sample import Sample
 from tfxfer_edge.proof.contract import measure_spread
 from tfxfer_edge.proof.mediapipe import MediaPipeTexts
-from tfxfer_edge.proof.parity import Parity, measure_agreement
+from tfxfer_edge.proof.parity import Parity, find_limit, has_own_unit, measure_agreement
 from tfxfer_edge.tflite.assets import read_packed_contract
 from tfxfer_edge.tflite.sample_model import SampleModel
 
@@ -50,6 +50,7 @@ def check_text_parity(
     samples: Sequence[Sample],
     *,
     mediapipe: bool | None = None,
+    reference: Callable[[Any], np.ndarray] | None = None,
     progress: Progress | None = None,
 ) -> Parity:
     """Compares a file with the Keras model it was made of, on raw texts.
@@ -59,6 +60,7 @@ def check_text_parity(
         tflite: the file, with its metadata.
         samples: texts.
         mediapipe: whether MediaPipe runs, too; None where it is installed and takes the file.
+        reference: as in `check_parity`.
         progress: told of texts.
 
     Raises:
@@ -86,6 +88,7 @@ def check_text_parity(
             for at in range(0, len(samples), _BATCH_TEXTS)
         ]
     )
+    judged = None if reference is None else reference(trained)
     ours = model.score(found)
     theirs, named, note = _ask_mediapipe(
         model, samples, mediapipe, lambda n: told(what, n, len(samples))
@@ -96,11 +99,19 @@ def check_text_parity(
         fault = f"labels: MediaPipe calls the outputs {list(named[:5])}"
     return Parity(
         images=len(samples),
-        interpreter=measure_agreement(predictor, keras, ours),
+        interpreter=measure_agreement(predictor, keras, ours, judged=judged),
         spread=measure_spread(keras),
-        mediapipe=None if theirs is None else measure_agreement(predictor, keras, theirs),
+        mediapipe=None
+        if theirs is None
+        else measure_agreement(predictor, keras, theirs, judged=judged),
         mediapipe_note=note,
         contract=fault,
+        limit=find_limit(
+            keras if judged is None else judged,
+            step=model.output.scale,
+            is_judged=judged is not None,
+            is_share=not has_own_unit(predictor),
+        ),
     )
 
 

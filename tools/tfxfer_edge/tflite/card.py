@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,15 @@ from tfxfer.preprocessing import Preprocessing, Resize
 from tfxfer.system.arguments import check_kind, check_texts, check_word
 from tfxfer_edge.door import IMAGE
 
-__all__ = ["CONTRACT_FILE", "EXPORT_MANIFEST", "KINDS", "LABELS_FILE", "ModelCard"]
+__all__ = [
+    "CONTRACT_FILE",
+    "EXPORT_MANIFEST",
+    "KINDS",
+    "LABELS_FILE",
+    "ModelCard",
+    "check_labels",
+    "check_utf8",
+]
 
 KINDS = ("classifier", "multilabel_classifier", "regressor", "features")
 LABELS_FILE = "labels.txt"
@@ -50,9 +59,8 @@ class ModelCard:
         size: of the inputs, in the modality's unit.
         contract: how a raw sample becomes the inputs, as the modality's `read_contract` reads it.
         assets: files that the contract needs, by name, such as a vocabulary.
-        head: the head that a label can be added with, see `tfxfer_edge.add_class`; None where none
-            can.
-        head_options: of it.
+        head: the head that it was trained with, which scores it; None where that is not known.
+        head_options: of it, as JSON data: its settings, such as a threshold.
     """
 
     name: str
@@ -84,3 +92,40 @@ class ModelCard:
         check_word(
             self.metadata_kind, KINDS, where="model card", name="metadata_kind", error=ModelError
         )
+
+
+def check_labels(labels: Sequence[str], *, what: str) -> None:
+    """Refuses labels that a file's `labels.txt` cannot hold, a line each, or that nobody can tell.
+
+    Not in the card's constructor: the 1001 labels of ImageNet's files have `crane` twice.
+
+    Args:
+        labels: names of the outputs.
+        what: has them, for the message.
+
+    Raises:
+        ModelError: names one.
+    """
+    bad = [x for x in labels if not x.strip() or "\n" in x or "\r" in x]
+    bad += [x for x, times in Counter(labels).items() if times > 1]
+    if bad:
+        raise ModelError(
+            f"{what}: expected labels of one line each, not blank and no two alike. "
+            f"Received: label={bad[0][:80]!r}."
+        )
+    for label in labels:
+        check_utf8(label, what=what, name="label")
+
+
+def check_utf8(text: str, *, what: str, name: str) -> None:
+    """Refuses text that a file cannot hold: a disk's own name may have bytes that are no UTF-8.
+
+    Raises:
+        ModelError: shows it.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ModelError(
+            f"{what}: expected {name} in UTF-8. Received: {name}={text[:80]!r}."
+        ) from error

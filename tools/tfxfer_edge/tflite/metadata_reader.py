@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tfxfer.data.provenance import PROVENANCE_FILE, Provenance
 from tfxfer.errors import ModelError, TfxferError
 from tfxfer.preprocessing import Preprocessing, Resize
@@ -9,15 +11,15 @@ from tfxfer.system.arguments import check_kind
 from tfxfer_edge.tflite import metadata_schema as schema
 from tfxfer_edge.tflite.card import CONTRACT_FILE, ModelCard
 from tfxfer_edge.tflite.metadata_table import Table, find_metadata
+from tfxfer_edge.tflite.packed_archive import PackedFiles
 from tfxfer_edge.tflite.packed_files import (
     Contract,
     find_assets,
     read_contract,
-    read_files,
     split_labels,
 )
 
-__all__ = ["read_metadata"]
+__all__ = ["read_card", "read_metadata"]
 
 
 def read_metadata(content: bytes) -> ModelCard | None:
@@ -38,7 +40,7 @@ def read_metadata(content: bytes) -> ModelCard | None:
         buffer = find_metadata(content)
         if buffer is None:
             return None
-        return _read_card(Table.of_root(buffer, schema.SCHEMA_IDENTIFIER), read_files(content))
+        return read_card(buffer, PackedFiles(content))
     except TfxferError as error:
         raise ModelError(str(error)) from error
     # A damaged table fails in struct, in flatbuffers or in the unpacking below.
@@ -49,7 +51,17 @@ def read_metadata(content: bytes) -> ModelCard | None:
         ) from error
 
 
-def _read_card(root: Table, files: dict[str, bytes]) -> ModelCard:
+def read_card(buffer: bytes, files: Mapping[str, bytes]) -> ModelCard:
+    """Returns what metadata says.
+
+    Args:
+        buffer: its own flatbuffer.
+        files: that are packed behind the model.
+
+    Raises:
+        ModelError: it names a file that is not there, or one that cannot be read.
+    """
+    root = Table.of_root(buffer, schema.SCHEMA_IDENTIFIER)
     (graph,) = root.tables(schema.Model.SUBGRAPHS)
     sources = graph.tables(schema.SubGraph.INPUTS)
     (target,) = graph.tables(schema.SubGraph.OUTPUTS)
@@ -64,7 +76,7 @@ def _read_card(root: Table, files: dict[str, bytes]) -> ModelCard:
         if name not in files:
             raise ModelError(
                 f"metadata: expected the file {name!r} that it names, packed behind the model. "
-                f"Received: {sorted(files)}. The file may be truncated."
+                f"Received: {sorted(files)[:5]}. The file may be truncated."
             )
     named = [
         item.string(schema.AssociatedFile.NAME)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -11,17 +12,19 @@ from tfxfer.errors import ModelError
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.system.arguments import check_kind
 from tfxfer_edge.door import IMAGE, find_door
-from tfxfer_edge.tflite.card import ModelCard
+from tfxfer_edge.tflite.card import ModelCard, check_labels, check_utf8
 from tfxfer_edge.tflite.flatbuffer import as_text, read_model, write_model
 from tfxfer_edge.tflite.image_metadata import find_ends
 from tfxfer_edge.tflite.metadata_content import pack_card
-from tfxfer_edge.tflite.metadata_reader import read_metadata
+from tfxfer_edge.tflite.metadata_reader import read_card, read_metadata
 from tfxfer_edge.tflite.metadata_schema import METADATA_NAME
+from tfxfer_edge.tflite.packed_archive import PackedFiles
 from tfxfer_edge.tflite.packed_files import append_files, list_files, read_files
-from tfxfer_edge.tflite.probe import Probe, probe_ends
+from tfxfer_edge.tflite.probe import End, Probe, probe_ends
 
-__all__ = ["write_metadata"]
+__all__ = ["rehearse_metadata", "write_metadata"]
 
+_SHOWN = 200  # characters of a value in a message
 _TOLERANCE = 1e-5  # relative; the schema's floats have 24 bits
 
 
@@ -52,30 +55,65 @@ def write_metadata(content: bytes, card: ModelCard) -> bytes:
     )
     door = find_door(card.modality)
     before = probe_ends(content, fills=door.fills)
-    _check_labels(card, before)
-    door.check_card(card, before)
+    metadata, files = _rehearse(card, before)
     model = read_model(content)
-    _embed(model, pack_card(card, before))
-    files = list_files(card)
+    _embed(model, metadata)
     written = append_files(write_model(model), files)
     if before != probe_ends(written, fills=door.fills):
         raise ModelError(
             f"model {card.name!r}: expected the same outputs after its metadata was written. "
             "Received: others."
         )
-    _compare(card, written, files)
+    _compare(card, read_metadata(written))
+    packed = read_files(written)
+    if packed != files:
+        raise ModelError(
+            f"model {card.name!r}: expected {sorted(files)} packed behind it, as they were. "
+            f"Received: {sorted(packed)}."
+        )
     return written
 
 
-def _check_labels(card: ModelCard, probe: Probe) -> None:
-    # Not in the card's constructor: the 1001 labels of ImageNet's files have `crane` twice.
-    bad = [x for x in card.labels if not x.strip() or "\n" in x or "\r" in x]
-    bad += [x for x in card.labels if card.labels.count(x) > 1]
-    if bad:
-        raise ModelError(
-            f"model {card.name!r}: expected labels of one line each, not blank and no two alike. "
-            f"Received: label={bad[0]!r}."
-        )
+def rehearse_metadata(card: ModelCard, inputs: Sequence[End], *, outputs: int) -> None:
+    """Refuses a card that could be written behind no file of a model, before there is one.
+
+    What only a file can tell is left to `write_metadata`, such as whether its bytes stand for the
+    preprocessing.
+
+    Args:
+        card: what to write.
+        inputs: of the float file.
+        outputs: how many scores a sample has.
+
+    Raises:
+        ModelError: as `write_metadata`.
+    """
+    probe = Probe(tuple(inputs), End("scores", "float32", (1, outputs), (0.0, 0)), b"")
+    _rehearse(card, probe)
+
+
+def _rehearse(card: ModelCard, probe: Probe) -> tuple[bytes, dict[str, bytes]]:
+    """Returns the metadata's own flatbuffer and the files packed behind, read back and compared."""
+    _check_words(card)
+    _check_outputs(card, probe)
+    find_door(card.modality).check_card(card, probe)
+    metadata, files = pack_card(card, probe), list_files(card)
+    packed = PackedFiles(append_files(b"", files))
+    try:
+        found = read_card(metadata, packed)
+    except ModelError as error:
+        raise ModelError(f"model {card.name!r}: {error}") from error
+    _compare(card, found)
+    return metadata, files
+
+
+def _check_words(card: ModelCard) -> None:
+    for name in ("name", "description", "version", "author", "licence"):
+        check_utf8(getattr(card, name), what=f"model {card.name!r}", name=name)
+    check_labels(card.labels, what=f"model {card.name!r}")
+
+
+def _check_outputs(card: ModelCard, probe: Probe) -> None:
     if not card.labels and card.metadata_kind != "features":
         raise ModelError(
             f"model {card.name!r}: expected the labels of a {card.metadata_kind}. Received: none."
@@ -103,14 +141,13 @@ def _embed(model: Any, metadata: bytes) -> None:
     model.metadata = [*(model.metadata or []), entry]
 
 
-def _compare(card: ModelCard, written: bytes, files: dict[str, bytes]) -> None:
-    found = read_metadata(written)
+def _compare(card: ModelCard, found: ModelCard | None) -> None:
     wanted = card
     if card.modality == IMAGE:
         preprocessing = replace(card.preprocessing or Preprocessing(), resize=card.resize)
         wanted = replace(card, preprocessing=preprocessing)
     for item in fields(ModelCard):
-        ours, theirs = getattr(wanted, item.name), getattr(found, item.name)
+        ours, theirs = getattr(wanted, item.name), getattr(found, item.name, None)
         if isinstance(ours, Preprocessing) and isinstance(theirs, Preprocessing):
             same = _is_same(ours, theirs)
         else:
@@ -118,14 +155,13 @@ def _compare(card: ModelCard, written: bytes, files: dict[str, bytes]) -> None:
         if not same:
             raise ModelError(
                 f"model {card.name!r}: expected the metadata to be read as it was written. "
-                f"Received: {item.name}={theirs!r} for {ours!r}."
+                f"Received: {item.name}={_shorten(theirs)} for {_shorten(ours)}."
             )
-    packed = read_files(written)
-    if packed != files:
-        raise ModelError(
-            f"model {card.name!r}: expected {sorted(files)} packed behind it, as they were. "
-            f"Received: {sorted(packed)}."
-        )
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _is_same(left: Preprocessing, right: Preprocessing) -> bool:

@@ -17,9 +17,9 @@ from typing import Any
 from tfxfer.data.provenance import PROVENANCE_FILE
 from tfxfer.errors import ContractError, ModelError
 from tfxfer.preprocessing import Resize
-from tfxfer.system.archives import ARCHIVE_FAULTS
 from tfxfer_edge.door import IMAGE
 from tfxfer_edge.tflite.card import CONTRACT_FILE, LABELS_FILE, ModelCard
+from tfxfer_edge.tflite.packed_archive import PackedFiles
 
 __all__ = [
     "Contract",
@@ -31,8 +31,6 @@ __all__ = [
     "split_labels",
 ]
 
-_MAX_FILES = 100
-_MAX_BYTES = 32 << 20
 _RESIZE_KINDS = {"fit": str, "method": str, "antialias": bool}
 
 
@@ -66,7 +64,11 @@ class Contract:
 
 
 def list_files(card: ModelCard) -> dict[str, bytes]:
-    """Returns the names and contents of the files that a card is packed with."""
+    """Returns the names and contents of the files that a card is packed with.
+
+    Raises:
+        ModelError: settings that JSON cannot hold, or an asset of a name that is taken.
+    """
     contract: dict[str, Any] = {"metadata_kind": card.metadata_kind}
     if card.modality == IMAGE:
         contract["resize"] = {x.name: getattr(card.resize, x.name) for x in fields(Resize)}
@@ -84,7 +86,13 @@ def list_files(card: ModelCard) -> dict[str, bytes]:
         contract["white"] = card.white
     if card.head is not None:
         contract |= {"head": card.head, "head_options": dict(card.head_options)}
-    files = {CONTRACT_FILE: (json.dumps(contract, indent=2) + "\n").encode()}
+    try:
+        files = {CONTRACT_FILE: (json.dumps(contract, indent=2) + "\n").encode()}
+    except (TypeError, ValueError) as error:
+        raise ModelError(
+            f"model {card.name!r}: expected head_options and contract that are JSON data. "
+            f"Received: {error}."
+        ) from error
     if card.labels:
         files[LABELS_FILE] = "".join(f"{label}\n" for label in card.labels).encode()
     if card.provenance is not None:
@@ -131,28 +139,7 @@ def read_files(content: bytes) -> dict[str, bytes]:
     Raises:
         ModelError: the archive is damaged, or larger than any that is meant.
     """
-    stream = io.BytesIO(content)
-    try:
-        if not zipfile.is_zipfile(stream):
-            return {}
-        with zipfile.ZipFile(stream) as archive:
-            members = archive.infolist()
-            total = sum(member.file_size for member in members)
-            # Labels and vocabularies are kilobytes; what compresses well can be made gigabytes.
-            if len(members) > _MAX_FILES or total > _MAX_BYTES:
-                raise ModelError(
-                    f"model: expected at most {_MAX_FILES} packed files of {_MAX_BYTES >> 20} MB "
-                    f"together. Received: {len(members):,} of {total:,} bytes. Nothing of them "
-                    "was read."
-                )
-            return {member.filename: archive.read(member) for member in members}
-    except ModelError:
-        raise  # ours: it is a ValueError, too
-    except ARCHIVE_FAULTS as error:
-        raise ModelError(
-            "metadata: expected an archive of files behind the model. "
-            f"Received: {_first_line(error)}. The file may be damaged."
-        ) from error
+    return dict(PackedFiles(content))
 
 
 def split_labels(data: bytes) -> tuple[str, ...]:
