@@ -82,6 +82,8 @@ class ImageEdge(EdgeModality):
         name = converted.inputs[0].name
         if converted.input_dtype == "uint8":
             return {name: np.asarray(samples, np.uint8)}
+        if converted.input_dtype == "int8":
+            return {name: (np.asarray(samples, np.int16) - 128).astype(np.int8)}
         pixels = np.asarray(samples)
         return {name: converted.normalization.apply(pixels).astype(converted.input_dtype)}
 
