@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from tfxfer.errors import GateError, ModelError
 from tfxfer.head import Head
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
-from tfxfer.system.arguments import check_texts
 from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer.trust.groups import choose_groupings
-from tfxfer_edge.conversion.recipes import FLOAT
+from tfxfer_edge.conversion.end_types import EndType, describe_ends
+from tfxfer_edge.conversion.recipes import FLOAT, Recipe
 from tfxfer_edge.conversion.sources import PreprocessingArgument
 from tfxfer_edge.door import find_door
 from tfxfer_edge.handover.folder import write_folder
@@ -55,7 +55,8 @@ def export(
     model: str | Path | RunDirectory,
     out: str | Path | None = None,
     *,
-    recipes: Sequence[str] = ("auto",),
+    recipes: Sequence[str | Recipe] = ("auto",),
+    io: EndType | None = None,
     max_drop: float | None = 1.0,
     prefer: str = PREFERENCES[0],
     allow_float: bool = False,
@@ -83,7 +84,10 @@ def export(
     Args:
         model: a finished training, or a `.keras` or legacy `.h5` file, or a SavedModel.
         out: the folder to make; None is `export/` inside the run.
-        recipes: `auto`, or names of `tfxfer_edge.RECIPES`.
+        recipes: `auto`, or names of `tfxfer_edge.RECIPES`, and recipes of one's own, such as
+            `tfxfer_edge.read_recipe("mixed.json")`.
+        io: type of the input and the output of TFLite files: `uint8`, `int8` or `float32`; None is
+            uint8 where activations have 8 bits, else float32.
         max_drop: points of the task's metric that may be lost, see `judge`; None accepts
             everything.
         prefer: which of the candidates that pass: `balanced`, the fastest, or the smallest of those
@@ -121,12 +125,12 @@ def export(
         ModelError, DataError: see `convert` and `open_subject`.
     """
     check_keras_settings()
-    recipes = check_texts(recipes, where="export", name="recipes", expected="a list of names")
     tell, told = say or (lambda line: None), progress or (lambda *_: None)
     checked = checked or check_request(
         model,
         out,
         recipes=recipes,
+        io=io,
         prefer=prefer,
         allow_float=allow_float,
         calibration=calibration,
@@ -159,7 +163,8 @@ def export(
     if refit:
         data = subject.data
         fitter = HeadFitter(subject.graph, data.train, data.val, seed=seed, progress=progress)
-    made, baseline = _make_and_time(subject, names, samples, tell, told, fitter)
+    recipe_of = {name: checked.own.get(name, name) for name in names}
+    made, baseline = _make_and_time(subject, recipe_of, samples, tell, told, fitter, io)
     comparison = Comparison(
         subject,
         max_drop=max_drop,
@@ -196,7 +201,8 @@ def export(
     # Of train and val: `evaluate` of a file leaves them out, as of the run.
     document["trained_on"] = None if known is None else known.to_text()
     unrecorded = () if checked.unrecorded is None else (checked.unrecorded,)
-    document["remarks"] = [*checked.warnings, *subject.remarks, *unrecorded]
+    document["io"] = io
+    document["remarks"] = [*checked.warnings, *subject.remarks, *unrecorded, *describe_ends(io)]
     if all(item.path is None for item in candidates):
         failure = ModelError(candidates[0].reason)
         failure.document = document  # type: ignore[attr-defined]
@@ -255,25 +261,26 @@ def _refuse(document: dict[str, Any], message: str) -> GateError:
 
 def _make_and_time(
     subject: Subject,
-    names: Sequence[str],
+    recipes: Mapping[str, str | Recipe],
     samples: Arrays,
     tell: Callable[[str], None],
     progress: Progress,
     fitter: HeadFitter | None,
+    io: EndType | None,
 ) -> tuple[list[Made], Made | None]:
     """Returns the files of all recipes, and the float32 file that they are compared with."""
-    wanted = list(names)
-    if FLOAT not in names and any(name != "onnx" for name in names):
-        wanted = [FLOAT, *names]  # every other TFLite file is made from it
+    wanted = list(recipes.values())
+    if FLOAT not in recipes and any(name != "onnx" for name in recipes):
+        wanted = [FLOAT, *wanted]  # every other TFLite file is made from it
     val = subject.data.val
     timed = map_arrays(lambda x: x[:, 0], val.read_views(range(min(_TIMED_SAMPLES, len(val)))))
     made = time_files(
-        make_files(subject, wanted, samples, tell=tell, progress=progress, fitter=fitter),
+        make_files(subject, wanted, samples, tell=tell, progress=progress, fitter=fitter, io=io),
         timed,
         progress=progress,
     )
     baseline = next((item for item in made if item.recipe == FLOAT and item.converted), None)
-    return [item for item in made if item.recipe in names], baseline
+    return [item for item in made if item.recipe in recipes], baseline
 
 
 def _open_stand_in(baseline: Made | None) -> Scorer | None:

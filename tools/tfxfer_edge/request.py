@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ from tfxfer.registry.lookup import Registry, get_head, get_modality
 from tfxfer.run.directory import RunDirectory
 from tfxfer.system.arguments import check_path
 from tfxfer.trust.gate_rules import Gate
+from tfxfer_edge.conversion.recipes import Recipe
 from tfxfer_edge.door import IMAGE, find_door
 from tfxfer_edge.handover.folder import check_folder
 from tfxfer_edge.proof.arguments import check_arguments, is_run
-from tfxfer_edge.proof.gate import ladder
 from tfxfer_edge.proof.preference import PREFERENCES, check_preference
+from tfxfer_edge.proof.recipe_list import list_recipes, split_recipes
 from tfxfer_edge.proof.rules import read_rules
 from tfxfer_edge.proof.run_record import find_warnings
 
@@ -30,10 +31,11 @@ class CheckedRequest:
 
     Args:
         folder: to make.
-        recipes: to try, in order.
+        recipes: names of those to try, in order.
         rules: of the gate; None where there is none.
         warnings: why the run's own result is worth nothing, where it is exported all the same.
         unrecorded: why `run.json` will not list the export; None where it will.
+        own: of the recipes those that are not built in, by name.
     """
 
     folder: Path
@@ -41,13 +43,15 @@ class CheckedRequest:
     rules: Gate | None = None
     warnings: tuple[str, ...] = ()
     unrecorded: str | None = None
+    own: Mapping[str, Recipe] = field(default_factory=dict)
 
 
 def check_request(
     model: str | Path | RunDirectory,
     out: str | Path | None = None,
     *,
-    recipes: Sequence[str] = ("auto",),
+    recipes: Sequence[str | Recipe] = ("auto",),
+    io: str | None = None,
     prefer: str = PREFERENCES[0],
     allow_float: bool = False,
     calibration: str | Path | None = None,
@@ -72,7 +76,7 @@ def check_request(
         StorageError: the folder cannot be made where it is to be.
         GateError: the run was warned of its own result.
     """
-    ladder(recipes, automatic=())  # before anything is read: are these names?
+    named, own = split_recipes(recipes)  # before anything is read: are these names?
     check_preference(prefer)
     path = model.path if isinstance(model, RunDirectory) else check_path(model, where="export")
     folder = _choose_folder(path, out, of_run=is_run(model))
@@ -80,7 +84,8 @@ def check_request(
     if isinstance(head, str):
         get_head(head, registry=registry)
     modality = RunDirectory(path).read_manifest().modality if is_run(model) else IMAGE
-    names = ladder(recipes, automatic=find_door(modality).ladder, allow_float=allow_float)
+    automatic = find_door(modality).ladder
+    names = list_recipes(named, own, automatic=automatic, allow_float=allow_float, io=io)
     if calibration is not None:
         read_source(calibration, get_modality(modality, registry))
     of_run = check_arguments(
@@ -97,7 +102,7 @@ def check_request(
     elif of_run:
         _refuse_worthless(RunDirectory(path))
     unrecorded = _check_record(RunDirectory(path)) if of_run else None
-    return CheckedRequest(folder, names, rules, warnings, unrecorded)
+    return CheckedRequest(folder, names, rules, warnings, unrecorded, own)
 
 
 def _choose_folder(path: Path, out: str | Path | None, *, of_run: bool) -> Path:

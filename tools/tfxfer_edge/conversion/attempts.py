@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfxfer.errors import ModelError
+from tfxfer.preprocessing import Preprocessing
 from tfxfer.system.arguments import check_kind, check_word
 from tfxfer_edge.conversion.calibration import Calibration
 from tfxfer_edge.conversion.converted import Converted, Engine, Quantization
@@ -21,7 +22,7 @@ from tfxfer_edge.conversion.recipes import Recipe, get_recipe
 from tfxfer_edge.conversion.sources import PreprocessingArgument
 from tfxfer_edge.door import IMAGE, find_door
 from tfxfer_edge.tflite.flatbuffer import refuse_forbidden
-from tfxfer_edge.tflite.retyped_ends import retype_ends
+from tfxfer_edge.tflite.retyped_ends import find_byte_scale, retype_ends
 from tfxfer_edge.tflite.runtime import load_interpreter, verify
 
 if TYPE_CHECKING:
@@ -197,13 +198,26 @@ def _describe(
         output_dtype=np.dtype(target["dtype"]).name,
         input_quantization=_quantization(source),
         output_quantization=_quantization(target),
-        normalization=graph.normalization,
+        normalization=_find_normalization(graph, result.content),
         preprocessing=graph.preprocessing,
         inputs=graph.inputs,
         modality=graph.modality,
         kept_float=result.kept_float,
         notes=notes,
     )
+
+
+def _find_normalization(graph: FrozenGraph, content: bytes) -> Preprocessing:
+    """Returns what pixels go through before the input: onto whole steps where these come next.
+
+    -1..1 in 255 steps has its zero half-way between two of them, and what a client's last bit makes
+    of each pixel would say which it becomes.
+    """
+    found = find_byte_scale(content) if graph.modality == IMAGE else None
+    if found is None:
+        return graph.normalization
+    scale, zero = found
+    return replace(graph.normalization, scale=(scale,) * 3, offset=(-scale * zero,) * 3)
 
 
 def _quantization(detail: Any) -> Quantization | None:

@@ -9,7 +9,15 @@ from tfxfer.errors import UsageError
 from tfxfer.system.arguments import check_word
 from tfxfer_edge.conversion.recipes import Recipe
 
-__all__ = ["END_TYPES", "EndType", "allows_ends", "check_ends_of", "check_type", "keep_allowed"]
+__all__ = [
+    "END_TYPES",
+    "EndType",
+    "allows_ends",
+    "check_ends_of",
+    "check_type",
+    "describe_ends",
+    "keep_allowed",
+]
 
 EndType = Literal["uint8", "int8", "float32"]
 END_TYPES: tuple[str, ...] = get_args(EndType)
@@ -70,3 +78,13 @@ def keep_allowed(recipes: Sequence[Recipe], io: str | None, *, named: bool) -> t
         for recipe in recipes:
             check_ends_of(recipe, io)
     return kept
+
+
+def describe_ends(io: str | None) -> tuple[str, ...]:
+    """Returns what a person must be told of ends of a type, a line each."""
+    if io != "int8":
+        return ()
+    return (
+        "io int8: MediaPipe takes uint8 and float32 alone, so these files are not compared with "
+        "it, and the README runs LiteRT itself",
+    )

@@ -14,7 +14,7 @@ from tfxfer_edge.tflite.flatbuffer import (
 )
 from tfxfer_edge.tflite.rewrites import add_uint8_ends
 
-__all__ = ["retype_ends"]
+__all__ = ["find_byte_scale", "retype_ends"]
 
 _WHOLE = ("INT32", "INT64")
 _SIGNED = ("INT8", "INT16")
@@ -62,6 +62,27 @@ def retype_ends(content: bytes | bytearray, dtype: str) -> bytes:
             )
     made = write_model(model)
     return add_uint8_ends(made) if wanted == "UINT8" else made
+
+
+def find_byte_scale(content: bytes | bytearray) -> tuple[float, int] | None:
+    """Returns the scale and the zero point of bytes behind a float32 input; None where none are.
+
+    Args:
+        content: a file of one input.
+    """
+    model = read_model(content)
+    graph, names = model.subgraphs[0], operator_names(model)
+    if len(graph.inputs) != 1:
+        return None
+    (source,) = map(int, graph.inputs)
+    readers = [x for x in graph.operators or [] if source in map(int, x.inputs)]
+    if [names[x.opcodeIndex] for x in readers] != ["QUANTIZE"]:
+        return None
+    inner = graph.tensors[int(readers[0].outputs[0])]
+    shift = {"INT8": 128, "UINT8": 0}.get(type_name(inner))
+    if type_name(graph.tensors[source]) != "FLOAT32" or shift is None:
+        return None
+    return float(inner.quantization.scale[0]), int(inner.quantization.zeroPoint[0]) + shift
 
 
 def _strip(model: Any, outer: int, *, is_input: bool) -> None:
