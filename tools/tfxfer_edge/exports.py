@@ -19,6 +19,7 @@ from tfxfer_edge.conversion.recipes import FLOAT, Recipe
 from tfxfer_edge.conversion.sources import PreprocessingArgument
 from tfxfer_edge.door import find_door
 from tfxfer_edge.handover.folder import write_folder
+from tfxfer_edge.handover.micro import make_micro
 from tfxfer_edge.proof.choice import choose
 from tfxfer_edge.proof.comparison import Comparison
 from tfxfer_edge.proof.document import describe_export
@@ -73,6 +74,7 @@ def export(
     force: bool = False,
     gate: str | Path | None = None,
     refit: bool = True,
+    micro: bool = False,
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
     checked: CheckedRequest | None = None,
@@ -111,6 +113,8 @@ def export(
             `worst-slice recall >= 0.8`; see `tfxfer.trust.gate_rules`.
         refit: fits the head of integer files to what these compute for training samples, see
             `tfxfer_edge.conversion.refit`.
+        micro: also writes the chosen file as C++ for TensorFlow Lite Micro, `model_data.cc` and
+            `model_data.h`, with the memory for tensors that it takes there; see docs/micro.md.
         progress: told of each step, and of how far it is.
         say: gets remarks, one line each.
         checked: what `check_request` returned of the same; None asks it.
@@ -140,6 +144,8 @@ def export(
         overwrite=overwrite,
         force=force,
         gate=gate,
+        micro=micro,
+        dynamic_batch=dynamic_batch,
     )
     folder, rules = checked.folder, checked.rules
     names = checked.recipes
@@ -236,6 +242,21 @@ def export(
             f"export of {str(subject.path)!r}: expected {subject.predictor.modality.plural} to get "
             f"Keras's answers from the file. Received: {chosen.recipe}: {parity.fault}.",
         )
+    arrays: dict[str, bytes] = {}
+    document["micro"] = None
+    if micro:
+        item = next(item for item in made if item.recipe == chosen.recipe)
+        arrays, report = make_micro(
+            subject, item, name=str(chosen.path), rows=_choose_rows(subject)
+        )
+        document["micro"] = report.to_dict()
+        if report.fault is not None:
+            document["chosen"] = document["because"] = None
+            raise _refuse(
+                document,
+                f"export of {str(subject.path)!r}: expected a microcontroller to answer as LiteRT "
+                f"does. Received: {chosen.recipe}: {report.fault}.",
+            )
     write_folder(
         folder,
         main=str(chosen.path),
@@ -243,7 +264,8 @@ def export(
             item.path: contents[item.recipe]
             for item in candidates
             if item.path is not None and item.recipe in kept
-        },
+        }
+        | arrays,
         labels=subject.predictor.labels,
         document=document,
         candidates=candidates,
@@ -295,10 +317,14 @@ def _check_parity(
     """Returns how raw samples fare, from the disk to the answer; None for ONNX."""
     if not str(chosen.path).endswith(".tflite"):
         return None
-    test, door = subject.data.test, find_door(subject.source.modality)
-    step = max(1, len(test) // door.parity_samples)
-    rows = range(0, len(test), step)[: door.parity_samples]
-    return door.check_parity(subject.predictor, content, test, rows, progress=progress)
+    door, rows = find_door(subject.source.modality), _choose_rows(subject)
+    return door.check_parity(subject.predictor, content, subject.data.test, rows, progress=progress)
+
+
+def _choose_rows(subject: Subject) -> range:
+    """Returns some test samples, from all over the split."""
+    test, most = subject.data.test, find_door(subject.source.modality).parity_samples
+    return range(0, len(test), max(1, len(test) // most))[:most]
 
 
 def _record_in_run(run: RunDirectory, path: Path, chosen: Candidate) -> None:

@@ -18,7 +18,7 @@ from tfxfer_edge.door import IMAGE, find_door
 from tfxfer_edge.handover.folder import check_folder
 from tfxfer_edge.proof.arguments import check_arguments, is_run
 from tfxfer_edge.proof.preference import PREFERENCES, check_preference
-from tfxfer_edge.proof.recipe_list import list_recipes, split_recipes
+from tfxfer_edge.proof.recipe_list import check_micro, list_recipes, split_recipes
 from tfxfer_edge.proof.rules import read_rules
 from tfxfer_edge.proof.run_record import find_warnings
 
@@ -61,6 +61,8 @@ def check_request(
     overwrite: bool = False,
     force: bool = False,
     gate: str | Path | None = None,
+    micro: bool = False,
+    dynamic_batch: bool = False,
     registry: Registry | None = None,
 ) -> CheckedRequest:
     """Returns what is settled; the arguments are those of `tfxfer_edge.export`.
@@ -86,6 +88,8 @@ def check_request(
     modality = RunDirectory(path).read_manifest().modality if is_run(model) else IMAGE
     automatic = find_door(modality).ladder
     names = list_recipes(named, own, automatic=automatic, allow_float=allow_float, io=io)
+    if micro:
+        check_micro(names, modality=modality, dynamic_batch=dynamic_batch)
     if calibration is not None:
         read_source(calibration, get_modality(modality, registry))
     of_run = check_arguments(

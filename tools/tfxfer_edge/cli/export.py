@@ -31,6 +31,8 @@ _CHECKED = (
     "overwrite",
     "force",
     "gate",
+    "micro",
+    "dynamic_batch",
 )  # what `check_request` takes of the options
 _RANGES = {"0..1": (0.0, 255.0), "-1..1": (127.5, 127.5)}
 
@@ -172,6 +174,11 @@ def parse_preprocessing(text: str) -> Any:
     show_default=True,
     help="Fit the head of integer files to what they compute for training images.",
 )
+@click.option(
+    "--micro",
+    is_flag=True,
+    help="Also write the chosen file as C++ for microcontrollers, with the memory that it takes.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
 @break_lock_option
 @click.option(
@@ -250,6 +257,8 @@ def run_export(output: Output, model: str, **options: Any) -> dict[str, Any]:
         output.warn(remark)
     show_candidates(output, result.document)
     _show_parity(output, result.document["parity"], result.document["samples"])
+    if result.document["micro"] is not None:
+        output.show(result.document["micro"]["words"])
     output.show(str(result.path))
     return result.document
 

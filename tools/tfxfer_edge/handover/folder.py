@@ -20,7 +20,7 @@ from tfxfer.system.scratch import name_aside, name_temporary, remove_dead
 from tfxfer_edge.conversion.recipes import FLOAT, RECIPES
 from tfxfer_edge.handover.readme import PROGRAM_FILE, README_FILE, write_handover
 from tfxfer_edge.proof.gate import Candidate
-from tfxfer_edge.tflite.card import EXPORT_MANIFEST, LABELS_FILE
+from tfxfer_edge.tflite.card import EXPORT_MANIFEST, LABELS_FILE, MICRO_FILES
 
 __all__ = ["check_folder", "write_folder"]
 
@@ -30,6 +30,7 @@ _OURS = {
     README_FILE,
     PROGRAM_FILE,
     LABELS_FILE,
+    *MICRO_FILES,
     *(f"model_{name}{suffix}" for name in RECIPES for suffix in (".tflite", ".onnx")),
 }
 

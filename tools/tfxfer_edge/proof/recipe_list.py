@@ -8,9 +8,10 @@ from tfxfer.errors import UsageError
 from tfxfer.system.arguments import check_texts
 from tfxfer_edge.conversion.end_types import check_type, keep_allowed
 from tfxfer_edge.conversion.recipes import RECIPES, Recipe, get_recipe
+from tfxfer_edge.door import IMAGE
 from tfxfer_edge.proof.gate import ladder
 
-__all__ = ["list_recipes", "split_recipes"]
+__all__ = ["check_micro", "list_recipes", "split_recipes"]
 
 
 def split_recipes(recipes: Sequence[str | Recipe]) -> tuple[tuple[str, ...], dict[str, Recipe]]:
@@ -75,3 +76,28 @@ def list_recipes(
     found = [own.get(name) or get_recipe(name) for name in tried]
     kept = keep_allowed(found, io, named=tuple(names) != ("auto",))
     return tuple(recipe.name for recipe in kept)
+
+
+def check_micro(names: Sequence[str], *, modality: str, dynamic_batch: bool) -> None:
+    """Refuses what no array for a microcontroller is made of.
+
+    Args:
+        names: of recipes.
+        modality: what the model reads.
+        dynamic_batch: whether the number of samples is to be free.
+
+    Raises:
+        UsageError: says which.
+    """
+    received = None
+    if "onnx" in names:
+        received = "recipe onnx"
+    elif modality != IMAGE:
+        received = f"modality {modality!r}"
+    elif dynamic_batch:
+        received = "--dynamic-batch, whose memory nobody knows beforehand"
+    if received is not None:
+        raise UsageError(
+            "export --micro: expected TFLite files of one image at a time. "
+            f"Received: {received}. Leave one of the two out."
+        )

@@ -12,11 +12,13 @@ from tfxfer.preprocessing import Preprocessing, Resize
 from tfxfer.system.arguments import check_kind, check_texts, check_word
 from tfxfer_edge.door import IMAGE
 
-__all__ = ["CONTRACT_FILE", "EXPORT_MANIFEST", "KINDS", "LABELS_FILE", "ModelCard"]
+__all__ = ["CONTRACT_FILE", "EXPORT_MANIFEST", "KINDS", "LABELS_FILE", "MICRO_FILES", "ModelCard"]
 
 KINDS = ("classifier", "multilabel_classifier", "regressor", "features")
 LABELS_FILE = "labels.txt"
 EXPORT_MANIFEST = "export.json"
+MICRO_FILES = ("model_data.cc", "model_data.h")
+"""What a microcontroller's program is linked with."""
 CONTRACT_FILE = "tfxfer.json"
 """Packed beside the labels: the kind of task and how a sample becomes the inputs, as far as the
 schema has no field.
