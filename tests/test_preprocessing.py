@@ -76,3 +76,16 @@ def test_json_keeps_everything() -> None:
 def test_what_is_no_contract_is_refused(make: object, words: str) -> None:
     with pytest.raises(ContractError, match=words):
         make()  # type: ignore[operator]
+
+
+def test_grey_is_one_channel_with_one_scale() -> None:
+    grey = Preprocessing(scale=1 / 127.5, offset=-1.0, grey=True)  # type: ignore[arg-type]
+    assert (grey.channels, Preprocessing().channels) == (1, 3)
+    assert Preprocessing.from_dict(grey.to_dict()) == grey
+    assert "grey" not in Preprocessing().to_dict()
+    pixels = np.array([[[0], [255]]], np.uint8)
+    np.testing.assert_allclose(grey.apply(pixels), [[[-1.0], [1.0]]], atol=1e-6)
+    with pytest.raises(ContractError, match=r"one scale and one offset with grey=True"):
+        Preprocessing(scale=(1.0, 2.0, 1.0), grey=True)
+    with pytest.raises(ContractError, match=r"grey='yes'"):
+        Preprocessing(grey="yes")  # type: ignore[arg-type]

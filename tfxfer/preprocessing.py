@@ -66,6 +66,8 @@ class Preprocessing:
         resize: how a photo becomes a square.
         white: value of white in files with more than 8 bits a channel, whose sensors often fill 10
             to 14 of 16 bits; None until a data set has settled it, and then as 65,535.
+        grey: whether the network takes one channel, how bright a pixel is, see `take_luma` of
+            `tfxfer.images.luma`. One scale and one offset serve it.
 
     Units: pixels 0..255 in, the network's own units out.
 
@@ -79,6 +81,7 @@ class Preprocessing:
     offset: _Triple = (0.0, 0.0, 0.0)
     resize: Resize = Resize()
     white: int | None = None
+    grey: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", _triple(self.scale, name="scale"))
@@ -92,6 +95,12 @@ class Preprocessing:
             raise ContractError(
                 "Preprocessing: expected finite offsets and scales other than 0. "
                 f"Received: scale={self.scale}, offset={self.offset}."
+            )
+        if not isinstance(self.grey, bool) or (self.grey and not self.is_uniform):
+            raise ContractError(
+                "Preprocessing: expected one scale and one offset with grey=True, which is one "
+                f"channel. Received: grey={describe_value(self.grey)}, scale={self.scale}, "
+                f"offset={self.offset}."
             )
 
     @classmethod
@@ -123,6 +132,11 @@ class Preprocessing:
         return (1 / s0, 1 / s1, 1 / s2)
 
     @property
+    def channels(self) -> int:
+        """How many a pixel has: 3, or 1 of grey."""
+        return 1 if self.grey else 3
+
+    @property
     def is_uniform(self) -> bool:
         """Whether one scale and one offset serve all three channels."""
         return len(set(self.scale)) == 1 and len(set(self.offset)) == 1
@@ -138,19 +152,25 @@ class Preprocessing:
     def apply(self, pixels: np.ndarray) -> np.ndarray:
         """Returns `pixels * scale + offset` as float32.
 
-        Shapes: (..., 3) in and out.
+        Shapes: (..., 3) in and out; where one scale and offset serve all, any number of channels.
         """
         import numpy as np
 
+        if self.is_uniform:
+            return np.asarray(pixels, np.float32) * np.float32(self.scale[0]) + np.float32(
+                self.offset[0]
+            )
         scale, offset = np.array(self.scale, np.float32), np.array(self.offset, np.float32)
         return np.asarray(pixels, np.float32) * scale + offset
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON data; `from_dict` reads it back."""
         data = asdict(self)
-        # Earlier versions refuse keys that they do not know; most runs do without this one.
+        # Earlier versions refuse keys that they do not know; most runs do without these.
         if self.white is None:
             del data["white"]
+        if not self.grey:
+            del data["grey"]
         return data
 
     @classmethod

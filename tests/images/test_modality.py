@@ -168,3 +168,14 @@ def test_a_hurried_training_may_take_smaller_images() -> None:
     assert IMAGES.list_smaller_sizes(240) == (224, 192, 160, 128)
     assert IMAGES.list_smaller_sizes(97) == (96,)
     assert IMAGES.list_smaller_sizes(96) == ()
+
+
+def test_a_grey_contract_takes_how_bright_pixels_are(sample: Sample) -> None:
+    grey = Preprocessing(scale=1 / 255, grey=True)  # type: ignore[arg-type]
+    assert IMAGES.list_inputs(24, grey)[PIXELS].shape == (24, 24, 1)
+    views = read(sample, grey, views=(0, 1), level="light")
+    colours = read(sample, views=(0, 1), level="light")
+    assert views.shape == (2, 24, 24, 1)
+    for view, colour in zip(views, colours, strict=True):
+        expected = np.asarray(Image.fromarray(colour).convert("L"))
+        np.testing.assert_array_equal(view[..., 0], expected)

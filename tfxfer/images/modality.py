@@ -1,4 +1,4 @@
-"""The modality `image`: photos of any size become the square of RGB pixels that a network takes."""
+"""The modality `image`: photos of any size become the square of pixels that a network takes."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from tfxfer.images.decode import find_seen, open_image
 from tfxfer.images.depth import FULL_WHITE, find_white
 from tfxfer.images.duplicates import find_near_duplicates
 from tfxfer.images.formats import READ_SUFFIXES, UNREAD_SUFFIXES
+from tfxfer.images.luma import take_luma
 from tfxfer.images.pixels import check_pixels
 from tfxfer.images.quiet import quiet_pillow
 from tfxfer.modality import Modality
@@ -39,7 +40,9 @@ _RESCALE = "rescale_pixels"
 class ImageModality(Modality):
     """RGB pixels 0..255, resized as the backbone's `Preprocessing` says.
 
-    Shapes: the input `pixels` is (size, size, 3), stored as uint8.
+    A contract with `grey` takes how bright they are instead.
+
+    Shapes: the input `pixels` is (size, size, 3), of grey (size, size, 1), stored as uint8.
     """
 
     name = "image"
@@ -116,7 +119,7 @@ class ImageModality(Modality):
 
     def list_inputs(self, size: int, contract: Preprocessing) -> dict[str, InputSpec]:
         """Returns the one input, a square of pixels."""
-        return {PIXELS: InputSpec((size, size, 3), stored="uint8")}
+        return {PIXELS: InputSpec((size, size, contract.channels), stored="uint8")}
 
     def check_inputs(self, inputs: Arrays, *, where: str) -> None:
         """Refuses pixels that are not 0..255."""
@@ -147,7 +150,7 @@ class ImageModality(Modality):
     ) -> np.ndarray:
         """Returns views of one photo, decoded once.
 
-        Shapes: uint8 (views, size, size, 3).
+        Shapes: uint8 (views, size, size, 3), of grey (views, size, size, 1).
 
         Raises:
             ImageError: a file that is no readable image.
@@ -158,7 +161,7 @@ class ImageModality(Modality):
             )
         # A resize without antialiasing depends on pixels that a reduced JPEG no longer has.
         needed = size if contract.resize.antialias else None
-        return make_views(
+        found = make_views(
             open_image(
                 sample.path,
                 min_side_px=needed,
@@ -172,6 +175,7 @@ class ImageModality(Modality):
             index=index,
             **(self.view_options if options is None else options),
         )
+        return take_luma(found) if contract.grey else found
 
     def measure_looks(self, inputs: Arrays) -> np.ndarray:
         """Returns the amplitudes of low frequencies: colours, light and coarse contrast."""

@@ -209,7 +209,7 @@ def load_keras_predictor(
     """Returns what scores images, from a `.keras` or `.h5` file outside of a run.
 
     Args:
-        path: the file, which takes one square of RGB pixels.
+        path: the file, which takes one square of RGB pixels, or of grey ones.
         labels: names of its outputs, in order.
         head: None is the default head.
         registry: where that is looked up.
@@ -228,17 +228,18 @@ def load_keras_predictor(
             f"Received: {counts[0]} and {counts[1]}."
         )
     shape = tuple(model.inputs[0].shape)
-    if len(shape) != 4 or shape[1] is None or shape[1] != shape[2] or shape[3] != 3:
+    if len(shape) != 4 or shape[1] is None or shape[1] != shape[2] or shape[3] not in (1, 3):
         raise ModelError(
-            f"model {str(path)!r}: expected a square input (batch, size, size, 3). "
-            f"Received: shape={shape}."
+            f"model {str(path)!r}: expected a square input (batch, size, size, 3), or of grey "
+            f"(batch, size, size, 1). Received: shape={shape}."
         )
-    size, task = int(shape[1]), get_head(registry=registry) if head is None else head
+    size, channels = int(shape[1]), int(shape[3])
+    task = get_head(registry=registry) if head is None else head
     outputs = Outputs(
         source=str(path),
         count=int(model.outputs[0].shape[-1]),
         activation=find_activation(model),
-        probe=lambda: _score(model, paint_probe(size)),
+        probe=lambda: _score(model, paint_probe(size, channels=channels)),
     )
     change = adapt_outputs(outputs, labels, task)
     assert labels is not None
@@ -248,7 +249,7 @@ def load_keras_predictor(
         head=task,
         modality=ImageModality(),
         size=size,
-        contract=Preprocessing(),
+        contract=Preprocessing(grey=channels == 1),
         score=lambda inputs: apply_steps(_score(model, inputs), change.steps),
         remarks=(change.remark,) if change.remark else (),
     )

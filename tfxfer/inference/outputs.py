@@ -85,15 +85,16 @@ def find_activation(model: Any) -> str | None:
     return None
 
 
-def paint_probe(size: int) -> np.ndarray:
+def paint_probe(size: int, *, channels: int = 3) -> np.ndarray:
     """Returns a few images that are as unlike each other as photos are.
 
-    Shapes: uint8 (images, size, size, 3).
+    Shapes: uint8 (images, size, size, channels).
     """
     rng = np.random.default_rng(0)
     slope = np.linspace(-1, 1, size)[None, :, None, None]
-    base = rng.uniform(30, 225, (_PROBES, 1, 1, 3))
-    painted = base + slope * rng.uniform(-90, 90, (_PROBES, 1, 1, 3))
+    base = rng.uniform(30, 225, (_PROBES, 1, 1, channels))
+    painted = base + slope * rng.uniform(-90, 90, (_PROBES, 1, 1, channels))
     painted = painted + rng.normal(0, 30, (_PROBES, size, size, 1))
-    plain = np.stack([np.zeros((size, size, 3)), np.full((size, size, 3), 255.0)])
+    shape = (size, size, channels)
+    plain = np.stack([np.zeros(shape), np.full(shape, 255.0)])
     return np.concatenate([np.clip(painted, 0, 255), plain]).round().astype(np.uint8)

@@ -11,6 +11,7 @@ from tfxfer.backbone import Backbone, Stage
 from tfxfer.data.arrays import Arrays, count_rows, map_arrays
 from tfxfer.evaluation import ValueFigures
 from tfxfer.head import Head, Monitor, Prediction
+from tfxfer.images.luma import take_luma
 from tfxfer.images.modality import ImageModality
 from tfxfer.modality import Modality
 from tfxfer.preprocessing import Preprocessing
@@ -118,7 +119,9 @@ class ProbeData:
     ) -> None:
         self.inputs = modality.list_inputs(size, contract)
         if modality.name == ImageModality.name:
-            self.samples: Arrays = paint(self.count(), size, seed=0)
+            painted = paint(self.count(), size, seed=0)
+            is_grey = next(iter(self.inputs.values())).shape[-1] == 1
+            self.samples: Arrays = take_luma(painted) if is_grey else painted
         else:
             drawn = {
                 name: draw_values(spec, self.count(), seed=number)

@@ -68,6 +68,10 @@ ARGUMENTS: dict[str, tuple[Call, set[str]]] = {
         set(),
     ),
     "convert_files(recipes)": (lambda x, _: tfxfer_edge.convert_files("gone", recipes=x), set()),
+    "convert(io)": (
+        lambda x, model: tfxfer_edge.convert(model, recipe="float32", io=x),
+        {"None"},
+    ),
     "freeze(model)": (lambda x, _: tfxfer_edge.freeze(x, preprocessing="in_graph"), set()),
     "export(model)": (lambda x, _: tfxfer_edge.export(x, "out"), set()),
     "export(out)": (lambda x, _: tfxfer_edge.export("gone", x), set()),
@@ -77,6 +81,7 @@ ARGUMENTS: dict[str, tuple[Call, set[str]]] = {
     ),
     "export(recipes)": (lambda x, _: tfxfer_edge.export("gone", "out", recipes=x), set()),
     "get_recipe(name)": (lambda x, _: tfxfer_edge.get_recipe(x), set()),
+    "read_recipe(path)": (lambda x, _: tfxfer_edge.read_recipe(x), set()),
     "Recipe(kind)": (lambda x, _: tfxfer_edge.Recipe("r", x, 8), set()),
     "Recipe(weight_bits)": (lambda x, _: tfxfer_edge.Recipe("r", "float", x), set()),
     "read_metadata(content)": (lambda x, _: tfxfer_edge.read_metadata(x), set()),

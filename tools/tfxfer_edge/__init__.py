@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tfxfer_edge.conversion.attempts import convert
     from tfxfer_edge.conversion.converted import Converted
     from tfxfer_edge.conversion.graph import FrozenGraph, freeze
+    from tfxfer_edge.conversion.recipe_file import read_recipe
     from tfxfer_edge.conversion.recipes import RECIPES, Recipe, get_recipe
     from tfxfer_edge.door import EdgeModality, list_modalities
     from tfxfer_edge.exports import ExportResult, export
@@ -39,6 +40,7 @@ __all__ = [
     "get_recipe",
     "list_modalities",
     "read_metadata",
+    "read_recipe",
     "write_metadata",
 ]
 
@@ -49,6 +51,7 @@ _get, __dir__, _ = lazy_loader.attach(
         "conversion.attempts": ["convert"],
         "conversion.converted": ["Converted"],
         "conversion.graph": ["FrozenGraph", "freeze"],
+        "conversion.recipe_file": ["read_recipe"],
         "conversion.recipes": ["RECIPES", "Recipe", "get_recipe"],
         "door": ["EdgeModality", "list_modalities"],
         "exports": ["ExportResult", "export"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,14 @@ from tfxfer.errors import GateError, ModelError
 from tfxfer.head import Head
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
-from tfxfer.system.arguments import check_texts
 from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer.trust.groups import choose_groupings
-from tfxfer_edge.conversion.recipes import FLOAT
+from tfxfer_edge.conversion.end_types import EndType, describe_ends
+from tfxfer_edge.conversion.recipes import FLOAT, Recipe
 from tfxfer_edge.conversion.sources import PreprocessingArgument
 from tfxfer_edge.door import find_door
 from tfxfer_edge.handover.folder import write_folder
+from tfxfer_edge.handover.micro import make_micro
 from tfxfer_edge.proof.choice import choose
 from tfxfer_edge.proof.comparison import Comparison
 from tfxfer_edge.proof.document import describe_export
@@ -56,7 +57,8 @@ def export(
     model: str | Path | RunDirectory,
     out: str | Path | None = None,
     *,
-    recipes: Sequence[str] = ("auto",),
+    recipes: Sequence[str | Recipe] = ("auto",),
+    io: EndType | None = None,
     max_drop: float | str | None = 1.0,
     prefer: str = PREFERENCES[0],
     allow_float: bool = False,
@@ -73,6 +75,7 @@ def export(
     force: bool = False,
     gate: str | Path | None = None,
     refit: bool = True,
+    micro: bool = False,
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
     checked: CheckedRequest | None = None,
@@ -84,7 +87,10 @@ def export(
     Args:
         model: a finished training, or a `.keras` or legacy `.h5` file, or a SavedModel.
         out: the folder to make; None is `export/` inside the run.
-        recipes: `auto`, or names of `tfxfer_edge.RECIPES`.
+        recipes: `auto`, or names of `tfxfer_edge.RECIPES`, and recipes of one's own, such as
+            `tfxfer_edge.read_recipe("mixed.json")`.
+        io: type of the input and the output of TFLite files: `uint8`, `int8` or `float32`; None is
+            uint8 where activations have 8 bits, else float32.
         max_drop: points of the task's metric that may be lost, see `judge`, or a share of what
             the float model has, such as `2%`; None accepts everything.
         prefer: which of the candidates that pass: `balanced`, the fastest, or the smallest of those
@@ -108,6 +114,8 @@ def export(
             `worst-slice recall >= 0.8`; see `tfxfer.trust.gate_rules`.
         refit: fits the head of integer files to what these compute for training samples, see
             `tfxfer_edge.conversion.refit`.
+        micro: also writes the chosen file as C++ for TensorFlow Lite Micro, `model_data.cc` and
+            `model_data.h`, with the memory for tensors that it takes there; see docs/micro.md.
         progress: told of each step, and of how far it is.
         say: gets remarks, one line each.
         checked: what `check_request` returned of the same; None asks it.
@@ -122,13 +130,13 @@ def export(
         ModelError, DataError: see `convert` and `open_subject`.
     """
     check_keras_settings()
-    recipes = check_texts(recipes, where="export", name="recipes", expected="a list of names")
     limit = parse_limit(max_drop)
     tell, told = say or (lambda line: None), progress or (lambda *_: None)
     checked = checked or check_request(
         model,
         out,
         recipes=recipes,
+        io=io,
         prefer=prefer,
         allow_float=allow_float,
         calibration=calibration,
@@ -138,6 +146,8 @@ def export(
         overwrite=overwrite,
         force=force,
         gate=gate,
+        micro=micro,
+        dynamic_batch=dynamic_batch,
     )
     folder, rules = checked.folder, checked.rules
     names = checked.recipes
@@ -161,7 +171,8 @@ def export(
     if refit:
         data = subject.data
         fitter = HeadFitter(subject.graph, data.train, data.val, seed=seed, progress=progress)
-    made, baseline = _make_and_time(subject, names, samples, tell, told, fitter)
+    recipe_of = {name: checked.own.get(name, name) for name in names}
+    made, baseline = _make_and_time(subject, recipe_of, samples, tell, told, fitter, io)
     comparison = Comparison(
         subject,
         limit=limit,
@@ -198,7 +209,8 @@ def export(
     # Of train and val: `evaluate` of a file leaves them out, as of the run.
     document["trained_on"] = None if known is None else known.to_text()
     unrecorded = () if checked.unrecorded is None else (checked.unrecorded,)
-    document["remarks"] = [*checked.warnings, *subject.remarks, *unrecorded]
+    document["io"] = io
+    document["remarks"] = [*checked.warnings, *subject.remarks, *unrecorded, *describe_ends(io)]
     if all(item.path is None for item in candidates):
         failure = ModelError(candidates[0].reason)
         failure.document = document  # type: ignore[attr-defined]
@@ -234,6 +246,21 @@ def export(
             f"export of {str(subject.path)!r}: expected {subject.predictor.modality.plural} to get "
             f"Keras's answers from the file. Received: {chosen.recipe}: {parity.fault}.",
         )
+    arrays: dict[str, bytes] = {}
+    document["micro"] = None
+    if micro:
+        item = next(item for item in made if item.recipe == chosen.recipe)
+        arrays, report = make_micro(
+            subject, item, name=str(chosen.path), rows=_choose_rows(subject)
+        )
+        document["micro"] = report.to_dict()
+        if report.fault is not None:
+            document["chosen"] = document["because"] = None
+            raise _refuse(
+                document,
+                f"export of {str(subject.path)!r}: expected a microcontroller to answer as LiteRT "
+                f"does. Received: {chosen.recipe}: {report.fault}.",
+            )
     write_folder(
         folder,
         main=str(chosen.path),
@@ -241,7 +268,8 @@ def export(
             item.path: contents[item.recipe]
             for item in candidates
             if item.path is not None and item.recipe in kept
-        },
+        }
+        | arrays,
         labels=subject.predictor.labels,
         document=document,
         candidates=candidates,
@@ -259,25 +287,26 @@ def _refuse(document: dict[str, Any], message: str) -> GateError:
 
 def _make_and_time(
     subject: Subject,
-    names: Sequence[str],
+    recipes: Mapping[str, str | Recipe],
     samples: Arrays,
     tell: Callable[[str], None],
     progress: Progress,
     fitter: HeadFitter | None,
+    io: EndType | None,
 ) -> tuple[list[Made], Made | None]:
     """Returns the files of all recipes, and the float32 file that they are compared with."""
-    wanted = list(names)
-    if FLOAT not in names and any(name != "onnx" for name in names):
-        wanted = [FLOAT, *names]  # every other TFLite file is made from it
+    wanted = list(recipes.values())
+    if FLOAT not in recipes and any(name != "onnx" for name in recipes):
+        wanted = [FLOAT, *wanted]  # every other TFLite file is made from it
     val = subject.data.val
     timed = map_arrays(lambda x: x[:, 0], val.read_views(range(min(_TIMED_SAMPLES, len(val)))))
     made = time_files(
-        make_files(subject, wanted, samples, tell=tell, progress=progress, fitter=fitter),
+        make_files(subject, wanted, samples, tell=tell, progress=progress, fitter=fitter, io=io),
         timed,
         progress=progress,
     )
     baseline = next((item for item in made if item.recipe == FLOAT and item.converted), None)
-    return [item for item in made if item.recipe in names], baseline
+    return [item for item in made if item.recipe in recipes], baseline
 
 
 def _open_stand_in(baseline: Made | None) -> Scorer | None:
@@ -290,13 +319,18 @@ def _check_parity(subject: Subject, item: Made, progress: Progress | None) -> Pa
     """Returns how raw samples fare, from the disk to the answer; None for ONNX."""
     if item.converted is None or item.converted.suffix != ".tflite":
         return None
-    test, door = subject.data.test, find_door(subject.source.modality)
-    rows = choose_rows(test, samples=door.parity_samples, seed=0)
     # What quantization did to it the gate has judged: clients are held to what it saw.
     score = open_scorer(item.converted, item.content).score
+    door, rows = find_door(subject.source.modality), _choose_rows(subject)
     return door.check_parity(
-        subject.predictor, item.content, test, rows, reference=score, progress=progress
+        subject.predictor, item.content, subject.data.test, rows, reference=score, progress=progress
     )
+
+
+def _choose_rows(subject: Subject) -> list[int]:
+    """Returns some test samples of all classes."""
+    most = find_door(subject.source.modality).parity_samples
+    return choose_rows(subject.data.test, samples=most, seed=0)
 
 
 def _record_in_run(run: RunDirectory, path: Path, chosen: Candidate) -> None:

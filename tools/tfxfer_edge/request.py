@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,9 @@ from tfxfer_edge.conversion.recipes import Recipe, get_recipe
 from tfxfer_edge.door import IMAGE, find_door
 from tfxfer_edge.handover.folder import check_folder
 from tfxfer_edge.proof.arguments import check_arguments, is_run
-from tfxfer_edge.proof.gate import ladder
 from tfxfer_edge.proof.plain_samples import is_plain, list_plain
 from tfxfer_edge.proof.preference import PREFERENCES, check_preference
+from tfxfer_edge.proof.recipe_list import check_micro, list_recipes, split_recipes
 from tfxfer_edge.proof.rules import read_rules
 from tfxfer_edge.proof.run_record import find_warnings
 from tfxfer_edge.tflite.card import check_labels
@@ -34,10 +34,11 @@ class CheckedRequest:
 
     Args:
         folder: to make.
-        recipes: to try, in order.
+        recipes: names of those to try, in order.
         rules: of the gate; None where there is none.
         warnings: why the run's own result is worth nothing, where it is exported all the same.
         unrecorded: why `run.json` will not list the export; None where it will.
+        own: of the recipes those that are not built in, by name.
     """
 
     folder: Path
@@ -45,13 +46,15 @@ class CheckedRequest:
     rules: Gate | None = None
     warnings: tuple[str, ...] = ()
     unrecorded: str | None = None
+    own: Mapping[str, Recipe] = field(default_factory=dict)
 
 
 def check_request(
     model: str | Path | RunDirectory,
     out: str | Path | None = None,
     *,
-    recipes: Sequence[str] = ("auto",),
+    recipes: Sequence[str | Recipe] = ("auto",),
+    io: str | None = None,
     prefer: str = PREFERENCES[0],
     allow_float: bool = False,
     calibration: str | Path | None = None,
@@ -61,6 +64,8 @@ def check_request(
     overwrite: bool = False,
     force: bool = False,
     gate: str | Path | None = None,
+    micro: bool = False,
+    dynamic_batch: bool = False,
     registry: Registry | None = None,
 ) -> CheckedRequest:
     """Returns what is settled; the arguments are those of `tfxfer_edge.export`.
@@ -77,7 +82,7 @@ def check_request(
         StorageError: the folder cannot be made where it is to be.
         GateError: the run was warned of its own result.
     """
-    ladder(recipes, automatic=())  # before anything is read: are these names?
+    named, own = split_recipes(recipes)  # before anything is read: are these names?
     check_preference(prefer)
     path = model.path if isinstance(model, RunDirectory) else check_path(model, where="export")
     folder = _choose_folder(path, out, of_run=is_run(model))
@@ -85,7 +90,10 @@ def check_request(
     if isinstance(head, str):
         get_head(head, registry=registry)
     modality = RunDirectory(path).read_manifest().modality if is_run(model) else IMAGE
-    names = ladder(recipes, automatic=find_door(modality).ladder, allow_float=allow_float)
+    automatic = find_door(modality).ladder
+    names = list_recipes(named, own, automatic=automatic, allow_float=allow_float, io=io)
+    if micro:
+        check_micro(names, modality=modality, dynamic_batch=dynamic_batch)
     if calibration is not None:
         _check_calibration(model, calibration, get_modality(modality, registry))
     of_run = check_arguments(
@@ -106,7 +114,7 @@ def check_request(
     elif of_run:
         _refuse_worthless(RunDirectory(path))
     unrecorded = _check_record(RunDirectory(path)) if of_run else None
-    return CheckedRequest(folder, names, rules, warnings, unrecorded)
+    return CheckedRequest(folder, names, rules, warnings, unrecorded, own)
 
 
 def _check_calibration(

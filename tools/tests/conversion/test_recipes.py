@@ -14,6 +14,8 @@ def test_names_are_those_of_the_design() -> None:
         "float32",
         "float16",
         "dynamic_w8",
+        "w8",
+        "w4",
         "int8",
         "int16x8",
         "int8_selective",
@@ -45,7 +47,15 @@ def test_missing_keys_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "weight_bits", "activation_bits"),
-    [("static", 4, 8), ("static", 8, None), ("float", 8, None), ("dynamic", 8, 8), ("none", 8, 8)],
+    [
+        ("static", 4, 8),
+        ("weights", 2, None),
+        ("weights", 4, 8),
+        ("static", 8, None),
+        ("float", 8, None),
+        ("dynamic", 8, 8),
+        ("none", 8, 8),
+    ],
 )
 def test_bits_that_do_not_go_together_are_refused(
     kind: str, weight_bits: int, activation_bits: int | None

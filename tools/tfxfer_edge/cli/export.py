@@ -13,6 +13,7 @@ from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.errors import GateError, ModelError, UsageError
 from tfxfer.run.directory import RunDirectory, is_run_folder
 from tfxfer.system.keras_settings import check_keras_settings
+from tfxfer_edge.conversion.end_types import END_TYPES
 from tfxfer_edge.proof.limits import parse_limit
 from tfxfer_edge.proof.preference import PREFERENCES
 
@@ -21,6 +22,7 @@ __all__ = ["PreprocessingType", "command", "parse_preprocessing", "run_export", 
 _CHECKED = (
     "out",
     "recipes",
+    "io",
     "prefer",
     "allow_float",
     "calibration",
@@ -30,6 +32,8 @@ _CHECKED = (
     "overwrite",
     "force",
     "gate",
+    "micro",
+    "dynamic_batch",
 )  # what `check_request` takes of the options
 _RANGES = {"0..1": (0.0, 255.0), "-1..1": (127.5, 127.5)}
 
@@ -106,10 +110,21 @@ def parse_preprocessing(text: str) -> Any:
     "--recipe",
     "recipes",
     multiple=True,
-    default=("auto",),
-    show_default=True,
-    help="auto, int8, int8_selective, int16x8, dynamic_w8, float16, float32, onnx; may be "
-    "repeated.",
+    help="auto, int8, int8_selective, int16x8, dynamic_w8, w8, w4, float16, float32, onnx; may be "
+    "repeated.  [default: auto]",
+)
+@click.option(
+    "--recipe-file",
+    "recipe_files",
+    multiple=True,
+    metavar="FILE.json",
+    help="A recipe in LiteRT Quantizer's own format, named after its file; may be repeated.",
+)
+@click.option(
+    "--io",
+    type=click.Choice(END_TYPES),
+    help="Type of the input and the output of TFLite files.  [default: uint8 where activations "
+    "have 8 bits, else float32]",
 )
 @click.option(
     "--max-drop",
@@ -176,18 +191,31 @@ def parse_preprocessing(text: str) -> Any:
     show_default=True,
     help="Fit the head of integer files to what they compute for training images.",
 )
+@click.option(
+    "--micro",
+    is_flag=True,
+    help="Also write the chosen file as C++ for microcontrollers, with the memory that it takes.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
 @break_lock_option
 @click.option(
     "--force", is_flag=True, help="Export a run whose own result is no better than chance, too."
 )
 def command(
-    output: Output, *, model: str, labels_file: str | None, break_lock: bool, **options: Any
+    output: Output,
+    *,
+    model: str,
+    labels_file: str | None,
+    break_lock: bool,
+    recipes: tuple[str, ...],
+    recipe_files: tuple[str, ...],
+    **options: Any,
 ) -> None:
     """Quantize a model, prove on real images that it still works, and pack it.
 
     RUN_OR_MODEL is a run, a .keras or legacy .h5 file, or a SavedModel folder.
     """
+    options["recipes"] = _collect_recipes(recipes, recipe_files)
     if break_lock and is_run_folder(Path(model)):
         RunDirectory(model).break_lock()
     try:
@@ -196,6 +224,15 @@ def command(
         if hasattr(error, "document"):
             output.emit(error.document)
         raise
+
+
+def _collect_recipes(names: tuple[str, ...], files: tuple[str, ...]) -> tuple[Any, ...]:
+    """Returns what was asked for: names, and the recipes of files; `auto` where nothing was."""
+    if not files:
+        return names or ("auto",)
+    from tfxfer_edge.conversion.recipe_file import read_recipe
+
+    return (*names, *map(read_recipe, files))
 
 
 def run_export(output: Output, model: str, **options: Any) -> dict[str, Any]:
@@ -237,6 +274,8 @@ def run_export(output: Output, model: str, **options: Any) -> dict[str, Any]:
         output.warn(remark)
     show_candidates(output, result.document)
     _show_parity(output, result.document["parity"], result.document["samples"])
+    if result.document["micro"] is not None:
+        output.show(result.document["micro"]["words"])
     output.show(str(result.path))
     return result.document
 

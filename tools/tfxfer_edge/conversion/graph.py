@@ -163,9 +163,6 @@ class FrozenGraph:
             )
         if self.normalization == Preprocessing():
             return pixels.astype(np.float32)
-        if self.input_shape[3] != 3:  # one scale and offset serve any number of channels
-            scale, offset = self.normalization.scale[0], self.normalization.offset[0]
-            return pixels.astype(np.float32) * np.float32(scale) + np.float32(offset)
         return self.normalization.apply(pixels)
 
 
@@ -210,9 +207,10 @@ def freeze(
     ]
     call, normalize = source.call, source.normalization
     if not can_fold(normalize):
-        # One MUL and one ADD: what the quantized input cannot say.
-        scale = np.asarray(normalize.scale, np.float32)
-        offset = np.asarray(normalize.offset, np.float32)
+        # One MUL and one ADD: what the quantized input cannot say; numbers that serve any channels.
+        channels = 1 if normalize.is_uniform else 3
+        scale = np.asarray(normalize.scale[:channels], np.float32)
+        offset = np.asarray(normalize.offset[:channels], np.float32)
         call, normalize = (lambda image: source.call(image * scale + offset)), Preprocessing()
     function = tf.function(call, autograph=False)
     try:

@@ -12,7 +12,7 @@ from tfxfer.system.spelling import did_you_mean
 
 __all__ = ["FLOAT", "RECIPES", "Kind", "Recipe", "get_recipe"]
 
-Kind = Literal["float", "dynamic", "static", "onnx"]
+Kind = Literal["float", "dynamic", "weights", "static", "file", "onnx"]
 
 FLOAT = "float32"
 """The recipe that every other one is compared with."""
@@ -25,6 +25,8 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "per_channel": (bool,),
     "selective": (bool,),
     "description": (str,),
+    "rules": (str,),
+    "calibrated": (bool,),
 }
 
 
@@ -34,14 +36,17 @@ class Recipe:
 
     Args:
         name: what users type.
-        kind: `float` stores weights alone in fewer bits; `dynamic` also computes in integers, with
-            ranges found while running; `static` has its ranges from calibration; `onnx` is
-            another format.
-        weight_bits: of convolutions and dense layers.
+        kind: `float` stores weights alone in fewer bits of a float; `weights` stores them in
+            integers and computes in float32; `dynamic` also computes in integers, with ranges found
+            while running; `static` has its ranges from calibration; `file` does what a file of
+            LiteRT Quantizer's rules says, see `read_recipe`; `onnx` is another format.
+        weight_bits: of convolutions and dense layers; of a file the fewest that it names.
         activation_bits: of what flows between layers; None is float32.
         per_channel: whether each output channel has a scale of its own.
         selective: whether the worst layers by error stay float.
         description: one line for people.
+        rules: of a `file`, as JSON.
+        calibrated: whether these need calibration.
     """
 
     name: str
@@ -51,6 +56,8 @@ class Recipe:
     per_channel: bool = True
     selective: bool = False
     description: str = ""
+    rules: str = ""
+    calibrated: bool = False
 
     def __post_init__(self) -> None:
         where = f"recipe {self.name!r}"
@@ -58,9 +65,17 @@ class Recipe:
         check_number(self.weight_bits, where=where, name="weight_bits", least=1)
         if self.activation_bits is not None:
             check_number(self.activation_bits, where=where, name="activation_bits", least=1)
+        if (self.kind == "file") != bool(self.rules):
+            raise UsageError(
+                f"recipe {self.name!r}: expected rules with kind 'file', and with no other. "
+                f"Received: kind={self.kind!r}. To read a file: tfxfer_edge.read_recipe"
+            )
+        if self.kind == "file":
+            return
         bits = (self.weight_bits, self.activation_bits)
         allowed = {
             "float": ((32, None), (16, None)),
+            "weights": ((8, None), (4, None)),
             "dynamic": ((8, None),),
             "static": ((8, 8), (8, 16)),
             "onnx": ((32, None),),
@@ -79,7 +94,7 @@ class Recipe:
     @property
     def needs_calibration(self) -> bool:
         """Whether images are needed to find the ranges of activations."""
-        return self.kind == "static"
+        return self.kind == "static" or self.calibrated
 
     @property
     def is_integer(self) -> bool:
@@ -126,6 +141,13 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe(FLOAT, "float", 32, description="as trained"),
         Recipe("float16", "float", 16, description="weights stored in 16 bits, computed in 32"),
         Recipe("dynamic_w8", "dynamic", 8, description="8-bit weights, ranges found while running"),
+        Recipe("w8", "weights", 8, description="8-bit weights, computed in float32"),
+        Recipe(
+            "w4",
+            "weights",
+            4,
+            description="4-bit weights, 8 where 4 cannot be had, computed in float32",
+        ),
         Recipe("int8", "static", 8, 8, description="full integer, per channel, uint8 in and out"),
         Recipe("int16x8", "static", 8, 16, description="8-bit weights, 16-bit activations"),
         Recipe(

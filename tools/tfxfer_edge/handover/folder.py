@@ -15,11 +15,12 @@ from tfxfer.system.files import (
     to_json,
 )
 from tfxfer.system.plain_text import escape_controls
+from tfxfer.system.records import read_document
 from tfxfer.system.scratch import name_aside, name_temporary, remove_dead
 from tfxfer_edge.conversion.recipes import FLOAT, RECIPES
 from tfxfer_edge.handover.readme import PROGRAM_FILE, README_FILE, write_handover
 from tfxfer_edge.proof.gate import Candidate
-from tfxfer_edge.tflite.card import EXPORT_MANIFEST, LABELS_FILE
+from tfxfer_edge.tflite.card import EXPORT_MANIFEST, LABELS_FILE, MICRO_FILES
 
 __all__ = ["check_folder", "write_folder"]
 
@@ -29,6 +30,7 @@ _OURS = {
     README_FILE,
     PROGRAM_FILE,
     LABELS_FILE,
+    *MICRO_FILES,
     *(f"model_{name}{suffix}" for name in RECIPES for suffix in (".tflite", ".onnx")),
 }
 
@@ -67,7 +69,7 @@ def _refuse_taken(folder: Path, *, overwrite: bool) -> None:
         return
     if not folder.is_dir():
         raise RunError(f"cannot export to {str(folder)!r}: expected a folder. Received: a file.")
-    strange = sorted({path.name for path in folder.iterdir()} - _OURS)
+    strange = sorted({path.name for path in folder.iterdir()} - _OURS - _list_made(folder))
     if strange and (folder / _MANIFEST).is_file():
         raise RunError(
             f"cannot export to {str(folder)!r}: expected nothing but an earlier export. "
@@ -79,6 +81,20 @@ def _refuse_taken(folder: Path, *, overwrite: bool) -> None:
     raise RunError(
         f"cannot export to {str(folder)!r}: expected a new or empty folder. Received: {what}."
     )
+
+
+def _list_made(folder: Path) -> set[str]:
+    """Returns the files of recipes that are not built in, which the earlier export names."""
+    manifest = folder / _MANIFEST
+    if not manifest.is_file():
+        return set()
+    try:
+        document = read_document(manifest, expected="the JSON of an export", error=RunError)
+        made = document.get("candidates")
+        paths = [item.get("path") for item in made] if isinstance(made, list) else []
+    except (RunError, AttributeError):
+        return set()  # of no export, or of one that was edited: its files are strangers
+    return {Path(path).name for path in paths if isinstance(path, str)}
 
 
 def write_folder(

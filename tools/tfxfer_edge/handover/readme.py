@@ -99,19 +99,21 @@ def _context(model: TFLiteModel, file: str) -> dict[str, Any]:
     preprocessing = model.preprocessing
     shared = describe_file(model, file)
     # MediaPipe takes floats that are normalized with one mean and one std.
-    is_fed = model.input.dtype == "uint8" or (
-        model.input.dtype == "float32" and preprocessing.is_uniform
+    is_fed = model.channels == 3 and (
+        model.input.dtype == "uint8"
+        or (model.input.dtype == "float32" and preprocessing.is_uniform)
     )
     is_answered = model.output.dtype in ("uint8", "float32")
     return {
         **shared,
         "side": model.image_size,
+        "is_grey": model.channels == 1,
         "input": model.input,
         "input_bytes": np.dtype(model.input.dtype).itemsize,
         "output_bytes": np.dtype(model.output.dtype).itemsize,
         "input_note": _describe_input(model),
-        "mean": [round(x, 6) for x in preprocessing.mean],
-        "std": [round(x, 6) for x in preprocessing.std],
+        "mean": [round(x, 6) for x in preprocessing.mean[: model.channels]],
+        "std": [round(x, 6) for x in preprocessing.std[: model.channels]],
         "is_identity": preprocessing.output_range == Preprocessing().output_range,
         "is_mediapipe": shared["is_classifier"] and is_fed and is_answered,
         "fit": card.resize.fit,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ __all__ = ["ImageEdge"]
 
 
 class ImageEdge(EdgeModality):
-    """One square of RGB pixels 0..255."""
+    """One square of pixels 0..255, RGB or grey."""
 
     name = "image"
     ladder = ("int8", "int8_selective", "int16x8", "dynamic_w8")
@@ -85,6 +86,8 @@ class ImageEdge(EdgeModality):
         name = converted.inputs[0].name
         if converted.input_dtype == "uint8":
             return {name: np.asarray(samples, np.uint8)}
+        if converted.input_dtype == "int8":
+            return {name: (np.asarray(samples, np.int16) - 128).astype(np.int8)}
         pixels = np.asarray(samples)
         return {name: converted.normalization.apply(pixels).astype(converted.input_dtype)}
 
@@ -93,17 +96,18 @@ class ImageEdge(EdgeModality):
         from tfxfer.images.modality import ImageModality
         from tfxfer.preprocessing import Preprocessing
 
-        card = model.card
-        contract = Preprocessing()
+        card, image = model.card, _as_image(model)
+        contract = Preprocessing(grey=image.channels == 1)
         if card is not None:
-            contract = Preprocessing(resize=card.resize, white=card.white)
-        return ImageModality(), _as_image(model).image_size, contract
+            contract = replace(contract, resize=card.resize, white=card.white)
+        return ImageModality(), image.image_size, contract
 
     def make_probe(self, model: SampleModel) -> Arrays:
         """Returns painted images."""
         from tfxfer.inference.outputs import paint_probe
 
-        return paint_probe(_as_image(model).image_size)
+        image = _as_image(model)
+        return paint_probe(image.image_size, channels=image.channels)
 
     def find_feed(self, path: Path, model: SampleModel) -> Feed:
         """Returns photos of the file's own export where they are at hand, else noise."""

@@ -11,13 +11,21 @@ import numpy as np
 
 from tfxfer.errors import ModelError
 from tfxfer.images.decode import open_image, resize_image
+from tfxfer.images.luma import take_luma
 from tfxfer.preprocessing import Preprocessing, Resize
 from tfxfer_edge.tflite.interpreter import TFLiteModel
 
 if TYPE_CHECKING:
     from tfxfer.inference.predictor import Predictor
 
-__all__ = ["EXPLAINED", "check_outputs", "diagnose_contract", "measure_spread", "open_photos"]
+__all__ = [
+    "EXPLAINED",
+    "check_outputs",
+    "diagnose_contract",
+    "make_square",
+    "measure_spread",
+    "open_photos",
+]
 
 _FINE = 0.1  # of the scores' own variation; int8 alone makes a difference of this size
 EXPLAINED = 0.3  # a hypothesis must come at least this near, and halve the difference
@@ -75,11 +83,12 @@ def diagnose_contract(
     """
     check_outputs(predictor, model)
     photos = list(open_photos(images))
-    trained = [resize_image(x, predictor.size, predictor.contract.resize) for x in photos]
+    trained = [make_square(x, predictor.size, predictor.contract) for x in photos]
     keras = predictor.score(np.stack(trained))
     spread = measure_spread(keras)
     stated = predictor.contract.resize if model.card is None else model.card.resize
-    pixels = np.stack([resize_image(x, model.image_size, stated) for x in photos])
+    seen = replace(predictor.contract, resize=stated)
+    pixels = np.stack([make_square(x, model.image_size, seen) for x in photos])
 
     # Of outputs that are all alike, by their own size: those in metres are all below any number.
     least = max(spread, _LEAST * float(np.abs(keras).mean()), np.finfo(np.float32).tiny)
@@ -93,7 +102,7 @@ def diagnose_contract(
     if found <= _FINE:
         return None
     best, line = min(EXPLAINED, found / 2), None
-    for what, inputs in _hypotheses(model, pixels, photos, stated):
+    for what, inputs in _hypotheses(model, pixels, photos, seen):
         off = distance(inputs)
         if off < best:
             best, line = off, what
@@ -101,11 +110,11 @@ def diagnose_contract(
 
 
 def _hypotheses(
-    model: TFLiteModel, pixels: np.ndarray, photos: Sequence[Any], stated: Resize
+    model: TFLiteModel, pixels: np.ndarray, photos: Sequence[Any], seen: Preprocessing
 ) -> Iterator[tuple[str, np.ndarray]]:
     said = _describe_range(model.preprocessing)
     for name, wanted in _KNOWN.items():
-        if name == said:
+        if name == said or (model.channels == 1 and name in _PER_CHANNEL):
             continue
         if name == "0..255":
             line = f"double rescale: the file makes pixels {said}, and the graph rescales them too"
@@ -120,8 +129,9 @@ def _hypotheses(
             # What the first rescale turns into plain pixels leaves the second one to act.
             undone = (pixels - np.float32(twice.offset[0])) / np.float32(twice.scale[0])
             yield f"double rescale: the graph rescales pixels to {name} twice", undone
-    reversed_pixels = np.ascontiguousarray(pixels[..., ::-1])
-    yield "BGR for RGB: the model wants blue first", model.encode(reversed_pixels)
+    if model.channels == 3:
+        reversed_pixels = np.ascontiguousarray(pixels[..., ::-1])
+        yield "BGR for RGB: the model wants blue first", model.encode(reversed_pixels)
     stated_for = model.preprocessing
     if not stated_for.is_uniform:
         swapped = replace(stated_for, scale=stated_for.scale[::-1], offset=stated_for.offset[::-1])
@@ -129,16 +139,17 @@ def _hypotheses(
             f"mean and std in the order of BGR: the file makes pixels {said}, with blue's for red",
             model.input.quantize(swapped.apply(pixels)),
         )
-    for name, wanted in _PER_CHANNEL.items():
+    for name, wanted in _PER_CHANNEL.items() if model.channels == 3 else ():
         yield (
             f"BGR for RGB: the model wants blue first, and {name} for {said}",
             model.input.quantize(wanted.apply(pixels)[..., ::-1]),
         )
     for resize in _RESIZES:
-        if resize != stated:
-            squares = np.stack([resize_image(x, model.image_size, resize) for x in photos])
+        if resize != seen.resize:
+            other = replace(seen, resize=resize)
+            squares = np.stack([make_square(x, model.image_size, other) for x in photos])
             yield (
-                f"another resize: the file says {_describe_resize(stated)}, "
+                f"another resize: the file says {_describe_resize(seen.resize)}, "
                 f"the model wants {_describe_resize(resize)}",
                 model.encode(squares),
             )
@@ -170,6 +181,15 @@ def open_photos(images: Sequence[str | Path]) -> Iterator[Any]:
     return (open_image(Path(file)) for file in images)
 
 
+def make_square(photo: Any, size: int, contract: Preprocessing) -> np.ndarray:
+    """Returns a photo as a model sees it, before any rescaling.
+
+    Shapes: uint8 (size, size, 3), of grey (size, size, 1).
+    """
+    square = resize_image(photo, size, contract.resize)
+    return take_luma(square) if contract.grey else square
+
+
 def check_outputs(predictor: Predictor, model: TFLiteModel) -> None:
     """Refuses a file that is not of the model: other outputs, labels or sizes.
 
@@ -180,6 +200,11 @@ def check_outputs(predictor: Predictor, model: TFLiteModel) -> None:
         raise ModelError(
             f"model {model.source!r}: expected to be compared with a model of images. "
             f"Received: {predictor.source!r} of modality {predictor.modality.name!r}."
+        )
+    if predictor.contract.channels != model.channels:
+        raise ModelError(
+            f"model {model.source!r}: expected {predictor.contract.channels} channels, as "
+            f"{predictor.source!r} has. Received: {model.channels}."
         )
     if len(predictor.labels) != model.outputs or predictor.size != model.image_size:
         raise ModelError(

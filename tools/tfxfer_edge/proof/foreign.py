@@ -26,12 +26,12 @@ def check_square(source: Source, path: Path) -> None:
     """Refuses what the gate cannot feed with photos.
 
     Raises:
-        ModelError: another input than a square RGB image.
+        ModelError: another input than a square image, RGB or grey.
     """
     height, width, channels = source.image_shape
-    if height != width or channels != 3:
+    if height != width or channels not in (1, 3):
         raise ModelError(
-            f"model {str(path)!r}: expected a square RGB input. Received: shape="
+            f"model {str(path)!r}: expected a square input of 3 channels, or of 1. Received: shape="
             f"{source.image_shape}. Convert it without the gate: tfxfer_edge.convert"
         )
 
@@ -55,7 +55,7 @@ def adapt_source(
         source=str(path),
         count=graph.outputs,
         activation=source.activation or find_graph_activation(graph.function),
-        probe=lambda: _score(source, graph, paint_probe(source.image_shape[0])),
+        probe=lambda: _score(source, graph, _paint(source)),
     )
     change = adapt_outputs(outputs, labels, head)
     return add_steps(source, change.steps), change.remark
@@ -79,9 +79,14 @@ def predict_with(
         head=head,
         modality=ImageModality(),
         size=source.image_shape[0],
-        contract=Preprocessing(),
+        contract=Preprocessing(grey=source.image_shape[2] == 1),
         score=lambda pixels: _score(source, graph, np.asarray(pixels)),
     )
+
+
+def _paint(source: Source) -> np.ndarray:
+    side, _, channels = source.image_shape
+    return paint_probe(side, channels=channels)
 
 
 def _score(source: Source, graph: FrozenGraph, pixels: np.ndarray) -> np.ndarray:

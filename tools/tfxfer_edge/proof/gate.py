@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -74,7 +74,11 @@ class Candidate:
 
 
 def ladder(
-    recipes: Sequence[str], *, automatic: Sequence[str], allow_float: bool = False
+    recipes: Sequence[str],
+    *,
+    automatic: Sequence[str],
+    allow_float: bool = False,
+    own: Container[str] = (),
 ) -> tuple[str, ...]:
     """Returns the recipes to try, in order.
 
@@ -82,6 +86,7 @@ def ladder(
         recipes: names, or `auto` for the ladder.
         automatic: the ladder of the modality.
         allow_float: lets `auto` end with float16, which nearly always passes and gains little.
+        own: names of recipes that are not built in.
 
     Raises:
         UsageError: `auto` beside another name, no name, or an unknown one.
@@ -98,7 +103,8 @@ def ladder(
     if names == ("auto",):
         return tuple(dict.fromkeys((*automatic, *(["float16"] if allow_float else []))))
     for name in names:
-        get_recipe(name)
+        if name not in own:
+            get_recipe(name)
     return names
 
 

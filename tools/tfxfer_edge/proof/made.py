@@ -13,6 +13,8 @@ from tfxfer.errors import ModelError
 from tfxfer.progress import Progress
 from tfxfer_edge.conversion.attempts import convert
 from tfxfer_edge.conversion.converted import Converted
+from tfxfer_edge.conversion.end_types import EndType, allows_ends
+from tfxfer_edge.conversion.recipes import Recipe, get_recipe
 from tfxfer_edge.door import find_door
 from tfxfer_edge.proof.refit import HeadFitter, is_refitted
 from tfxfer_edge.proof.subject import Subject
@@ -49,42 +51,47 @@ class Made:
 
 def make_files(
     subject: Subject,
-    recipes: Sequence[str],
+    recipes: Sequence[str | Recipe],
     samples: Arrays,
     *,
     tell: Callable[[str], None],
     progress: Progress,
     fitter: HeadFitter | None = None,
+    io: EndType | None = None,
 ) -> list[Made]:
     """Returns each recipe's file with its metadata, not timed yet.
 
     Args:
         subject: what is exported.
-        recipes: names.
+        recipes: names of built-in ones, or recipes.
         samples: to calibrate with.
         tell: gets remarks, one line each.
         progress: told of each conversion as it begins and ends.
         fitter: of the heads of integer files; None leaves them as they were trained.
+        io: type of the ends, of the recipes that can have it.
     """
     made = []
-    for number, recipe in enumerate(recipes):
-        what = f"converting to {recipe} ({number + 1} of {len(recipes)})"
+    for number, item in enumerate(recipes):
+        recipe = get_recipe(item) if isinstance(item, str) else item
+        what = f"converting to {recipe.name} ({number + 1} of {len(recipes)})"
         progress(what, 0, 1)
-        made.append(_make_file(subject, recipe, samples, tell, fitter))
+        ends = io if allows_ends(recipe, io) else None
+        made.append(_make_file(subject, recipe, samples, tell, fitter, ends))
         progress(what, 1, 1)
     return made
 
 
 def _make_file(
     subject: Subject,
-    recipe: str,
+    recipe: Recipe,
     samples: Arrays,
     tell: Callable[[str], None],
     fitter: HeadFitter | None,
+    io: EndType | None,
 ) -> Made:
     try:
-        model = subject.source if recipe == "onnx" else subject.graph
-        converted = convert(model, recipe=recipe, calibration=samples)
+        model = subject.source if recipe.kind == "onnx" else subject.graph
+        converted = convert(model, recipe=recipe, calibration=samples, io=io)
         if fitter is not None and is_refitted(converted.recipe):
             converted = fitter.fit(converted)
         content = converted.content
@@ -92,11 +99,11 @@ def _make_file(
             content = write_metadata(content, subject.make_card(converted))
     except ModelError as error:
         reason = " ".join(str(error).split())
-        tell(f"{recipe}: {reason}")
-        return Made(recipe, reason)
+        tell(f"{recipe.name}: {reason}")
+        return Made(recipe.name, reason)
     for note in converted.notes:
-        tell(f"{recipe}: {note}")
-    return Made(recipe, "; ".join(converted.notes), converted, content)
+        tell(f"{recipe.name}: {note}")
+    return Made(recipe.name, "; ".join(converted.notes), converted, content)
 
 
 def time_files(

@@ -104,6 +104,11 @@ class MediaPipeClassifier(_Client):
                 f"model {model.source!r}: expected a uint8 or float32 input, which is what "
                 f"MediaPipe takes. Received: {model.inputs[0].dtype}."
             )
+        if model.inputs[0].shape[-1] != 3:
+            raise ModelError(
+                f"model {model.source!r}: expected 3 channels, which is what MediaPipe's "
+                f"ImageClassifier takes. Received: {model.inputs[0].shape[-1]}."
+            )
 
     def classify(self, image: np.ndarray) -> _Scores:
         """Returns the scores in the outputs' order, and the labels that MediaPipe gives them.

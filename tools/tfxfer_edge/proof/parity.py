@@ -7,20 +7,20 @@ through MediaPipe Tasks, which knows nothing but its metadata.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfxfer.errors import DataError, ModelError, PluginImportError
-from tfxfer.images.decode import resize_image
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.progress import Progress
 from tfxfer_edge.proof.contract import (
     EXPLAINED,
     check_outputs,
     diagnose_contract,
+    make_square,
     measure_spread,
     open_photos,
 )
@@ -141,7 +141,9 @@ def check_parity(
     check_outputs(predictor, model)
     if not images:
         raise DataError("parity: expected at least one image. Received: none.")
-    resize = predictor.contract.resize if model.card is None else model.card.resize
+    seen: Preprocessing = predictor.contract
+    if model.card is not None:
+        seen = replace(seen, resize=model.card.resize)
     client, note = _open_mediapipe(model, mediapipe)
     rows: dict[str, list[np.ndarray]] = {"trained": [], "ours": [], "theirs": [], "raw": []}
     named: tuple[str | None, ...] | None = None
@@ -149,8 +151,8 @@ def check_parity(
         for number, photo in enumerate(open_photos(images)):
             if progress is not None:
                 progress("comparing photos with Keras and MediaPipe", number, len(images))
-            trained = resize_image(photo, predictor.size, predictor.contract.resize)
-            square = resize_image(photo, model.image_size, resize)
+            trained = make_square(photo, predictor.size, predictor.contract)
+            square = make_square(photo, model.image_size, seen)
             rows["trained"].append(trained)
             rows["ours"].append(model.score(square[None])[0])
             if client is not None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from tfxfer.errors import ImageError, ModelError
 from tfxfer.images.decode import open_image, resize_image
+from tfxfer.images.luma import take_luma
 from tfxfer_edge.tflite.interpreter import TFLiteModel
 
 __all__ = ["Photos", "find_photos", "paint_noise"]
@@ -44,8 +45,8 @@ def find_photos(path: Path) -> Photos:
     """
     try:
         model = TFLiteModel(path)
-        size = model.image_size
-        model.encode(np.zeros((1, size, size, 3), np.uint8))
+        size, channels = model.image_size, model.channels
+        model.encode(np.zeros((1, size, size, channels), np.uint8))
     except ModelError:
         # No model of one image, or nothing says what pixels go through: the runtime judges it.
         return Photos("random numbers: it is no image model whose preprocessing is known", None)
@@ -53,6 +54,7 @@ def find_photos(path: Path) -> Photos:
     files = _list_images(path.parent / "export.json")
     try:
         pixels = [resize_image(open_image(file), size, resize) for file in files]
+        pixels = [take_luma(x) for x in pixels] if channels == 1 else pixels
     except (ImageError, OSError):
         pixels = []
     if pixels:
@@ -60,7 +62,7 @@ def find_photos(path: Path) -> Photos:
         return Photos(words, model.encode(np.stack(pixels)))
     return Photos(
         "noise like that of photos (seed 0), for no export.json beside it leads to its images",
-        model.encode(paint_noise(_IMAGES, size)),
+        model.encode(paint_noise(_IMAGES, size, channels=channels)),
     )
 
 
@@ -74,15 +76,16 @@ def _list_images(manifest: Path) -> list[Path]:
         return []  # of no export, or of one that was edited: the noise is said
 
 
-def paint_noise(images: int, size: int, *, seed: int = 0) -> np.ndarray:
+def paint_noise(images: int, size: int, *, channels: int = 3, seed: int = 0) -> np.ndarray:
     """Returns noise whose power falls with the square of the frequency, as that of photos does.
 
     Args:
         images: how many.
         size: of their sides, in pixels.
+        channels: of a pixel.
         seed: of the noise.
 
-    Shapes: uint8 (images, size, size, 3).
+    Shapes: uint8 (images, size, size, channels).
 
     Source:
         Field 1987, https://doi.org/10.1364/JOSAA.4.002379: amplitude spectra of natural images.
@@ -90,7 +93,7 @@ def paint_noise(images: int, size: int, *, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.fftfreq(size)[None])
     frequency[0, 0] = np.inf  # the mean is set below
-    shape = (images, size, size, 3)
+    shape = (images, size, size, channels)
     spectrum = np.fft.fft2(rng.normal(size=shape), axes=(1, 2)) / frequency[None, :, :, None]
     waves = np.fft.ifft2(spectrum, axes=(1, 2)).real
     waves /= np.maximum(waves.std(axis=(1, 2, 3), keepdims=True), 1e-9)

@@ -30,7 +30,7 @@ _REST = 0.001  # of the logits that may lie outside of the range that integers h
 
 def is_refitted(recipe: Recipe) -> bool:
     """Returns whether a recipe's features are coarse enough for the head to be worth fitting."""
-    return recipe.kind == "static" and recipe.activation_bits == 8
+    return recipe.kind in ("static", "file") and recipe.activation_bits == 8
 
 
 class HeadFitter:

@@ -18,6 +18,7 @@ __all__ = [
     "EXPORT_MANIFEST",
     "KINDS",
     "LABELS_FILE",
+    "MICRO_FILES",
     "ModelCard",
     "check_labels",
     "check_utf8",
@@ -26,6 +27,8 @@ __all__ = [
 KINDS = ("classifier", "multilabel_classifier", "regressor", "features")
 LABELS_FILE = "labels.txt"
 EXPORT_MANIFEST = "export.json"
+MICRO_FILES = ("model_data.cc", "model_data.h")
+"""What a microcontroller's program is linked with."""
 CONTRACT_FILE = "tfxfer.json"
 """Packed beside the labels: the kind of task and how a sample becomes the inputs, as far as the
 schema has no field.

@@ -26,9 +26,9 @@ def draft_image(card: ModelCard, probe: Probe) -> Draft:
             schema.ImageSize.HEIGHT: np.uint32(height),
         }
     )
-    image = Draft(
-        {schema.Image.COLOR_SPACE: np.uint8(schema.ColorSpace.RGB), schema.Image.SIZE: size}
-    )
+    is_grey = source.shape[3] == 1
+    space = schema.ColorSpace.GRAYSCALE if is_grey else schema.ColorSpace.RGB
+    image = Draft({schema.Image.COLOR_SPACE: np.uint8(space), schema.Image.SIZE: size})
     # One number where one serves: MediaPipe refuses normalization per channel, even of floats.
     channels = 1 if preprocessing.is_uniform else 3
     options = Draft(
@@ -52,7 +52,8 @@ def draft_image(card: ModelCard, probe: Probe) -> Draft:
         {
             schema.Tensor.NAME: "image",
             schema.Tensor.DESCRIPTION: (
-                f"RGB photo, {width} x {height}, resized: {_describe_resize(card.resize)}."
+                f"{'Grey' if is_grey else 'RGB'} photo, {width} x {height}, resized: "
+                f"{_describe_resize(card.resize)}."
             ),
             schema.Tensor.CONTENT: draft_content(schema.ContentKind.IMAGE, image),
             schema.Tensor.PROCESS_UNITS: [normalization],
@@ -72,12 +73,18 @@ def check_pixels_of_card(card: ModelCard, probe: Probe) -> None:
             f"model {card.name!r}: expected one input, an image. Received: {len(probe.inputs)}."
         )
     (source,) = probe.inputs
+    preprocessing = card.preprocessing or Preprocessing()
+    if source.shape[3:] == (1,) and not preprocessing.is_uniform:
+        raise ModelError(
+            f"model {card.name!r}: expected 3 channels, for a mean and a deviation of each. "
+            "Received: an input of one channel, of grey."
+        )
     scale, zero = source.quantization
     if source.dtype not in ("uint8", "int8") or scale == 0:
         return
     # Clients feed bytes: byte 0 and 255 must stand for what the preprocessing makes of them.
     shift = 128 if source.dtype == "int8" else 0
-    for channel, (low, high) in enumerate(find_ends(card.preprocessing or Preprocessing())):
+    for channel, (low, high) in enumerate(find_ends(preprocessing)):
         for pixel, value in ((0, low), (255, high)):
             found = scale * (pixel - shift - zero)
             # Half a step is what rounding the zero point costs.

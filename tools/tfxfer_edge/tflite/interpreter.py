@@ -31,7 +31,7 @@ class TFLiteModel(SampleModel):
     Attributes:
         source: the path, for messages.
         content: the file's bytes.
-        input: one square RGB image or several.
+        input: one square image or several, RGB or grey.
         output: one row of scores per image.
 
     Raises:
@@ -63,6 +63,11 @@ class TFLiteModel(SampleModel):
         """Side of the square input, in pixels."""
         return self.input.shape[1]
 
+    @property
+    def channels(self) -> int:
+        """3, of RGB, or 1, of grey."""
+        return self.input.shape[3]
+
     @cached_property
     def preprocessing(self) -> Preprocessing:
         """What pixels 0..255 become at the input: as given, else quantized, else by metadata.
@@ -90,13 +95,13 @@ class TFLiteModel(SampleModel):
     def encode(self, pixels: np.ndarray) -> np.ndarray:
         """Returns pixels as the input tensor holds them, as a phone does it.
 
-        Shapes: pixels (images, size, size, 3), 0..255; returns the same in the input's type.
+        Shapes: pixels (images, size, size, channels), 0..255; returns the same in the input's type.
         """
         pixels = np.asarray(pixels)
-        size = self.image_size
-        if pixels.ndim != 4 or pixels.shape[1:] != (size, size, 3):
+        size, channels = self.image_size, self.channels
+        if pixels.ndim != 4 or pixels.shape[1:] != (size, size, channels):
             raise ModelError(
-                f"model {self.source!r}: expected pixels (images, {size}, {size}, 3). "
+                f"model {self.source!r}: expected pixels (images, {size}, {size}, {channels}). "
                 f"Received: shape={pixels.shape}."
             )
         if self.input.dtype in ("uint8", "int8"):
@@ -108,16 +113,16 @@ class TFLiteModel(SampleModel):
     def score(self, pixels: Arrays) -> np.ndarray:
         """Returns the scores of images.
 
-        Shapes: pixels (images, size, size, 3), 0..255; returns float32 (images, outputs).
+        Shapes: pixels (images, size, size, channels), 0..255; returns float32 (images, outputs).
         """
         return self.run(self.encode(np.asarray(pixels)))
 
     def _check(self) -> None:
         shape = self.input.shape
-        if len(shape) != 4 or shape[1] < 1 or shape[1] != shape[2] or shape[3] != 3:
+        if len(shape) != 4 or shape[1] < 1 or shape[1] != shape[2] or shape[3] not in (1, 3):
             raise ModelError(
-                f"model {self.source!r}: expected a square image input (batch, size, size, 3). "
-                f"Received: shape={shape}."
+                f"model {self.source!r}: expected a square image input (batch, size, size, 3), or "
+                f"of grey (batch, size, size, 1). Received: shape={shape}."
             )
         super()._check()
         if self.input.dtype not in _DTYPES:

@@ -120,6 +120,7 @@ class ColorSpace(IntEnum):
     """`ColorSpaceType`."""
 
     RGB = 1
+    GRAYSCALE = 2
 
 
 class ImageSize(IntEnum):

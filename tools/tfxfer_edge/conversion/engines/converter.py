@@ -27,6 +27,8 @@ def quantize(graph: FrozenGraph, recipe: Recipe, inputs: Prepared | None) -> Qua
     """
     if recipe.selective:
         raise ConversionError(f"engine {NAME}: does not keep single layers float.")
+    if recipe.kind in ("weights", "file"):
+        raise ConversionError(f"engine {NAME}: only LiteRT Quantizer does recipe {recipe.name!r}.")
     if recipe.kind == "float" and recipe.weight_bits == 32:
         return Quantized(graph.float_content)
     if recipe.kind == "static" and inputs is None:

@@ -20,10 +20,17 @@ from tfxfer_edge.conversion.graph import SIGNATURE, FrozenGraph, Prepared
 from tfxfer_edge.conversion.quantized import ConversionError
 from tfxfer_edge.conversion.quiet import quiet
 from tfxfer_edge.conversion.recipes import Recipe
-from tfxfer_edge.tflite.flatbuffer import as_text, read_model
+from tfxfer_edge.tflite.flatbuffer import as_text, read_model, tensor_table
 from tfxfer_edge.tflite.rewrites import add_uint8_ends, inline_buffers
 
-__all__ = ["NAME", "Ranges", "calibrate", "quantize_static", "quantize_weights"]
+__all__ = [
+    "NAME",
+    "Ranges",
+    "calibrate",
+    "quantize_by_rules",
+    "quantize_static",
+    "quantize_weights",
+]
 
 NAME = "quantizer"
 
@@ -103,6 +110,30 @@ def quantize_weights(graph: FrozenGraph, recipe: Recipe) -> bytes:
         ConversionError: this engine cannot.
     """
     return inline_buffers(_quantize(graph, recipe, None))
+
+
+def quantize_by_rules(graph: FrozenGraph, recipe: Recipe, ranges: Ranges | None) -> bytes:
+    """Returns the model as a file of rules has it, weights inside, the ends as they come.
+
+    Args:
+        graph: what to convert.
+        recipe: of kind `file`.
+        ranges: from `calibrate`; None where the rules need none.
+
+    Raises:
+        ConversionError: this engine cannot, or no rule fits any operator of the model.
+    """
+    content = inline_buffers(_quantize(graph, recipe, ranges))
+    if not _holds_steps(content):
+        raise ConversionError(
+            f"engine {NAME}: recipe {recipe.name!r} leaves all of model {graph.name!r} in float32: "
+            "none of its rules fits an operator by name and kind."
+        )
+    return content
+
+
+def _holds_steps(content: bytes) -> bool:
+    return any(row.dtype == "float16" or row.scale for row in tensor_table(content))
 
 
 def _quantize(

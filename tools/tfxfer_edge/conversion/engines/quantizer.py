@@ -7,6 +7,7 @@ import math
 from tfxfer_edge.conversion.engines.integer import (
     NAME,
     calibrate,
+    quantize_by_rules,
     quantize_static,
     quantize_weights,
 )
@@ -37,6 +38,9 @@ def quantize(graph: FrozenGraph, recipe: Recipe, inputs: Prepared | None) -> Qua
     """
     if recipe.kind == "float" and recipe.weight_bits == 32:
         return Quantized(graph.float_content)
+    if recipe.kind == "file":
+        ranges = None if inputs is None else calibrate(graph, inputs)
+        return Quantized(quantize_by_rules(graph, recipe, ranges))
     if recipe.kind != "static":
         return Quantized(quantize_weights(graph, recipe))
     if inputs is None:

@@ -5,9 +5,11 @@ Made for 0.11. What it raises comes through; `require_quantizer` says in one lin
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -21,8 +23,12 @@ __all__ = [
     "RELIED_ON",
     "WANTED",
     "Ranges",
+    "Words",
     "find_ranges",
+    "find_useless",
     "list_rules",
+    "list_words",
+    "load_rules",
     "quantize_file",
     "require_quantizer",
 ]
@@ -73,6 +79,12 @@ RELIED_ON: Names = {
         "algorithm_key",
     ),
     f"{_MANAGER}.get_quantization_recipe": (),
+    f"{_MANAGER}.load_quantization_recipe": ("quantization_recipe",),
+    f"{_MANAGER}.need_calibration": (),
+    f"{_ROOT}.algorithm_manager:check_op_quantization_config": (),
+    f"{_ROOT}.qtyping:OpQuantizationConfig.from_dict": (),
+    f"{_ROOT}.qtyping:TensorDataType": (),
+    f"{_ROOT}.qtyping:ComputePrecision": (),
     f"{_ROOT}.recipe_manager:AlgorithmName.NO_QUANTIZE": (),
     f"{_ROOT}.recipe_manager:AlgorithmName.FLOAT_CASTING": (),
     f"{_ROOT}.qtyping:QuantGranularity.CHANNELWISE": (),
@@ -158,6 +170,10 @@ def list_rules(recipe: Recipe, keep_float: Mapping[str, bool] | None = None) -> 
 
     if recipe.kind == "dynamic":
         return recipes.dynamic_wi8_afp32()
+    if recipe.kind == "weights":
+        return _round_weights(recipe)
+    if recipe.kind == "file":
+        return json.loads(recipe.rules)
     return _cast_weights() if recipe.kind == "float" else _quantize_all(recipe, keep_float or {})
 
 
@@ -178,6 +194,25 @@ def _cast_weights() -> Any:
             num_bits=16,
             granularity=QuantGranularity.TENSORWISE,
             algorithm_key=AlgorithmName.FLOAT_CASTING,
+        )
+    return manager.get_quantization_recipe()
+
+
+def _round_weights(recipe: Recipe) -> Any:
+    from litert_quantizer.qtyping import QuantGranularity, TFLOperationName
+    from litert_quantizer.recipe_manager import RecipeManager
+
+    manager = RecipeManager()
+    # What the last rule cannot do, such as 4 bits of a depthwise convolution, the one before does.
+    # Rules of one pattern replace each other: these two are one pattern in other letters.
+    for pattern, bits in ((".*", 8), ("^.*$", recipe.weight_bits)):
+        manager.add_weight_only_config(
+            regex=pattern,
+            operation_name=TFLOperationName.ALL_SUPPORTED,
+            num_bits=bits,
+            granularity=QuantGranularity.CHANNELWISE
+            if recipe.per_channel
+            else QuantGranularity.TENSORWISE,
         )
     return manager.get_quantization_recipe()
 
@@ -220,3 +255,68 @@ def _quantize_all(recipe: Recipe, keep_float: Mapping[str, bool]) -> Any:
                 weight_num_bits=recipe.weight_bits,
             )
     return manager.get_quantization_recipe()
+
+
+@dataclass(frozen=True)
+class Words:
+    """What the values of a rule may be."""
+
+    operations: tuple[str, ...]
+    algorithms: tuple[str, ...]
+    granularities: tuple[str, ...]
+    types: tuple[str, ...]
+    precisions: tuple[str, ...]
+
+
+def list_words() -> Words:
+    """Returns what the installed LiteRT Quantizer takes in a file of rules."""
+    from litert_quantizer import qtyping
+    from litert_quantizer.recipe_manager import AlgorithmName
+
+    kinds: Sequence[Any] = (
+        qtyping.TFLOperationName,
+        AlgorithmName,
+        qtyping.QuantGranularity,
+        qtyping.TensorDataType,
+        qtyping.ComputePrecision,
+    )
+    return Words(*(tuple(str(item.value) for item in kind) for kind in kinds))
+
+
+def load_rules(rules: Sequence[Mapping[str, Any]]) -> bool:
+    """Returns whether rules from a file need calibration.
+
+    Raises:
+        ValueError, KeyError, TypeError: whatever is wrong with them, in LiteRT Quantizer's words.
+    """
+    from litert_quantizer.recipe_manager import RecipeManager
+
+    manager = RecipeManager()
+    manager.load_quantization_recipe([dict(rule) for rule in rules])
+    return bool(manager.need_calibration())
+
+
+def find_useless(rule: Mapping[str, Any]) -> str | None:
+    """Returns why a rule does nothing to any operator; None where it does to one.
+
+    LiteRT Quantizer passes over a rule for all operators that none of them has a kernel for, and
+    leaves everything in float32.
+    """
+    from litert_quantizer import algorithm_manager, qtyping
+
+    config = qtyping.OpQuantizationConfig.from_dict(dict(rule["op_config"]))
+    if config.skip_checks:
+        return None
+    every = qtyping.TFLOperationName.ALL_SUPPORTED
+    names = [item for item in qtyping.TFLOperationName if item != every]
+    if rule["operation"] != every:
+        names = [qtyping.TFLOperationName(rule["operation"])]
+    first = None
+    for name in names:
+        try:
+            algorithm_manager.check_op_quantization_config(rule["algorithm_key"], name, config)
+        except ValueError as error:
+            first = first or " ".join(str(error).split())
+        else:
+            return None
+    return first
