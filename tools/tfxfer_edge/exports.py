@@ -15,7 +15,7 @@ from tfxfer.run.directory import RunDirectory
 from tfxfer.system.arguments import check_texts
 from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer.trust.groups import choose_groupings
-from tfxfer_edge.conversion.recipes import FLOAT
+from tfxfer_edge.conversion.recipes import FLOAT, is_onnx
 from tfxfer_edge.conversion.sources import PreprocessingArgument
 from tfxfer_edge.door import find_door
 from tfxfer_edge.handover.folder import write_folder
@@ -148,7 +148,7 @@ def export(
         dynamic_batch=dynamic_batch,
         trust=trust,
         seed=seed,
-        needs_metadata=any(name != "onnx" for name in names),
+        needs_metadata=not all(map(is_onnx, names)),
         progress=progress,
     )
     if rules is not None:

@@ -13,9 +13,11 @@ from tfxfer.errors import ModelError
 from tfxfer.progress import Progress
 from tfxfer_edge.conversion.attempts import convert
 from tfxfer_edge.conversion.converted import Converted
+from tfxfer_edge.conversion.recipes import is_onnx
 from tfxfer_edge.door import find_door
 from tfxfer_edge.proof.refit import HeadFitter, is_refitted
 from tfxfer_edge.proof.subject import Subject
+from tfxfer_edge.tflite.card import KINDS
 from tfxfer_edge.tflite.metadata_writer import write_metadata
 from tfxfer_edge.tflite.runtime import load_interpreter
 from tfxfer_edge.timing.latency import Turn, take_turns
@@ -83,13 +85,11 @@ def _make_file(
     fitter: HeadFitter | None,
 ) -> Made:
     try:
-        model = subject.source if recipe == "onnx" else subject.graph
+        model = subject.source if is_onnx(recipe) else subject.graph
         converted = convert(model, recipe=recipe, calibration=samples)
         if fitter is not None and is_refitted(converted.recipe):
             converted = fitter.fit(converted)
-        content = converted.content
-        if converted.suffix == ".tflite":
-            content = write_metadata(content, subject.make_card(converted))
+        content = _add_metadata(subject, converted)
     except ModelError as error:
         reason = " ".join(str(error).split())
         tell(f"{recipe}: {reason}")
@@ -97,6 +97,17 @@ def _make_file(
     for note in converted.notes:
         tell(f"{recipe}: {note}")
     return Made(recipe, "; ".join(converted.notes), converted, content)
+
+
+def _add_metadata(subject: Subject, converted: Converted) -> bytes:
+    if converted.suffix == ".tflite":
+        return write_metadata(converted.content, subject.make_card(converted))
+    if subject.predictor.head.metadata_kind not in KINDS:
+        return converted.content  # which nothing but the graph is needed of
+    from tfxfer_edge.onnx.metadata import write_onnx_metadata
+
+    card = subject.make_card(converted)
+    return write_onnx_metadata(converted.content, card, outputs=len(subject.predictor.labels))
 
 
 def time_files(

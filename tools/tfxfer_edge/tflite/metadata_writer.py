@@ -18,9 +18,9 @@ from tfxfer_edge.tflite.metadata_content import pack_card
 from tfxfer_edge.tflite.metadata_reader import read_metadata
 from tfxfer_edge.tflite.metadata_schema import METADATA_NAME
 from tfxfer_edge.tflite.packed_files import append_files, list_files, read_files
-from tfxfer_edge.tflite.probe import Probe, probe_ends
+from tfxfer_edge.tflite.probe import probe_ends
 
-__all__ = ["write_metadata"]
+__all__ = ["check_labels", "write_metadata"]
 
 _TOLERANCE = 1e-5  # relative; the schema's floats have 24 bits
 
@@ -52,7 +52,7 @@ def write_metadata(content: bytes, card: ModelCard) -> bytes:
     )
     door = find_door(card.modality)
     before = probe_ends(content, fills=door.fills)
-    _check_labels(card, before)
+    check_labels(card, int(np.prod(before.output.shape[1:])))
     door.check_card(card, before)
     model = read_model(content)
     _embed(model, pack_card(card, before))
@@ -67,7 +67,16 @@ def write_metadata(content: bytes, card: ModelCard) -> bytes:
     return written
 
 
-def _check_labels(card: ModelCard, probe: Probe) -> None:
+def check_labels(card: ModelCard, outputs: int) -> None:
+    """Refuses labels that cannot be those of a model.
+
+    Args:
+        card: with the labels.
+        outputs: of the model.
+
+    Raises:
+        ModelError: blank ones, two alike, or not one for each output.
+    """
     # Not in the card's constructor: the 1001 labels of ImageNet's files have `crane` twice.
     bad = [x for x in card.labels if not x.strip() or "\n" in x or "\r" in x]
     bad += [x for x in card.labels if card.labels.count(x) > 1]
@@ -80,7 +89,6 @@ def _check_labels(card: ModelCard, probe: Probe) -> None:
         raise ModelError(
             f"model {card.name!r}: expected the labels of a {card.metadata_kind}. Received: none."
         )
-    outputs = int(np.prod(probe.output.shape[1:]))
     if card.labels and len(card.labels) != outputs:
         raise ModelError(
             f"model {card.name!r}: expected {outputs} labels, one per output. "
