@@ -17,6 +17,7 @@ import pytest
 
 import tfxfer.job.demo
 from tfxfer import Registry
+from tfxfer.errors import ModelError
 from tfxfer.registry.discovery import find_entry_points
 from tfxfer.run.directory import Manifest, RunDirectory
 
@@ -55,6 +56,19 @@ def small_demo(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
     monkeypatch.setattr("tfxfer.registry.lookup.Registry.default", lambda _, kind: declared[kind])
     # What 16 images and one epoch teach loses any amount of points.
     monkeypatch.setattr("tfxfer_edge.proof.comparison.judge", lambda *_: (True, ""))
+
+
+def test_a_run_that_is_gone_does_not_hide_why_the_export_ended(
+    tfxfer: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def export(*_: Any, **__: Any) -> dict[str, Any]:
+        raise ModelError("the file does not convert")
+
+    monkeypatch.setattr("tfxfer.cli.demo._find_exporter", lambda _: export)
+    monkeypatch.setattr("tfxfer.cli.demo.run_training", lambda *_, **__: {"warnings": []})
+    done = tfxfer("demo", "--data", "digits", "--out", tmp_path / "gone", "--json")
+    assert done.code == 1
+    assert done.document["error"]["message"] == "the file does not convert"
 
 
 def test_demo(small_demo: None, tfxfer: Run, tmp_path: Path) -> None:

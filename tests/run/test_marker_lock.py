@@ -113,3 +113,22 @@ def test_one_that_was_killed_keeps_nobody_out(tmp_path: Path) -> None:
     assert path.read_text() != f"{current_owner().mark}\n"
     MarkerLock(path).acquire()
     assert path.read_text() == f"{current_owner().mark}\n"
+
+
+def test_a_temporary_file_that_cannot_go_does_not_lose_a_lock_that_is_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole_unlink = Path.unlink
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        if path.name != "lock":
+            raise PermissionError(13, "Permission denied")
+        whole_unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    lock = MarkerLock(tmp_path / "lock")
+    lock.acquire()
+    with pytest.raises(filelock.Timeout):
+        MarkerLock(tmp_path / "lock").acquire()
+    lock.release()
+    assert not (tmp_path / "lock").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,13 @@ from tfxfer.cli.report import try_report
 from tfxfer.cli.results import quote
 from tfxfer.cli.train import run_training
 from tfxfer.cli.train_options import shared_options
-from tfxfer.errors import ContractError, GateError, PluginConflictError, PluginImportError
+from tfxfer.errors import (
+    ContractError,
+    GateError,
+    PluginConflictError,
+    PluginImportError,
+    TfxferError,
+)
 from tfxfer.registry.lookup import default_registry
 
 __all__ = ["command"]
@@ -101,11 +108,14 @@ def command(
         try:
             # A result at chance is shown with all of it before the demo ends with 3.
             made = export(output, out, quick=True, force=True)
-        except GateError:
-            report()
+        except BaseException as error:
+            # A run that cannot be read any more must not hide why the export ended.
+            with contextlib.suppress(TfxferError):
+                output.emit(RunDirectory.open(out).read_manifest().to_dict())
+            if isinstance(error, GateError):
+                report()
             raise
-        finally:
-            output.emit(RunDirectory.open(out).read_manifest().to_dict())
+        output.emit(RunDirectory.open(out).read_manifest().to_dict())
         report()
         model = next(x["path"] for x in made["candidates"] if x["recipe"] == made["chosen"])
     output.print(f"took {time.monotonic() - started:.0f} s in all")

@@ -78,7 +78,9 @@ class MarkerLock:
         except OSError:  # a disk without hard links
             return self._create_empty()
         finally:
-            whole.unlink()
+            # Where it cannot go, the lock is held all the same: `remove_dead` takes it later.
+            with contextlib.suppress(OSError):
+                whole.unlink()
         return True
 
     def _create_empty(self) -> bool:

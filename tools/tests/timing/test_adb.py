@@ -44,6 +44,8 @@ elif "test -f" in words:
     print({here!r})
 elif "--graph" in words:
     print({report!r})
+elif "rm -rf" in words and {gone!r}:
+    sys.exit("error: device 'emulator-1' not found")
 elif args[2] == "push" and not Path(args[3]).exists():
     sys.exit("adb: no such file")
 """
@@ -56,7 +58,12 @@ class Wire:
         self.folder, self.log = folder, folder / "log"
 
     def connect(
-        self, *, devices: str = "emulator-1 device model:P4", here: str = "here", report: str = NEW
+        self,
+        *,
+        devices: str = "emulator-1 device model:P4",
+        here: str = "here",
+        report: str = NEW,
+        gone: bool = False,
     ) -> None:
         program = self.folder / "adb"
         program.write_text(
@@ -66,6 +73,7 @@ class Wire:
                 devices=devices,
                 here=here,
                 report=report,
+                gone=gone,
             )
         )
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
@@ -161,6 +169,30 @@ def test_what_is_wrong_is_said_in_one_line(
     assert "Traceback" not in error
     if "report" in given:
         assert "rm -rf" in wire.asked[-1]
+
+
+def test_a_clean_up_that_fails_does_not_hide_what_went_wrong(
+    wire: Wire, model: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wire.connect(report="error: cannot read the model", gone=True)
+    assert run_cli(["benchmark", str(model), "--device", "adb", "--json"]) == 1
+    shown = capfd.readouterr()
+    error = json.loads(shown.out)["error"]
+    assert error["type"] == "ModelError"
+    assert "cannot read the model" in error["message"]
+    assert "rm -rf" in wire.asked[-1]
+    # What stays on the phone is told beside it.
+    assert "left on Paper 4: /data/local/tmp/tfxfer-" in shown.err
+
+
+def test_a_clean_up_that_fails_costs_no_figures(
+    wire: Wire, model: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wire.connect(gone=True)
+    assert run_cli(["benchmark", str(model), "--device", "adb", "--json"]) == 0
+    shown = capfd.readouterr()
+    assert json.loads(shown.out)["models"][0]["latency_ms"]["median"] == 4.01
+    assert "left on Paper 4: /data/local/tmp/tfxfer-" in shown.err
 
 
 def test_no_adb(wire: Wire, model: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -112,6 +112,7 @@ def command(
                 program=program,
                 values=values,
                 progress=tell,
+                tell=output.print,
             )
     output.emit(
         {

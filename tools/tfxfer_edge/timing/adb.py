@@ -16,6 +16,7 @@ import numpy as np
 
 from tfxfer.errors import DeviceError, ModelError
 from tfxfer.progress import Progress
+from tfxfer.system.cleaning import clean_up
 from tfxfer_edge.timing.latency import Latency
 
 __all__ = [
@@ -115,6 +116,7 @@ def measure_on_phone(
     program: str | Path | None = None,
     values: Mapping[str, Sequence[InputValues]] | None = None,
     progress: Progress | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> list[Latency]:
     """Measures each file on a phone, taking turns; what was copied there is removed.
 
@@ -127,6 +129,7 @@ def measure_on_phone(
         program: `benchmark_model` for that phone, to be copied; None expects it there.
         values: by path, of files that do not run on whatever that program makes up.
         progress: told of calls of `benchmark_model`.
+        tell: gets a remark where what was copied there could not be removed.
 
     Returns:
         One measurement a file. An older program prints means only: the median is then that of the
@@ -138,7 +141,15 @@ def measure_on_phone(
     """
     folder = f"/data/local/tmp/tfxfer-{uuid.uuid4().hex[:8]}"
     phone.call("shell", "mkdir", "-p", folder)
-    try:
+
+    def remove() -> None:
+        phone.call("shell", "rm", "-rf", folder)
+
+    def note(words: str) -> None:
+        if tell is not None:
+            tell(f"left on {phone.model}: {folder}: {words}")
+
+    with clean_up(remove, tell=note):
         tool = BENCHMARK_MODEL
         if program is not None:
             if not Path(program).is_file():
@@ -171,8 +182,6 @@ def measure_on_phone(
                     "2>&1 || true",
                 )
                 reports[path].append(read_report(printed, path=path))
-    finally:
-        phone.call("shell", "rm", "-rf", folder)
     return [_summarize(path, threads, found) for path, found in reports.items()]
 
 
