@@ -50,11 +50,11 @@ def command(
     device: str,
     program: str | None,
 ) -> None:
-    """Measure MODELS, .tflite files, taking turns so that noise hits all alike."""
+    """Measure MODELS, .tflite and .onnx files, taking turns so that noise hits all alike."""
     for path in models:
         if not Path(path).is_file():
             raise ModelError(
-                f"model {path!r}: expected a .tflite file. "
+                f"model {path!r}: expected a .tflite or .onnx file. "
                 f"Received: {'a folder' if Path(path).is_dir() else 'nothing there'}."
             )
     phone = None
@@ -66,12 +66,23 @@ def command(
         raise click.UsageError("--benchmark-model is for a phone: add --device adb.")
     import numpy as np
 
-    from tfxfer_edge.proof.feed import find_feed, find_values
+    from tfxfer_edge.onnx.model import require_onnxruntime
+    from tfxfer_edge.onnx.soundness import read_onnx_file
+    from tfxfer_edge.proof.feed import find_feed, find_values, is_onnx_file
     from tfxfer_edge.tflite.soundness import check_model_file
     from tfxfer_edge.timing.latency import measure
 
     for path in models:
-        check_model_file(path)
+        if not is_onnx_file(Path(path)):
+            check_model_file(path)
+        elif phone is None:
+            require_onnxruntime()
+            read_onnx_file(path)
+        else:
+            raise ModelError(
+                f"model {path!r}: expected a .tflite file, which benchmark_model runs. "
+                "Received: an .onnx file. Measure it with --device host or ssh:HOST."
+            )
     values = {path: find_values(Path(path)) for path in models}
     fed = {}
     with output.progress() as progress:

@@ -114,7 +114,7 @@ class ImageEdge(EdgeModality):
         """Returns photos of the file's own export where they are at hand, else noise."""
         from tfxfer_edge.proof.photos import find_photos
 
-        found = find_photos(path)
+        found = find_photos(path, _as_image(model))
         inputs = None if found.inputs is None else {model.inputs[0].name: found.inputs}
         return Feed(found.words, inputs)
 

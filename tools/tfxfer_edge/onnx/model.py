@@ -92,17 +92,13 @@ class OnnxSampleModel(SampleModel):
     def _read_card(self) -> ModelCard | None:
         return read_onnx_metadata(self.content)
 
-    def _arrange(self, values: np.ndarray) -> np.ndarray:
-        """Returns an input in the order of axes that the file has."""
-        return values
-
     def _invoke(self, interpreter: Any, chunk: list[np.ndarray]) -> np.ndarray:
         count = len(chunk[0])
         if not self.is_dynamic and count < self.inputs[0].shape[0]:
             missing = self.inputs[0].shape[0] - count
             chunk = [np.concatenate([x, np.repeat(x[-1:], missing, axis=0)]) for x in chunk]
         feeds = {
-            end.name: np.ascontiguousarray(self._arrange(values))
+            end.name: np.ascontiguousarray(values)
             for end, values in zip(self.inputs, chunk, strict=True)
         }
         try:
@@ -136,8 +132,14 @@ class OnnxImageModel(OnnxSampleModel, TFLiteModel):
                 sources = (replace(sources[0], shape=(batch, *sizes[1:], _CHANNELS)),)
         return sources, targets
 
-    def _arrange(self, values: np.ndarray) -> np.ndarray:
-        return values.transpose(0, 3, 1, 2) if self._has_channels_first else values
+    def encode(self, pixels: np.ndarray) -> np.ndarray:
+        """Returns pixels as the input tensor holds them.
+
+        Shapes: pixels (images, size, size, 3), 0..255; returns the same in the input's type, its
+            axes in the file's order.
+        """
+        found = super().encode(pixels)
+        return found.transpose(0, 3, 1, 2) if self._has_channels_first else found
 
 
 def _run(session: Any, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
