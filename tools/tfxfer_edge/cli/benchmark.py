@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.errors import ModelError
+from tfxfer_edge.timing.accelerator import ACCELERATORS
+
+if TYPE_CHECKING:
+    from tfxfer_edge.timing.latency import Latency
 
 __all__ = ["command"]
 
@@ -40,6 +46,13 @@ __all__ = ["command"]
     show_default=True,
     help="This machine, or a phone that adb sees.",
 )
+@click.option(
+    "--accelerator",
+    type=click.Choice(ACCELERATORS),
+    default=ACCELERATORS[0],
+    show_default=True,
+    help="Of a phone: what computes; what it cannot do is left to the CPU.",
+)
 def command(
     output: Output,
     *,
@@ -49,6 +62,7 @@ def command(
     rounds: int,
     device: str,
     program: str | None,
+    accelerator: str,
 ) -> None:
     """Measure MODELS, .tflite and .onnx files, taking turns so that noise hits all alike."""
     for path in models:
@@ -57,6 +71,8 @@ def command(
                 f"model {path!r}: expected a .tflite or .onnx file. "
                 f"Received: {'a folder' if Path(path).is_dir() else 'nothing there'}."
             )
+    if accelerator != ACCELERATORS[0] and device != "adb":
+        raise click.UsageError("--accelerator is for a phone: add --device adb.")
     phone = None
     if device == "adb":
         from tfxfer_edge.timing.adb import find_phone, measure_on_phone
@@ -124,7 +140,9 @@ def command(
                 values=values,
                 progress=tell,
                 tell=output.print,
+                accelerator=accelerator,
             )
+    _tell_delegated(output, results, accelerator)
     output.emit(
         {
             "device": "host" if phone is None else phone.model,
@@ -146,3 +164,12 @@ def command(
             for item in results
         ],
     )
+
+
+def _tell_delegated(output: Output, results: Sequence[Latency], accelerator: str) -> None:
+    """Says what of each file the accelerator took: what it left, the CPU was timed on."""
+    for item in results:
+        if item.delegated == "none":
+            output.warn(f"{item.path}: {accelerator} took nothing of it: this is the CPU's time")
+        elif item.delegated is not None:
+            output.print(f"{item.path}: {accelerator} took {item.delegated} of it")

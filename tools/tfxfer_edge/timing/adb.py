@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from tfxfer.errors import DeviceError, ModelError
 from tfxfer.progress import Progress
 from tfxfer.system.cleaning import clean_up
+from tfxfer_edge.timing.accelerator import read_delegated, write_option
 from tfxfer_edge.timing.latency import Latency
 
 __all__ = [
@@ -117,6 +118,7 @@ def measure_on_phone(
     values: Mapping[str, Sequence[InputValues]] | None = None,
     progress: Progress | None = None,
     tell: Callable[[str], None] | None = None,
+    accelerator: str = "cpu",
 ) -> list[Latency]:
     """Measures each file on a phone, taking turns; what was copied there is removed.
 
@@ -130,6 +132,7 @@ def measure_on_phone(
         values: by path, of files that do not run on whatever that program makes up.
         progress: told of calls of `benchmark_model`.
         tell: gets a remark where what was copied there could not be removed.
+        accelerator: of `ACCELERATORS`; what it does not take the CPU computes.
 
     Returns:
         One measurement a file. An older program prints means only: the median is then that of the
@@ -168,6 +171,7 @@ def measure_on_phone(
         for path, place in places.items():
             phone.call("push", path, place)
         reports: dict[str, list[dict[str, float]]] = {path: [] for path in places}
+        delegated: dict[str, str | None] = {}
         for number in range(rounds):
             for at, (path, place) in enumerate(places.items()):
                 if progress is not None:
@@ -178,11 +182,16 @@ def measure_on_phone(
                     "shell",
                     f"{tool} --graph={place} --num_threads={threads} --num_runs={runs} "
                     f"--warmup_runs={_WARMUPS} --min_secs=0 --report_peak_memory_footprint=true "
+                    f"{write_option(accelerator)}"
                     f"{write_values((values or {}).get(path, ()))}"
                     "2>&1 || true",
                 )
                 reports[path].append(read_report(printed, path=path))
-    return [_summarize(path, threads, found) for path, found in reports.items()]
+                delegated[path] = read_delegated(printed, accelerator)
+    return [
+        replace(_summarize(path, threads, found), delegated=delegated[path])
+        for path, found in reports.items()
+    ]
 
 
 def write_values(values: Sequence[InputValues]) -> str:

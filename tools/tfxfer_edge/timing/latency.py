@@ -51,6 +51,7 @@ class Latency:
         p95_ms: 95th percentile of one sample; NaN where a phone's program does not tell.
         peak_memory_bytes: of a process that does nothing else, Python and the runtime included; on
             a phone what the model adds, None where its program does not tell.
+        delegated: what of the graph an accelerator took, see `accelerator`; None on a CPU.
     """
 
     path: str
@@ -60,6 +61,7 @@ class Latency:
     median_ms: float
     p95_ms: float
     peak_memory_bytes: int | None
+    delegated: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the document of `tfxfer benchmark`."""
