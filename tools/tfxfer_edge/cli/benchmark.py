@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +17,23 @@ if TYPE_CHECKING:
     from tfxfer_edge.timing.latency import Latency
 
 __all__ = ["command"]
+
+
+_SSH = "ssh:"
+
+
+class _DeviceType(click.ParamType):
+    """`host`, `adb`, or `ssh:` and a host."""
+
+    name = "device"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "[host|adb|ssh:HOST]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value not in ("host", "adb") and not value.startswith(_SSH):
+            self.fail(f"expected host, adb or ssh:HOST. Received: {value!r}.", param, ctx)
+        return value
 
 
 @tfxfer_command("benchmark")
@@ -37,14 +54,20 @@ __all__ = ["command"]
 @click.option(
     "--benchmark-model",
     "program",
-    help="LiteRT's benchmark_model for the phone.  [default: the one in its /data/local/tmp]",
+    help="LiteRT's benchmark_model for the phone or the board.  [default: the one in a phone's "
+    "/data/local/tmp; a board measures with Python]",
 )
 @click.option(
     "--device",
-    type=click.Choice(["host", "adb"]),
+    type=_DeviceType(),
     default="host",
     show_default=True,
-    help="This machine, or a phone that adb sees.",
+    help="This machine, a phone that adb sees, or ssh:HOST, a Linux board that ssh reaches.",
+)
+@click.option(
+    "--remote-python",
+    metavar="PATH",
+    help="Of a board: the Python that has LiteRT or onnxruntime.  [default: python3]",
 )
 @click.option(
     "--accelerator",
@@ -63,6 +86,7 @@ def command(
     device: str,
     program: str | None,
     accelerator: str,
+    remote_python: str | None,
 ) -> None:
     """Measure MODELS, .tflite and .onnx files, taking turns so that noise hits all alike."""
     for path in models:
@@ -73,13 +97,25 @@ def command(
             )
     if accelerator != ACCELERATORS[0] and device != "adb":
         raise click.UsageError("--accelerator is for a phone: add --device adb.")
-    phone = None
+    if remote_python is not None and (not device.startswith(_SSH) or program is not None):
+        raise click.UsageError("--remote-python is for a board: add --device ssh:HOST.")
+    phone = board = None
     if device == "adb":
         from tfxfer_edge.timing.adb import find_phone, measure_on_phone
 
         phone = find_phone()
+    elif device.startswith(_SSH):
+        from tfxfer_edge.timing.adb import check_program
+        from tfxfer_edge.timing.ssh import find_board, measure_on_board
+
+        if program is not None:
+            check_program(program)
+        python = None if program is not None else remote_python or "python3"
+        board = find_board(device.removeprefix(_SSH), python=python)
     elif program is not None:
-        raise click.UsageError("--benchmark-model is for a phone: add --device adb.")
+        raise click.UsageError(
+            "--benchmark-model is for a phone or a board: add --device adb or ssh:HOST."
+        )
     import numpy as np
 
     from tfxfer_edge.onnx.model import require_onnxruntime
@@ -91,7 +127,7 @@ def command(
     for path in models:
         if not is_onnx_file(Path(path)):
             check_model_file(path)
-        elif phone is None:
+        elif phone is None and program is None:
             require_onnxruntime()
             read_onnx_file(path)
         else:
@@ -118,16 +154,29 @@ def command(
             fed = {path: find_feed(Path(path)) for path in dict.fromkeys(models)}
             for path, feed in fed.items():
                 output.print(f"{path}: timed on {feed.words}")
-            results = measure(
-                models,
-                threads=threads,
-                runs=runs,
-                rounds=rounds,
-                inputs={
-                    path: found.inputs for path, found in fed.items() if found.inputs is not None
-                },
-                progress=tell,
-            )
+            given = {path: found.inputs for path, found in fed.items() if found.inputs is not None}
+            if board is None:
+                results = measure(
+                    models,
+                    threads=threads,
+                    runs=runs,
+                    rounds=rounds,
+                    inputs=given,
+                    progress=tell,
+                )
+            else:
+                results = measure_on_board(
+                    models,
+                    board=board,
+                    threads=threads,
+                    runs=runs,
+                    rounds=rounds,
+                    program=program,
+                    inputs=given,
+                    values=values,
+                    progress=tell,
+                    tell=output.print,
+                )
         else:
             output.print(f"on {phone.model}")
             results = measure_on_phone(
@@ -145,7 +194,7 @@ def command(
     _tell_delegated(output, results, accelerator)
     output.emit(
         {
-            "device": "host" if phone is None else phone.model,
+            "device": device if phone is None else phone.model,
             "inputs": {path: found.words for path, found in fed.items()},
             "models": [item.to_dict() for item in results],
         }

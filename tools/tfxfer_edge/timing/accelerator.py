@@ -32,7 +32,8 @@ def read_delegated(printed: str, accelerator: str) -> str | None:
         accelerator: that was asked for.
 
     Returns:
-        `all`, `none`, `a part` or such as `40 of 64 operators`; None for the CPU, which nothing is asked of.
+        `all`, `none`, `a part` or such as `40 of 64 operators`; None for the CPU, of which nothing
+        is asked.
 
     Example:
         >>> log = "INFO: GPU acceleration is unsupported on this platform."

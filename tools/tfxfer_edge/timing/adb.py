@@ -24,9 +24,12 @@ __all__ = [
     "BENCHMARK_MODEL",
     "InputValues",
     "Phone",
+    "check_program",
     "find_phone",
     "measure_on_phone",
     "read_report",
+    "summarize",
+    "write_call",
     "write_values",
 ]
 
@@ -155,11 +158,7 @@ def measure_on_phone(
     with clean_up(remove, tell=note):
         tool = BENCHMARK_MODEL
         if program is not None:
-            if not Path(program).is_file():
-                raise DeviceError(
-                    f"benchmark_model {str(program)!r}: expected a file. Received: none. "
-                    + _TOOL_WORDS
-                )
+            check_program(program)
             tool = f"{folder}/benchmark_model"
             phone.call("push", str(program), tool)
             phone.call("shell", "chmod", "755", tool)
@@ -180,8 +179,7 @@ def measure_on_phone(
                 # Its log goes to stderr; the exit code would be lost in older shells.
                 printed = phone.call(
                     "shell",
-                    f"{tool} --graph={place} --num_threads={threads} --num_runs={runs} "
-                    f"--warmup_runs={_WARMUPS} --min_secs=0 --report_peak_memory_footprint=true "
+                    f"{write_call(tool, place, threads=threads, runs=runs)} "
                     f"{write_option(accelerator)}"
                     f"{write_values((values or {}).get(path, ()))}"
                     "2>&1 || true",
@@ -189,9 +187,29 @@ def measure_on_phone(
                 reports[path].append(read_report(printed, path=path))
                 delegated[path] = read_delegated(printed, accelerator)
     return [
-        replace(_summarize(path, threads, found), delegated=delegated[path])
+        replace(summarize(path, threads, found), delegated=delegated[path])
         for path, found in reports.items()
     ]
+
+
+def check_program(program: str | Path) -> None:
+    """Refuses a `benchmark_model` that is no file here.
+
+    Raises:
+        DeviceError: says where one is to be had.
+    """
+    if not Path(program).is_file():
+        raise DeviceError(
+            f"benchmark_model {str(program)!r}: expected a file. Received: none. {_TOOL_WORDS}"
+        )
+
+
+def write_call(tool: str, place: str, *, threads: int, runs: int) -> str:
+    """Returns the call of a `benchmark_model` that measures a file, both where they lie there."""
+    return (
+        f"{tool} --graph={place} --num_threads={threads} --num_runs={runs} "
+        f"--warmup_runs={_WARMUPS} --min_secs=0 --report_peak_memory_footprint=true"
+    )
 
 
 def write_values(values: Sequence[InputValues]) -> str:
@@ -247,7 +265,9 @@ def read_report(printed: str, *, path: str) -> dict[str, float]:
     }
 
 
-def _summarize(path: str, threads: int, reports: Sequence[dict[str, float]]) -> Latency:
+def summarize(path: str, threads: int, reports: Sequence[Mapping[str, float]]) -> Latency:
+    """Returns what several calls of `benchmark_model` came to, as `read_report` has them."""
+
     def median(key: str) -> float:
         return float(np.median([report[key] for report in reports]))
 

@@ -52,6 +52,7 @@ class Latency:
         peak_memory_bytes: of a process that does nothing else, Python and the runtime included; on
             a phone what the model adds, None where its program does not tell.
         delegated: what of the graph an accelerator took, see `accelerator`; None on a CPU.
+        deciles_ms: of one sample, the nine from 10 to 90 %; none where only means are known.
     """
 
     path: str
@@ -62,13 +63,16 @@ class Latency:
     p95_ms: float
     peak_memory_bytes: int | None
     delegated: str | None = None
+    deciles_ms: tuple[float, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the document of `tfxfer benchmark`."""
         values = asdict(self)
         median, p95 = values.pop("median_ms"), values.pop("p95_ms")
+        deciles = list(values.pop("deciles_ms"))
         told = None if math.isnan(p95) else p95
-        return {**values, "latency_ms": {"median": median, "p95": told}}
+        further = {"deciles": deciles} if deciles else {}
+        return {**values, "latency_ms": {"median": median, "p95": told, **further}}
 
 
 def measure(
