@@ -37,7 +37,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
         load_predictor(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "model.pb", "model"])
+@pytest.mark.parametrize("name", ["model.mlmodel", "model.pb", "model"])
 def test_another_suffix_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ModelError, match="nothing there"):
         load_predictor(tmp_path / name)

@@ -257,7 +257,7 @@ def test_models_that_are_none(
         (tmp_path / "nothing", (), "nothing there"),
         (tmp_path, (), "expected a folder with run.json"),
         (tmp_path / "model.h5", (), "expected an .h5 file that Keras saved"),
-        (tmp_path / "model.onnx", (), "suffix='.onnx'"),
+        (tmp_path / "model.onnx", (), "of something else, starting b'no model'"),
         (tmp_path / "a.weights.h5", (), "weights alone"),
         (copied, (), "expected 3 labels"),
         (copied, ("--labels", tmp_path / "two.txt"), "Received: 2"),

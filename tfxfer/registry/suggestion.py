@@ -32,7 +32,7 @@ _KNOWN: Mapping[Kind, Mapping[str, str]] = {
     },
     "head": {"": "tfxfer-heads"},
     "command": {"benchmark": "tfxfer-edge", "export": "tfxfer-edge"},
-    "reader": {"saved_model": "tfxfer-edge", "tflite": "tfxfer-edge"},
+    "reader": {"onnx": "tfxfer-edge", "saved_model": "tfxfer-edge", "tflite": "tfxfer-edge"},
     "exporter": {"": "tfxfer-edge"},
     "demo": {"sms": "tfxfer-text"},
 }

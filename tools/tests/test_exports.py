@@ -25,6 +25,7 @@ from tfxfer.run.directory import RunDirectory
 from tfxfer_edge import exports
 from tfxfer_edge.door import find_door
 from tfxfer_edge.exports import export
+from tfxfer_edge.onnx.metadata import read_onnx_metadata
 from tfxfer_edge.proof import comparison
 from tfxfer_edge.proof.run_images import list_run_images
 from tfxfer_edge.proof.run_record import find_warnings
@@ -295,9 +296,19 @@ def test_quick_scores_nothing_that_cannot_be_chosen(run: RunDirectory, tmp_path:
 
 def test_onnx_is_judged_like_the_others(run: RunDirectory, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
-    document = export(run, tmp_path / "edge", recipes=("onnx",)).document
-    (candidate,) = document["candidates"]
+    names = ("onnx", "onnx_int8")
+    out = tmp_path / "edge"
+    document = export(run, out, recipes=names, max_drop=20.0, calibration_images=20).document
+    candidate, integers = document["candidates"]
     assert candidate["drop_points"] == 0
+    assert (integers["engine"], integers["passed"]) == ("onnxruntime", True)
+    assert integers["bytes"] < 0.4 * candidate["bytes"]
+    assert integers["agreement"] > 0.8
+    for name in names:
+        card = read_onnx_metadata((out / f"model_{name}.onnx").read_bytes())
+        assert card is not None
+        assert card.labels == tuple(run.read_manifest().labels)
+        assert card.provenance is not None
     assert candidate["agreement"] == 1
     assert candidate["latency_ms"] > 0
     assert document["parity"] is None
@@ -305,6 +316,7 @@ def test_onnx_is_judged_like_the_others(run: RunDirectory, tmp_path: Path) -> No
         "export.json",
         "labels.txt",
         "model_onnx.onnx",
+        "model_onnx_int8.onnx",
     ]
 
 

@@ -171,6 +171,14 @@ class EdgeModality(ABC):
             ModelError: it is no file of this modality.
         """
 
+    def open_onnx(
+        self, content: str | Path | bytes, *, threads: int = 1, preprocessing: Any = None
+    ) -> SampleModel:
+        """Returns the same for an `.onnx` file; see `open_model`."""
+        from tfxfer_edge.onnx.model import OnnxSampleModel
+
+        return OnnxSampleModel(content, threads=threads)
+
     @abstractmethod
     def encode(self, converted: Converted, samples: Arrays) -> dict[str, np.ndarray]:
         """Returns samples as the inputs of a file hold them, by name."""

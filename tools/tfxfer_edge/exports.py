@@ -15,7 +15,7 @@ from tfxfer.run.directory import RunDirectory
 from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer.trust.groups import choose_groupings
 from tfxfer_edge.conversion.end_types import EndType, describe_ends
-from tfxfer_edge.conversion.recipes import FLOAT, Recipe
+from tfxfer_edge.conversion.recipes import FLOAT, Recipe, is_onnx
 from tfxfer_edge.conversion.sources import PreprocessingArgument
 from tfxfer_edge.door import find_door
 from tfxfer_edge.handover.folder import write_folder
@@ -160,7 +160,7 @@ def export(
         dynamic_batch=dynamic_batch,
         trust=trust,
         seed=seed,
-        needs_metadata=any(name != "onnx" for name in names),
+        needs_metadata=not all(map(is_onnx, names)),
         progress=progress,
     )
     if rules is not None:
@@ -296,7 +296,7 @@ def _make_and_time(
 ) -> tuple[list[Made], Made | None]:
     """Returns the files of all recipes, and the float32 file that they are compared with."""
     wanted = list(recipes.values())
-    if FLOAT not in recipes and any(name != "onnx" for name in recipes):
+    if FLOAT not in recipes and not all(map(is_onnx, recipes)):
         wanted = [FLOAT, *wanted]  # every other TFLite file is made from it
     val = subject.data.val
     timed = map_arrays(lambda x: x[:, 0], val.read_views(range(min(_TIMED_SAMPLES, len(val)))))

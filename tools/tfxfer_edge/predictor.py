@@ -1,4 +1,4 @@
-"""A `.tflite` file through the core's door: `tfxfer evaluate` and `tfxfer predict` take it."""
+"""A `.tflite` or `.onnx` file through the core's door: `evaluate` and `predict` take it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,21 @@ from tfxfer.outputs import Outputs
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.registry.lookup import get_head
 from tfxfer.system.records import read_document
-from tfxfer_edge.door import IMAGE
+from tfxfer_edge.door import IMAGE, EdgeModality, find_door
+from tfxfer_edge.onnx.ending import find_onnx_activation
+from tfxfer_edge.onnx.metadata import read_onnx_metadata
+from tfxfer_edge.onnx.model import require_onnxruntime
+from tfxfer_edge.onnx.soundness import read_onnx_file, try_onnx_file
 from tfxfer_edge.tflite.card import EXPORT_MANIFEST, ModelCard
 from tfxfer_edge.tflite.ending import find_file_activation
 from tfxfer_edge.tflite.file_head import compare_head, find_head
 from tfxfer_edge.tflite.interpreter import TFLiteModel
 from tfxfer_edge.tflite.opening import find_door_of, open_model
+from tfxfer_edge.tflite.sample_model import SampleModel
 from tfxfer_edge.tflite.soundness import check_model_file
 from tfxfer_edge.tflite.trial import try_file
 
-__all__ = ["load_tflite_predictor"]
+__all__ = ["load_onnx_predictor", "load_tflite_predictor"]
 
 
 def load_tflite_predictor(
@@ -51,6 +56,43 @@ def load_tflite_predictor(
     check_model_file(path)
     try_file(path)
     door, model = open_model(path, threads=os.cpu_count() or 1, preprocessing=preprocessing)
+    activation = find_file_activation(model.content)
+    return _predict_with(Path(path), door, model, labels=labels, head=head, activation=activation)
+
+
+def load_onnx_predictor(
+    path: str | Path,
+    *,
+    labels: Sequence[str] | None = None,
+    head: Head | None = None,
+    preprocessing: Preprocessing | None = None,
+) -> Predictor:
+    """Returns what scores samples with an `.onnx` file; see `load_tflite_predictor`.
+
+    An image input may have its channels first, as PyTorch writes it.
+
+    Raises:
+        ModelError: onnxruntime is not installed, or as for a `.tflite` file.
+        PluginError: what reads its samples is not installed.
+    """
+    require_onnxruntime()
+    content = read_onnx_file(path)
+    try_onnx_file(path)
+    door = find_door(read_onnx_modality(path))
+    model = door.open_onnx(path, threads=os.cpu_count() or 1, preprocessing=preprocessing)
+    activation = find_onnx_activation(content)
+    return _predict_with(Path(path), door, model, labels=labels, head=head, activation=activation)
+
+
+def _predict_with(
+    path: Path,
+    door: EdgeModality,
+    model: SampleModel,
+    *,
+    labels: Sequence[str] | None,
+    head: Head | None,
+    activation: str | None,
+) -> Predictor:
     card = model.card
     found = () if card is None else card.labels
     if labels is not None and found and tuple(labels) != found:
@@ -70,7 +112,7 @@ def load_tflite_predictor(
     outputs = Outputs(
         source=model.source,
         count=model.outputs,
-        activation=find_file_activation(model.content),
+        activation=activation,
         probe=lambda: model.score(door.make_probe(model)),
         step=model.output.scale,
     )
@@ -84,7 +126,7 @@ def load_tflite_predictor(
         size=size,
         contract=contract,
         score=lambda samples: apply_steps(model.score(samples), change.steps),
-        provenance=_find_provenance(Path(path), card),
+        provenance=_find_provenance(path, card),
         remarks=tuple(filter(None, (remark, change.remark))),
     )
 
@@ -102,6 +144,18 @@ def read_file_modality(path: str | Path) -> str:
 
 # The core asks a reader that can tell what samples to look for, before it starts a runtime.
 load_tflite_predictor.read_modality = read_file_modality  # type: ignore[attr-defined]
+
+
+def read_onnx_modality(path: str | Path) -> str:
+    """Returns the same of an `.onnx` file."""
+    try:
+        card = read_onnx_metadata(read_onnx_file(path))
+    except ModelError:
+        return IMAGE
+    return IMAGE if card is None else card.modality
+
+
+load_onnx_predictor.read_modality = read_onnx_modality  # type: ignore[attr-defined]
 
 
 def _find_provenance(path: Path, card: ModelCard | None) -> Provenance | None:

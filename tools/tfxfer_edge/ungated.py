@@ -35,13 +35,13 @@ from tfxfer_edge.conversion.sources import PreprocessingArgument, Source, open_s
 from tfxfer_edge.proof.arguments import is_run
 from tfxfer_edge.proof.description import check_metadata, draft_card
 from tfxfer_edge.proof.foreign import adapt_source, check_square, predict_with
+from tfxfer_edge.proof.made import add_metadata
 from tfxfer_edge.proof.plain_samples import list_plain, read_plain
 from tfxfer_edge.proof.run_images import load_run_images, pick_calibration
 from tfxfer_edge.proof.scoring import open_scorer
 from tfxfer_edge.proof.subject import check_kind
 from tfxfer_edge.request import check_conversion
 from tfxfer_edge.tflite.card import ModelCard
-from tfxfer_edge.tflite.metadata_writer import write_metadata
 
 __all__ = ["ConvertedFile", "convert_files"]
 
@@ -281,9 +281,8 @@ def _write(
     model = opened.source if recipe.kind == "onnx" else opened.graph
     try:
         converted = convert(model, recipe=recipe, calibration=samples)
-        content = converted.content
-        if converted.suffix == ".tflite":
-            content = write_metadata(content, opened.describe(converted))
+        card = opened.describe(converted)
+        content = add_metadata(converted, card, outputs=opened.graph.outputs)
     except ModelError as error:
         return ConvertedFile(recipe.name, notes=(" ".join(str(error).split()),))
     agreement = difference = None

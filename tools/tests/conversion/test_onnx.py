@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfxfer import Preprocessing
-from tfxfer.errors import ModelError
+from tfxfer.errors import ModelError, UsageError
 from tfxfer_edge import convert
 from tfxfer_edge.conversion import onnx as edge_onnx
 from tfxfer_edge.conversion.onnx import OnnxModel, export_onnx
@@ -41,6 +41,18 @@ def test_is_a_recipe_like_the_others(small: Any, tmp_path: Path) -> None:
     assert made.normalization == Preprocessing()
     made.save(tmp_path / "model.onnx")
     assert OnnxModel(tmp_path / "model.onnx").score(np.zeros((1, 64, 64, 3))).shape == (1, 5)
+
+
+def test_eight_bits_are_a_recipe_too(small: Any, photos: Callable[..., np.ndarray]) -> None:
+    options = {"preprocessing": "in_graph", "calibration": photos(20, seed=1)}
+    made = convert(small, recipe="onnx_int8", **options)
+    assert (made.suffix, made.engine, made.input_dtype) == (".onnx", "onnxruntime", "float32")
+    expected = np.asarray(small(photos(20).astype(np.float32), training=False))
+    found = OnnxModel(made.content).score(photos(20))
+    assert np.abs(found - expected).mean() < 0.02
+    assert np.abs(found[::-1] - expected).mean() > 0.1  # the control
+    with pytest.raises(UsageError, match=r"'onnx_int8': expected calibration"):
+        convert(small, recipe="onnx_int8", preprocessing="in_graph")
 
 
 def test_a_file_that_scores_otherwise_is_refused_and_not_left(

@@ -20,6 +20,7 @@ def test_names_are_those_of_the_design() -> None:
         "int16x8",
         "int8_selective",
         "onnx",
+        "onnx_int8",
     ]
     assert all(recipe.description for recipe in RECIPES.values())
 
@@ -55,6 +56,7 @@ def test_missing_keys_are_refused() -> None:
         ("float", 8, None),
         ("dynamic", 8, 8),
         ("none", 8, 8),
+        ("onnx", 8, None),
     ],
 )
 def test_bits_that_do_not_go_together_are_refused(
@@ -90,7 +92,7 @@ def test_what_is_no_object_is_refused(data: object) -> None:
 
 def test_only_static_recipes_need_images() -> None:
     needing = [name for name, recipe in RECIPES.items() if recipe.needs_calibration]
-    assert needing == ["int8", "int16x8", "int8_selective"]
+    assert needing == ["int8", "int16x8", "int8_selective", "onnx_int8"]
 
 
 def test_importing_the_package_imports_no_framework() -> None:

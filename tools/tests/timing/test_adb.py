@@ -134,6 +134,67 @@ def test_an_older_program_tells_means_only() -> None:
     assert math.isnan(found["p95_ms"])
 
 
+GPU = "INFO: Explicitly applied GPU delegate, and the model graph will be {} executed by the "
+PART = (
+    "VERBOSE: Replacing 40 out of 64 node(s) with delegate (TfLiteGpuDelegateV2) node, yielding 3 "
+    "partitions for the whole graph.\n"
+    "VERBOSE: Replacing 20 out of 27 node(s) with delegate (TfLiteXNNPackDelegate) node, yielding "
+    "1 partitions for the whole graph.\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("log", "delegated", "told"),
+    [
+        (GPU.format("completely") + "delegate.", "all", "gpu took all of it"),
+        (
+            PART + GPU.format("partially") + "delegate w/ 3 delegate kernels.",
+            "40 of 64 operators",
+            "gpu took 40 of 64 operators of it",
+        ),
+        (GPU.format("partially") + "delegate w/ 3 delegate kernels.", "a part", "a part of it"),
+        (
+            "INFO: Though GPU delegate is explicitly applied, the model graph will not be executed "
+            "by the delegate.",
+            "none",
+            "warning",
+        ),
+        ("WARN: GPU acceleration is unsupported on this platform.", "none", "the CPU's time"),
+        (GPU.format("completely").replace("GPU", "XNNPACK") + "delegate.", "none", "warning"),
+    ],
+    ids=["all", "counted", "part", "nothing", "unsupported", "another"],
+)
+def test_what_the_gpu_took_is_told(
+    log: str,
+    delegated: str,
+    told: str,
+    wire: Wire,
+    model: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    wire.connect(report=f"{log}\n{NEW}")
+    args = ["benchmark", str(model), "--device", "adb", "--accelerator", "gpu", "--json"]
+    assert run_cli(args) == 0
+    printed = capfd.readouterr()
+    (found,) = json.loads(printed.out)["models"]
+    assert (found["delegated"], found["latency_ms"]["median"]) == (delegated, 4.01)
+    assert told in printed.err
+    assert all("--use_gpu=true" in line for line in wire.asked if "--graph" in line)
+
+
+def test_nothing_is_asked_of_the_cpu(
+    wire: Wire, model: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wire.connect()
+    assert run_cli(["benchmark", str(model), "--device", "adb", "--rounds", "1", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["models"][0]["delegated"] is None
+    assert "--use_" not in " ".join(wire.asked)
+    args = ["benchmark", str(model), "--device", "adb", "--accelerator", "nnapi", "--rounds", "1"]
+    assert run_cli(args) == 0
+    assert sum("--use_nnapi=true" in line for line in wire.asked) == 1
+    assert run_cli(["benchmark", str(model), "--accelerator", "gpu"]) == 2
+
+
 def test_a_program_of_ones_own_is_copied(wire: Wire, model: Path) -> None:
     wire.connect(here="gone")
     program = model.with_name("benchmark_model")

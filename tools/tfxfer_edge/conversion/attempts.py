@@ -19,7 +19,7 @@ from tfxfer_edge.conversion.engines import converter, quantizer
 from tfxfer_edge.conversion.graph import FrozenGraph, Prepared, freeze
 from tfxfer_edge.conversion.quantized import ConversionError, Quantized
 from tfxfer_edge.conversion.recipes import Recipe, get_recipe
-from tfxfer_edge.conversion.sources import PreprocessingArgument
+from tfxfer_edge.conversion.sources import PreprocessingArgument, Source
 from tfxfer_edge.door import IMAGE, find_door
 from tfxfer_edge.tflite.flatbuffer import refuse_forbidden
 from tfxfer_edge.tflite.retyped_ends import find_byte_scale, retype_ends
@@ -86,12 +86,18 @@ def convert(
         )
     if recipe.needs_calibration and calibration is None:
         # Before minutes of work.
-        door = find_door(model.modality if isinstance(model, FrozenGraph) else IMAGE)
+        door = find_door(model.modality if isinstance(model, (FrozenGraph, Source)) else IMAGE)
         door.collect_calibration(None, inputs=(), recipe=recipe.name)
     if recipe.kind == "onnx":
         from tfxfer_edge.conversion.onnx import convert_onnx
 
-        return convert_onnx(model, recipe=recipe, preprocessing=preprocessing, trust=trust)
+        return convert_onnx(
+            model,
+            recipe=recipe,
+            preprocessing=preprocessing,
+            trust=trust,
+            calibration=calibration,
+        )
     graph = (
         model
         if isinstance(model, FrozenGraph)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfxfer.data.arrays import Arrays
+from tfxfer.data.arrays import Arrays, map_arrays
 from tfxfer.errors import ModelError
 from tfxfer.keras_private import flatten_layers
 from tfxfer.preprocessing import Preprocessing
@@ -19,12 +19,14 @@ from tfxfer.system.bounded import MOST_MODEL_BYTES, LargeFileError, read_bytes
 from tfxfer.system.files import atomic_write
 from tfxfer.system.quiet import quiet_native
 from tfxfer.system.scratch import scratch_folder
+from tfxfer_edge.conversion.calibration import Calibration
 from tfxfer_edge.conversion.copies import copy_model
 from tfxfer_edge.conversion.ends import ModelInput
 from tfxfer_edge.conversion.onnx_content import check_onnx_content
+from tfxfer_edge.conversion.onnx_int8 import quantize_onnx
 from tfxfer_edge.conversion.recipes import Recipe
 from tfxfer_edge.conversion.sources import PreprocessingArgument, Source, open_source
-from tfxfer_edge.door import find_door
+from tfxfer_edge.door import IMAGE, find_door
 
 if TYPE_CHECKING:
     from tfxfer_edge.conversion.converted import Converted
@@ -203,11 +205,17 @@ class OnnxModel:
 
 
 def convert_onnx(
-    model: Any, *, recipe: Recipe, preprocessing: PreprocessingArgument, trust: bool
+    model: Any,
+    *,
+    recipe: Recipe,
+    preprocessing: PreprocessingArgument,
+    trust: bool,
+    calibration: Calibration = None,
 ) -> Converted:
     """Returns a model as ONNX; see `tfxfer_edge.convert`.
 
     Raises:
+        UsageError, DataError: no samples to calibrate with, or such as do not fit.
         ModelError: not a Keras 3 model, or it does not export.
     """
     from tfxfer_edge.conversion.converted import Converted
@@ -224,25 +232,51 @@ def convert_onnx(
             f"model {source.name!r}: expected a Keras 3 model, whose own export writes ONNX. "
             "Received: another kind. Choose a TFLite recipe."
         )
+    door = find_door(source.modality)
+    notes: tuple[str, ...] = ()
+    samples: Arrays | None = None
+    normalization = Preprocessing() if source.takes_pixels else source.normalization
+    if recipe.needs_calibration:
+        samples, notes = door.collect_calibration(
+            calibration, inputs=source.inputs, recipe=recipe.name
+        )
+        # A black and a white image widen inner ranges that no photo needs: the input's alone.
+        samples = map_arrays(lambda x: x[door.extremes :], samples)
+        samples = _encode(samples, normalization)
     with scratch_folder("onnx") as folder:
         path = folder / "model.onnx"
-        fills = find_door(source.modality).fills
-        export_onnx(source.keras_model, path, inputs=source.inputs, fills=fills)
+        export_onnx(source.keras_model, path, inputs=source.inputs, fills=door.fills)
         content = path.read_bytes()
+    if samples is not None:
+        ends = None
+        if source.modality == IMAGE:
+            shape = source.image_shape
+            ends = _encode(np.stack([np.zeros(shape), np.full(shape, 255.0)]), normalization)
+        content = quantize_onnx(content, samples, extremes=ends, name=source.name)
     return Converted(
         content=content,
         recipe=recipe,
-        engine="keras",
+        engine="keras" if samples is None else "onnxruntime",
         input_shape=(None, *source.inputs[0].shape),
         input_dtype=source.inputs[0].dtype,
         output_dtype="float32",
         input_quantization=None,
         output_quantization=None,
-        normalization=Preprocessing() if source.takes_pixels else source.normalization,
+        normalization=normalization,
         preprocessing=source.preprocessing,
         inputs=source.inputs,
         modality=source.modality,
+        notes=notes,
     )
+
+
+def _encode(samples: Arrays, normalization: Preprocessing) -> Arrays:
+    """Returns samples as the graph takes them."""
+    if isinstance(samples, dict):
+        return samples
+    if normalization == Preprocessing():  # which then serves any number of channels
+        return samples.astype(np.float32)
+    return normalization.apply(samples)
 
 
 def _require_packages(*names: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tfxfer.errors import ModelError
 
-__all__ = ["check_onnx_content"]
+__all__ = ["CUT", "check_onnx_content", "list_fields"]
 
 # The fields that lead from a message to those that hold tensors.
 _CHILDREN: dict[str, dict[int, str]] = {
@@ -31,6 +31,8 @@ _CHILDREN: dict[str, dict[int, str]] = {
 _TENSOR_PLACE, _TENSOR_LOCATION, _EXTERNAL = 13, 14, 1
 _VARINT, _FIXED64, _BYTES, _START_GROUP, _END_GROUP, _FIXED32 = range(6)
 _GROUP = object()
+CUT = object()
+"""The value of a field whose bytes are not all there, or that is no field."""
 
 
 def check_onnx_content(content: bytes, *, source: str) -> None:
@@ -48,7 +50,7 @@ def check_onnx_content(content: bytes, *, source: str) -> None:
     waiting = [("model", memoryview(content))]
     while waiting:
         kind, message = waiting.pop()
-        for field, value in _list_fields(message):
+        for field, value in list_fields(message):
             if value is _GROUP:
                 # The runtime would skip it and read on, into what nobody has looked at.
                 raise ModelError(
@@ -69,8 +71,11 @@ def check_onnx_content(content: bytes, *, source: str) -> None:
                 waiting.append((child, value))
 
 
-def _list_fields(message: memoryview) -> Iterator[tuple[int, Any]]:
-    """Yields numbers and values of fields, up to the first that is none."""
+def list_fields(message: memoryview) -> Iterator[tuple[int, Any]]:
+    """Yields numbers and values of fields, up to the first that is `CUT`.
+
+    The value is a number, or the bytes of what has a size; numbers of fixed width are passed over.
+    """
     at = 0
     while at < len(message):
         key, at = _read_varint(message, at)
@@ -80,13 +85,16 @@ def _list_fields(message: memoryview) -> Iterator[tuple[int, Any]]:
             yield key >> 3, value
         elif kind == _BYTES:
             size, at = _read_varint(message, at)
-            yield key >> 3, message[at : at + size]
+            yield key >> 3, message[at : at + size] if at + size <= len(message) else CUT
             at += size
         elif kind in (_FIXED64, _FIXED32):
             at += 8 if kind == _FIXED64 else 4
+            if at > len(message):
+                yield key >> 3, CUT
         elif kind in (_START_GROUP, _END_GROUP):
             yield key >> 3, _GROUP
         else:
+            yield key >> 3, CUT
             return
 
 

@@ -10,7 +10,7 @@ from tfxfer.errors import UsageError
 from tfxfer.system.arguments import check_number, check_word, describe_value
 from tfxfer.system.spelling import did_you_mean
 
-__all__ = ["FLOAT", "RECIPES", "Kind", "Recipe", "get_recipe"]
+__all__ = ["FLOAT", "RECIPES", "Kind", "Recipe", "get_recipe", "is_onnx"]
 
 Kind = Literal["float", "dynamic", "weights", "static", "file", "onnx"]
 
@@ -39,7 +39,8 @@ class Recipe:
         kind: `float` stores weights alone in fewer bits of a float; `weights` stores them in
             integers and computes in float32; `dynamic` also computes in integers, with ranges found
             while running; `static` has its ranges from calibration; `file` does what a file of
-            LiteRT Quantizer's rules says, see `read_recipe`; `onnx` is another format.
+            LiteRT Quantizer's rules says, see `read_recipe`; `onnx` is another format, with ranges
+            from calibration where it has 8 bits.
         weight_bits: of convolutions and dense layers; of a file the fewest that it names.
         activation_bits: of what flows between layers; None is float32.
         per_channel: whether each output channel has a scale of its own.
@@ -78,7 +79,7 @@ class Recipe:
             "weights": ((8, None), (4, None)),
             "dynamic": ((8, None),),
             "static": ((8, 8), (8, 16)),
-            "onnx": ((32, None),),
+            "onnx": ((32, None), (8, 8)),
         }[self.kind]
         if bits not in allowed:
             raise UsageError(
@@ -94,12 +95,13 @@ class Recipe:
     @property
     def needs_calibration(self) -> bool:
         """Whether images are needed to find the ranges of activations."""
-        return self.kind == "static" or self.calibrated
+        is_integer = self.kind in ("static", "onnx") and self.activation_bits is not None
+        return is_integer or self.calibrated
 
     @property
     def is_integer(self) -> bool:
         """Whether convolutions are computed in integers."""
-        return self.kind in ("dynamic", "static")
+        return self.kind in ("dynamic", "static") or self.activation_bits is not None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON data; `from_dict` reads it back."""
@@ -159,9 +161,15 @@ RECIPES: Mapping[str, Recipe] = {
             description="int8, but the worst layers by error stay float",
         ),
         Recipe("onnx", "onnx", 32, description="float ONNX, through Keras's own export"),
+        Recipe("onnx_int8", "onnx", 8, 8, description="8-bit ONNX, for onnxruntime"),
     )
 }
 """Every recipe by name, in the order of a help text."""
+
+
+def is_onnx(name: str) -> bool:
+    """Returns whether a recipe of this name makes an ONNX file."""
+    return name in RECIPES and RECIPES[name].kind == "onnx"
 
 
 def get_recipe(name: str) -> Recipe:

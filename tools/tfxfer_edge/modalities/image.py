@@ -79,6 +79,14 @@ class ImageEdge(EdgeModality):
 
         return TFLiteModel(content, threads=threads, workers=workers, preprocessing=preprocessing)
 
+    def open_onnx(
+        self, content: str | Path | bytes, *, threads: int = 1, preprocessing: Any = None
+    ) -> SampleModel:
+        """Returns what scores pixels 0..255 with an `.onnx` file."""
+        from tfxfer_edge.onnx.model import OnnxImageModel
+
+        return OnnxImageModel(content, threads=threads, preprocessing=preprocessing)
+
     def encode(self, converted: Converted, samples: Arrays) -> dict[str, np.ndarray]:
         """Returns pixels as the only input of a file holds them."""
         import numpy as np
@@ -113,7 +121,7 @@ class ImageEdge(EdgeModality):
         """Returns photos of the file's own export where they are at hand, else noise."""
         from tfxfer_edge.proof.photos import find_photos
 
-        found = find_photos(path)
+        found = find_photos(path, _as_image(model))
         inputs = None if found.inputs is None else {model.inputs[0].name: found.inputs}
         return Feed(found.words, inputs)
 

@@ -18,11 +18,12 @@ from tfxfer_edge.conversion.recipes import Recipe, get_recipe
 from tfxfer_edge.door import find_door
 from tfxfer_edge.proof.refit import HeadFitter, is_refitted
 from tfxfer_edge.proof.subject import Subject
+from tfxfer_edge.tflite.card import KINDS, ModelCard
 from tfxfer_edge.tflite.metadata_writer import write_metadata
 from tfxfer_edge.tflite.runtime import load_interpreter
 from tfxfer_edge.timing.latency import Turn, take_turns
 
-__all__ = ["Made", "make_files", "time_files"]
+__all__ = ["Made", "add_metadata", "make_files", "time_files"]
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,7 @@ def _make_file(
         converted = convert(model, recipe=recipe, calibration=samples, io=io)
         if fitter is not None and is_refitted(converted.recipe):
             converted = fitter.fit(converted)
-        content = converted.content
-        if converted.suffix == ".tflite":
-            content = write_metadata(content, subject.make_card(converted))
+        content = _add_metadata(subject, converted)
     except ModelError as error:
         reason = " ".join(str(error).split())
         tell(f"{recipe.name}: {reason}")
@@ -104,6 +103,31 @@ def _make_file(
     for note in converted.notes:
         tell(f"{recipe.name}: {note}")
     return Made(recipe.name, "; ".join(converted.notes), converted, content)
+
+
+def _add_metadata(subject: Subject, converted: Converted) -> bytes:
+    if converted.suffix == ".onnx" and subject.predictor.head.metadata_kind not in KINDS:
+        return converted.content  # which nothing but the graph is needed of
+    card = subject.make_card(converted)
+    return add_metadata(converted, card, outputs=len(subject.predictor.labels))
+
+
+def add_metadata(converted: Converted, card: ModelCard, *, outputs: int) -> bytes:
+    """Returns a file that says of itself what a card says.
+
+    Args:
+        converted: the file.
+        card: what to write.
+        outputs: how many scores a sample has.
+
+    Raises:
+        ModelError: the card cannot be that of the file.
+    """
+    if converted.suffix == ".tflite":
+        return write_metadata(converted.content, card)
+    from tfxfer_edge.onnx.metadata import write_onnx_metadata
+
+    return write_onnx_metadata(converted.content, card, outputs=outputs)
 
 
 def time_files(

@@ -34,17 +34,18 @@ class Photos:
     inputs: np.ndarray | None
 
 
-def find_photos(path: Path) -> Photos:
-    """Returns what a `.tflite` file is timed on.
+def find_photos(path: Path, model: TFLiteModel | None = None) -> Photos:
+    """Returns what a file is timed on.
 
     Args:
         path: the file; an `export.json` beside it names the images that it was calibrated with.
+        model: the same, opened; None opens a `.tflite` file.
 
     Raises:
         ModelError: the file cannot be read.
     """
     try:
-        model = TFLiteModel(path)
+        model = model or TFLiteModel(path)
         size, channels = model.image_size, model.channels
         model.encode(np.zeros((1, size, size, channels), np.uint8))
     except ModelError:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from tfxfer.errors import UsageError
 from tfxfer.system.arguments import check_texts
 from tfxfer_edge.conversion.end_types import check_type, keep_allowed
-from tfxfer_edge.conversion.recipes import RECIPES, Recipe, get_recipe
+from tfxfer_edge.conversion.recipes import RECIPES, Recipe, get_recipe, is_onnx
 from tfxfer_edge.door import IMAGE
 from tfxfer_edge.proof.gate import ladder
 
@@ -90,8 +90,9 @@ def check_micro(names: Sequence[str], *, modality: str, dynamic_batch: bool) -> 
         UsageError: says which.
     """
     received = None
-    if "onnx" in names:
-        received = "recipe onnx"
+    onnx = [name for name in names if is_onnx(name)]
+    if onnx:
+        received = f"recipe {onnx[0]}"
     elif modality != IMAGE:
         received = f"modality {modality!r}"
     elif dynamic_batch:

@@ -22,7 +22,7 @@ from tfxfer_edge.tflite.packed_archive import PackedFiles
 from tfxfer_edge.tflite.packed_files import append_files, list_files, read_files
 from tfxfer_edge.tflite.probe import End, Probe, probe_ends
 
-__all__ = ["rehearse_metadata", "write_metadata"]
+__all__ = ["check_outputs", "rehearse_metadata", "write_metadata"]
 
 _SHOWN = 200  # characters of a value in a message
 _TOLERANCE = 1e-5  # relative; the schema's floats have 24 bits
@@ -94,8 +94,7 @@ def rehearse_metadata(card: ModelCard, inputs: Sequence[End], *, outputs: int) -
 
 def _rehearse(card: ModelCard, probe: Probe) -> tuple[bytes, dict[str, bytes]]:
     """Returns the metadata's own flatbuffer and the files packed behind, read back and compared."""
-    _check_words(card)
-    _check_outputs(card, probe)
+    check_outputs(card, int(np.prod(probe.output.shape[1:])))
     find_door(card.modality).check_card(card, probe)
     metadata, files = pack_card(card, probe), list_files(card)
     packed = PackedFiles(append_files(b"", files))
@@ -107,18 +106,23 @@ def _rehearse(card: ModelCard, probe: Probe) -> tuple[bytes, dict[str, bytes]]:
     return metadata, files
 
 
-def _check_words(card: ModelCard) -> None:
+def check_outputs(card: ModelCard, outputs: int) -> None:
+    """Refuses words and labels that cannot be those of a model.
+
+    Args:
+        card: with the labels.
+        outputs: how many scores a sample has.
+
+    Raises:
+        ModelError: what a file cannot hold, labels that are blank or alike, or not one an output.
+    """
     for name in ("name", "description", "version", "author", "licence"):
         check_utf8(getattr(card, name), what=f"model {card.name!r}", name=name)
     check_labels(card.labels, what=f"model {card.name!r}")
-
-
-def _check_outputs(card: ModelCard, probe: Probe) -> None:
     if not card.labels and card.metadata_kind != "features":
         raise ModelError(
             f"model {card.name!r}: expected the labels of a {card.metadata_kind}. Received: none."
         )
-    outputs = int(np.prod(probe.output.shape[1:]))
     if card.labels and len(card.labels) != outputs:
         raise ModelError(
             f"model {card.name!r}: expected {outputs} labels, one per output. "

@@ -93,25 +93,30 @@ class SampleModel:
         workers: int = 1,
     ) -> None:
         self.source, self.content = read_content(path_or_bytes)
+        self._interpreters: list[Any] = []
         try:
-            # First: the C++ runtime would follow numbers that lead out of the file.
-            read_sound_model(self.content)
-            self._interpreters = [
-                load_interpreter(self.content, threads=threads) for _ in range(workers)
-            ]
+            sources, targets = self._open(threads=threads, workers=workers)
         except ModelError as error:
             raise self._named(error) from error
-        sources = self._interpreters[0].get_input_details()
-        targets = self._interpreters[0].get_output_details()
         if len(targets) != 1 or not self._takes(len(sources)):
             raise ModelError(
                 f"model {self.source!r}: expected one input and one output. "
                 f"Received: {len(sources)} and {len(targets)}."
             )
-        self._source_indices = [detail["index"] for detail in sources]
-        self._target_index = targets[0]["index"]
-        self.inputs, self.output = tuple(map(_tensor, sources)), _tensor(targets[0])
+        self.inputs, self.output = sources, targets[0]
         self._check()
+
+    def _open(self, *, threads: int, workers: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Starts what runs the file, and returns its inputs and its outputs."""
+        # First: the C++ runtime would follow numbers that lead out of the file.
+        read_sound_model(self.content)
+        for _ in range(workers):
+            self._interpreters.append(load_interpreter(self.content, threads=threads))
+        sources = self._interpreters[0].get_input_details()
+        targets = self._interpreters[0].get_output_details()
+        self._source_indices = [detail["index"] for detail in sources]
+        self._target_indices = [detail["index"] for detail in targets]
+        return tuple(map(_tensor, sources)), tuple(map(_tensor, targets))
 
     def _takes(self, inputs: int) -> bool:
         return inputs > 0
@@ -134,9 +139,12 @@ class SampleModel:
             ModelError: the metadata is damaged.
         """
         try:
-            return read_metadata(self.content)
+            return self._read_card()
         except ModelError as error:
             raise self._named(error) from error
+
+    def _read_card(self) -> ModelCard | None:
+        return read_metadata(self.content)
 
     def score(self, samples: Arrays) -> np.ndarray:
         """Returns the scores of samples.
@@ -204,7 +212,7 @@ class SampleModel:
             raise ModelError(
                 f"model {self.source!r}: expected a file LiteRT runs. Received: {first}"
             ) from error
-        steps = interpreter.get_tensor(self._target_index)[:count]
+        steps = interpreter.get_tensor(self._target_indices[0])[:count]
         return self.output.dequantize(steps).reshape(count, -1)
 
     def _check(self) -> None:

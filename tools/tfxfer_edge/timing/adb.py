@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +17,19 @@ import numpy as np
 from tfxfer.errors import DeviceError, ModelError
 from tfxfer.progress import Progress
 from tfxfer.system.cleaning import clean_up
+from tfxfer_edge.timing.accelerator import read_delegated, write_option
 from tfxfer_edge.timing.latency import Latency
 
 __all__ = [
     "BENCHMARK_MODEL",
     "InputValues",
     "Phone",
+    "check_program",
     "find_phone",
     "measure_on_phone",
     "read_report",
+    "summarize",
+    "write_call",
     "write_values",
 ]
 
@@ -117,6 +121,7 @@ def measure_on_phone(
     values: Mapping[str, Sequence[InputValues]] | None = None,
     progress: Progress | None = None,
     tell: Callable[[str], None] | None = None,
+    accelerator: str = "cpu",
 ) -> list[Latency]:
     """Measures each file on a phone, taking turns; what was copied there is removed.
 
@@ -130,6 +135,7 @@ def measure_on_phone(
         values: by path, of files that do not run on whatever that program makes up.
         progress: told of calls of `benchmark_model`.
         tell: gets a remark where what was copied there could not be removed.
+        accelerator: of `ACCELERATORS`; what it does not take the CPU computes.
 
     Returns:
         One measurement a file. An older program prints means only: the median is then that of the
@@ -152,11 +158,7 @@ def measure_on_phone(
     with clean_up(remove, tell=note):
         tool = BENCHMARK_MODEL
         if program is not None:
-            if not Path(program).is_file():
-                raise DeviceError(
-                    f"benchmark_model {str(program)!r}: expected a file. Received: none. "
-                    + _TOOL_WORDS
-                )
+            check_program(program)
             tool = f"{folder}/benchmark_model"
             phone.call("push", str(program), tool)
             phone.call("shell", "chmod", "755", tool)
@@ -168,6 +170,7 @@ def measure_on_phone(
         for path, place in places.items():
             phone.call("push", path, place)
         reports: dict[str, list[dict[str, float]]] = {path: [] for path in places}
+        delegated: dict[str, str | None] = {}
         for number in range(rounds):
             for at, (path, place) in enumerate(places.items()):
                 if progress is not None:
@@ -176,13 +179,37 @@ def measure_on_phone(
                 # Its log goes to stderr; the exit code would be lost in older shells.
                 printed = phone.call(
                     "shell",
-                    f"{tool} --graph={place} --num_threads={threads} --num_runs={runs} "
-                    f"--warmup_runs={_WARMUPS} --min_secs=0 --report_peak_memory_footprint=true "
+                    f"{write_call(tool, place, threads=threads, runs=runs)} "
+                    f"{write_option(accelerator)}"
                     f"{write_values((values or {}).get(path, ()))}"
                     "2>&1 || true",
                 )
                 reports[path].append(read_report(printed, path=path))
-    return [_summarize(path, threads, found) for path, found in reports.items()]
+                delegated[path] = read_delegated(printed, accelerator)
+    return [
+        replace(summarize(path, threads, found), delegated=delegated[path])
+        for path, found in reports.items()
+    ]
+
+
+def check_program(program: str | Path) -> None:
+    """Refuses a `benchmark_model` that is no file here.
+
+    Raises:
+        DeviceError: says where one is to be had.
+    """
+    if not Path(program).is_file():
+        raise DeviceError(
+            f"benchmark_model {str(program)!r}: expected a file. Received: none. {_TOOL_WORDS}"
+        )
+
+
+def write_call(tool: str, place: str, *, threads: int, runs: int) -> str:
+    """Returns the call of a `benchmark_model` that measures a file, both where they lie there."""
+    return (
+        f"{tool} --graph={place} --num_threads={threads} --num_runs={runs} "
+        f"--warmup_runs={_WARMUPS} --min_secs=0 --report_peak_memory_footprint=true"
+    )
 
 
 def write_values(values: Sequence[InputValues]) -> str:
@@ -238,7 +265,9 @@ def read_report(printed: str, *, path: str) -> dict[str, float]:
     }
 
 
-def _summarize(path: str, threads: int, reports: Sequence[dict[str, float]]) -> Latency:
+def summarize(path: str, threads: int, reports: Sequence[Mapping[str, float]]) -> Latency:
+    """Returns what several calls of `benchmark_model` came to, as `read_report` has them."""
+
     def median(key: str) -> float:
         return float(np.median([report[key] for report in reports]))
 

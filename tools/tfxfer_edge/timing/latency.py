@@ -18,7 +18,15 @@ from tfxfer.errors import ModelError
 from tfxfer.progress import Progress
 from tfxfer.system.scratch import scratch_folder
 
-__all__ = ["Latency", "Turn", "measure", "store_samples", "take_turns"]
+__all__ = [
+    "Latency",
+    "Turn",
+    "load_samples",
+    "measure",
+    "read_peak_memory_bytes",
+    "store_samples",
+    "take_turns",
+]
 
 Turn = Callable[[int], Callable[[], object]]
 """Feeds the sample of a lap, by the lap's number, and returns what runs it."""
@@ -26,6 +34,7 @@ Turn = Callable[[int], Callable[[], object]]
 _WARMUPS = 3
 _SLOW_MS = 2000
 _TIMEOUT_S = 600
+_MODULES = {".onnx": "tfxfer_edge.timing.onnx_latency"}  # by suffix; this one for all others
 _MEASURED = ("load_ms", "laps_ms", "peak_memory_bytes")  # what `_measure_here` returns
 
 
@@ -42,6 +51,8 @@ class Latency:
         p95_ms: 95th percentile of one sample; NaN where a phone's program does not tell.
         peak_memory_bytes: of a process that does nothing else, Python and the runtime included; on
             a phone what the model adds, None where its program does not tell.
+        delegated: what of the graph an accelerator took, see `accelerator`; None on a CPU.
+        deciles_ms: of one sample, the nine from 10 to 90 %; none where only means are known.
     """
 
     path: str
@@ -51,13 +62,17 @@ class Latency:
     median_ms: float
     p95_ms: float
     peak_memory_bytes: int | None
+    delegated: str | None = None
+    deciles_ms: tuple[float, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the document of `tfxfer benchmark`."""
         values = asdict(self)
         median, p95 = values.pop("median_ms"), values.pop("p95_ms")
+        deciles = list(values.pop("deciles_ms"))
         told = None if math.isnan(p95) else p95
-        return {**values, "latency_ms": {"median": median, "p95": told}}
+        further = {"deciles": deciles} if deciles else {}
+        return {**values, "latency_ms": {"median": median, "p95": told, **further}}
 
 
 def measure(
@@ -72,7 +87,7 @@ def measure(
     """Measures each file in processes of its own, taking turns.
 
     Args:
-        paths: `.tflite` files.
+        paths: `.tflite` or `.onnx` files.
         threads: of each interpreter.
         runs: samples a round, after five that do not count.
         rounds: processes per file.
@@ -120,12 +135,21 @@ def store_samples(folder: Path, samples: Mapping[str, np.ndarray]) -> None:
         (folder / f"{number}.txt").write_text(name, encoding="utf-8")
 
 
+def load_samples(folder: Path) -> dict[str, np.ndarray]:
+    """Returns what `store_samples` wrote, by the tensors' names; read as it is used."""
+    return {
+        file.with_suffix(".txt").read_text(encoding="utf-8"): np.load(file, mmap_mode="r")
+        for file in sorted(folder.glob("*.npy"))
+    }
+
+
 def _run_once(path: str, *, threads: int, runs: int, samples: Path | None) -> dict[str, Any]:
+    suffix = Path(path).suffix.lower()
     command = [
         sys.executable,
         "-P",
         "-m",
-        "tfxfer_edge.timing.latency",
+        _MODULES.get(suffix, "tfxfer_edge.timing.latency"),
         path,
         str(threads),
         str(runs),
@@ -142,7 +166,7 @@ def _run_once(path: str, *, threads: int, runs: int, samples: Path | None) -> di
         ) from error
     if done.returncode != 0:
         last = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
-        raise ModelError(f"model {path!r}: expected a .tflite file that runs. Received: {last}")
+        raise ModelError(f"model {path!r}: expected a {suffix} file that runs. Received: {last}")
     for line in reversed(done.stdout.splitlines()):
         try:
             found = json.loads(line)
@@ -180,19 +204,17 @@ def _measure_here(path: str, threads: int, runs: int, samples: str | None = None
         interpreter.invoke()
         if number >= 5:
             laps.append((time.perf_counter() - started) * 1e3)
-    return {"load_ms": load_ms, "laps_ms": laps, "peak_memory_bytes": _peak_memory_bytes()}
+    return {"load_ms": load_ms, "laps_ms": laps, "peak_memory_bytes": read_peak_memory_bytes()}
 
 
 def _load(folder: Path, sources: Sequence[Any]) -> list[tuple[int, np.ndarray]]:
     """Returns the place of each input's tensor, and samples for it."""
     places = {detail["name"]: detail["index"] for detail in sources}
-    return [
-        (places[file.with_suffix(".txt").read_text(encoding="utf-8")], np.load(file, mmap_mode="r"))
-        for file in sorted(folder.glob("*.npy"))
-    ]
+    return [(places[name], values) for name, values in load_samples(folder).items()]
 
 
-def _peak_memory_bytes() -> int:
+def read_peak_memory_bytes() -> int:
+    """Returns the most memory that this process has held."""
     status = Path("/proc/self/status")
     if status.is_file():
         # Not getrusage: under Linux its peak is inherited from the process that started this one.

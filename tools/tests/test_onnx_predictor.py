@@ -1,0 +1,109 @@
+"""An `.onnx` file through `tfxfer evaluate` and `tfxfer predict`."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from tfxfer.errors import ModelError
+from tfxfer.inference.loading import load_predictor
+from tfxfer.inference.scoring import predict
+from tfxfer.preprocessing import Preprocessing
+from tfxfer.registry.lookup import Registry
+from tfxfer_edge.onnx.metadata import write_onnx_metadata
+from tfxfer_edge.predictor import load_onnx_predictor, load_tflite_predictor
+from tfxfer_edge.tflite.card import ModelCard
+
+from .onnx_files import LABELS, build_onnx, paint_colours
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+ZERO_TO_ONE = Preprocessing.from_mean_std(mean=0.0, std=255.0)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[str]:
+    folder = tmp_path / "photos"
+    paths = []
+    for label, pixels in zip(LABELS, paint_colours(), strict=True):
+        (folder / label).mkdir(parents=True)
+        paths.append(str(folder / label / "photo.png"))
+        Image.fromarray(pixels).save(paths[-1])
+    return paths
+
+
+def write_file(folder: Path, content: bytes, **options: Any) -> Path:
+    card = ModelCard(name="colours", labels=LABELS, preprocessing=ZERO_TO_ONE, **options)
+    path = folder / "colours.onnx"
+    path.write_bytes(write_onnx_metadata(content, card, outputs=3))
+    return path
+
+
+def test_the_core_finds_the_reader(tmp_path: Path, photos: list[str]) -> None:
+    path = write_file(tmp_path, build_onnx())
+    entry = EntryPoint("onnx", "tfxfer_edge.predictor:load_onnx_predictor", "tfxfer.readers")
+    found = load_predictor(path, registry=Registry([entry]))
+    assert (found.labels, found.head.name, found.size) == (LABELS, "classification", 8)
+    assert [item["label"] for item in predict(found, photos)] == list(LABELS)
+
+
+def test_the_commands_take_the_file(tmp_path: Path, photos: list[str]) -> None:
+    from tfxfer.cli.evaluate import command as evaluate_command
+    from tfxfer.cli.predict import command as predict_command
+
+    path = write_file(tmp_path, build_onnx())
+    done = CliRunner().invoke(predict_command, [str(path), photos[1], "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)[0]["label"] == "green"
+    done = CliRunner().invoke(evaluate_command, [str(path), str(tmp_path / "photos"), "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["accuracy"]["value"] == 1.0
+
+
+def test_a_file_of_pytorch_gets_labels_and_preprocessing(tmp_path: Path, photos: list[str]) -> None:
+    path = tmp_path / "bare.onnx"
+    path.write_bytes(build_onnx(activation=None))
+    found = load_onnx_predictor(path, labels=LABELS, preprocessing=ZERO_TO_ONE)
+    documents = predict(found, photos)
+    assert [item["label"] for item in documents] == list(LABELS)
+    # Its sums became probabilities, which a person is told.
+    assert sum(documents[0]["scores"].values()) == pytest.approx(1, abs=1e-6)
+    assert "softmax" in found.remarks[0]
+    with pytest.raises(ModelError, match=r"expected 3 labels.*Received: none"):
+        load_onnx_predictor(path)
+    with pytest.raises(ModelError, match="expected metadata that says what pixels"):
+        load_onnx_predictor(path, labels=LABELS)
+
+
+def test_what_a_card_says_holds(tmp_path: Path) -> None:
+    path = write_file(
+        tmp_path,
+        build_onnx(activation="Sigmoid"),
+        metadata_kind="multilabel_classifier",
+        threshold=0.125,
+    )
+    found = load_onnx_predictor(path)
+    assert (found.head.name, found.head.options()["threshold"]) == ("multilabel", 0.125)
+    with pytest.raises(ModelError, match="expected its own labels"):
+        load_onnx_predictor(path, labels=LABELS[::-1])
+
+
+def test_a_kind_of_sample_that_nobody_reads_is_named(tmp_path: Path) -> None:
+    path = write_file(tmp_path, build_onnx(), modality="smell", size=3, contract={})
+    assert load_onnx_predictor.read_modality(path) == "smell"  # type: ignore[attr-defined]
+    with pytest.raises(ModelError, match="modality 'smell'"):
+        load_onnx_predictor(path)
+
+
+def test_an_onnx_file_under_another_name_is_no_tflite_file(tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(build_onnx())
+    with pytest.raises(ModelError, match="TFL3"):
+        load_tflite_predictor(path)
