@@ -1,0 +1,162 @@
+"""What a `.tflite` file holds, told from its bytes: nothing of it is run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tfxfer.preprocessing import Preprocessing
+from tfxfer_edge.inspection.multiplications import count_multiplications
+from tfxfer_edge.inspection.operators import GraphTensor, Operator, describe_types, list_graph
+from tfxfer_edge.tflite.card import ModelCard
+from tfxfer_edge.tflite.metadata_reader import read_metadata
+from tfxfer_edge.tflite.soundness import read_sound_model
+
+__all__ = ["inspect_tflite"]
+
+_INTEGERS = ("int4", "int8", "uint8", "int16", "uint16")
+_SHOWN = 5  # kinds that cannot be counted, in a remark
+
+
+def inspect_tflite(content: bytes) -> dict[str, Any]:
+    """Returns what the file holds, as `tfxfer inspect --json` prints it.
+
+    Args:
+        content: of the file.
+
+    Raises:
+        ModelError: it is no whole `.tflite` file, its graph cannot be run, or its metadata is
+            damaged.
+    """
+    model = read_sound_model(content)
+    tensors, operators = list_graph(model)
+    graph = model.subgraphs[0]
+    sources, targets = (
+        [tensors[int(index)] for index in ([] if indices is None else indices)]
+        for indices in (graph.inputs, graph.outputs)
+    )
+    card = read_metadata(content) if len(model.subgraphs) == len(targets) == 1 else None
+    rows = _count_operators(operators)
+    return {
+        "kind": "tflite",
+        "bytes": len(content),
+        "inputs": [_describe_end(x, card) for x in sources],
+        "outputs": [_describe_end(x, None) for x in targets],
+        "metadata": None if card is None else _describe_card(card),
+        "operators": rows,
+        "total": {
+            "operators": len(operators),
+            "weight_bytes": sum(row["weight_bytes"] for row in rows),
+            "multiplications": sum(row["multiplications"] or 0 for row in rows),
+        },
+        "remarks": _list_remarks(model, (*sources, *targets), rows),
+    }
+
+
+def _count_operators(operators: Sequence[Operator]) -> list[dict[str, Any]]:
+    """Returns a row for each kind of operator, the one with most multiplications first."""
+    rows: dict[str, dict[str, Any]] = {}
+    types: dict[str, Counter[str]] = {}
+    counted: set[int] = set()  # weights that several operators read are stored once
+    for operator in operators:
+        row = rows.setdefault(
+            operator.kind,
+            {"operator": operator.kind, "count": 0, "weight_bytes": 0, "multiplications": 0},
+        )
+        row["count"] += 1
+        types.setdefault(operator.kind, Counter())[describe_types(operator)] += 1
+        found = count_multiplications(operator)
+        if found is None or row["multiplications"] is None:
+            row["multiplications"] = None
+        else:
+            row["multiplications"] += found
+        for tensor in operator.inputs:
+            if tensor is not None and tensor.is_constant and tensor.buffer not in counted:
+                counted.add(tensor.buffer)
+                row["weight_bytes"] += tensor.bytes
+    for kind, row in rows.items():
+        row["types"] = dict(types[kind].most_common())
+    return sorted(
+        rows.values(),
+        key=lambda x: (-(x["multiplications"] or 0), -x["weight_bytes"], x["operator"]),
+    )
+
+
+def _describe_end(tensor: GraphTensor, card: ModelCard | None) -> dict[str, Any]:
+    is_quantized = tensor.dtype in _INTEGERS and len(tensor.scale) == 1
+    low = high = source = None
+    if is_quantized:
+        scale, zero = tensor.scale[0], (*tensor.zero_point, 0)[0]
+        least, most = _limits(tensor.dtype)
+        low, high, source = (least - zero) * scale, (most - zero) * scale, "quantization"
+    elif tensor.dtype == "float32" and card is not None and card.preprocessing is not None:
+        low, high = _range_of_pixels(card.preprocessing)
+        source = "metadata"
+    return {
+        "name": tensor.name,
+        "dtype": tensor.dtype,
+        "shape": list(tensor.signature),
+        "scale": tensor.scale[0] if is_quantized else None,
+        "zero_point": (*tensor.zero_point, 0)[0] if is_quantized else None,
+        "low": low,
+        "high": high,
+        "range_from": source,
+    }
+
+
+def _limits(dtype: str) -> tuple[int, int]:
+    if dtype == "int4":
+        return -8, 7
+    limits = np.iinfo(dtype)
+    return int(limits.min), int(limits.max)
+
+
+def _range_of_pixels(preprocessing: Preprocessing) -> tuple[float, float]:
+    ends = [
+        offset + pixel * scale
+        for scale, offset in zip(preprocessing.scale, preprocessing.offset, strict=True)
+        for pixel in (0, 255)
+    ]
+    return float(min(ends)), float(max(ends))
+
+
+def _describe_card(card: ModelCard) -> dict[str, Any]:
+    given = card.preprocessing
+    return {
+        "name": card.name,
+        "description": card.description,
+        "version": card.version,
+        "author": card.author,
+        "licence": card.licence,
+        "kind": card.metadata_kind,
+        "labels": len(card.labels),
+        "modality": card.modality,
+        "preprocessing": None
+        if given is None
+        else {"scale": list(given.scale), "offset": list(given.offset)},
+        "threshold": card.threshold,
+        "head": card.head,
+        "learnt_from": None if card.provenance is None else len(card.provenance),
+    }
+
+
+def _list_remarks(
+    model: Any, ends: Iterable[GraphTensor], rows: Iterable[dict[str, Any]]
+) -> list[str]:
+    remarks = []
+    if len(model.subgraphs) > 1:
+        more = len(model.subgraphs) - 1
+        words = "1 further graph, which operators call, is"
+        if more > 1:
+            words = f"{more} further graphs, which operators call, are"
+        remarks.append(f"{words} not counted")
+    unknown = [row["operator"] for row in rows if row["multiplications"] is None]
+    if unknown:
+        shown = ", ".join(unknown[:_SHOWN]) + (", …" if len(unknown) > _SHOWN else "")
+        remarks.append(f"multiplications without those of {shown}, which the file does not tell")
+    if any(size < 0 for tensor in ends for size in tensor.signature):
+        remarks.append("sizes that are free (-1) count as 1")
+    return remarks
