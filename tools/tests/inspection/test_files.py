@@ -110,6 +110,28 @@ BROKEN: dict[str, tuple[str, Any, str]] = {
         np.random.default_rng(0).bytes(5000),
         "expected a TFLite file, with TFL3 at byte 4. Received: 5000 bytes",
     ),
+    "noise.onnx": (
+        "noise.onnx",
+        np.random.default_rng(0).bytes(5000),
+        "expected a whole ONNX file. Received: 5,000 bytes",
+    ),
+    "cut.onnx": ("cut.onnx", b"\x08\x08\x3a\xff", "expected a whole ONNX file. Received: 4 bytes"),
+    "noise.keras": (
+        "noise.keras",
+        np.random.default_rng(0).bytes(5000),
+        "Received: File is not a zip file",
+    ),
+    "an archive of something else": ("other.keras", make_archive, "no item named 'config.json'"),
+    "another kind than its name says": (
+        "model.onnx",
+        make_dense(),
+        "expected a file of the kind that its name says. Received: a .tflite file. Rename it.",
+    ),
+    "an archive, called otherwise": (
+        "model.tflite",
+        make_archive,
+        "Received: a zip archive. Rename it.",
+    ),
     "another ending": ("photo.png", b"\x89PNG\r\n\x1a\n" + bytes(40), "starting b'\\x89PNG"),
 }
 
@@ -126,7 +148,7 @@ def test_bad_files_cost_one_line(case: str, tmp_path: Path, capfd: Capture) -> N
     captured = capfd.readouterr()
     assert captured.out == ""
     (line,) = captured.err.splitlines()
-    assert line.startswith(f"error: model {str(path)!r}: expected a")
+    assert line.startswith(f"error: model {str(path)!r}: expected ")
     assert words in line
 
 

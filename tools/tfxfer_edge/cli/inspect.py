@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -14,10 +15,11 @@ __all__ = ["command"]
 @tfxfer_command("inspect")
 @click.argument("file")
 def command(output: Output, *, file: str) -> None:
-    """Show what FILE, a .tflite file, holds.
+    """Show what FILE, a .tflite, .onnx or .keras file, holds.
 
-    Its ends and what their values stand for, its metadata, its operators with their weights and
-    multiplications. Nothing of the file is run, and TensorFlow is not needed.
+    Its ends and what their values stand for, its metadata, its operators or layers with their
+    weights and, of a .tflite file, multiplications. Nothing of the file is run, and TensorFlow is
+    not needed.
     """
     from tfxfer_edge.inspection.files import inspect_file
 
@@ -28,33 +30,62 @@ def command(output: Output, *, file: str) -> None:
 
 def show_document(output: Output, document: dict[str, Any]) -> None:
     """Prints what `inspect_file` found as tables for people."""
-    total = document["total"]
-    output.show(
-        f"{document['path']}: {document['bytes'] / 1e6:.2f} MB, operators: {total['operators']:,}, "
-        f"M multiplications: {total['multiplications'] / 1e6:,.1f}"
-    )
+    output.show(f"{document['path']}: {', '.join(_list_totals(document))}")
     output.show_table(
         ("END", "NAME", "TYPE", "SHAPE", "SCALE", "ZERO", "VALUES"),
         [_show_end(side, end) for side in ("input", "output") for end in document[f"{side}s"]],
     )
-    _show_metadata(output, document["metadata"])
+    if document["kind"] == "tflite":
+        _show_metadata(output, document["metadata"])
+    elif document["kind"] == "onnx":
+        _show_origin(output, document["metadata"])
+    titles, columns = _choose_columns(document)
     output.show_table(
-        ("OPERATOR", "COUNT", "TYPES", "WEIGHTS KB", "M MULT"),
-        [
-            (
-                row["operator"],
-                str(row["count"]),
-                _show_types(row),
-                f"{row['weight_bytes'] / 1e3:.1f}" if row["weight_bytes"] else "",
-                _show_millions(row["multiplications"]),
-            )
-            for row in document["operators"]
-        ],
+        titles, [tuple(column(row) for column in columns) for row in document["operators"]]
     )
     for remark in document["remarks"]:
         output.show(remark)
     explorer = document["explorer"]
-    output.show(f"to see its graph: {explorer['command']}  ({explorer['install']})")
+    if explorer is not None:
+        output.show(f"to see its graph: {explorer['command']}  ({explorer['install']})")
+
+
+def _list_totals(document: dict[str, Any]) -> list[str]:
+    total = document["total"]
+    is_keras = document["kind"] == "keras"
+    words = [
+        f"{document['bytes'] / 1e6:.2f} MB",
+        f"{'layers' if is_keras else 'operators'}: {total['operators']:,}",
+        f"weights: {total['weight_bytes'] / 1e6:.2f} MB",
+    ]
+    if is_keras:
+        words.append(f"parameters: {total['parameters']:,}")
+    if total["multiplications"] is not None:
+        words.append(f"M multiplications: {total['multiplications'] / 1e6:,.1f}")
+    return words
+
+
+def _choose_columns(
+    document: dict[str, Any],
+) -> tuple[list[str], list[Callable[[dict[str, Any]], str]]]:
+    """Returns what is told of each kind of operator, as far as the file does."""
+    kind = document["kind"]
+    columns: list[tuple[str, Callable[[dict[str, Any]], str]]] = [
+        ("LAYER" if kind == "keras" else "OPERATOR", lambda row: str(row["operator"])),
+        ("COUNT", lambda row: str(row["count"])),
+    ]
+    if kind == "tflite":
+        columns.append(("TYPES", _show_types))
+    if kind == "keras":
+        columns.append(("PARAMETERS", lambda row: f"{row['parameters']:,}"))
+    columns.append(("WEIGHTS KB", _show_weights))
+    if kind == "tflite":
+        columns.append(("M MULT", lambda row: _show_millions(row["multiplications"])))
+    return [title for title, _ in columns], [column for _, column in columns]
+
+
+def _show_weights(row: dict[str, Any]) -> str:
+    return f"{row['weight_bytes'] / 1e3:.1f}" if row["weight_bytes"] else ""
 
 
 def _show_end(side: str, end: dict[str, Any]) -> tuple[str, ...]:
@@ -67,7 +98,7 @@ def _show_end(side: str, end: dict[str, Any]) -> tuple[str, ...]:
         side,
         end["name"],
         end["dtype"],
-        "x".join(map(str, end["shape"])) or "one value",
+        "x".join(map(str, end["shape"])),
         "" if end["scale"] is None else f"{end['scale']:.6g}",
         "" if end["zero_point"] is None else str(end["zero_point"]),
         values,
@@ -82,6 +113,11 @@ def _show_metadata(output: Output, found: dict[str, Any] | None) -> None:
     if found["learnt_from"] is not None:
         words.append(f"learnt from {found['learnt_from']:,} samples")
     output.show(f"metadata: {'; '.join(filter(None, words))}")
+
+
+def _show_origin(output: Output, found: dict[str, Any]) -> None:
+    opsets = ", ".join(f"{name} {version}" for name, version in found["opsets"].items())
+    output.show(f"made by {found['producer'] or 'nobody that it names'}; opsets: {opsets}")
 
 
 def _show_types(row: dict[str, Any]) -> str:

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfxfer.errors import ModelError
+from tfxfer_edge.inspection import onnx_file
+from tfxfer_edge.inspection.onnx_file import inspect_onnx
+
+onnx = pytest.importorskip("onnx")
+
+
+def make_model(*, domain: str = "", kind: Any = np.float32) -> Any:
+    helper, float32 = onnx.helper, onnx.TensorProto.FLOAT
+    kernel = onnx.numpy_helper.from_array(np.zeros((6, 3, 3, 3), kind), "kernel")
+    bias = onnx.numpy_helper.from_array(np.zeros(6, np.float32), "bias")
+    nodes = [
+        helper.make_node("Conv", ["image", "kernel", "bias"], ["a"]),
+        helper.make_node("Conv", ["image", "kernel", "bias"], ["b"]),
+        helper.make_node("Add", ["a", "b"], ["scores"], domain=domain),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("image", float32, ["N", 3, 8, 8])],
+        [helper.make_tensor_value_info("scores", float32, ["N", 6, 6, 6])],
+        initializer=[kernel, bias],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    return helper.make_model(graph, opset_imports=opset, ir_version=8, producer_name="us")
+
+
+def test_ends_operators_and_weights() -> None:
+    content = make_model().SerializeToString()
+    document = inspect_onnx(content, source="x")
+    assert document["kind"] == "onnx"
+    assert document["bytes"] == len(content)
+    (source,), (target,) = document["inputs"], document["outputs"]
+    assert (source["name"], source["dtype"], source["shape"]) == ("image", "float32", [-1, 3, 8, 8])
+    assert target["name"] == "scores"
+    rows = {row["operator"]: row for row in document["operators"]}
+    weights = 4 * (6 * 3 * 3 * 3 + 6)  # both convolutions read the same
+    assert (rows["Conv"]["count"], rows["Conv"]["weight_bytes"]) == (2, weights)
+    assert rows["Add"]["weight_bytes"] == 0
+    assert document["total"] == {
+        "operators": 3,
+        "weight_bytes": weights,
+        "multiplications": None,
+    }
+    assert document["metadata"]["producer"] == "us"
+    assert document["metadata"]["opsets"] == {"ai.onnx": 17}
+    assert document["remarks"] == []
+
+
+def test_bytes_are_those_of_the_type() -> None:
+    document = inspect_onnx(make_model(kind=np.int8).SerializeToString(), source="x")
+    assert document["total"]["weight_bytes"] == 6 * 3 * 3 * 3 + 4 * 6
+
+
+def test_values_that_are_not_stored_raw_count_alike() -> None:
+    model = make_model()
+    values = onnx.helper.make_tensor("bias", onnx.TensorProto.FLOAT, [6], [0.0] * 6)
+    assert not values.raw_data
+    model.graph.initializer[1].CopyFrom(values)
+    document = inspect_onnx(model.SerializeToString(), source="x")
+    assert document["total"]["weight_bytes"] == 4 * (6 * 3 * 3 * 3 + 6)
+
+
+def test_an_operator_of_another_domain_says_so() -> None:
+    document = inspect_onnx(make_model(domain="com.us").SerializeToString(), source="x")
+    assert "com.us.Add" in [row["operator"] for row in document["operators"]]
+
+
+def test_graphs_within_operators_are_named() -> None:
+    model = make_model()
+    inner = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["a"], ["r"])], "i", [], [])
+    model.graph.node[2].attribute.append(onnx.helper.make_attribute("body", inner))
+    (remark,) = inspect_onnx(model.SerializeToString(), source="x")["remarks"]
+    assert "graphs within operators" in remark
+
+
+def test_a_type_of_the_future_is_no_fault() -> None:
+    model = make_model()
+    model.graph.initializer[0].data_type = 99
+    document = inspect_onnx(model.SerializeToString(), source="x")
+    assert document["total"]["weight_bytes"] == 4 * (6 * 3 * 3 * 3 + 6)  # as many as it holds
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_a_file_that_is_cut_off_is_refused(share: float) -> None:
+    content = make_model().SerializeToString()
+    with pytest.raises(ModelError, match=r"expected (a whole ONNX file|an ONNX file with a graph)"):
+        inspect_onnx(content[: int(share * len(content))], source="x")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x08\x08", np.random.default_rng(1).bytes(3000), b"{'json': 1}"]
+)
+def test_a_foreign_file_is_refused(content: bytes) -> None:
+    with pytest.raises(ModelError, match="ONNX file"):
+        inspect_onnx(content, source="x")
+
+
+def test_weights_in_another_file_are_refused() -> None:
+    model = make_model()
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "../secret.bin"
+    with pytest.raises(ModelError, match="expected weights within the file"):
+        inspect_onnx(model.SerializeToString(), source="x")
+
+
+def test_without_onnx_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(onnx_file.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(ModelError, match=r"pip install 'tfxfer-edge\[onnx\]'"):
+        inspect_onnx(make_model().SerializeToString(), source="x")
