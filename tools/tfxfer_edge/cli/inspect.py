@@ -18,8 +18,9 @@ def command(output: Output, *, file: str) -> None:
     """Show what FILE, a .tflite, .onnx or .keras file, holds.
 
     Its ends and what their values stand for, its metadata, its operators or layers with their
-    weights and, of a .tflite file, multiplications. Nothing of the file is run, and TensorFlow is
-    not needed.
+    weights. Of a .tflite file also multiplications, where XNNPACK's graph is cut, and what
+    accelerators would refuse by their published lists. Nothing of the file is run, and TensorFlow
+    is not needed.
     """
     from tfxfer_edge.inspection.files import inspect_file
 
@@ -45,6 +46,9 @@ def show_document(output: Output, document: dict[str, Any]) -> None:
     )
     for remark in document["remarks"]:
         output.show(remark)
+    if document["kind"] == "tflite":
+        _show_xnnpack(output, document["xnnpack"])
+        _show_accelerators(output, document["accelerators"])
     explorer = document["explorer"]
     if explorer is not None:
         output.show(f"to see its graph: {explorer['command']}  ({explorer['install']})")
@@ -118,6 +122,48 @@ def _show_metadata(output: Output, found: dict[str, Any] | None) -> None:
 def _show_origin(output: Output, found: dict[str, Any]) -> None:
     opsets = ", ".join(f"{name} {version}" for name, version in found["opsets"].items())
     output.show(f"made by {found['producer'] or 'nobody that it names'}; opsets: {opsets}")
+
+
+def _show_xnnpack(output: Output, found: dict[str, Any]) -> None:
+    """Prints what runs fast on a CPU, and where that is interrupted."""
+    left = sum(row["count"] for row in found["left"])
+    pieces = f" in {found['partitions']} pieces" if found["partitions"] > 1 else ""
+    output.show(f"operators that XNNPACK computes: {found['taken']:,}{pieces}; LiteRT: {left:,}")
+    if found["cuts"]:
+        cuts = ", ".join(f"{row['operator']} ({row['count']})" for row in found["cuts"])
+        output.show(f"what cuts: {cuts}")
+    if found["left"]:
+        output.show_table(
+            ("LEFT TO LITERT", "COUNT", "BECAUSE"),
+            [(row["operator"], str(row["count"]), row["reason"]) for row in found["left"]],
+        )
+
+
+def _show_accelerators(output: Output, found: list[dict[str, Any]]) -> None:
+    """Prints what others would take, by the lists that they publish."""
+
+    def join(rows: list[dict[str, Any]]) -> str:
+        words = []
+        for row in rows:
+            reason = f", {row['reason']}" if "reason" in row else ""
+            words.append(f"{row['operator']} ({row['count']}{reason})")
+        return ", ".join(words)
+
+    output.show_table(
+        ("BY ITS PUBLISHED LIST", "TAKES", "REFUSES", "NOT LISTED"),
+        [
+            (
+                f"{item['name']} (read {item['read']})",
+                str(item["takes"]),
+                join(item["refused"]),
+                join(item["not_listed"]),
+            )
+            for item in found
+        ],
+    )
+    for item in found:
+        for note in item["notes"]:
+            output.detail(f"{item['name']}: {note}")
 
 
 def _show_types(row: dict[str, Any]) -> str:

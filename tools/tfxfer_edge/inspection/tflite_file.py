@@ -11,6 +11,8 @@ import numpy as np
 from tfxfer.preprocessing import Preprocessing
 from tfxfer_edge.inspection.multiplications import count_multiplications
 from tfxfer_edge.inspection.operators import GraphTensor, Operator, describe_types, list_graph
+from tfxfer_edge.inspection.refusals import describe_refusals
+from tfxfer_edge.inspection.xnnpack import describe_partitions
 from tfxfer_edge.tflite.card import ModelCard
 from tfxfer_edge.tflite.metadata_reader import read_metadata
 from tfxfer_edge.tflite.soundness import read_sound_model
@@ -52,6 +54,10 @@ def inspect_tflite(content: bytes) -> dict[str, Any]:
             "weight_bytes": sum(row["weight_bytes"] for row in rows),
             "multiplications": sum(row["multiplications"] or 0 for row in rows),
         },
+        "xnnpack": describe_partitions(operators),
+        "accelerators": describe_refusals(
+            operators, is_fixed=all(size >= 0 for x in tensors for size in x.signature)
+        ),
         "remarks": _list_remarks(model, (*sources, *targets), rows),
     }
 
