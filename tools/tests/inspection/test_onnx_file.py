@@ -48,11 +48,74 @@ def test_ends_operators_and_weights() -> None:
     assert document["total"] == {
         "operators": 3,
         "weight_bytes": weights,
-        "multiplications": None,
+        "multiplications": 2 * 6 * 6 * (6 * 3 * 3 * 3),
     }
+    # Both sums are held at the end, and what they add up to.
+    assert document["activations"] == {
+        "peak_bytes": 3 * 4 * 6 * 6 * 6,
+        "operator": "Add",
+        "index": 2,
+    }
+    first = document["largest"][0]
+    assert (first["shape"], first["bytes"]) == ([1, 6, 6, 6], 864)
     assert document["metadata"]["producer"] == "us"
     assert document["metadata"]["opsets"] == {"ai.onnx": 17}
     assert document["remarks"] == []
+
+
+def build(kind: str, shapes: Any, made: Any, **attributes: Any) -> bytes:
+    """Returns a file of one node, whose first input is computed and whose others are weights."""
+    helper, float32 = onnx.helper, onnx.TensorProto.FLOAT
+    names = [f"i{number}" for number in range(len(shapes))]
+    graph = helper.make_graph(
+        [helper.make_node(kind, names, ["made"], **attributes)],
+        "g",
+        [helper.make_tensor_value_info("i0", float32, shapes[0])],
+        [helper.make_tensor_value_info("made", float32, made)],
+        initializer=[
+            onnx.numpy_helper.from_array(np.zeros(shape, np.float32), name)
+            for name, shape in zip(names[1:], shapes[1:], strict=True)
+        ],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    return bytes(helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("kind", "shapes", "made", "attributes", "expected"),
+    [
+        ("Conv", [("N", 7, 8, 10), (6, 7, 3, 3)], ("N", 6, 6, 8), {}, 6 * 8 * 9 * 7 * 6),
+        ("Conv", [(1, 8, 8, 8), (6, 4, 3, 3)], None, {"group": 2}, 6 * 6 * 9 * 4 * 6),
+        ("ConvTranspose", [(1, 3, 4, 4), (3, 5, 2, 2)], None, {}, 4 * 4 * 4 * 3 * 5),
+        ("Gemm", [(1, 20), (11, 20)], None, {"transB": 1}, 20 * 11),
+        ("Gemm", [(20, 2), (20, 11)], None, {"transA": 1}, 2 * 20 * 11),
+        ("MatMul", [(2, 3, 7), (7, 5)], None, {}, 2 * 3 * 7 * 5),
+        ("GRU", [(9, 1, 4), (1, 18, 4), (1, 18, 6)], None, {"hidden_size": 6}, 9 * 18 * (4 + 6)),
+        ("Relu", [(1, 8)], None, {}, 0),
+        ("Einsum", [(2, 3), (3, 4)], None, {"equation": "ij,jk->ik"}, None),
+    ],
+)
+def test_multiplications_are_those_of_a_hand(
+    kind: str, shapes: Any, made: Any, attributes: Any, expected: int | None
+) -> None:
+    document = inspect_onnx(build(kind, shapes, made, **attributes), source="x")
+    assert document["operators"][0]["multiplications"] == expected
+    assert (len(document["remarks"]) == 1) == (expected is None)
+
+
+def test_what_cannot_be_inferred_is_not_guessed() -> None:
+    """A free size within the graph, and an operator that nobody knows, whose output is read."""
+    model = make_model(domain="com.us")
+    node = onnx.helper.make_node("Conv", ["scores", "kernel"], ["more"])
+    model.graph.node.append(node)
+    model.graph.output[0].name = "more"
+    document = inspect_onnx(model.SerializeToString(), source="x")
+    assert document["activations"] is None
+    rows = {row["operator"]: row["multiplications"] for row in document["operators"]}
+    assert rows == {"Conv": None, "com.us.Add": None}
+    assert document["remarks"] == [
+        "multiplications without those of Conv, com.us.Add, which the file does not tell"
+    ]
 
 
 def test_bytes_are_those_of_the_type() -> None:

@@ -9,7 +9,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from tfxfer_edge.inspection.operators import list_graph
-from tfxfer_edge.inspection.published import LISTS, XNNPACK
+from tfxfer_edge.inspection.published import read_lists
 from tfxfer_edge.inspection.refusals import _CHECKS, describe_refusals
 from tfxfer_edge.tflite.soundness import read_sound_model
 
@@ -25,7 +25,7 @@ def judge(content: bytes, *, is_fixed: bool = True) -> dict[str, dict[str, Any]]
     return {x["name"]: x for x in describe_refusals(operators, is_fixed=is_fixed)}
 
 
-@pytest.mark.parametrize("known", [XNNPACK, *LISTS], ids=lambda x: x.name)
+@pytest.mark.parametrize("known", read_lists().values(), ids=lambda x: x.name)
 def test_a_list_names_operators_that_exist_a_source_and_a_date(known: Any) -> None:
     assert set(known.operators) <= BUILTINS
     assert set(known.conditions) <= set(known.operators)
@@ -34,7 +34,7 @@ def test_a_list_names_operators_that_exist_a_source_and_a_date(known: Any) -> No
 
 
 def test_what_is_checked_is_a_condition_of_a_list() -> None:
-    conditions = {(known.name, kind) for known in LISTS for kind in known.conditions}
+    conditions = {(key, kind) for key, known in read_lists().items() for kind in known.conditions}
     assert set(_CHECKS) <= conditions
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from tfxfer.errors import ModelError
 from tfxfer.inference.model_config import read_keras_config
+from tfxfer_edge.inspection.activations import describe_largest
+from tfxfer_edge.inspection.keras_products import count_layer_multiplications
 
 __all__ = ["inspect_keras"]
 
@@ -18,6 +20,7 @@ _WEIGHTS = "model.weights.h5"
 _OPTIMIZER = "optimizer"
 _ELSEWHERE = "(of no layer that it lists)"
 _DEEPEST = 100  # models nest a few levels
+_SHOWN = 5  # kinds that cannot be counted, in a remark
 
 
 def inspect_keras(path: Path) -> dict[str, Any]:
@@ -27,20 +30,41 @@ def inspect_keras(path: Path) -> dict[str, Any]:
         ModelError: it is no whole `.keras` file, or unpacks to more than any model needs.
     """
     config = read_keras_config(path)
-    layers = dict(_list_layers(config, ()))
-    parameters, weight_bytes, optimizer_bytes = _read_weights(path)
+    layers: dict[tuple[str, ...], dict[str, Any]] = {}
+    calls: dict[tuple[str, ...], int] = {}
+    for place, layer, times in _list_layers(config, ()):
+        layers[place], calls[place] = layer, times
+    parameters, weight_bytes, optimizer_bytes, largest = _read_weights(path)
     rows: dict[str, dict[str, Any]] = {}
     for place, layer in layers.items():
         row = rows.setdefault(layer["class_name"], _make_row(layer["class_name"]))
         row["count"] += 1
         row["parameters"] += parameters.pop(place, 0)
         row["weight_bytes"] += weight_bytes.pop(place, 0)
+        found, known = count_layer_multiplications(layer), row["multiplications"]
+        row["multiplications"] = (
+            None if found is None or known is None else known + found * calls[place]
+        )
     if sum(parameters.values()):
         rest = rows.setdefault(_ELSEWHERE, _make_row(_ELSEWHERE))
         rest["parameters"] += sum(parameters.values())
         rest["weight_bytes"] += sum(weight_bytes.values())
-    kinds = sorted(rows.values(), key=lambda x: (-x["parameters"], -x["count"], x["operator"]))
+    kinds = sorted(
+        rows.values(),
+        key=lambda x: (
+            -(x["multiplications"] or 0),
+            -x["parameters"],
+            -x["count"],
+            x["operator"],
+        ),
+    )
     remarks = [] if layers else ["a model of a class of its own, which does not list its layers"]
+    unknown = [row["operator"] for row in kinds if row["multiplications"] is None and row["count"]]
+    if unknown:
+        remarks.append(
+            f"multiplications without those of {', '.join(unknown[:_SHOWN])}"
+            f"{', …' if len(unknown) > _SHOWN else ''}, which the file does not tell"
+        )
     if optimizer_bytes:
         remarks.append(f"{optimizer_bytes / 1e3:,.1f} kB are the optimizer's, which no phone needs")
     return {
@@ -54,8 +78,12 @@ def inspect_keras(path: Path) -> dict[str, Any]:
             "operators": len(layers),
             "parameters": sum(row["parameters"] for row in kinds),
             "weight_bytes": sum(row["weight_bytes"] for row in kinds),
-            "multiplications": None,
+            "multiplications": sum(row["multiplications"] or 0 for row in kinds)
+            if layers
+            else None,
         },
+        "largest": largest,
+        "activations": None,
         "remarks": remarks,
     }
 
@@ -67,14 +95,17 @@ def _make_row(kind: str) -> dict[str, Any]:
         "types": {},
         "parameters": 0,
         "weight_bytes": 0,
-        "multiplications": None,
+        "multiplications": 0,
     }
 
 
 def _list_layers(
-    model: dict[str, Any], place: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
-    """Yields the layers of a model and of models within it, by the names that lead to them."""
+    model: dict[str, Any], place: tuple[str, ...], times: int = 1
+) -> Iterator[tuple[tuple[str, ...], dict[str, Any], int]]:
+    """Yields the layers of a model and of models within it, by the names that lead to them.
+
+    With each, how often the models around it are called.
+    """
     if len(place) > _DEEPEST:
         raise ModelError(
             f"model: expected models nested at most {_DEEPEST} levels deep. Received: more."
@@ -84,9 +115,11 @@ def _list_layers(
             continue
         where = (*place, str(_inner(layer, "name", object) or layer.get("name")))
         if _inner(layer, "layers", list):
-            yield from _list_layers(layer, where)
+            nodes = layer.get("inbound_nodes")
+            called = max(1, len(nodes)) if isinstance(nodes, list) else 1
+            yield from _list_layers(layer, where, times * called)
         else:
-            yield where, layer
+            yield where, layer, times
 
 
 def _inner(layer: dict[str, Any], name: str, kind: type) -> Any:
@@ -143,19 +176,20 @@ def _make_end(name: str, dtype: str, shape: list[Any]) -> dict[str, Any]:
 
 def _read_weights(
     path: Path,
-) -> tuple[Counter[tuple[str, ...]], Counter[tuple[str, ...]], int]:
-    """Returns numbers and bytes of the weights, by layer, and what an optimizer's state takes."""
+) -> tuple[Counter[tuple[str, ...]], Counter[tuple[str, ...]], int, list[dict[str, Any]]]:
+    """Returns numbers and bytes of the weights by layer, an optimizer's bytes, and the largest."""
     import h5py  # type: ignore[import-untyped]
 
     parameters: Counter[tuple[str, ...]] = Counter()
     sizes: Counter[tuple[str, ...]] = Counter()
+    weights: list[dict[str, Any]] = []
     optimizer = 0
-    arrays: dict[str, tuple[int, int]]
+    arrays: dict[str, tuple[int, dict[str, Any]]]
     names: dict[str, str]
     try:
         with zipfile.ZipFile(path) as archive:
             if _WEIGHTS not in archive.namelist():
-                return parameters, sizes, 0
+                return parameters, sizes, 0, []
             content = io.BytesIO(archive.read(_WEIGHTS))  # checked with the config
         with h5py.File(content, "r") as file:
             arrays, names = _list_arrays(file, h5py)
@@ -167,7 +201,8 @@ def _read_weights(
         ) from error
     for path_inside, item in arrays.items():
         groups = path_inside.split("/")[:-1]
-        count, size = item
+        count, tensor = item
+        size = tensor["bytes"]
         if groups[0] == _OPTIMIZER:
             optimizer += size
             continue
@@ -175,20 +210,32 @@ def _read_weights(
         place = tuple(names[prefix] for prefix in prefixes if prefix in names)
         parameters[place] += count
         sizes[place] += size
-    return parameters, sizes, optimizer
+        weights.append({"name": path_inside, **tensor})
+    return parameters, sizes, optimizer, describe_largest(weights)
 
 
-def _list_arrays(file: Any, h5py: Any) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
-    """Returns numbers and bytes of all arrays by their paths, and layers by those of groups.
+def _list_arrays(
+    file: Any, h5py: Any
+) -> tuple[dict[str, tuple[int, dict[str, Any]]], dict[str, str]]:
+    """Returns counts and descriptions of all arrays by their paths, and layers by those of groups.
 
     Groups are called after kinds of layers; which layer one is, an attribute of its `vars` says.
     """
-    arrays: dict[str, tuple[int, int]] = {}
+    arrays: dict[str, tuple[int, dict[str, Any]]] = {}
     names: dict[str, str] = {}
 
     def visit(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
-            arrays[name] = (int(item.size or 0), int((item.size or 0) * item.dtype.itemsize))
+            count = int(item.size or 0)
+            arrays[name] = (
+                count,
+                {
+                    "dtype": str(item.dtype),
+                    "shape": list(item.shape or ()),
+                    "bytes": count * item.dtype.itemsize,
+                    "is_constant": True,
+                },
+            )
         elif "/" in name and name.endswith("/vars") and "name" in item.attrs:
             names[name.removesuffix("/vars")] = str(item.attrs["name"])
 

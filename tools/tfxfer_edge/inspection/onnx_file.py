@@ -5,16 +5,29 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tfxfer.errors import ModelError
 from tfxfer_edge.conversion.onnx_content import check_onnx_content
+from tfxfer_edge.inspection.activations import (
+    Step,
+    count_bytes,
+    describe_largest,
+    estimate_peak,
+)
+from tfxfer_edge.inspection.onnx_shapes import (
+    Shapes,
+    count_onnx_multiplications,
+    infer_shapes,
+    type_name,
+)
 
 __all__ = ["inspect_onnx"]
 
 _PACKED = {"int4": 2, "uint4": 2, "float4e2m1": 2, "int2": 4, "uint2": 4}  # values in a byte
 _STANDARD = ("", "ai.onnx")
+_SHOWN = 5  # kinds that cannot be counted, in a remark
 
 
 def inspect_onnx(content: bytes, *, source: str) -> dict[str, Any]:
@@ -37,11 +50,13 @@ def inspect_onnx(content: bytes, *, source: str) -> dict[str, Any]:
     check_onnx_content(content, source=source)
     graph = model.graph
     weights = {item.name: _count_bytes(item) for item in graph.initializer}
-    rows = _count_operators(graph, weights)
+    shapes = infer_shapes(model)
+    rows = _count_operators(graph, weights, shapes)
+    sources = [x for x in graph.input if x.name not in weights]
     return {
         "kind": "onnx",
         "bytes": len(content),
-        "inputs": [_describe_end(x) for x in graph.input if x.name not in weights],
+        "inputs": [_describe_end(x) for x in sources],
         "outputs": [_describe_end(x) for x in graph.output],
         "metadata": {
             "producer": f"{model.producer_name} {model.producer_version}".strip(),
@@ -53,9 +68,11 @@ def inspect_onnx(content: bytes, *, source: str) -> dict[str, Any]:
         "total": {
             "operators": sum(row["count"] for row in rows),
             "weight_bytes": sum(weights.values()),
-            "multiplications": None,
+            "multiplications": sum(row["multiplications"] or 0 for row in rows),
         },
-        "remarks": _list_remarks(model),
+        "largest": describe_largest(_list_tensors(weights, shapes)),
+        "activations": _estimate_activations(graph, weights, shapes, [x.name for x in sources]),
+        "remarks": _list_remarks(model, rows),
     }
 
 
@@ -79,8 +96,15 @@ def _parse(content: bytes) -> Any:
     return model
 
 
-def _count_operators(graph: Any, weights: dict[str, int]) -> list[dict[str, Any]]:
+def _count_operators(
+    graph: Any, weights: dict[str, int], shapes: Shapes
+) -> list[dict[str, Any]]:
     counts = Counter(_name(node) for node in graph.node)
+    products: dict[str, int | None] = dict.fromkeys(counts, 0)
+    for node in graph.node:
+        name, found = _name(node), count_onnx_multiplications(node, shapes)
+        known = products[name]
+        products[name] = None if found is None or known is None else known + found
     kept, bytes_of = dict(weights), Counter[str]()
     for node in graph.node:
         for name in node.input:  # those that several operators read are stored once
@@ -91,11 +115,37 @@ def _count_operators(graph: Any, weights: dict[str, int]) -> list[dict[str, Any]
             "count": count,
             "types": {},
             "weight_bytes": bytes_of[name],
-            "multiplications": None,
+            "multiplications": products[name],
         }
         for name, count in counts.items()
     ]
-    return sorted(rows, key=lambda x: (-x["weight_bytes"], -x["count"], x["operator"]))
+    return sorted(
+        rows,
+        key=lambda x: (-(x["multiplications"] or 0), -x["weight_bytes"], x["operator"]),
+    )
+
+
+def _list_tensors(weights: dict[str, int], shapes: Shapes) -> Iterator[dict[str, Any]]:
+    for name, (dtype, shape) in shapes.items():
+        yield {
+            "name": name,
+            "dtype": dtype,
+            "shape": list(shape),
+            "bytes": weights.get(name, count_bytes(dtype, shape) or 0),
+            "is_constant": name in weights,
+        }
+
+
+def _estimate_activations(
+    graph: Any, weights: dict[str, int], shapes: Shapes, sources: list[str]
+) -> dict[str, Any] | None:
+    """Returns the peak; None where the size of a tensor is not known."""
+    steps = [Step(_name(x), tuple(x.input), tuple(filter(None, x.output))) for x in graph.node]
+    computed = {*sources, *(name for step in steps for name in step.makes)} - set(weights)
+    if not computed <= set(shapes):
+        return None
+    sizes = {name: count_bytes(*shapes[name]) or 0 for name in computed}
+    return estimate_peak(steps, sizes, inputs=sources, outputs=[x.name for x in graph.output])
 
 
 def _name(node: Any) -> str:
@@ -108,7 +158,7 @@ def _count_bytes(tensor: Any) -> int:
 
     if tensor.raw_data:
         return len(tensor.raw_data)
-    kind, count = _type_name(tensor.data_type), math.prod(tensor.dims)
+    kind, count = type_name(tensor.data_type), math.prod(tensor.dims)
     if kind == "string":
         return sum(map(len, tensor.string_data))
     if kind in _PACKED:
@@ -118,23 +168,12 @@ def _count_bytes(tensor: Any) -> int:
     return int(count * onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
 
 
-def _type_name(number: int) -> str:
-    """Returns the name of a type; a newer ONNX may have more of them."""
-    import onnx
-
-    try:
-        name = onnx.TensorProto.DataType.Name(number).lower()
-    except ValueError:
-        return f"type {number}"
-    return {"float": "float32", "double": "float64"}.get(name, name)
-
-
 def _describe_end(value: Any) -> dict[str, Any]:
     tensor = value.type.tensor_type
     dims: Iterable[Any] = tensor.shape.dim if tensor.HasField("shape") else ()
     return {
         "name": value.name,
-        "dtype": _type_name(tensor.elem_type),
+        "dtype": type_name(tensor.elem_type),
         "shape": [x.dim_value if x.HasField("dim_value") else -1 for x in dims],
         "scale": None,
         "zero_point": None,
@@ -144,8 +183,14 @@ def _describe_end(value: Any) -> dict[str, Any]:
     }
 
 
-def _list_remarks(model: Any) -> list[str]:
+def _list_remarks(model: Any, rows: list[dict[str, Any]]) -> list[str]:
     remarks = []
+    unknown = [row["operator"] for row in rows if row["multiplications"] is None]
+    if unknown:
+        remarks.append(
+            f"multiplications without those of {', '.join(unknown[:_SHOWN])}"
+            f"{', …' if len(unknown) > _SHOWN else ''}, which the file does not tell"
+        )
     if any(
         item.HasField("g") or item.graphs for node in model.graph.node for item in node.attribute
     ):

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tfxfer_edge.inspection.operators import Operator
-from tfxfer_edge.inspection.published import EDGE_TPU, LISTS, PublishedList
+from tfxfer_edge.inspection.published import PublishedList, read_lists
 
 __all__ = ["describe_refusals"]
 
 _NOT_LISTED = "not listed"
+_ACCELERATORS = ("gpu", "nnapi", "edge_tpu", "micro")
 
 
 def describe_refusals(operators: Sequence[Operator], *, is_fixed: bool) -> list[dict[str, Any]]:
@@ -24,17 +25,16 @@ def describe_refusals(operators: Sequence[Operator], *, is_fixed: bool) -> list[
         operators: of the main graph.
         is_fixed: whether no size is free.
     """
-    return [_judge(known, operators, is_fixed=is_fixed) for known in LISTS]
+    return [_judge(key, operators, is_fixed=is_fixed) for key in _ACCELERATORS]
 
 
-def _judge(
-    known: PublishedList, operators: Sequence[Operator], *, is_fixed: bool
-) -> dict[str, Any]:
+def _judge(key: str, operators: Sequence[Operator], *, is_fixed: bool) -> dict[str, Any]:
+    known = read_lists()[key]
     refused: Counter[tuple[str, str]] = Counter()
     unnamed: Counter[str] = Counter()
     taken: Counter[str] = Counter()
     for operator in operators:
-        reason = _find_reason(known, operator)
+        reason = _find_reason(key, known, operator)
         if reason == _NOT_LISTED:
             unnamed[operator.kind] += 1
         elif reason:
@@ -42,7 +42,7 @@ def _judge(
         else:
             taken[operator.kind] += 1
     notes = list(known.notes)
-    if known is EDGE_TPU and not is_fixed:
+    if key == "edge_tpu" and not is_fixed:
         notes.append("this file has sizes that are free: it is refused")
     return {
         "name": known.name,
@@ -57,13 +57,13 @@ def _judge(
         "unchecked": [
             {"operator": kind, "condition": known.conditions[kind]}
             for kind in sorted(taken)
-            if kind in known.conditions and (known.name, kind) not in _CHECKS
+            if kind in known.conditions and (key, kind) not in _CHECKS
         ],
         "notes": notes,
     }
 
 
-def _find_reason(known: PublishedList, operator: Operator) -> str:
+def _find_reason(key: str, known: PublishedList, operator: Operator) -> str:
     if operator.kind not in known.operators:
         return _NOT_LISTED
     types = known.operators[operator.kind]
@@ -76,7 +76,7 @@ def _find_reason(known: PublishedList, operator: Operator) -> str:
     strange = sorted(found - set(types))
     if types and strange:
         return f"in {', '.join(strange)}"
-    check = _CHECKS.get((known.name, operator.kind))
+    check = _CHECKS.get((key, operator.kind))
     return "" if check is None or check(operator) else f"expected {known.conditions[operator.kind]}"
 
 
@@ -116,13 +116,13 @@ def _has_plain_strides(operator: Operator) -> bool:
 
 
 _CHECKS: Mapping[tuple[str, str], Callable[[Operator], bool]] = {
-    ("NNAPI delegate", "CONV_2D"): _has_bias,
-    ("NNAPI delegate", "SOFTMAX"): _has_few_dimensions,
-    ("Edge TPU compiler", "AVERAGE_POOL_2D"): _has_no_activation,
-    ("Edge TPU compiler", "CONCATENATION"): _has_no_activation,
-    ("Edge TPU compiler", "MAX_POOL_2D"): _has_no_activation,
-    ("Edge TPU compiler", "CONV_2D"): _has_even_dilation,
-    ("Edge TPU compiler", "DEPTHWISE_CONV_2D"): _has_even_dilation,
-    ("Edge TPU compiler", "SOFTMAX"): _is_short,
-    ("Edge TPU compiler", "STRIDED_SLICE"): _has_plain_strides,
+    ("nnapi", "CONV_2D"): _has_bias,
+    ("nnapi", "SOFTMAX"): _has_few_dimensions,
+    ("edge_tpu", "AVERAGE_POOL_2D"): _has_no_activation,
+    ("edge_tpu", "CONCATENATION"): _has_no_activation,
+    ("edge_tpu", "MAX_POOL_2D"): _has_no_activation,
+    ("edge_tpu", "CONV_2D"): _has_even_dilation,
+    ("edge_tpu", "DEPTHWISE_CONV_2D"): _has_even_dilation,
+    ("edge_tpu", "SOFTMAX"): _is_short,
+    ("edge_tpu", "STRIDED_SLICE"): _has_plain_strides,
 }

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from tfxfer.preprocessing import Preprocessing
+from tfxfer_edge.inspection.activations import (
+    Step,
+    count_bytes,
+    describe_largest,
+    estimate_peak,
+)
 from tfxfer_edge.inspection.multiplications import count_multiplications
 from tfxfer_edge.inspection.operators import GraphTensor, Operator, describe_types, list_graph
 from tfxfer_edge.inspection.refusals import describe_refusals
@@ -54,6 +60,8 @@ def inspect_tflite(content: bytes) -> dict[str, Any]:
             "weight_bytes": sum(row["weight_bytes"] for row in rows),
             "multiplications": sum(row["multiplications"] or 0 for row in rows),
         },
+        "largest": describe_largest(_list_tensors(tensors, operators)),
+        "activations": _estimate_activations(tensors, operators, sources, targets),
         "xnnpack": describe_partitions(operators),
         "accelerators": describe_refusals(
             operators, is_fixed=all(size >= 0 for x in tensors for size in x.signature)
@@ -88,6 +96,48 @@ def _count_operators(operators: Sequence[Operator]) -> list[dict[str, Any]]:
     return sorted(
         rows.values(),
         key=lambda x: (-(x["multiplications"] or 0), -x["weight_bytes"], x["operator"]),
+    )
+
+
+def _list_tensors(
+    tensors: Iterable[GraphTensor], operators: Iterable[Operator]
+) -> Iterator[dict[str, Any]]:
+    """Yields the tensors that operators touch; values that several share are one."""
+    used = {x.index for item in operators for x in (*item.inputs, *item.outputs) if x is not None}
+    stored: set[int] = set()
+    for tensor in tensors:
+        if tensor.index not in used or tensor.buffer in stored:
+            continue
+        if tensor.is_constant:
+            stored.add(tensor.buffer)
+        yield {
+            "name": tensor.name,
+            "dtype": tensor.dtype,
+            "shape": list(tensor.signature),
+            "bytes": tensor.bytes or count_bytes(tensor.dtype, tensor.shape) or 0,
+            "is_constant": tensor.is_constant,
+        }
+
+
+def _estimate_activations(
+    tensors: Iterable[GraphTensor],
+    operators: Iterable[Operator],
+    sources: Iterable[GraphTensor],
+    targets: Iterable[GraphTensor],
+) -> dict[str, Any] | None:
+    steps = [
+        Step(
+            operator.kind,
+            tuple(x.index for x in operator.inputs if x is not None),
+            tuple(x.index for x in operator.outputs),
+        )
+        for operator in operators
+    ]
+    sizes = {
+        x.index: count_bytes(x.dtype, x.shape) or 0 for x in tensors if not x.is_constant
+    }
+    return estimate_peak(
+        steps, sizes, inputs=[x.index for x in sources], outputs=[x.index for x in targets]
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tfxfer_edge.inspection.operators import GraphTensor, Operator, describe_types
-from tfxfer_edge.inspection.published import XNNPACK
+from tfxfer_edge.inspection.published import read_lists
 
 __all__ = ["cut_graph", "describe_partitions", "find_left"]
 
@@ -64,9 +64,10 @@ def describe_partitions(operators: Sequence[Operator]) -> dict[str, Any]:
         operators[index].kind for is_taken, piece in between if not is_taken for index in piece
     )
     reasons = Counter((operators[index].kind, reason) for index, reason in left.items())
+    known = read_lists()["xnnpack"]
     return {
-        "source": XNNPACK.source,
-        "read": XNNPACK.read,
+        "source": known.source,
+        "read": known.read,
         "partitions": len(taken),
         "taken": len(operators) - len(left),
         "left": [
@@ -145,7 +146,7 @@ def _is_unpacking(operator: Operator) -> bool:
 
 def _find_reason(operator: Operator, unpacked: Collection[int]) -> str:
     """Returns why XNNPACK does not take an operator; empty where it does."""
-    kinds = XNNPACK.operators.get(operator.kind)
+    kinds = read_lists()["xnnpack"].operators.get(operator.kind)
     if kinds is None:
         return "not listed"
     # A split has its axis first.
