@@ -77,7 +77,12 @@ def test_a_float_input_takes_what_the_metadata_makes_of_pixels(content: bytes) -
     assert (first["low"], first["high"]) == pytest.approx((-1, 1))
     assert first["range_from"] == "metadata"
     found = document["metadata"]
-    assert (found["name"], found["labels"], found["author"]) == ("small", 5, "us")
+    assert (found["name"], found["labels"], found["author"]) == ("small", list("abcde"), "us")
+    assert found["preprocessing"]["mean"] == pytest.approx([127.5] * 3)
+    assert found["preprocessing"]["std"] == pytest.approx([127.5] * 3)
+    sizes = {item["name"]: item["bytes"] for item in found["files"]}
+    assert sizes["labels.txt"] == len("a\nb\nc\nd\ne\n")
+    assert sizes["tfxfer.json"] > 0
     assert found["kind"] == "classifier"
 
 

@@ -1,7 +1,7 @@
 """How many multiplications a layer of a `.keras` file takes, told from its config alone.
 
-A layer says its sizes, and Keras stores the shape of what each call of it was given. What a class of
-somebody's own does is not known, nor what a layer of Keras does that this module has no formula for.
+A layer says its sizes, and Keras stores the shape of what each call of it was given. What a class
+of somebody's own does is not known, nor what a layer of Keras does that has no formula here.
 """
 
 from __future__ import annotations
@@ -14,9 +14,29 @@ __all__ = ["count_layer_multiplications"]
 
 _OURS = ("keras.layers", "keras.src.layers", "keras.src.models", "keras.src.ops", "keras")
 _UNKNOWN = frozenset(
-    "AdditiveAttention Attention Bidirectional ConvLSTM1D ConvLSTM2D ConvLSTM3D Dot Einsum "
-    "EinsumDense GroupedQueryAttention Inner Lambda Matmul MultiHeadAttention Outer RNN "
-    "StackedRNNCells TFSMLayer Tensordot TimeDistributed Vdot".split()
+    [
+        "AdditiveAttention",
+        "Attention",
+        "Bidirectional",
+        "ConvLSTM1D",
+        "ConvLSTM2D",
+        "ConvLSTM3D",
+        "Dot",
+        "Einsum",
+        "EinsumDense",
+        "GroupedQueryAttention",
+        "Inner",
+        "Lambda",
+        "Matmul",
+        "MultiHeadAttention",
+        "Outer",
+        "RNN",
+        "StackedRNNCells",
+        "TFSMLayer",
+        "Tensordot",
+        "TimeDistributed",
+        "Vdot",
+    ]
 )
 _GATES = {"GRU": 3, "LSTM": 4, "SimpleRNN": 1}
 

@@ -96,9 +96,7 @@ def _parse(content: bytes) -> Any:
     return model
 
 
-def _count_operators(
-    graph: Any, weights: dict[str, int], shapes: Shapes
-) -> list[dict[str, Any]]:
+def _count_operators(graph: Any, weights: dict[str, int], shapes: Shapes) -> list[dict[str, Any]]:
     counts = Counter(_name(node) for node in graph.node)
     products: dict[str, int | None] = dict.fromkeys(counts, 0)
     for node in graph.node:

@@ -14,7 +14,17 @@ Shapes = Mapping[str, tuple[str, tuple[int, ...]]]
 _SMALL = 1024  # values: those that shapes are computed from are no more
 _STANDARD = ("", "ai.onnx", "ai.onnx.ml")
 _UNKNOWN = frozenset(
-    "Attention DeformConv Einsum If LinearAttention Loop RotaryEmbedding Scan SequenceMap".split()
+    [
+        "Attention",
+        "DeformConv",
+        "Einsum",
+        "If",
+        "LinearAttention",
+        "Loop",
+        "RotaryEmbedding",
+        "Scan",
+        "SequenceMap",
+    ]
 )
 """What takes multiplications that this module does not count, or graphs that it does not enter."""
 
@@ -57,8 +67,8 @@ def infer_shapes(model: Any) -> Shapes:
         value.type.tensor_type.ClearField("shape")
     try:
         inferred = onnx.shape_inference.infer_shapes(light, data_prop=True).graph
-    # Errors of C++ have classes of their own; what is not known is left out.
-    except Exception:
+    # Errors of C++ arrive as several classes; what is not known is left out, and said.
+    except Exception:  # noqa: BLE001
         inferred = light.graph
     for value in (*inferred.input, *inferred.value_info, *inferred.output):
         tensor = value.type.tensor_type

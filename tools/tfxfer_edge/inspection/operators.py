@@ -10,9 +10,10 @@ import numpy as np
 
 from tfxfer_edge.tflite.flatbuffer import as_text, operator_names, type_name
 
-__all__ = ["GraphTensor", "Operator", "describe_types", "list_graph"]
+__all__ = ["CONVERSIONS", "GraphTensor", "Operator", "describe_types", "list_graph"]
 
-_CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "CAST")
+CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "CAST")
+"""Operators that only say the same values in another type."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class GraphTensor:
         signature: the same, where a free size is -1.
         scale: one number, or one per channel; empty where not quantized.
         zero_point: as many as scales.
+        axis: along which several scales follow each other.
         buffer: where the file has its values.
         values: those, as bytes; None where it has none.
     """
@@ -38,6 +40,7 @@ class GraphTensor:
     signature: tuple[int, ...]
     scale: tuple[float, ...]
     zero_point: tuple[int, ...]
+    axis: int
     buffer: int
     values: np.ndarray | None
 
@@ -108,7 +111,7 @@ def describe_types(operator: Operator) -> str:
     """
     source, weights = operator.input(0), operator.input(1)
     made = operator.outputs[0].dtype if operator.outputs else ""
-    if operator.kind in _CONVERSIONS and source is not None:
+    if operator.kind in CONVERSIONS and source is not None:
         return f"{source.dtype} to {made}"
     if weights is not None and weights.is_constant and len(weights.shape) > 1:
         return made if weights.dtype == made else f"{made}, {weights.dtype} weights"
@@ -126,6 +129,7 @@ def _describe(model: Any, index: int, tensor: Any) -> GraphTensor:
         signature=_numbers(tensor.shapeSignature) or shape,
         scale=() if quantization is None else tuple(map(float, _listed(quantization.scale))),
         zero_point=() if quantization is None else _numbers(quantization.zeroPoint),
+        axis=0 if quantization is None else int(quantization.quantizedDimension),
         buffer=int(tensor.buffer),
         values=data if data is not None and len(data) else None,
     )

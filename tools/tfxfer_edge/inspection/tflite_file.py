@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from tfxfer.preprocessing import Preprocessing
+from tfxfer_edge.door import IMAGE
 from tfxfer_edge.inspection.activations import (
     Step,
     count_bytes,
@@ -21,6 +23,8 @@ from tfxfer_edge.inspection.refusals import describe_refusals
 from tfxfer_edge.inspection.xnnpack import describe_partitions
 from tfxfer_edge.tflite.card import ModelCard
 from tfxfer_edge.tflite.metadata_reader import read_metadata
+from tfxfer_edge.tflite.metadata_table import find_metadata
+from tfxfer_edge.tflite.packed_files import read_files
 from tfxfer_edge.tflite.soundness import read_sound_model
 
 __all__ = ["inspect_tflite"]
@@ -53,7 +57,7 @@ def inspect_tflite(content: bytes) -> dict[str, Any]:
         "bytes": len(content),
         "inputs": [_describe_end(x, card) for x in sources],
         "outputs": [_describe_end(x, None) for x in targets],
-        "metadata": None if card is None else _describe_card(card),
+        "metadata": None if card is None else _describe_card(card, read_files(content)),
         "operators": rows,
         "total": {
             "operators": len(operators),
@@ -66,7 +70,14 @@ def inspect_tflite(content: bytes) -> dict[str, Any]:
         "accelerators": describe_refusals(
             operators, is_fixed=all(size >= 0 for x in tensors for size in x.signature)
         ),
-        "remarks": _list_remarks(model, (*sources, *targets), rows),
+        "remarks": [
+            *_list_remarks(model, (*sources, *targets), rows),
+            *(
+                ["metadata, which is shown of files with one graph and one output alone"]
+                if card is None and find_metadata(content) is not None
+                else []
+            ),
+        ],
     }
 
 
@@ -133,9 +144,7 @@ def _estimate_activations(
         )
         for operator in operators
     ]
-    sizes = {
-        x.index: count_bytes(x.dtype, x.shape) or 0 for x in tensors if not x.is_constant
-    }
+    sizes = {x.index: count_bytes(x.dtype, x.shape) or 0 for x in tensors if not x.is_constant}
     return estimate_peak(
         steps, sizes, inputs=[x.index for x in sources], outputs=[x.index for x in targets]
     )
@@ -179,7 +188,7 @@ def _range_of_pixels(preprocessing: Preprocessing) -> tuple[float, float]:
     return float(min(ends)), float(max(ends))
 
 
-def _describe_card(card: ModelCard) -> dict[str, Any]:
+def _describe_card(card: ModelCard, packed: Mapping[str, bytes]) -> dict[str, Any]:
     given = card.preprocessing
     return {
         "name": card.name,
@@ -188,11 +197,18 @@ def _describe_card(card: ModelCard) -> dict[str, Any]:
         "author": card.author,
         "licence": card.licence,
         "kind": card.metadata_kind,
-        "labels": len(card.labels),
+        "labels": list(card.labels),
         "modality": card.modality,
         "preprocessing": None
         if given is None
-        else {"scale": list(given.scale), "offset": list(given.offset)},
+        else {
+            "mean": list(given.mean),
+            "std": list(given.std),
+            "scale": list(given.scale),
+            "offset": list(given.offset),
+        },
+        "resize": asdict(card.resize) if card.modality == IMAGE else None,
+        "files": [{"name": name, "bytes": len(data)} for name, data in packed.items()],
         "threshold": card.threshold,
         "head": card.head,
         "learnt_from": None if card.provenance is None else len(card.provenance),
