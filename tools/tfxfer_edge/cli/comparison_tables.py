@@ -48,7 +48,7 @@ def show_comparison(output: Output, found: dict[str, Any]) -> None:
         return about.write({"value": value, "low": value, "high": value}).partition(" [")[0]
 
     output.show_table(
-        ("COSTS THE ANSWERS", "AT", "OF THE ERROR", f"{about.title.upper()} UNTIL", "FROM THERE"),
+        ("COSTS THE ANSWERS", "AT", "OF THE ERROR", f"{about.title.upper()} BEFORE", "AFTER"),
         [
             (
                 ", ".join(item["operators"]),

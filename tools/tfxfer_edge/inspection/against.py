@@ -15,8 +15,8 @@ from tfxfer.errors import ModelError
 from tfxfer.progress import Progress
 from tfxfer_edge.inspection.comparable import DEFAULT_SAMPLES
 from tfxfer_edge.inspection.operator_costs import Judge, list_costs, list_cuts, score_cuts
-from tfxfer_edge.inspection.tensor_errors import compare_tensors
-from tfxfer_edge.inspection.twins import Graph, check_origin, find_twins, read_graph
+from tfxfer_edge.inspection.tensor_errors import compare_tensors, score_samples
+from tfxfer_edge.inspection.twins import Graph, check_origin, find_twins, graft, read_graph
 from tfxfer_edge.proof.run_images import choose_rows
 from tfxfer_edge.proof.subject import open_subject
 from tfxfer_edge.tflite.sample_model import read_content
@@ -56,27 +56,26 @@ def compare_with_run(
     _check_ends(graph, exact, source)
     twins = find_twins(graph, exact)
     changed = check_origin(graph, exact, twins, source=source)
+    # A head that was fitted to integers differs on purpose: the float network gets it, too.
+    twin_content = graft(float_content, exact, twins, changed) if changed else float_content
+    remarks = [
+        f"{operator.kind} at {operator.outputs[0].name} has other weights than the run's, as a "
+        "head that was fitted to integers: the float network is given them for this comparison"
+        for operator in changed
+    ]
     split = subject.data.val
     rows = choose_rows(split, samples=samples, seed=0)
     prepared = subject.graph.prepare(
         map_arrays(lambda values: values[:, 0], split.read_views(rows))
     )
     fed = [[values[number][None] for values in prepared] for number in range(len(rows))]
-    cuts = list_cuts(graph, twins)
-    end = len(graph.operators)
-    remarks = []
-    if changed and any(cut.start == changed[0].index for cut in cuts):
-        end = changed[0].index
-        remarks.append(
-            f"{changed[0].kind} at {changed[0].outputs[0].name} has other weights than the run's, "
-            "as a head that was fitted to integers: operators before it are judged by its answers"
-        )
+    cuts = list_cuts(graph, exact, twins)
     handed = sorted({index for cut in cuts for index in cut.tensors})
     each = sum(_count_bytes(graph, index) for index in handed)
     kept = min(len(rows), max(1, _KEPT_BYTES // max(each, 1)))
     noun = subject.predictor.modality.plural
     found = compare_tensors(
-        (content, float_content),
+        (content, twin_content),
         (graph, exact),
         twins,
         fed,
@@ -88,29 +87,24 @@ def compare_with_run(
     judge = Judge(head, labels, split.targets[rows], found.exact)
     if kept < len(rows):
         remarks.append(f"operators were judged on {kept} {noun}, whose tensors fit into memory")
-    judged = [cut for cut in cuts if cut.start <= end]
     scores = score_cuts(
-        content,
+        twin_content,
         graph,
-        judged,
+        cuts,
+        twins,
         found.kept,
-        tell=lambda done: told("cutting before each operator", done, len(judged)),
+        tell=lambda done: told("judging each operator", done, len(cuts)),
     )
-    # What is left in float to the end has the float network's scores, rounded nowhere.
-    reference = scores.pop() if end < len(graph.operators) else found.exact[:kept]
-    costs = list_costs(
-        graph,
-        [cut.start for cut in judged[: len(scores)]] + [end],
-        [judge.measure(item, reference) for item in (*scores, reference)],
-    )
-    whole = judge.measure(found.scores)
+    costs = list_costs(graph, cuts, [judge.measure(x) for x in (found.exact[:kept], *scores)])
+    trained = score_samples(float_content, fed) if changed else found.exact
+    whole = Judge(head, labels, split.targets[rows], trained).measure(found.scores)
     return {
         "run": str(run),
         "samples": len(rows),
         "split": split.name,
         "noun": noun,
         "metric": {"name": judge.metric, **asdict(head.figures.catalogue[judge.metric])},
-        "float": judge.describe(found.exact),
+        "float": judge.describe(trained),
         "file": judge.describe(found.scores),
         "agreement": whole.agreement,
         "scores_error": math.sqrt(whole.noise),

@@ -1,9 +1,8 @@
 """Which operator of a file costs the answers most.
 
-The file's own network is cut before each operator in turn. What comes before is computed in float,
-rounded once as the file holds it, and handed to the rest, which is the file's own. From one cut to
-the next one operator less computes as in the file: what the answers gain by that is its cost. All
-costs add up to what the file loses.
+The file computes up to an operator, and the float network goes on from there with what that is
+worth. From one operator to the next one more computes as in the file, and rounds as it does: what
+the answers lose by that is its cost. All costs add up to what the file loses.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ import numpy as np
 from tfxfer.evaluation import headline, score_predictions
 from tfxfer.evaluation.intervals import Z
 from tfxfer.head import Head
-from tfxfer_edge.inspection.operators import Operator
 from tfxfer_edge.inspection.tensor_errors import run_once
 from tfxfer_edge.inspection.twins import Graph, dequantize
 from tfxfer_edge.tflite.flatbuffer import read_model, write_model
@@ -34,15 +32,17 @@ _CLEAR = 3.0
 
 @dataclass(frozen=True)
 class Cut:
-    """A place where the float network hands over to the file's.
+    """A place where the file hands over to the float network.
 
     Args:
-        start: index of the first operator that computes as in the file.
-        tensors: what it and those after it read of what came before.
+        end: index of the last operator that computes as in the file.
+        tensors: of the file, what is handed over.
+        operators: of the float network, indices of those that go on, in order.
     """
 
-    start: int
+    end: int
     tensors: tuple[int, ...]
+    operators: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -86,16 +86,12 @@ class Judge:
         self.metric = headline(self._score(exact, resamples=1))[0]
         self._has_answers = head.figures.catalogue[self.metric].unit != "own"
 
-    def measure(self, scores: np.ndarray, reference: np.ndarray | None = None) -> Answers:
+    def measure(self, scores: np.ndarray) -> Answers:
         """Returns what the scores of the first samples come to.
 
-        Args:
-            scores: of them.
-            reference: what they are compared with; None is the float network's.
-
-        Shapes: (samples, outputs) each.
+        Shapes: (samples, outputs).
         """
-        exact = self._exact[: len(scores)] if reference is None else reference
+        exact = self._exact[: len(scores)]
         power = np.square(exact, dtype=np.float64).sum(axis=1).mean()
         errors = np.square(scores - exact, dtype=np.float64).sum(axis=1) / max(power, 1e-12)
         agreement = None
@@ -115,34 +111,35 @@ class Judge:
 
 
 def list_costs(
-    graph: Graph, starts: Sequence[int], answers: Sequence[Answers]
+    graph: Graph, cuts: Sequence[Cut], answers: Sequence[Answers]
 ) -> list[dict[str, Any]]:
     """Returns the operators from each cut to the next, those that cost most first.
 
     Args:
         graph: of the file.
-        starts: index of the first operator after each cut, and the end of what is judged.
-        answers: from each of them on; of the end those that the others are compared with.
+        cuts: in order; the last one is the whole file.
+        answers: of the float network alone, then with each cut.
 
     Returns:
         Of each `share`, of the error of the scores, with its 95 % interval over samples, whether
         it `is_clear`, above what chance makes of one operator among a hundred, and the metric and
-        the agreement before and after its operators are computed in float. None where nothing is
+        the agreement before and after its operators compute as in the file. None where nothing is
         lost.
     """
-    whole = answers[0].noise if answers else 0.0
+    whole = answers[-1].noise
     if whole <= _NOTHING:
         return []
     rows = []
-    for number in range(len(starts) - 1):
-        part = graph.operators[starts[number] : starts[number + 1]]
+    start = 0
+    for number, cut in enumerate(cuts):
+        part, start = graph.operators[start : cut.end + 1], cut.end + 1
         before, after = answers[number], answers[number + 1]
-        gained = (before.errors - after.errors) / whole
-        value = float(gained.mean())
-        reach = Z * float(gained.std(ddof=1)) / math.sqrt(len(gained)) if len(gained) > 1 else 0.0
+        lost = (after.errors - before.errors) / whole
+        value = float(lost.mean())
+        reach = Z * float(lost.std(ddof=1)) / math.sqrt(len(lost)) if len(lost) > 1 else 0.0
         rows.append(
             {
-                "index": part[0].index,
+                "index": part[-1].index,
                 "operators": [operator.kind for operator in part],
                 "tensor": part[-1].outputs[0].name if part[-1].outputs else "",
                 "share": {"value": value, "low": value - reach, "high": value + reach},
@@ -156,18 +153,23 @@ def list_costs(
     return sorted(rows, key=lambda row: -row["share"]["value"])
 
 
-def list_cuts(graph: Graph, twins: Mapping[int, int]) -> tuple[Cut, ...]:
-    """Returns the cuts at which all that is handed over has a twin; the first is the whole file.
+def list_cuts(graph: Graph, exact: Graph, twins: Mapping[int, int]) -> tuple[Cut, ...]:
+    """Returns the cuts at which all that is handed over has a twin; the last is the whole file.
 
     Args:
         graph: of the file.
+        exact: the float network's.
         twins: see `find_twins`.
     """
     cuts = []
     for operator in graph.operators:
         crossing = _find_crossing(graph, operator.index)
         if all(index in twins for index in crossing):
-            cuts.append(Cut(operator.index, crossing))
+            # Of several that stand for the same values, the one that was made last.
+            handed = {twins[index]: index for index in crossing}
+            rest = _find_rest(exact, set(handed))
+            if rest is not None:
+                cuts.append(Cut(operator.index, tuple(handed.values()), rest))
     return tuple(cuts)
 
 
@@ -175,17 +177,19 @@ def score_cuts(
     content: bytes,
     graph: Graph,
     cuts: Sequence[Cut],
+    twins: Mapping[int, int],
     kept: Mapping[int, Sequence[np.ndarray]],
     *,
     tell: Callable[[int], None] = lambda done: None,
 ) -> list[np.ndarray]:
-    """Returns the scores of the file's network from each cut on.
+    """Returns the scores of the float network that goes on from each cut.
 
     Args:
-        content: the file.
-        graph: of it.
+        content: the float network's file.
+        graph: of the file.
         cuts: where.
-        kept: exact values of the tensors there, as the file holds them, sample by sample.
+        twins: see `find_twins`.
+        kept: what the file computes there, as it holds it, sample by sample.
         tell: called with the number of cuts done.
 
     Shapes: of each (samples, outputs).
@@ -194,29 +198,62 @@ def score_cuts(
     main = model.subgraphs[0]
     operators = list(main.operators)
     model.signatureDefs = model.metadata = model.metadataBuffer = None
-    end = graph.tensors[graph.outputs[0]]
     found = []
     for done, cut in enumerate(cuts, start=1):
-        main.operators, main.inputs = operators[cut.start :], list(cut.tensors)
-        interpreter = load_interpreter(write_model(model))
-        target = interpreter.get_output_details()[0]["index"]
-        scores = []
-        for values in zip(*(kept[index] for index in cut.tensors), strict=True):
-            run_once(interpreter, values)
-            scores.append(dequantize(interpreter.get_tensor(target), end).reshape(1, -1))
+        values = [
+            [dequantize(value, graph.tensors[index]) for value in kept[index]]
+            for index in cut.tensors
+        ]
+        if cut.operators:
+            main.operators = [operators[number] for number in cut.operators]
+            main.inputs = [twins[index] for index in cut.tensors]
+            interpreter = load_interpreter(write_model(model))
+            target = interpreter.get_output_details()[0]["index"]
+            scores = []
+            for sample in zip(*values, strict=True):
+                run_once(interpreter, sample)
+                scores.append(interpreter.get_tensor(target).reshape(1, -1))
+        else:  # the output itself
+            scores = [value.reshape(1, -1) for value in values[0]]
         found.append(np.concatenate(scores))
         tell(done)
     return found
 
 
-def _find_crossing(graph: Graph, start: int) -> tuple[int, ...]:
-    """Returns the tensors that are there before an operator and read by it or after it."""
-    before: set[int] = set(graph.inputs)
-    later: list[Operator] = []
+def _find_crossing(graph: Graph, end: int) -> tuple[int, ...]:
+    """Returns the tensors that are there after an operator and read by later ones, or the output.
+
+    In the order in which they are made.
+    """
+    there = dict.fromkeys(graph.inputs)
+    later: set[int] = set(graph.outputs)
     for operator in graph.operators:
-        if operator.index < start:
-            before.update(x.index for x in operator.outputs)
+        if operator.index <= end:
+            there.update(dict.fromkeys(x.index for x in operator.outputs))
         else:
-            later.append(operator)
-    read = {x.index for operator in later for x in operator.inputs if x is not None}
-    return tuple(sorted(before & read))
+            later.update(x.index for x in operator.inputs if x is not None)
+    return tuple(index for index in there if index in later)
+
+
+def _find_rest(exact: Graph, given: set[int]) -> tuple[int, ...] | None:
+    """Returns the operators that are left to compute the output; None where more is needed.
+
+    Args:
+        exact: the float network's.
+        given: tensors that are at hand.
+    """
+    makers = {x.index: operator for operator in exact.operators for x in operator.outputs}
+    needed: set[int] = set()
+    waiting = [index for index in exact.outputs if index not in given]
+    while waiting:
+        maker = makers.get(waiting.pop())
+        if maker is None:
+            return None  # an input of the network, which nobody hands over
+        if maker.index not in needed:
+            needed.add(maker.index)
+            waiting += [
+                x.index
+                for x in maker.inputs
+                if x is not None and not x.is_constant and x.index not in given
+            ]
+    return tuple(sorted(needed))

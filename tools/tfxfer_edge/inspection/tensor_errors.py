@@ -15,7 +15,7 @@ from tfxfer_edge.inspection.operators import GraphTensor
 from tfxfer_edge.inspection.twins import Graph, dequantize, quantize
 from tfxfer_edge.tflite.runtime import load_interpreter
 
-__all__ = ["Comparison", "TensorError", "compare_tensors", "run_once"]
+__all__ = ["Comparison", "TensorError", "compare_tensors", "run_once", "score_samples"]
 
 _COMPARED = ("float32", "float16", "int8", "int16", "uint8")
 _MOST_DB = 200.0  # no noise at all
@@ -61,8 +61,8 @@ class Comparison:
         errors: of each tensor with a twin, the worst first.
         exact: scores of the float network.
         scores: those of the file.
-        kept: exact values of tensors that were asked for, as the file holds them, by index; a
-            row for each of the first samples.
+        kept: values of tensors that were asked for, as the file holds them, by index; one for
+            each of the first samples.
 
     Shapes: exact and scores float32 (samples, outputs); kept (samples kept, …).
     """
@@ -90,7 +90,7 @@ def compare_tensors(
         graphs: of both.
         twins: see `find_twins`.
         samples: each what the float network's inputs take, in their order.
-        keep: tensors of the file whose exact values are kept.
+        keep: tensors of the file whose values are kept.
         keep_samples: of how many samples.
         tell: called with the number of samples done.
 
@@ -120,7 +120,7 @@ def compare_tensors(
             powers[index] += (_power(value), _power(found - value), _power(rounded - value))
         if number < keep_samples:
             for index, values in kept.items():
-                values.append(quantize(theirs.get_tensor(twins[index]), graph.tensors[index]))
+                values.append(ours.get_tensor(index))
         for found_scores, interpreter, side in zip(
             scores, (theirs, ours), (exact, graph), strict=True
         ):
@@ -137,6 +137,24 @@ def compare_tensors(
         *(np.concatenate(found_scores) for found_scores in scores),
         kept,
     )
+
+
+def score_samples(content: bytes, samples: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+    """Returns the scores of a float32 file.
+
+    Args:
+        content: the file.
+        samples: each what its inputs take, in order.
+
+    Shapes: (samples, outputs).
+    """
+    interpreter = load_interpreter(content)
+    target = interpreter.get_output_details()[0]["index"]
+    scores = []
+    for sample in samples:
+        run_once(interpreter, sample)
+        scores.append(interpreter.get_tensor(target).reshape(1, -1))
+    return np.concatenate(scores)
 
 
 def run_once(interpreter: Any, values: Sequence[np.ndarray]) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 
 from tfxfer.errors import ModelError
 from tfxfer_edge.inspection.operators import CONVERSIONS, GraphTensor, Operator, list_graph
+from tfxfer_edge.tflite.flatbuffer import read_model, write_model
 from tfxfer_edge.tflite.soundness import read_sound_model
 
-__all__ = ["Graph", "check_origin", "dequantize", "find_twins", "quantize", "read_graph"]
+__all__ = ["Graph", "check_origin", "dequantize", "find_twins", "graft", "quantize", "read_graph"]
 
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL")
 _STORED = ("float32", "float16", "int8", "int16", "uint8")
@@ -64,7 +65,7 @@ def find_twins(graph: Graph, exact: Graph) -> dict[int, int]:
     """Returns for tensors that a file computes those of the float graph, by index.
 
     Twins have one name and one shape; where names differ, one position among the operators of
-    graphs that are alike but for conversions. What is only converted has its source's twin.
+    graphs that are alike but for conversions. What is only converted has one twin with its source.
 
     Args:
         graph: of the file.
@@ -84,7 +85,7 @@ def find_twins(graph: Graph, exact: Graph) -> dict[int, int]:
     named = {x.name: x for operator in exact.operators for x in operator.outputs}
     for operator in graph.operators:
         for tensor in operator.outputs:
-            if tensor.name in named:
+            if tensor.name in named and operator.kind not in CONVERSIONS:
                 pair(tensor, named[tensor.name])
     ours, theirs = (
         [x for x in side.operators if x.kind not in CONVERSIONS] for side in (graph, exact)
@@ -93,10 +94,14 @@ def find_twins(graph: Graph, exact: Graph) -> dict[int, int]:
         for mine, other in zip(ours, theirs, strict=True):
             for made, expected in zip(mine.outputs, other.outputs, strict=False):
                 pair(made, expected)
-    for operator in graph.operators:
-        source = operator.input(0)
-        if operator.kind in CONVERSIONS and source is not None and source.index in twins:
-            pair(operator.outputs[0], exact.tensors[twins[source.index]])
+    for operators in (reversed(graph.operators), graph.operators):
+        for operator in operators:
+            source = operator.input(0)
+            if operator.kind in CONVERSIONS and source is not None:
+                made = operator.outputs[0]
+                for known, other in ((made, source), (source, made)):
+                    if known.index in twins:
+                        pair(other, exact.tensors[twins[known.index]])
     return twins
 
 
@@ -136,6 +141,28 @@ def check_origin(
         )
     limit = max(_LEAST_CHANGE, _TIMES_MIDDLE * middle)
     return tuple(graph.operators[index] for index, value in off.items() if value > limit)
+
+
+def graft(
+    content: bytes, exact: Graph, twins: Mapping[int, int], operators: Sequence[Operator]
+) -> bytes:
+    """Returns the float network with the weights that some operators of a file have.
+
+    Args:
+        content: the float network's file.
+        exact: its graph.
+        twins: see `find_twins`.
+        operators: of the other file, each with a twin.
+    """
+    model = read_model(content)
+    makers = {x.index: operator for operator in exact.operators for x in operator.outputs}
+    for operator in operators:
+        for number, tensor in enumerate(makers[twins[operator.outputs[0].index]].inputs):
+            mine = operator.input(number)
+            if tensor is not None and tensor.is_constant and mine is not None:
+                values = dequantize(_read(mine), mine)
+                model.buffers[tensor.buffer].data = np.frombuffer(values.tobytes(), np.uint8)
+    return write_model(model)
 
 
 def _compare_weights(mine: GraphTensor | None, theirs: GraphTensor | None) -> float | None:
