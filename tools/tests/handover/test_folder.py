@@ -34,9 +34,47 @@ def test_a_second_export_replaces_the_first(run: RunDirectory, tmp_path: Path) -
     entries = [item["path"] for item in run.read_manifest().exports]
     assert entries.count(str(out / "model_float32.tflite")) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["edge"]
+
+
+@pytest.mark.parametrize("name", ["mine.txt", "model_notes.txt", "run.sh", "model_int8.tflite.bak"])
+def test_others_files_stay_beside_a_new_export(
+    name: str, run: RunDirectory, tmp_path: Path
+) -> None:
+    out = tmp_path / "edge"
+    export(run, out, recipes=("float32",))
+    (out / name).write_text("keep")
+    (out / "model_int16x8.tflite").write_bytes(b"of an export before")
+    with pytest.raises(RunError, match="--overwrite"):
+        export(run, out, recipes=("float16",), max_drop=None)
+    export(run, out, recipes=("float16",), max_drop=None, overwrite=True)
+    assert (out / name).read_text() == "keep"
+    assert (out / "model_float16.tflite").is_file()
+    # What was of the earlier one has gone.
+    assert not (out / "model_float32.tflite").exists()
+    assert not (out / "model_int16x8.tflite").exists()
+    assert "model_float16.tflite" in (out / "export.json").read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["edge"]
+
+
+def test_an_export_that_is_replaced_file_by_file_is_none_until_it_is_done(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "edge"
+    export(run, out, recipes=("float32",))
     (out / "mine.txt").write_text("keep")
-    with pytest.raises(RunError, match=r"mine\.txt"):
+    replace = Path.replace
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if self.name == "model_float32.tflite" and ".tmp-" in self.parent.name:
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
         export(run, out, recipes=("float32",), overwrite=True)
+    assert (out / "mine.txt").read_text() == "keep"
+    assert not (out / "export.json").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["edge"]
 
 
 def test_an_interruption_while_the_folder_is_replaced_leaves_the_old_one(
@@ -64,18 +102,6 @@ def test_the_working_directory_cannot_be_replaced(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RunError, match="working directory"):
         export(run, ".", recipes=("float32",))
-
-
-@pytest.mark.parametrize("name", ["model_notes.txt", "run.sh", "model_int8.tflite.bak"])
-def test_what_only_looks_like_ours_is_not_replaced(
-    name: str, run: RunDirectory, tmp_path: Path
-) -> None:
-    out = tmp_path / "edge"
-    export(run, out, recipes=("float32",))
-    (out / name).write_text("mine")
-    with pytest.raises(RunError, match=name.replace(".", r"\.")):
-        export(run, out, recipes=("float32",), overwrite=True)
-    assert (out / name).read_text() == "mine"
 
 
 def test_the_program_in_the_folder_runs_with_litert_alone_from_anywhere(

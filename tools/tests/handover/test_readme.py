@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,12 @@ import pytest
 from tfxfer.errors import ModelError
 from tfxfer.images.decode import open_image
 from tfxfer.preprocessing import Preprocessing, Resize
-from tfxfer_edge.handover.readme import render_python, render_readme, write_handover
+from tfxfer_edge.handover.readme import (
+    render_classes,
+    render_python,
+    render_readme,
+    write_handover,
+)
 from tfxfer_edge.tflite.card import ModelCard
 from tfxfer_edge.tflite.interpreter import TFLiteModel
 from tfxfer_edge.tflite.metadata_writer import write_metadata
@@ -62,7 +68,8 @@ def run_python(folder: Path, photo: Path) -> list[tuple[float, str]]:
 @pytest.mark.parametrize("name", ["uint8", "in_graph", "core", "per_channel", "int8"])
 def test_the_python_program_says_what_we_say(name: str, tmp_path: Path) -> None:
     path = write_file(tmp_path, name)
-    readme, program, labels = write_handover(path)
+    readme, program, kotlin, swift, labels = write_handover(path)
+    assert (kotlin.name, swift.name) == ("Classifier.kt", "Classifier.swift")
     assert program == tmp_path / "run.py"
     assert readme == tmp_path / "README.md"
     assert labels.read_bytes().decode().split("\n") == [*photos.LABELS, ""]
@@ -121,22 +128,26 @@ def test_the_python_program_resizes_as_training_does(resize: Resize, tmp_path: P
 
 
 def test_kotlin_and_swift_have_the_real_names(tmp_path: Path) -> None:
-    path = write_file(tmp_path, "uint8")
-    readme = render_readme(TFLiteModel(path), file="six $photos é.tflite", extra="| a | b |")
-    kotlin, swift = code_of(readme, "kotlin"), code_of(readme, "swift")
-    assert '"six \\$photos é.tflite"' in kotlin
-    assert "ImageClassifier" in kotlin
-    assert "ImageClassifier" in swift
+    model = TFLiteModel(write_file(tmp_path, "uint8"))
+    readme = render_readme(model, file="six $photos é.tflite", extra="| a | b |")
+    classes = render_classes(model, file="six $photos é.tflite")
+    kotlin, swift = classes["Classifier.kt"], classes["Classifier.swift"]
+    assert 'file: String = "six \\$photos é.tflite"' in kotlin
     assert 'forResource: "six $photos é"' in swift
-    assert "64, 64" in kotlin
-    assert "width: 64, height: 64" in swift
+    assert "const val SIDE = 64" in kotlin
+    assert "private let side = 64" in swift
+    assert "Classifier.kt" in readme
+    assert "Classifier.swift" in readme
     assert "| a | b |" in readme
     assert "0 to 255" in readme
     for text in (readme, kotlin, swift):
         assert "{{" not in text
         assert "{%" not in text
-    assert len(kotlin.splitlines()) <= 22
-    assert len(swift.splitlines()) <= 20
+    # What is copied into an app says what it needs, as of when.
+    assert "import org.tensorflow.lite.Interpreter" in kotlin
+    assert re.search(r"Versions looked up on 20\d\d-\d\d-\d\d", kotlin)
+    assert re.search(r'implementation\("com\.google\.ai\.edge\.litert:litert:[\d.]+"\)', kotlin)
+    assert "import TensorFlowLite" in swift
 
 
 @pytest.mark.parametrize(
@@ -146,32 +157,37 @@ def test_kotlin_and_swift_have_the_real_names(tmp_path: Path) -> None:
         ("per_channel", "floatArrayOf(124.0f, 116.0f, 104.0f)", "[124.0, 116.0, 104.0]"),
     ],
 )
-def test_what_mediapipe_refuses_runs_on_litert(
+def test_every_input_is_in_every_language(
     name: str, kotlin_has: str, swift_has: str, tmp_path: Path
 ) -> None:
-    model = TFLiteModel(write_file(tmp_path, name))
-    readme = render_readme(model, file="x.tflite")
-    kotlin, swift = code_of(readme, "kotlin"), code_of(readme, "swift")
-    assert kotlin_has in kotlin
-    assert swift_has in swift
-    assert "ImageClassifier" not in kotlin + swift
-    assert "Interpreter(" in kotlin
-    assert "Interpreter(" in swift
+    classes = render_classes(TFLiteModel(write_file(tmp_path, name)), file="x.tflite")
+    assert kotlin_has in classes["Classifier.kt"]
+    assert swift_has in classes["Classifier.swift"]
 
 
 @pytest.mark.parametrize("fit", ["crop", "pad"])
 def test_other_fits_are_in_every_language(fit: str, tmp_path: Path) -> None:
     model = TFLiteModel(write_file(tmp_path, "uint8", resize=Resize(fit=fit)))
-    readme = render_readme(model, file="x.tflite")
-    assert {"crop": "createBitmap(photo,", "pad": "Canvas(ground)"}[fit] in code_of(
-        readme, "kotlin"
-    )
-    assert {"crop": "max(64 /", "pad": "min(64 /"}[fit] in code_of(readme, "swift")
+    classes = render_classes(model, file="x.tflite")
+    assert {"crop": "(upright.width - cut) / 2", "pad": "Canvas(photo)"}[fit] in classes[
+        "Classifier.kt"
+    ]
+    assert {"crop": "max(frame.width /", "pad": "min(frame.width /"}[fit] in classes[
+        "Classifier.swift"
+    ]
+
+
+def test_a_line_break_in_a_name_leaves_no_comment(tmp_path: Path) -> None:
+    model = TFLiteModel(write_file(tmp_path, "uint8"))
+    for text in render_classes(model, file="a\nfun evil() = 0\n.tflite").values():
+        assert "\nfun evil" not in text
 
 
 def test_a_feature_vector_has_no_labels(tmp_path: Path) -> None:
     path = write_file(tmp_path, "in_graph", metadata_kind="features", labels=())
-    assert write_handover(path) == (tmp_path / "README.md", tmp_path / "run.py")
+    written = write_handover(path)
+    names = ["README.md", "run.py", "Predictor.kt", "Predictor.swift"]
+    assert [path.name for path in written] == names
     assert not (tmp_path / "labels.txt").exists()
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "labels" not in code_of(text, "python")

@@ -18,6 +18,7 @@ from tfxfer.system.plain_text import escape_controls
 from tfxfer.system.records import read_document
 from tfxfer.system.scratch import name_aside, name_temporary, remove_dead
 from tfxfer_edge.conversion.recipes import FLOAT, RECIPES
+from tfxfer_edge.handover.apps import APP_FILES
 from tfxfer_edge.handover.readme import PROGRAM_FILE, README_FILE, write_handover
 from tfxfer_edge.proof.gate import Candidate
 from tfxfer_edge.tflite.card import EXPORT_MANIFEST, LABELS_FILE, MICRO_FILES
@@ -31,12 +32,13 @@ _OURS = {
     PROGRAM_FILE,
     LABELS_FILE,
     *MICRO_FILES,
+    *APP_FILES,
     *(f"model_{name}{suffix}" for name in RECIPES for suffix in (".tflite", ".onnx")),
 }
 
 
 def check_folder(folder: Path, *, overwrite: bool) -> None:
-    """Refuses a folder that holds anything but an export that may be replaced.
+    """Refuses a folder that holds something and no export that may be replaced.
 
     Args:
         folder: to be made.
@@ -69,18 +71,17 @@ def _refuse_taken(folder: Path, *, overwrite: bool) -> None:
         return
     if not folder.is_dir():
         raise RunError(f"cannot export to {str(folder)!r}: expected a folder. Received: a file.")
-    strange = sorted({path.name for path in folder.iterdir()} - _OURS - _list_made(folder))
-    if strange and (folder / _MANIFEST).is_file():
-        raise RunError(
-            f"cannot export to {str(folder)!r}: expected nothing but an earlier export. "
-            f"Received: {strange[0]!r} beside it. Choose another --out."
-        )
     if overwrite and (folder / _MANIFEST).is_file():
         return
     what = "an earlier export: --overwrite" if (folder / _MANIFEST).is_file() else "other files"
     raise RunError(
         f"cannot export to {str(folder)!r}: expected a new or empty folder. Received: {what}."
     )
+
+
+def _list_strangers(folder: Path) -> list[str]:
+    """Returns what lies in a folder and is of no export, by name."""
+    return sorted({path.name for path in folder.iterdir()} - _OURS - _list_made(folder))
 
 
 def _list_made(folder: Path) -> set[str]:
@@ -107,6 +108,9 @@ def write_folder(
     candidates: Sequence[Candidate],
 ) -> None:
     """Makes the folder beside its place and moves it there whole.
+
+    Where an earlier export is replaced and others' files lie beside it, these stay, and the files
+    are replaced one by one.
 
     Args:
         folder: to be made, or replaced.
@@ -154,6 +158,9 @@ def _write_temporary(
         with atomic_write(beside / _MANIFEST) as temporary:
             temporary.write_text(to_json(document), encoding="utf-8")
         beside.chmod(0o755)
+        if folder.exists() and _list_strangers(folder):
+            _replace_files(folder, beside)
+            return
         if folder.exists():
             folder.rename(old)
         beside.rename(folder)
@@ -164,6 +171,21 @@ def _write_temporary(
         raise
     # The new one is in its place: what is left of the old one harms nobody.
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _replace_files(folder: Path, beside: Path) -> None:
+    """Replaces an earlier export file by file, where others' files lie beside it and have to stay.
+
+    The manifest goes first and comes last: a folder without it is no export.
+    """
+    earlier = {path.name for path in folder.iterdir()} & (_OURS | _list_made(folder))
+    (folder / _MANIFEST).unlink(missing_ok=True)
+    names = sorted((path.name for path in beside.iterdir()), key=lambda name: name == _MANIFEST)
+    for name in sorted(earlier - {*names, _MANIFEST}):
+        (folder / name).unlink(missing_ok=True)
+    for name in names:
+        (beside / name).replace(folder / name)
+    beside.rmdir()
 
 
 def _name_one(document: Mapping[str, Any]) -> str:

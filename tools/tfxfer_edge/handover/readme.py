@@ -16,12 +16,20 @@ from tfxfer.errors import ModelError
 from tfxfer.preprocessing import Preprocessing, Resize
 from tfxfer.system.files import atomic_write
 from tfxfer.system.plain_text import escape_controls
+from tfxfer_edge.handover.apps import describe_app, render_apps
 from tfxfer_edge.handover.rendering import card_of, describe_file, render_template
 from tfxfer_edge.tflite.card import LABELS_FILE
 from tfxfer_edge.tflite.interpreter import TFLiteModel
 from tfxfer_edge.tflite.opening import open_model
 
-__all__ = ["PROGRAM_FILE", "README_FILE", "render_python", "render_readme", "write_handover"]
+__all__ = [
+    "PROGRAM_FILE",
+    "README_FILE",
+    "render_classes",
+    "render_python",
+    "render_readme",
+    "write_handover",
+]
 
 README_FILE = "README.md"
 PROGRAM_FILE = "run.py"
@@ -36,7 +44,7 @@ _FITS = {
 
 
 def write_handover(tflite_path: str | Path, *, extra: str = "") -> tuple[Path, ...]:
-    """Writes `README.md`, `run.py` and, where there are labels, `labels.txt` beside a file.
+    """Writes `README.md`, `run.py`, classes for apps and, of labels, `labels.txt` beside a file.
 
     Args:
         tflite_path: the file, with metadata; names and sizes are taken from it.
@@ -70,18 +78,13 @@ def render_readme(model: TFLiteModel, *, file: str, extra: str = "") -> str:
         extra: Markdown that goes between the facts and the code.
     """
     context = _context(model, file)
-    client = "mediapipe" if context["is_mediapipe"] else "litert"
-    return render_template(
-        "README.md.j2",
-        {
-            **context,
-            "extra": extra.strip(),
-            "python": render_template("run.py.j2", context).strip(),
-            "kotlin": render_template(f"{client}.kt.j2", context).strip(),
-            "swift": render_template(f"{client}.swift.j2", context).strip(),
-            **_setup(client, file),
-        },
-    )
+    python = render_template("run.py.j2", context).strip()
+    return render_template("README.md.j2", {**context, "extra": extra.strip(), "python": python})
+
+
+def render_classes(model: TFLiteModel, *, file: str) -> dict[str, str]:
+    """Returns a class for an Android and one for an iOS app, by the names of their files."""
+    return render_apps(_context(model, file))
 
 
 def render_python(model: TFLiteModel, *, file: str) -> str:
@@ -106,6 +109,7 @@ def _context(model: TFLiteModel, file: str) -> dict[str, Any]:
     is_answered = model.output.dtype in ("uint8", "float32")
     return {
         **shared,
+        **describe_app(card.metadata_kind, card.threshold, labels=bool(card.labels)),
         "side": model.image_size,
         "is_grey": model.channels == 1,
         "input": model.input,
@@ -137,19 +141,3 @@ def _describe_input(model: TFLiteModel) -> str:
 def _describe_resize(resize: Resize) -> str:
     filtered = "antialiased" if resize.antialias or resize.method == "area" else "not antialiased"
     return f"{_FITS[resize.fit]} ({resize.method}, {filtered})"
-
-
-def _setup(client: str, file: str) -> dict[str, str]:
-    if client == "mediapipe":
-        return {
-            "kotlin_setup": f"`{file}` in `assets`; "
-            '`implementation("com.google.mediapipe:tasks-vision:0.10.14")`; Android 9 or later.',
-            "swift_setup": f"`{file}` in the bundle; `pod 'MediaPipeTasksVision'`; "
-            "`photo` is a `UIImage`.",
-        }
-    return {
-        "kotlin_setup": f"`{file}` in `assets`; "
-        '`implementation("com.google.ai.edge.litert:litert:1.0.1")`; Android 9 or later.',
-        "swift_setup": f"`{file}` in the bundle; `pod 'TensorFlowLiteSwift'`; "
-        "`photo` is a `UIImage`.",
-    }

@@ -45,6 +45,8 @@ def render_template(template: str, context: dict[str, Any]) -> str:
     )
     environment.filters["kotlin"] = lambda value: f"{value}f"
     environment.filters["text"] = _quote
+    # A comment of one line stays one.
+    environment.filters["comment"] = lambda value: " ".join(escape_controls(value).split())
     environment.filters["kotlin_text"] = lambda value: _quote(value).replace("$", "\\$")
     return environment.get_template(template).render(context)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tfxfer.errors import ModelError
+from tfxfer_edge.handover.apps import describe_app, render_apps
 from tfxfer_edge.handover.readme import PROGRAM_FILE, README_FILE
 from tfxfer_edge.handover.rendering import card_of, describe_file, render_template
 from tfxfer_edge.tflite.card import ModelCard
@@ -17,7 +18,7 @@ _TOKENS = {"unknown": "[UNK]", "start": "[CLS]", "end": "[SEP]"}
 
 
 def render_texts(model: SampleModel, *, file: str, extra: str) -> dict[str, str]:
-    """Returns the README and the program of an export folder.
+    """Returns the README and the program of an export folder, and classes for apps.
 
     The program needs LiteRT, NumPy and Hugging Face's tokenizers alone.
 
@@ -31,13 +32,10 @@ def render_texts(model: SampleModel, *, file: str, extra: str) -> dict[str, str]
     """
     context = _context(model, file)
     program = render_template("text/run.py.j2", context)
-    code = {"python": program.strip(), "kotlin": "", "swift": ""}
-    if context["is_mediapipe"]:
-        for name in ("kotlin", "swift"):
-            suffix = {"kotlin": "kt", "swift": "swift"}[name]
-            code[name] = render_template(f"text/mediapipe.{suffix}.j2", context).strip()
-    readme = render_template("text/README.md.j2", {**context, "extra": extra.strip(), **code})
-    return {README_FILE: readme, PROGRAM_FILE: program}
+    words = {"extra": extra.strip(), "python": program.strip()}
+    readme = render_template("text/README.md.j2", {**context, **words})
+    apps = render_apps(context, folder="text/") if context["is_mediapipe"] else {}
+    return {README_FILE: readme, PROGRAM_FILE: program, **apps}
 
 
 def _context(model: SampleModel, file: str) -> dict[str, Any]:
@@ -52,6 +50,7 @@ def _context(model: SampleModel, file: str) -> dict[str, Any]:
     lowercase = contract.get("lowercase") is not False
     return {
         **shared,
+        **describe_app(card.metadata_kind, card.threshold, labels=bool(card.labels)),
         "size": card.size,
         # A cased vocabulary needs its capitals, which MediaPipe takes away.
         "is_mediapipe": shared["is_classifier"] and lowercase,

@@ -142,10 +142,11 @@ class ImageEdge(EdgeModality):
         return check_parity(predictor, content, photos, reference=reference, progress=progress)
 
     def render_handover(self, model: SampleModel, *, file: str, extra: str) -> dict[str, str]:
-        """Returns a README and a program for photos."""
+        """Returns a README, a program for photos, and classes for apps."""
         from tfxfer_edge.handover.readme import (
             PROGRAM_FILE,
             README_FILE,
+            render_classes,
             render_python,
             render_readme,
         )
@@ -154,6 +155,7 @@ class ImageEdge(EdgeModality):
         return {
             README_FILE: render_readme(image, file=file, extra=extra),
             PROGRAM_FILE: render_python(image, file=file),
+            **render_classes(image, file=file),
         }
 
 
