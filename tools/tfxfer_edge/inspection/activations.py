@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 __all__ = ["LARGEST", "Step", "count_bytes", "describe_largest", "estimate_peak"]
 
@@ -18,8 +18,11 @@ LARGEST = 10
 """So many tensors are listed."""
 
 
+_Key = TypeVar("_Key", bound=Hashable)
+
+
 @dataclass(frozen=True)
-class Step:
+class Step(Generic[_Key]):
     """One operator, as far as memory goes.
 
     Args:
@@ -29,8 +32,8 @@ class Step:
     """
 
     kind: str
-    reads: tuple[Hashable, ...]
-    makes: tuple[Hashable, ...]
+    reads: tuple[_Key, ...]
+    makes: tuple[_Key, ...]
 
 
 def count_bytes(dtype: str, shape: Iterable[int]) -> int | None:
@@ -48,11 +51,11 @@ def count_bytes(dtype: str, shape: Iterable[int]) -> int | None:
 
 
 def estimate_peak(
-    steps: Sequence[Step],
-    sizes: Mapping[Hashable, int],
+    steps: Sequence[Step[_Key]],
+    sizes: Mapping[_Key, int],
     *,
-    inputs: Iterable[Hashable],
-    outputs: Iterable[Hashable],
+    inputs: Iterable[_Key],
+    outputs: Iterable[_Key],
 ) -> dict[str, Any] | None:
     """Returns the most bytes that are alive at one operator, and which that is; None without any.
 
@@ -65,13 +68,12 @@ def estimate_peak(
         inputs: of the graph.
         outputs: of the graph.
     """
-    first = dict.fromkeys(inputs, 0)
-    last: dict[Hashable, int] = {}
+    first: dict[_Key, int] = dict.fromkeys(inputs, 0)
+    last: dict[_Key, int] = {}
     for number, step in enumerate(steps):
         for key in step.makes:
             first.setdefault(key, number)
-        for key in (*step.reads, *step.makes):
-            last[key] = number
+        last.update(dict.fromkeys((*step.reads, *step.makes), number))
     last.update(dict.fromkeys(outputs, len(steps) - 1))
     changes = [0] * (len(steps) + 1)
     for key, start in first.items():

@@ -59,8 +59,8 @@ def compare_with_run(
     # A head that was fitted to integers differs on purpose: the float network gets it, too.
     twin_content = graft(float_content, exact, twins, changed) if changed else float_content
     remarks = [
-        f"{operator.kind} at {operator.outputs[0].name} has other weights than the run's, as a "
-        "head that was fitted to integers: the float network is given them for this comparison"
+        f"{operator.kind} at {operator.outputs[0].name.split(';')[0]} has weights of its own, as a "
+        "head that was fitted to integers: the float network is given them here"
         for operator in changed
     ]
     split = subject.data.val

@@ -132,11 +132,9 @@ def compare_tensors(
         for index, kind in rows.items()
         if powers[index][0]
     ]
-    return Comparison(
-        tuple(sorted(errors, key=lambda x: x.sqnr_db)),
-        *(np.concatenate(found_scores) for found_scores in scores),
-        kept,
-    )
+    exact_scores, own_scores = map(np.concatenate, scores)
+    errors.sort(key=lambda x: x.sqnr_db)
+    return Comparison(tuple(errors), exact_scores, own_scores, kept)
 
 
 def score_samples(content: bytes, samples: Sequence[Sequence[np.ndarray]]) -> np.ndarray:

@@ -80,20 +80,18 @@ def find_twins(graph: Graph, exact: Graph) -> dict[int, int]:
     for ends in ("inputs", "outputs"):
         found, expected = getattr(graph, ends), getattr(exact, ends)
         if len(found) == len(expected):
-            for mine, theirs in zip(found, expected, strict=True):
-                pair(graph.tensors[mine], exact.tensors[theirs])
+            for index, twin_index in zip(found, expected, strict=True):
+                pair(graph.tensors[index], exact.tensors[twin_index])
     named = {x.name: x for operator in exact.operators for x in operator.outputs}
     for operator in graph.operators:
         for tensor in operator.outputs:
             if tensor.name in named and operator.kind not in CONVERSIONS:
                 pair(tensor, named[tensor.name])
-    ours, theirs = (
-        [x for x in side.operators if x.kind not in CONVERSIONS] for side in (graph, exact)
-    )
-    if [x.kind for x in ours] == [x.kind for x in theirs]:
-        for mine, other in zip(ours, theirs, strict=True):
-            for made, expected in zip(mine.outputs, other.outputs, strict=False):
-                pair(made, expected)
+    kept = [[x for x in side.operators if x.kind not in CONVERSIONS] for side in (graph, exact)]
+    if [x.kind for x in kept[0]] == [x.kind for x in kept[1]]:
+        for operator, other in zip(*kept, strict=True):
+            for made, twin in zip(operator.outputs, other.outputs, strict=False):
+                pair(made, twin)
     for operators in (reversed(graph.operators), graph.operators):
         for operator in operators:
             source = operator.input(0)
