@@ -14,6 +14,8 @@ from typing import Any, Generic, TypeVar
 
 __all__ = ["LARGEST", "Step", "count_bytes", "describe_largest", "estimate_peak"]
 
+_SIZED = re.compile(r"(?:bfloat|complex|float|u?int)(\d+)")
+
 LARGEST = 10
 """So many tensors are listed."""
 
@@ -43,8 +45,8 @@ def count_bytes(dtype: str, shape: Iterable[int]) -> int | None:
         >>> count_bytes("float32", (-1, 2, 3)), count_bytes("int4", (3,)), count_bytes("string", ())
         (24, 2, None)
     """
-    found = re.search(r"\d+$", dtype)
-    bits = 8 if dtype == "bool" else int(found.group()) if found else 0
+    found = _SIZED.fullmatch(dtype)
+    bits = 8 if dtype == "bool" else int(found.group(1)) if found else 0
     if not bits:
         return None
     return -(-math.prod(max(size, 1) if size < 0 else size for size in shape) * bits // 8)

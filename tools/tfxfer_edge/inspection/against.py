@@ -68,7 +68,10 @@ def compare_with_run(
     prepared = subject.graph.prepare(
         map_arrays(lambda values: values[:, 0], split.read_views(rows))
     )
-    fed = [[values[number][None] for values in prepared] for number in range(len(rows))]
+    # The converter may put inputs in another order; it keeps their names.
+    given = dict(zip((item.name for item in subject.graph.inputs), prepared, strict=True))
+    ordered = [given[exact.tensors[index].name] for index in exact.inputs]
+    fed = [[values[number][None] for values in ordered] for number in range(len(rows))]
     cuts = list_cuts(graph, exact, twins)
     handed = sorted({index for cut in cuts for index in cut.tensors})
     each = sum(_count_bytes(graph, index) for index in handed)
