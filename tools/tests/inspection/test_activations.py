@@ -47,6 +47,8 @@ def test_bytes_of_types() -> None:
         ("int8", (0, 7), 0),
         ("string", (3,), None),
         ("resource", (), None),
+        ("type_99", (3,), None),
+        ("float8e4m3fn", (3,), None),
     ]
     for dtype, shape, expected in cases:
         assert count_bytes(dtype, shape) == expected, dtype

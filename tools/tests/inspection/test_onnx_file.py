@@ -182,3 +182,11 @@ def test_without_onnx_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(onnx_file.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ModelError, match=r"pip install 'tfxfer-edge\[onnx\]'"):
         inspect_onnx(make_model().SerializeToString(), source="x")
+
+
+@pytest.mark.parametrize("word", [b"kernel", b"scores", b"Add", b"bias"])
+def test_names_that_are_no_text_are_refused(word: bytes) -> None:
+    content = make_model().SerializeToString()
+    assert word in content
+    with pytest.raises(ModelError, match="expected an ONNX file with names in UTF-8"):
+        inspect_onnx(content.replace(word, b"\xaa" * len(word)), source="x")

@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from tfxfer.registry.lookup import get_head
 from tfxfer_edge.inspection.operator_costs import Judge, list_costs, list_cuts, score_cuts
 from tfxfer_edge.inspection.tensor_errors import Comparison, compare_tensors
 from tfxfer_edge.inspection.twins import Graph, find_twins, read_graph
 from tfxfer_edge.tflite.flatbuffer import read_model, write_model
+
+from .built_files import BuiltFile
 
 SAMPLES = 24
 LABELS = ("a", "b", "c", "d", "e")
@@ -129,6 +132,35 @@ def test_decibels_and_root_mean_square_are_those_of_a_hand(case: Case) -> None:
     assert last.relative_rms == pytest.approx(np.sqrt(noise / signal), rel=1e-5)
     assert last.sqnr_db == pytest.approx(10 * np.log10(signal / noise), rel=1e-5)
     assert [x.sqnr_db for x in found.errors] == sorted(x.sqnr_db for x in found.errors)
+
+
+def test_integers_that_are_no_rounded_values_are_handed_over_as_they_are() -> None:
+    """A mask, which is read after the cut, as texts have it."""
+    file = BuiltFile()
+    values, mask = file.add_tensor(1, 4), file.add_tensor(1, 4, dtype="int32")
+    bent, weights, made = (file.add_tensor(1, 4) for _ in range(3))
+    file.add_operator("LOGISTIC", [values], [bent])
+    cast = schema.CastOptionsT()
+    cast.inDataType, cast.outDataType = schema.TensorType.INT32, schema.TensorType.FLOAT32
+    file.add_operator("CAST", [mask], [weights], cast)
+    file.add_operator("MUL", [bent, weights], [made], schema.MulOptionsT())
+    content = file.to_bytes([values, mask], [made])
+    graph = read_graph(content, source="x")
+    twins = find_twins(graph, graph)
+    cuts = list_cuts(graph, graph, twins)
+    assert [set(cut.tensors) for cut in cuts] == [{bent, mask}, {bent, weights}, {made}]
+    sample = [np.array([[0, 1, 2, 3]], np.float32), np.array([[1, 0, 1, 0]], np.int32)]
+    found = compare_tensors(
+        (content, content),
+        (graph, graph),
+        twins,
+        [sample],
+        keep={index for cut in cuts for index in cut.tensors},
+        keep_samples=1,
+    )
+    expected = sample[1] / (1 + np.exp(-sample[0]))
+    for scores in score_cuts(content, graph, cuts, twins, found.kept):
+        np.testing.assert_allclose(scores, expected, rtol=1e-5)
 
 
 def test_a_tensor_without_a_twin_is_no_place_to_cut(case: Case) -> None:

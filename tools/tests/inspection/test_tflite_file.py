@@ -128,3 +128,18 @@ def test_two_outputs_are_described_whatever_the_metadata(tmp_path: Path) -> None
     file.add_operator("TANH", [source], [second])
     document = inspect_tflite(file.to_bytes([source], [first, second]))
     assert [end["name"] for end in document["outputs"]] == ["t1", "t2"]
+
+
+def test_types_and_operators_of_the_future_are_no_fault() -> None:
+    """A newer schema has more of both: LiteRT does not run such a file, and it can be looked at."""
+    file = BuiltFile()
+    source, made = file.add_tensor(1, 8), file.add_tensor(1, 8)
+    file.add_operator("LOGISTIC", [source], [made])
+    file.tensors[made].type = 99
+    file.codes[0].builtinCode = 9999
+    document = inspect_tflite(file.to_bytes([source], [made]))
+    assert document["outputs"][0]["dtype"] == "type_99"
+    (row,) = document["operators"]
+    assert row["operator"] == "BUILTIN_9999"
+    assert row["multiplications"] is None
+    assert document["xnnpack"]["left"][0]["reason"] == "not listed"

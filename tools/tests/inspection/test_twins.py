@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from tfxfer.errors import ModelError
 from tfxfer_edge.inspection.operators import GraphTensor
@@ -74,6 +75,17 @@ def test_where_names_differ_places_tell(exact: bytes, rounded: bytes) -> None:
     other = read(exact)
     expected = find_twins(read(rounded), other)
     assert find_twins(read(rename(rounded)), other) == expected
+
+
+def test_inputs_in_another_order_are_told_by_their_names() -> None:
+    def make(*order: int) -> Graph:
+        file = BuiltFile()
+        ends = [file.add_tensor(1, 4) for _ in range(2)]
+        made = file.add_tensor(1, 4)
+        file.add_operator("SUB", ends, [made], schema.SubOptionsT())
+        return read(file.to_bytes([ends[number] for number in order], [made]))
+
+    assert find_twins(make(1, 0), make(0, 1)) == {0: 0, 1: 1, 2: 2}
 
 
 def test_without_names_another_sequence_of_operators_tells_nothing(exact: bytes) -> None:

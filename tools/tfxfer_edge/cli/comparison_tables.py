@@ -25,7 +25,7 @@ def show_comparison(output: Output, found: dict[str, Any]) -> None:
         words.append(f"same answers: {100 * found['agreement']:.1f} %")
     output.show(escape_controls(f"on {where}: {'; '.join(words)}"))
     output.show_table(
-        ("WORST TENSORS OF", str(found["compared"]), "SQNR DB", "ERROR", "ROUNDING ALONE DB"),
+        (f"WORST OF {found['compared']} TENSORS", "", "SQNR DB", "ERROR", "ROUNDING ALONE DB"),
         [
             (
                 item["operator"],

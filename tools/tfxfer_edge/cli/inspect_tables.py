@@ -200,7 +200,7 @@ def _show_accelerators(output: Output, found: list[dict[str, Any]]) -> None:
     )
     for item in found:
         for note in item["notes"]:
-            output.detail(f"{item['name']}: {note}")
+            output.show(f"{item['name']}: {note}")
 
 
 def _show_types(row: dict[str, Any]) -> str:

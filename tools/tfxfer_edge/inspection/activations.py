@@ -10,16 +10,21 @@ import math
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 __all__ = ["LARGEST", "Step", "count_bytes", "describe_largest", "estimate_peak"]
+
+_SIZED = re.compile(r"(?:bfloat|complex|float|u?int)(\d+)")
 
 LARGEST = 10
 """So many tensors are listed."""
 
 
+_Key = TypeVar("_Key", bound=Hashable)
+
+
 @dataclass(frozen=True)
-class Step:
+class Step(Generic[_Key]):
     """One operator, as far as memory goes.
 
     Args:
@@ -29,8 +34,8 @@ class Step:
     """
 
     kind: str
-    reads: tuple[Hashable, ...]
-    makes: tuple[Hashable, ...]
+    reads: tuple[_Key, ...]
+    makes: tuple[_Key, ...]
 
 
 def count_bytes(dtype: str, shape: Iterable[int]) -> int | None:
@@ -40,19 +45,19 @@ def count_bytes(dtype: str, shape: Iterable[int]) -> int | None:
         >>> count_bytes("float32", (-1, 2, 3)), count_bytes("int4", (3,)), count_bytes("string", ())
         (24, 2, None)
     """
-    found = re.search(r"\d+$", dtype)
-    bits = 8 if dtype == "bool" else int(found.group()) if found else 0
+    found = _SIZED.fullmatch(dtype)
+    bits = 8 if dtype == "bool" else int(found.group(1)) if found else 0
     if not bits:
         return None
     return -(-math.prod(max(size, 1) if size < 0 else size for size in shape) * bits // 8)
 
 
 def estimate_peak(
-    steps: Sequence[Step],
-    sizes: Mapping[Hashable, int],
+    steps: Sequence[Step[_Key]],
+    sizes: Mapping[_Key, int],
     *,
-    inputs: Iterable[Hashable],
-    outputs: Iterable[Hashable],
+    inputs: Iterable[_Key],
+    outputs: Iterable[_Key],
 ) -> dict[str, Any] | None:
     """Returns the most bytes that are alive at one operator, and which that is; None without any.
 
@@ -65,13 +70,12 @@ def estimate_peak(
         inputs: of the graph.
         outputs: of the graph.
     """
-    first = dict.fromkeys(inputs, 0)
-    last: dict[Hashable, int] = {}
+    first: dict[_Key, int] = dict.fromkeys(inputs, 0)
+    last: dict[_Key, int] = {}
     for number, step in enumerate(steps):
         for key in step.makes:
             first.setdefault(key, number)
-        for key in (*step.reads, *step.makes):
-            last[key] = number
+        last.update(dict.fromkeys((*step.reads, *step.makes), number))
     last.update(dict.fromkeys(outputs, len(steps) - 1))
     changes = [0] * (len(steps) + 1)
     for key, start in first.items():

@@ -59,8 +59,8 @@ def compare_with_run(
     # A head that was fitted to integers differs on purpose: the float network gets it, too.
     twin_content = graft(float_content, exact, twins, changed) if changed else float_content
     remarks = [
-        f"{operator.kind} at {operator.outputs[0].name} has other weights than the run's, as a "
-        "head that was fitted to integers: the float network is given them for this comparison"
+        f"{operator.kind} at {operator.outputs[0].name.split(';')[0]} has weights of its own, as a "
+        "head that was fitted to integers: the float network is given them here"
         for operator in changed
     ]
     split = subject.data.val
@@ -68,7 +68,10 @@ def compare_with_run(
     prepared = subject.graph.prepare(
         map_arrays(lambda values: values[:, 0], split.read_views(rows))
     )
-    fed = [[values[number][None] for values in prepared] for number in range(len(rows))]
+    # The converter may put inputs in another order; it keeps their names.
+    given = dict(zip((item.name for item in subject.graph.inputs), prepared, strict=True))
+    ordered = [given[exact.tensors[index].name] for index in exact.inputs]
+    fed = [[values[number][None] for values in ordered] for number in range(len(rows))]
     cuts = list_cuts(graph, exact, twins)
     handed = sorted({index for cut in cuts for index in cut.tensors})
     each = sum(_count_bytes(graph, index) for index in handed)

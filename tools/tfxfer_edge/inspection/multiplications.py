@@ -43,7 +43,7 @@ def count_multiplications(operator: Operator) -> int | None:
         CONV_3D_TRANSPOSE (depth, height, width, out, in).
     """
     kind = operator.kind
-    if kind.startswith(("CUSTOM:", "STABLEHLO_")) or kind in _CALLING:
+    if kind.startswith(("CUSTOM:", "STABLEHLO_", "BUILTIN_")) or kind in _CALLING:
         return None
     if kind in _RECURRENT:
         return _count_recurrent(operator)

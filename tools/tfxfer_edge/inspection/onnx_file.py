@@ -93,7 +93,24 @@ def _parse(content: bytes) -> Any:
             f"model: expected an ONNX file with a graph. Received: {len(content):,} bytes, "
             "without one. The file is damaged or something else: export it again."
         )
+    # What is no UTF-8 arrives as bytes.
+    if strange := [text for text in _list_texts(model) if isinstance(text, bytes)]:
+        raise ModelError(
+            "model: expected an ONNX file with names in UTF-8. Received: "
+            f"{strange[0][:40]!r}. The file is damaged: copy or export it again."
+        )
     return model
+
+
+def _list_texts(model: Any) -> Iterator[Any]:
+    graph = model.graph
+    yield from (model.producer_name, model.producer_version, graph.name)
+    yield from (x.domain for x in model.opset_import)
+    yield from (text for x in model.metadata_props for text in (x.key, x.value))
+    for node in graph.node:
+        yield from (node.op_type, node.domain, node.name, *node.input, *node.output)
+    for value in (*graph.initializer, *graph.input, *graph.output, *graph.value_info):
+        yield value.name
 
 
 def _count_operators(graph: Any, weights: dict[str, int], shapes: Shapes) -> list[dict[str, Any]]:

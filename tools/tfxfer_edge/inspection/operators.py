@@ -10,10 +10,9 @@ import numpy as np
 
 from tfxfer_edge.tflite.flatbuffer import as_text, operator_names, type_name
 
-__all__ = ["CONVERSIONS", "GraphTensor", "Operator", "describe_types", "list_graph"]
+__all__ = ["GraphTensor", "Operator", "describe_types", "list_graph"]
 
-CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "CAST")
-"""Operators that only say the same values in another type."""
+_CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "CAST")
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def describe_types(operator: Operator) -> str:
     """
     source, weights = operator.input(0), operator.input(1)
     made = operator.outputs[0].dtype if operator.outputs else ""
-    if operator.kind in CONVERSIONS and source is not None:
+    if operator.kind in _CONVERSIONS and source is not None:
         return f"{source.dtype} to {made}"
     if weights is not None and weights.is_constant and len(weights.shape) > 1:
         return made if weights.dtype == made else f"{made}, {weights.dtype} weights"

@@ -108,8 +108,8 @@ def compare_tensors(
         run_once(
             ours,
             [
-                quantize(value, graph.tensors[index])
-                for index, value in zip(graph.inputs, sample, strict=True)
+                quantize(sample[exact.inputs.index(twins[index])], graph.tensors[index])
+                for index in graph.inputs
             ],
         )
         for index in rows:
@@ -132,11 +132,9 @@ def compare_tensors(
         for index, kind in rows.items()
         if powers[index][0]
     ]
-    return Comparison(
-        tuple(sorted(errors, key=lambda x: x.sqnr_db)),
-        *(np.concatenate(found_scores) for found_scores in scores),
-        kept,
-    )
+    exact_scores, own_scores = map(np.concatenate, scores)
+    errors.sort(key=lambda x: x.sqnr_db)
+    return Comparison(tuple(errors), exact_scores, own_scores, kept)
 
 
 def score_samples(content: bytes, samples: Sequence[Sequence[np.ndarray]]) -> np.ndarray:

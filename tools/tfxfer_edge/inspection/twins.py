@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfxfer.errors import ModelError
-from tfxfer_edge.inspection.operators import CONVERSIONS, GraphTensor, Operator, list_graph
+from tfxfer_edge.inspection.operators import GraphTensor, Operator, list_graph
 from tfxfer_edge.tflite.flatbuffer import read_model, write_model
 from tfxfer_edge.tflite.soundness import read_sound_model
 
 __all__ = ["Graph", "check_origin", "dequantize", "find_twins", "graft", "quantize", "read_graph"]
 
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL")
+_CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")  # which quantization adds; a CAST is of the network
 _STORED = ("float32", "float16", "int8", "int16", "uint8")
 _MOST_OFF = 0.5
 """Of the size of weights: four bits are off by a tenth, another training by more than 1."""
@@ -78,26 +79,28 @@ def find_twins(graph: Graph, exact: Graph) -> dict[int, int]:
             twins[mine.index] = theirs.index
 
     for ends in ("inputs", "outputs"):
-        found, expected = getattr(graph, ends), getattr(exact, ends)
+        found, expected = (
+            [side.tensors[index] for index in getattr(side, ends)] for side in (graph, exact)
+        )
+        if {x.name for x in found} == {x.name for x in expected}:  # in any order, as texts are
+            found, expected = (sorted(x, key=lambda end: end.name) for x in (found, expected))
         if len(found) == len(expected):
-            for mine, theirs in zip(found, expected, strict=True):
-                pair(graph.tensors[mine], exact.tensors[theirs])
+            for mine, twin in zip(found, expected, strict=True):
+                pair(mine, twin)
     named = {x.name: x for operator in exact.operators for x in operator.outputs}
     for operator in graph.operators:
         for tensor in operator.outputs:
-            if tensor.name in named and operator.kind not in CONVERSIONS:
+            if tensor.name in named and operator.kind not in _CONVERSIONS:
                 pair(tensor, named[tensor.name])
-    ours, theirs = (
-        [x for x in side.operators if x.kind not in CONVERSIONS] for side in (graph, exact)
-    )
-    if [x.kind for x in ours] == [x.kind for x in theirs]:
-        for mine, other in zip(ours, theirs, strict=True):
-            for made, expected in zip(mine.outputs, other.outputs, strict=False):
-                pair(made, expected)
+    kept = [[x for x in side.operators if x.kind not in _CONVERSIONS] for side in (graph, exact)]
+    if [x.kind for x in kept[0]] == [x.kind for x in kept[1]]:
+        for operator, other in zip(*kept, strict=True):
+            for made, twin in zip(operator.outputs, other.outputs, strict=False):
+                pair(made, twin)
     for operators in (reversed(graph.operators), graph.operators):
         for operator in operators:
             source = operator.input(0)
-            if operator.kind in CONVERSIONS and source is not None:
+            if operator.kind in _CONVERSIONS and source is not None:
                 made = operator.outputs[0]
                 for known, other in ((made, source), (source, made)):
                     if known.index in twins:
@@ -185,9 +188,14 @@ def _read(tensor: GraphTensor) -> np.ndarray:
 
 
 def dequantize(values: np.ndarray, tensor: GraphTensor) -> np.ndarray:
-    """Returns real values of what a tensor holds, float32."""
-    if not tensor.scale or values.dtype.kind == "f":
+    """Returns real values of what a tensor holds, float32.
+
+    Integers without a scale, such as a mask, stay as they are.
+    """
+    if values.dtype.kind == "f":
         return np.asarray(values, np.float32)
+    if not tensor.scale:
+        return values
     scale, zero = _along(tensor.scale, tensor), _along(tensor.zero_point or (0,), tensor)
     return ((values.astype(np.float32) - zero) * scale).astype(np.float32)
 

@@ -1,7 +1,8 @@
 """Where XNNPACK's graph is cut: LiteRT runs what its delegate does not take itself, in between.
 
 XNNPACK computes several times faster than LiteRT's own kernels, and each cut costs a change of
-hands. HARD_SWISH in 8 bits is one that it does not take: MobileNetV3-Small in int8 is in 20 pieces.
+hands besides. HARD_SWISH in 8 bits is one that it does not take: MobileNetV3-Small in int8 is in 20
+pieces, and takes twice the time of its float file.
 """
 
 from __future__ import annotations

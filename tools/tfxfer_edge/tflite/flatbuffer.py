@@ -260,7 +260,8 @@ def builtin_of(code: Any) -> int:
 
 
 def _operator_name(code: Any) -> str:
-    name = _builtin_names()[builtin_of(code)]
+    number = builtin_of(code)
+    name = _builtin_names().get(number, f"BUILTIN_{number}")  # of a newer schema
     return f"CUSTOM:{as_text(code.customCode)}" if name == "CUSTOM" else name
 
 
@@ -273,7 +274,7 @@ def _builtin_names() -> dict[int, str]:
 
 def type_name(tensor: Any) -> str:
     """Returns what the schema calls a tensor's type, such as `FLOAT32`."""
-    return _type_names()[tensor.type]
+    return _type_names().get(tensor.type, f"TYPE_{tensor.type}")  # of a newer schema
 
 
 @cache
