@@ -18,7 +18,7 @@ class Grey(ProbeBackbone):
     """Takes how bright pixels are."""
 
     name = family = "double_grey"
-    preprocessing = Preprocessing(scale=1 / 127.5, offset=-1.0, grey=True)  # type: ignore[arg-type]
+    preprocessing = Preprocessing.from_mean_std(mean=127.5, std=127.5, grey=True)
 
 
 class Twice(Grey):
