@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 from tfxfer.cli.main import run as run_cli
-from tfxfer.errors import RunError, UsageError
+from tfxfer.errors import ModelError, RunError, UsageError
 from tfxfer.inference.loading import load_predictor
 from tfxfer.inference.scoring import predict
 from tfxfer_edge import Recipe, export, read_metadata, read_recipe
+from tfxfer_edge.conversion import attempts
 from tfxfer_edge.request import check_request
 from tfxfer_edge.tflite import metadata_schema as schema
+from tfxfer_edge.tflite.flatbuffer import tensor_table
 from tfxfer_edge.tflite.interpreter import TFLiteModel
 from tfxfer_edge.tflite.metadata_table import Table, find_metadata
 
@@ -148,6 +150,25 @@ def test_recipes_of_weights_and_of_files_are_judged_like_others(
     assert run_cli([*arguments, "--overwrite", "--json"]) == 0
     document = json.loads(capfd.readouterr().out)
     assert [item["recipe"] for item in document["candidates"]] == ["mixed"]
+
+
+def test_a_runtime_without_kernels_of_4_bits_costs_that_row_alone(
+    given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = attempts.verify
+
+    def verify(content: bytes, **options: Any) -> None:
+        if any(row.dtype == "int4" for row in tensor_table(content)):
+            raise ModelError("model: expected a file LiteRT runs. Received: no kernel of INT4")
+        real(content, **options)
+
+    monkeypatch.setattr(attempts, "verify", verify)
+    result = export(**given, out=tmp_path / "edge", recipes=("w8", "w4"), max_drop=None)
+    rows = {item["recipe"]: item for item in result.document["candidates"]}
+    assert rows["w8"]["passed"]
+    assert not rows["w4"]["passed"]
+    assert "no kernel of INT4" in rows["w4"]["reason"]
+    assert not (tmp_path / "edge" / "model_w4.tflite").exists()
 
 
 def test_a_bad_recipe_file_costs_no_work(
