@@ -79,7 +79,7 @@ def test_what_is_no_contract_is_refused(make: object, words: str) -> None:
 
 
 def test_grey_is_one_channel_with_one_scale() -> None:
-    grey = Preprocessing(scale=1 / 127.5, offset=-1.0, grey=True)  # type: ignore[arg-type]
+    grey = Preprocessing.from_mean_std(mean=127.5, std=127.5, grey=True)
     assert (grey.channels, Preprocessing().channels) == (1, 3)
     assert Preprocessing.from_dict(grey.to_dict()) == grey
     assert "grey" not in Preprocessing().to_dict()

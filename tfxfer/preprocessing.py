@@ -110,6 +110,7 @@ class Preprocessing:
         mean: float | Sequence[float],
         std: float | Sequence[float],
         resize: Resize | None = None,
+        grey: bool = False,
     ) -> Self:
         """Returns the contract `(pixel - mean) / std`, both in pixel units 0..255."""
         means, stds = _triple(mean, name="mean"), _triple(std, name="std")
@@ -117,7 +118,7 @@ class Preprocessing:
             raise ContractError(f"Preprocessing: expected std other than 0. Received: std={std!r}.")
         scale = (1 / stds[0], 1 / stds[1], 1 / stds[2])
         offset = (-means[0] / stds[0], -means[1] / stds[1], -means[2] / stds[2])
-        return cls(scale=scale, offset=offset, resize=resize or Resize())
+        return cls(scale=scale, offset=offset, resize=resize or Resize(), grey=grey)
 
     @property
     def mean(self) -> _Triple:

@@ -171,7 +171,7 @@ def test_a_hurried_training_may_take_smaller_images() -> None:
 
 
 def test_a_grey_contract_takes_how_bright_pixels_are(sample: Sample) -> None:
-    grey = Preprocessing(scale=1 / 255, grey=True)  # type: ignore[arg-type]
+    grey = Preprocessing.from_mean_std(mean=0.0, std=255.0, grey=True)
     assert IMAGES.list_inputs(24, grey)[PIXELS].shape == (24, 24, 1)
     views = read(sample, grey, views=(0, 1), level="light")
     colours = read(sample, views=(0, 1), level="light")

@@ -111,12 +111,14 @@ def test_code_in_a_file_is_never_run(tmp_path: Path) -> None:
     assert not trap.exists()
 
 
-@pytest.mark.parametrize("kind", ["two inputs", "two outputs", "no input", "not square", "gray"])
+@pytest.mark.parametrize(
+    "kind", ["two inputs", "two outputs", "no input", "not square", "two channels"]
+)
 def test_a_model_of_another_shape_is_refused(tmp_path: Path, kind: str) -> None:
     import keras
     from keras import layers
 
-    shape = {"not square": (32, 16, 3), "gray": (32, 32, 1)}.get(kind, (32, 32, 3))
+    shape = {"not square": (32, 16, 3), "two channels": (32, 32, 2)}.get(kind, (32, 32, 3))
     inputs = keras.Input(shape)
     output = layers.Dense(3)(layers.GlobalAveragePooling2D()(inputs))
     if kind == "two inputs":
@@ -133,6 +135,18 @@ def test_a_model_of_another_shape_is_refused(tmp_path: Path, kind: str) -> None:
         model.save(tmp_path / "odd.keras")
     with pytest.raises(ModelError, match=r"odd\.keras.*expected (one input|a square input)"):
         load_predictor(tmp_path / "odd.keras", labels=LABELS)
+
+
+def test_a_model_of_one_channel_reads_photos_as_grey(tmp_path: Path) -> None:
+    import keras
+    from keras import layers
+
+    inputs = keras.Input((32, 32, 1))
+    scores = layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(inputs))
+    keras.Model(inputs, scores).save(tmp_path / "grey.keras")
+    predictor = load_predictor(tmp_path / "grey.keras", labels=LABELS)
+    assert predictor.contract.grey
+    assert predictor.score(np.zeros((2, 32, 32, 1), np.uint8)).shape == (2, 3)
 
 
 def test_a_layer_of_ones_own_is_named(tmp_path: Path) -> None:

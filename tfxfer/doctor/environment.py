@@ -53,6 +53,7 @@ WATCHED: Mapping[str, str] = {
     "onnx": "ONNX models",
     "onnxruntime": "ONNX models",
     "tf2onnx": "ONNX models",
+    "tflite-micro": "what a file takes on a microcontroller",
 }
 """Packages that the listing shows even when they are absent, and what each is for."""
 

@@ -43,9 +43,11 @@ def preprocessing(subject: BackboneSubject) -> None:
     if not reached:
         return
     probe = keras.Model(whole.inputs[0], reached)
-    for colour in _COLOURS:
+    contract = subject.plugin.preprocessing
+    for whole_colour in _COLOURS:
+        colour = whole_colour[: contract.channels]  # of grey one number
         pixels = np.full((1, *whole.inputs[0].shape[1:]), colour, np.float32)
-        expected = subject.plugin.preprocessing.apply(np.array(colour))
+        expected = contract.apply(np.array(colour))
         for values in list_outputs(probe(pixels, training=False)):
             _check_values(what, colour, expected, np.asarray(values).ravel())
 

@@ -12,12 +12,16 @@ import numpy as np
 import pytest
 
 from tfxfer.cli.main import run as run_cli
-from tfxfer.errors import RunError, UsageError
+from tfxfer.errors import ModelError, RunError, UsageError
 from tfxfer.inference.loading import load_predictor
 from tfxfer.inference.scoring import predict
 from tfxfer_edge import Recipe, export, read_metadata, read_recipe
+from tfxfer_edge.conversion import attempts
 from tfxfer_edge.request import check_request
+from tfxfer_edge.tflite import metadata_schema as schema
+from tfxfer_edge.tflite.flatbuffer import tensor_table
 from tfxfer_edge.tflite.interpreter import TFLiteModel
+from tfxfer_edge.tflite.metadata_table import Table, find_metadata
 
 from .conversion.test_recipe_file import STATIC, make_rule
 from .small_files import LABELS, save_classifier, save_photos
@@ -34,6 +38,16 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "labels": LABELS,
         "preprocessing": "in_graph",
     }
+
+
+def read_limits(content: bytes) -> list[tuple[float, float]]:
+    """Returns what the metadata says of the values of the input and of the output."""
+    buffer = find_metadata(content)
+    assert buffer is not None
+    (graph,) = Table.of_root(buffer, schema.SCHEMA_IDENTIFIER).tables(schema.Model.SUBGRAPHS)
+    ends = (*graph.tables(schema.SubGraph.INPUTS), *graph.tables(schema.SubGraph.OUTPUTS))
+    stats = [table for end in ends for table in end.table(schema.Tensor.STATS)]
+    return [(x.floats(schema.Stats.MIN)[0], x.floats(schema.Stats.MAX)[0]) for x in stats]
 
 
 @pytest.mark.parametrize("io", ["uint8", "int8", "float32"])
@@ -68,6 +82,14 @@ def test_all_that_reads_a_file_follows_its_ends(
     card = read_metadata(path.read_bytes())
     assert card is not None
     assert card.labels == LABELS
+    assert (
+        read_limits(path.read_bytes())
+        == {
+            "uint8": [(0.0, 255.0), (0.0, 255.0)],
+            "int8": [(-128.0, 127.0), (-128.0, 127.0)],
+            "float32": [(pytest.approx(-1, abs=0.01), pytest.approx(1, abs=0.01)), (0.0, 1.0)],
+        }[io]
+    )
     photo = given["calibration"] / "lying" / "3.png"
     found = predict(load_predictor(path), [photo])[0]
     assert found["label"] == "lying"
@@ -128,6 +150,25 @@ def test_recipes_of_weights_and_of_files_are_judged_like_others(
     assert run_cli([*arguments, "--overwrite", "--json"]) == 0
     document = json.loads(capfd.readouterr().out)
     assert [item["recipe"] for item in document["candidates"]] == ["mixed"]
+
+
+def test_a_runtime_without_kernels_of_4_bits_costs_that_row_alone(
+    given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = attempts.verify
+
+    def verify(content: bytes, **options: Any) -> None:
+        if any(row.dtype == "int4" for row in tensor_table(content)):
+            raise ModelError("model: expected a file LiteRT runs. Received: no kernel of INT4")
+        real(content, **options)
+
+    monkeypatch.setattr(attempts, "verify", verify)
+    result = export(**given, out=tmp_path / "edge", recipes=("w8", "w4"), max_drop=None)
+    rows = {item["recipe"]: item for item in result.document["candidates"]}
+    assert rows["w8"]["passed"]
+    assert not rows["w4"]["passed"]
+    assert "no kernel of INT4" in rows["w4"]["reason"]
+    assert not (tmp_path / "edge" / "model_w4.tflite").exists()
 
 
 def test_a_bad_recipe_file_costs_no_work(

@@ -76,7 +76,8 @@ def make_file(backbone: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
             dense.set_weights(fit_layer(backbone, metric, pixels, classes))
             found = convert(
                 model,
-                recipe=recipe,
+                recipe=recipe.partition(":")[0],
+                io=recipe.partition(":")[2] or None,  # type: ignore[arg-type]
                 preprocessing="in_graph",
                 calibration=paint_known(8, seed=9)[0],
             )
@@ -88,7 +89,7 @@ def make_file(backbone: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
                 head=head,
                 head_options={} if head is None else {"metric": metric},
             )
-            path = tmp_path_factory.mktemp("files") / f"model_{recipe}.tflite"
+            path = tmp_path_factory.mktemp("files") / f"model_{recipe.replace(':', '_')}.tflite"
             path.write_bytes(write_metadata(found.content, card))
             made[key] = path
         return made[key]
@@ -122,7 +123,10 @@ def test_it_answers_as_if_the_class_had_been_there(
     assert list_operators(after.read_bytes()) == list_operators(before.read_bytes())
 
 
-@pytest.mark.parametrize("recipe", ["float32", "float16", "dynamic_w8", "int8", "int16x8"])
+@pytest.mark.parametrize(
+    "recipe",
+    ["float32", "float16", "dynamic_w8", "w8", "int8", "int8:int8", "int8:float32", "int16x8"],
+)
 def test_old_classes_keep_their_answers_and_the_new_one_is_known(
     make_file: Any, recipe: str, tmp_path: Path
 ) -> None:

@@ -33,7 +33,7 @@ from tfxfer.testing.probes import ProbeBackbone
 class Grey(ProbeBackbone):
     name = "double_grey"
     family = "double"
-    preprocessing = Preprocessing(scale=1 / 127.5, offset=-1.0, grey=True)
+    preprocessing = Preprocessing.from_mean_std(mean=127.5, std=127.5, grey=True)
 """
 
 

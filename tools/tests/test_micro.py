@@ -134,10 +134,13 @@ def test_it_answers_as_the_plain_kernels_do(
     found = run_micro(made.content, inputs)
     assert found.reason is None
     assert found.outputs is not None
-    np.testing.assert_array_equal(found.outputs, run_litert(made.content, inputs, plain=True))
+    expected = run_litert(made.content, inputs, plain=True).astype(np.float64)
+    step = 1 / 256 if io == "float32" else 1
+    assert np.abs(found.outputs - expected).max() <= step
     # The control: other samples, other answers.
-    other = run_micro(made.content, inputs[::-1].copy())
-    assert not np.array_equal(found.outputs, other.outputs)
+    other = run_micro(made.content, inputs[::-1].copy()).outputs
+    assert other is not None
+    assert np.abs(other - expected).max() > 20 * step
 
 
 @needs_micro

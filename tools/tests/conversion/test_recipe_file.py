@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,12 @@ def test_16_bits_end_in_float32(
     rule = make_rule(op_config=STATIC["op_config"] | {"activation_tensor_config": wide})
     made = convert(small_graph, recipe=read_recipe(write(tmp_path, [rule])), calibration=photos(20))
     assert (made.input_dtype, made.output_dtype) == ("float32", "float32")
+
+
+def test_the_recipe_of_the_page_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "export.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    assert read_recipe(write(tmp_path, text)).weight_bits == 8
 
 
 def test_a_recipe_survives_a_dictionary(tmp_path: Path) -> None:

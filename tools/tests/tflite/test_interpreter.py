@@ -144,7 +144,7 @@ def test_several_inputs_are_refused() -> None:
         TFLiteModel(convert_any(keras.Model([left, right], keras.layers.Add()([left, right]))))
 
 
-@pytest.mark.parametrize("shape", [(8,), (32, 64, 3), (32, 32, 1)])
+@pytest.mark.parametrize("shape", [(8,), (32, 64, 3), (32, 32, 2)])
 def test_what_is_no_image_model(shape: tuple[int, ...]) -> None:
     import keras
 

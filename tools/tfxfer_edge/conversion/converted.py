@@ -32,8 +32,8 @@ class Converted:
         output_dtype: of the scores.
         input_quantization: (scale, zero point); None for a float input.
         output_quantization: the same of the output.
-        normalization: what pixels go through before a float input; for an integer input, what its
-            scale and zero point stand for.
+        normalization: what pixels go through before a float input, onto whole steps where integers
+            come next; for an integer input, what its scale and zero point stand for.
         preprocessing: what pixels go through in all, where that is known.
         inputs: of the graph that it was made from.
         modality: what it reads.

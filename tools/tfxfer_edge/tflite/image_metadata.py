@@ -9,7 +9,7 @@ from tfxfer.preprocessing import Preprocessing, Resize
 from tfxfer_edge.tflite import metadata_schema as schema
 from tfxfer_edge.tflite.card import ModelCard
 from tfxfer_edge.tflite.metadata_builder import Draft
-from tfxfer_edge.tflite.metadata_parts import draft_content, draft_stats
+from tfxfer_edge.tflite.metadata_parts import draft_content, draft_stats, list_limits
 from tfxfer_edge.tflite.probe import Probe
 
 __all__ = ["check_pixels_of_card", "draft_image", "find_ends"]
@@ -43,8 +43,8 @@ def draft_image(card: ModelCard, probe: Probe) -> Draft:
             schema.ProcessUnit.OPTIONS: options,
         }
     )
-    if source.dtype == "uint8":
-        stats = draft_stats((0.0,), (255.0,))
+    if source.dtype in ("uint8", "int8"):
+        stats = draft_stats(*((x,) for x in list_limits(source.dtype)))
     else:
         ranges = preprocessing.output_range[:channels]
         stats = draft_stats(tuple(low for low, _ in ranges), tuple(high for _, high in ranges))

@@ -7,7 +7,7 @@ from tfxfer_edge.door import find_door
 from tfxfer_edge.tflite import metadata_schema as schema
 from tfxfer_edge.tflite.card import CONTRACT_FILE, LABELS_FILE, ModelCard
 from tfxfer_edge.tflite.metadata_builder import Draft, pack_table
-from tfxfer_edge.tflite.metadata_parts import draft_feature, draft_file, draft_stats
+from tfxfer_edge.tflite.metadata_parts import draft_feature, draft_file, draft_stats, list_limits
 from tfxfer_edge.tflite.probe import Probe
 
 __all__ = ["pack_card"]
@@ -62,8 +62,8 @@ def _draft_provenance(card: ModelCard) -> list[Draft]:
 
 def _draft_output(card: ModelCard, probe: Probe) -> Draft:
     name, description = _OUTPUTS[card.metadata_kind]
-    if probe.output.dtype == "uint8":
-        stats = draft_stats((0.0,), (255.0,))
+    if probe.output.dtype in ("uint8", "int8"):
+        stats = draft_stats(*((x,) for x in list_limits(probe.output.dtype)))
     elif card.metadata_kind in ("classifier", "multilabel_classifier"):
         stats = draft_stats((0.0,), (1.0,))
     else:

@@ -7,7 +7,7 @@ import numpy as np
 from tfxfer_edge.tflite import metadata_schema as schema
 from tfxfer_edge.tflite.metadata_builder import Draft
 
-__all__ = ["draft_content", "draft_feature", "draft_file", "draft_stats"]
+__all__ = ["draft_content", "draft_feature", "draft_file", "draft_stats", "list_limits"]
 
 
 def draft_content(kind: schema.ContentKind, properties: Draft) -> Draft:
@@ -23,6 +23,17 @@ def draft_feature() -> Draft:
 def draft_stats(low: tuple[float, ...], high: tuple[float, ...]) -> Draft:
     """Returns the limits of a tensor's values."""
     return Draft({schema.Stats.MIN: low, schema.Stats.MAX: high})
+
+
+def list_limits(dtype: str) -> tuple[float, float]:
+    """Returns the smallest and the largest value of an integer.
+
+    Example:
+        >>> list_limits("int8")
+        (-128.0, 127.0)
+    """
+    limits = np.iinfo(dtype)
+    return float(limits.min), float(limits.max)
 
 
 def draft_file(name: str, kind: schema.FileKind, description: str) -> Draft:
