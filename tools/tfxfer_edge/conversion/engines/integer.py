@@ -9,6 +9,7 @@ from typing import cast
 
 import numpy as np
 
+from tfxfer_edge.conversion.engines.extremes import add_extremes, rescales_inside
 from tfxfer_edge.conversion.engines.quantizer_adapter import (
     Ranges,
     find_ranges,
@@ -47,6 +48,8 @@ def calibrate(graph: FrozenGraph, inputs: Prepared) -> Ranges:
 
 def _find_ranges(graph: FrozenGraph, inputs: Prepared) -> Ranges:
     names = [item.name for item in graph.inputs]
+    if rescales_inside(graph):
+        inputs = add_extremes(graph, inputs)
     samples = {
         SIGNATURE: [
             {name: values[None] for name, values in zip(names, row, strict=True)}
