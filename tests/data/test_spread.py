@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ def test_rows_are_different_and_cover_the_whole(count: int, most: int) -> None:
     # No gap is wider than the even one, rounded up.
     edges = [-1, *rows, count]
     if rows:
-        assert max(b - a for a, b in zip(edges, edges[1:], strict=False)) <= -(-count // len(rows))
+        assert max(b - a for a, b in itertools.pairwise(edges)) <= -(-count // len(rows))
 
 
 @pytest.mark.parametrize(("count", "most", "rows"), [(0, 3, []), (3, 8, [0, 1, 2]), (9, 1, [4])])

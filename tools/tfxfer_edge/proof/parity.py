@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfxfer.data.spread import spread_rows
 from tfxfer.errors import DataError, ModelError, PluginImportError
 from tfxfer.images.decode import resize_image
 from tfxfer.preprocessing import Preprocessing
@@ -172,7 +173,8 @@ def check_parity(
             return None
         return measure_agreement(predictor, keras, np.stack(rows[name]), judged=judged)
 
-    contract = diagnose_contract(predictor, model, images[:_DIAGNOSED_IMAGES])
+    some = [images[row] for row in spread_rows(len(images), _DIAGNOSED_IMAGES)]
+    contract = diagnose_contract(predictor, model, some)
     if contract is None and named is not None and named != tuple(predictor.labels):
         contract = f"labels: MediaPipe calls the outputs {list(named[:5])}"
     return Parity(

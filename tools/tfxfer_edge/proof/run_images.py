@@ -102,6 +102,8 @@ def pick_calibration(split: SampleSplit, *, images: int, seed: int) -> tuple[Arr
 def choose_rows(split: SampleSplit, *, samples: int, seed: int) -> list[int]:
     """Returns which samples of a split stand for all of it: as many of each class as there are.
 
+    Of more classes than samples, such as those of numbers, it is not the first ones by name.
+
     Args:
         split: whose samples.
         samples: how many, at most.
@@ -113,6 +115,7 @@ def choose_rows(split: SampleSplit, *, samples: int, seed: int) -> list[int]:
         list(rng.permutation(np.flatnonzero(labels == label)))
         for label in sorted(set(split.raw_labels))
     ]
+    queues = [queues[number] for number in rng.permutation(len(queues))]
     chosen: list[int] = []
     while len(chosen) < min(samples, len(split)):
         for queue in queues:
