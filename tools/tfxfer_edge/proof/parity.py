@@ -127,7 +127,8 @@ def check_parity(
         predictor: the Keras model, as `tfxfer.inference.predictor.Predictor`.
         tflite: the file, or its content.
         images: photos, in any format that training reads.
-        mediapipe: whether MediaPipe runs, too; None where it is installed and takes the file.
+        mediapipe: whether MediaPipe runs, too; None where it is installed and takes the file. Then
+            one that hangs or crashes is a note.
         preprocessing: what pixels go through before a float input without metadata.
         reference: scores samples with this very file as the gate does, which has passed it: by what
             its conversion knows, and not by its metadata. Clients are then held to that.
@@ -154,13 +155,23 @@ def check_parity(
             square = resize_image(photo, model.image_size, resize)
             rows["trained"].append(trained)
             rows["ours"].append(model.score(square[None])[0])
-            if client is not None:
+            if client is None:
+                continue
+            try:
                 scores, named = client.classify(square)
-                rows["theirs"].append(scores)
-                rows["raw"].append(client.classify(np.asarray(photo))[0])
+                raw, _ = client.classify(np.asarray(photo))
+            except ModelError as error:
+                if mediapipe:
+                    raise
+                client.__exit__()
+                client, note, named = None, str(error), None
+                rows |= {"theirs": [], "raw": []}
+                continue
+            rows["theirs"].append(scores)
+            rows["raw"].append(raw)
     finally:
         if client is not None:
-            client.__exit__(None, None, None)
+            client.__exit__()
     # At once: Keras traces a model again for each number of images.
     trained_pixels = np.stack(rows["trained"])
     keras = predictor.score(trained_pixels)
