@@ -17,6 +17,7 @@ from tfxfer_edge.conversion.recipes import Recipe
 __all__ = ["RELIED_ON", "convert_float", "convert_quantized", "freeze_variables"]
 
 _INT16X8 = "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"
+_ONE_SCALE = "_experimental_disable_per_channel"
 
 RELIED_ON: Names = {
     "tensorflow:compat.v1.lite.TFLiteConverter": (),
@@ -70,6 +71,10 @@ def convert_quantized(
 
     converter = _make_converter(function)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if not recipe.per_channel:
+        if not hasattr(converter, _ONE_SCALE):
+            raise RuntimeError(f"expected TFLiteConverter.{_ONE_SCALE}, for one scale a kernel")
+        setattr(converter, _ONE_SCALE, True)
     if recipe.kind == "float":
         converter.target_spec.supported_types = [tf.float16]
     elif recipe.kind == "static":

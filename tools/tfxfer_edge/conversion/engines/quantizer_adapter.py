@@ -54,7 +54,6 @@ RELIED_ON: Names = {
     f"{_ROOT}.quantizer:Quantizer": (),
     f"{_ROOT}.quantizer:Quantizer.quantize": ("enable_progress_bar", "enable_progress_report"),
     f"{_ROOT}.quantizer:QuantizationResult": ("quantized_model",),
-    f"{_ROOT}.recipe:dynamic_wi8_afp32": (),
     _MANAGER: (),
     f"{_MANAGER}.add_static_config": (
         "regex",
@@ -64,7 +63,7 @@ RELIED_ON: Names = {
         "weight_granularity",
     ),
     f"{_MANAGER}.add_quantization_config": ("algorithm_key",),
-    f"{_MANAGER}.add_dynamic_config": (),
+    f"{_MANAGER}.add_dynamic_config": ("regex", "operation_name", "num_bits", "granularity"),
     f"{_MANAGER}.add_weight_only_config": (
         "regex",
         "operation_name",
@@ -154,10 +153,8 @@ def list_rules(recipe: Recipe, keep_float: Mapping[str, bool] | None = None) -> 
         keep_float: for a static recipe: names of tensors whose operators compute in float, and
             whether the operator holds weights, which then stay in 8 bits.
     """
-    from litert_quantizer import recipe as recipes
-
     if recipe.kind == "dynamic":
-        return recipes.dynamic_wi8_afp32()
+        return _quantize_weights(recipe)
     return _cast_weights() if recipe.kind == "float" else _quantize_all(recipe, keep_float or {})
 
 
@@ -182,8 +179,28 @@ def _cast_weights() -> Any:
     return manager.get_quantization_recipe()
 
 
+def _quantize_weights(recipe: Recipe) -> Any:
+    from litert_quantizer.qtyping import TFLOperationName
+    from litert_quantizer.recipe_manager import RecipeManager
+
+    manager = RecipeManager()
+    manager.add_dynamic_config(
+        regex=".*",
+        operation_name=TFLOperationName.ALL_SUPPORTED,
+        num_bits=recipe.weight_bits,
+        granularity=_granularity(recipe),
+    )
+    return manager.get_quantization_recipe()
+
+
+def _granularity(recipe: Recipe) -> Any:
+    from litert_quantizer.qtyping import QuantGranularity
+
+    return QuantGranularity.CHANNELWISE if recipe.per_channel else QuantGranularity.TENSORWISE
+
+
 def _quantize_all(recipe: Recipe, keep_float: Mapping[str, bool]) -> Any:
-    from litert_quantizer.qtyping import QuantGranularity, TFLOperationName
+    from litert_quantizer.qtyping import TFLOperationName
     from litert_quantizer.recipe_manager import AlgorithmName, RecipeManager
 
     manager = RecipeManager()
@@ -192,9 +209,7 @@ def _quantize_all(recipe: Recipe, keep_float: Mapping[str, bool]) -> Any:
         operation_name=TFLOperationName.ALL_SUPPORTED,
         activation_num_bits=recipe.activation_bits,
         weight_num_bits=recipe.weight_bits,
-        weight_granularity=QuantGranularity.CHANNELWISE
-        if recipe.per_channel
-        else QuantGranularity.TENSORWISE,
+        weight_granularity=_granularity(recipe),
     )
     never = AlgorithmName.NO_QUANTIZE
     if recipe.activation_bits == 16:
@@ -205,7 +220,12 @@ def _quantize_all(recipe: Recipe, keep_float: Mapping[str, bool]) -> Any:
         # An operator's scope is the names of what it makes, each ended by a semicolon.
         scope = f"^{re.escape(name)};?$"
         if has_weights:
-            manager.add_dynamic_config(scope, TFLOperationName.ALL_SUPPORTED, recipe.weight_bits)
+            manager.add_dynamic_config(
+                regex=scope,
+                operation_name=TFLOperationName.ALL_SUPPORTED,
+                num_bits=recipe.weight_bits,
+                granularity=_granularity(recipe),
+            )
         else:
             manager.add_quantization_config(
                 scope, TFLOperationName.ALL_SUPPORTED, algorithm_key=never
