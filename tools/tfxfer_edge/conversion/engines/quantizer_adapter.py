@@ -12,6 +12,7 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+from packaging.requirements import Requirement
 
 from tfxfer_edge.conversion.internals import Names, find_moved
 from tfxfer_edge.conversion.quantized import ConversionError
@@ -85,14 +86,21 @@ def require_quantizer() -> None:
     """Refuses a LiteRT Quantizer that is absent, or not the one that this module was made for.
 
     Raises:
-        ConversionError: names what moved, and the versions that have it.
+        ConversionError: names the version or what moved in it, and the versions that serve.
     """
+    wanted = Requirement(WANTED)
+    try:
+        number = version(wanted.name)
+        found = f"{wanted.name} {number}"
+    except Exception:  # noqa: BLE001 - none, or one whose metadata cannot be read
+        number, found = "", f"no {wanted.name}"
+    # Where all names are there, they may mean something else: nobody has tried it.
+    if number and not wanted.specifier.contains(number, prereleases=True):
+        raise ConversionError(
+            f"engine quantizer: expected {WANTED}. Received: {found}. pip install '{WANTED}'"
+        )
     moved = find_moved(RELIED_ON)
     if moved:
-        try:
-            found = f"litert-quantizer {version('litert-quantizer')}"
-        except Exception:  # noqa: BLE001 - none, or one whose metadata cannot be read
-            found = "no litert-quantizer"
         raise ConversionError(
             f"engine quantizer: expected {', '.join(moved[:3])}. Received: {found}, without. "
             f"pip install '{WANTED}'"
