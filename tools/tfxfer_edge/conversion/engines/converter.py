@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from tfxfer_edge.conversion.converting import convert_quantized
 from tfxfer_edge.conversion.engines.extremes import add_extremes
 from tfxfer_edge.conversion.graph import FrozenGraph, Prepared, describe_failure
 from tfxfer_edge.conversion.quantized import ConversionError, Quantized
 from tfxfer_edge.conversion.quiet import quiet
 from tfxfer_edge.conversion.recipes import Recipe
-from tfxfer_edge.conversion.tensorflow_lite import convert_quantized
 from tfxfer_edge.door import IMAGE
 
 __all__ = ["NAME", "quantize"]
