@@ -13,6 +13,7 @@ import numpy as np
 
 from tfxfer.data.arrays import count_rows, list_arrays, map_arrays
 from tfxfer.data.feed import SplitSource
+from tfxfer.data.spread import spread_rows
 from tfxfer.frontier.cut import list_prefix_inputs
 from tfxfer.frontier.fill import Conversion
 from tfxfer.stages import get_info, layers_up_to
@@ -60,7 +61,7 @@ def probe_speeds(
         conversion: keeps that; None leaves it out, and takes Keras's time for it.
         samples: how many to measure with.
     """
-    indices = np.arange(min(samples, len(source)))
+    indices = np.array(spread_rows(len(source), samples))
     started = time.perf_counter()
     plain_views = source.read(indices, np.zeros(len(indices), np.int64))
     plain = (time.perf_counter() - started) / len(indices)

@@ -86,7 +86,6 @@ class EdgeModality(ABC):
         name: of the modality, as `tfxfer.modalities` has it; equals the entry point's name.
         ladder: recipes that `auto` tries, from the one a phone runs best.
         parity_samples: how many samples go through every client after the choice.
-        extremes: how many samples the calibration puts before those it is given.
         fills: what an input holds where a file is only tried, by name; 0 where none is named. A
             mask of zeros would leave nothing to divide by.
         allows_islands: whether a full-integer file may hold operators that compute in float
@@ -96,7 +95,6 @@ class EdgeModality(ABC):
     name: ClassVar[str]
     ladder: ClassVar[tuple[str, ...]]
     parity_samples: ClassVar[int] = 16
-    extremes: ClassVar[int] = 0
     fills: ClassVar[Mapping[str, int]] = {}
     allows_islands: ClassVar[bool] = False
 
@@ -106,7 +104,7 @@ class EdgeModality(ABC):
     def collect_calibration(
         self, calibration: Any, *, inputs: Sequence[Any], recipe: str
     ) -> tuple[Arrays, tuple[str, ...]]:
-        """Returns samples that find the ranges, `extremes` first, and notes for people.
+        """Returns samples that find the ranges, and notes for people.
 
         Args:
             calibration: what `convert` was given; None is refused.
@@ -117,6 +115,16 @@ class EdgeModality(ABC):
             UsageError: there is none.
             DataError: samples that do not fit the inputs.
         """
+
+    def make_extremes(self, inputs: Sequence[Any]) -> Arrays | None:
+        """Returns samples that hold the least and the most that there can be; None of no such.
+
+        An engine that finds the range of an input in samples alone calibrates on them, too.
+
+        Args:
+            inputs: of the model, `ModelInput`s in order.
+        """
+        return None
 
     # The file's own words
 

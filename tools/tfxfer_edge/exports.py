@@ -299,7 +299,8 @@ def _make_and_time(
     if FLOAT not in recipes and not all(map(is_onnx, recipes)):
         wanted = [FLOAT, *wanted]  # every other TFLite file is made from it
     val = subject.data.val
-    timed = map_arrays(lambda x: x[:, 0], val.read_views(range(min(_TIMED_SAMPLES, len(val)))))
+    rows = choose_rows(val, samples=_TIMED_SAMPLES, seed=0)
+    timed = map_arrays(lambda x: x[:, 0], val.read_views(rows))
     made = time_files(
         make_files(subject, wanted, samples, tell=tell, progress=progress, fitter=fitter, io=io),
         timed,

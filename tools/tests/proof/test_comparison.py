@@ -236,3 +236,26 @@ def test_the_rules_are_about_the_answers_of_the_file(
     assert found.gate["rules"][0]["where"] == "site=A"
     assert (text in found.reason) is not passed
     assert judge_file(spread(3, range(1)), monkeypatch, max_drop=None).gate is None
+
+
+class ByClass(Split):
+    """The same, one class after the other."""
+
+    raw_labels = ("even",) * (IMAGES // 2) + ("odd",) * (IMAGES // 2)
+
+    def read_views(self, rows: Sequence[int]) -> np.ndarray:
+        pixels = np.zeros((len(rows), 1, 4, 4, 3), np.uint8)
+        pixels[:, 0, 0, 0, 0] = rows
+        return pixels
+
+
+@pytest.mark.parametrize("wrong", [set(), {(IMAGES - 1 - n, 0) for n in range(IMAGES // 2)}])
+def test_a_file_stands_in_where_it_is_the_same_on_all_classes(wrong: Wrong) -> None:
+    split = ByClass()
+    comparison: Any = SimpleNamespace(
+        _batches={"val": SimpleNamespace(split=split)},
+        _predictor=SimpleNamespace(score=make_score(set())),
+    )
+    stand_in: Any = SimpleNamespace(score=make_score(wrong))
+    # The first batch is all of one class, and of that it is the same.
+    assert Comparison._is_same(comparison, stand_in) is not bool(wrong)

@@ -34,3 +34,17 @@ def test_a_file_of_nan_does_not_verify(content: bytes) -> None:
             model.buffers[tensor.buffer].data = np.frombuffer(bad.tobytes(), np.uint8)
     with pytest.raises(ModelError, match="NaN"):
         verify(write_model(model))
+
+
+def test_what_zeros_alone_make_nan_is_no_fault() -> None:
+    import keras
+
+    from tfxfer_edge import convert
+
+    pixels = keras.Input((8, 8, 3))
+    x = keras.layers.Flatten()(pixels)
+    # The length of zeros is 0, and that of a photo is not.
+    x = keras.layers.Lambda(lambda x: x / keras.ops.norm(x, axis=-1, keepdims=True))(x)
+    model = keras.Model(pixels, keras.layers.Dense(2)(x))
+    made = convert(model, recipe="float32", preprocessing="in_graph")
+    verify(made.content)

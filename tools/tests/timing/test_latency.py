@@ -95,3 +95,17 @@ def test_what_is_fed_is_what_the_file_computes(tmp_path: Any) -> None:
         patch.setattr("ai_edge_litert.interpreter.Interpreter", Interpreter)
         latency._measure_here("model.tflite", 1, 4, str(tmp_path))
     assert seen == [number % 3 for number in range(9)]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "low", "high"),
+    [("uint8", 0, 255), ("int8", -128, 127), ("float32", -1, 1), ("int32", 0, 1)],
+)
+def test_noise_is_all_over_what_an_input_may_hold(dtype: str, low: int, high: int) -> None:
+    detail = {"dtype": np.dtype(dtype).type, "shape": np.array([1, 64, 64, 3])}
+    noise = latency.make_noise(detail, np.random.default_rng(0))
+    assert (noise.dtype.name, noise.shape) == (dtype, (1, 64, 64, 3))
+    room = 0.02 * (high - low)
+    assert low <= noise.min() <= low + room
+    assert high - room <= noise.max() <= high
+    assert latency.NOISE == "random numbers (seed 0): floats -1 to 1, integers over all they may be"

@@ -1,4 +1,4 @@
-"""Calibration samples, checked; of images with the two extremes always among them."""
+"""Calibration samples, checked."""
 
 from __future__ import annotations
 
@@ -21,10 +21,7 @@ Calibration = Arrays | Iterable[Any] | None
 def collect(
     calibration: Calibration, *, image_shape: tuple[int, int, int], recipe: str
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Returns calibration pixels, a black and a white image first, and notes for people.
-
-    Black and white make the range of the input that of its contract: calibrated on dark photos
-    only, bright pixels would clip.
+    """Returns calibration pixels, and notes for people.
 
     Args:
         calibration: pixels 0..255, an array (images, …) or an iterable of images or batches;
@@ -58,8 +55,7 @@ def collect(
         notes.append(
             f"calibration: {len(pixels)} images are few, ranges may be too narrow; 100 are usual"
         )
-    ends = np.stack([np.zeros(image_shape), np.full(image_shape, 255.0)]).astype(pixels.dtype)
-    return np.concatenate([ends, pixels]), tuple(notes)
+    return pixels, tuple(notes)
 
 
 def collect_samples(

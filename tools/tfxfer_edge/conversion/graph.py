@@ -17,11 +17,12 @@ import numpy as np
 from tfxfer.data.arrays import Arrays
 from tfxfer.errors import DataError, ModelError
 from tfxfer.preprocessing import Preprocessing
+from tfxfer_edge.conversion.converting import convert_float
 from tfxfer_edge.conversion.ends import ModelInput
 from tfxfer_edge.conversion.quiet import quiet
 from tfxfer_edge.conversion.rescaling import can_fold
 from tfxfer_edge.conversion.sources import PreprocessingArgument, Source, open_source
-from tfxfer_edge.conversion.tensorflow_lite import convert_float, freeze_variables
+from tfxfer_edge.conversion.tensorflow_lite import freeze_variables
 from tfxfer_edge.door import IMAGE
 from tfxfer_edge.tflite.rewrites import name_ends
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfxfer.data.arrays import Arrays, map_arrays
+from tfxfer.data.arrays import Arrays
 from tfxfer.errors import ModelError
 from tfxfer.keras_private import flatten_layers
 from tfxfer.preprocessing import Preprocessing
@@ -26,7 +26,7 @@ from tfxfer_edge.conversion.onnx_content import check_onnx_content
 from tfxfer_edge.conversion.onnx_int8 import quantize_onnx
 from tfxfer_edge.conversion.recipes import Recipe
 from tfxfer_edge.conversion.sources import PreprocessingArgument, Source, open_source
-from tfxfer_edge.door import IMAGE, find_door
+from tfxfer_edge.door import find_door
 
 if TYPE_CHECKING:
     from tfxfer_edge.conversion.converted import Converted
@@ -240,18 +240,16 @@ def convert_onnx(
         samples, notes = door.collect_calibration(
             calibration, inputs=source.inputs, recipe=recipe.name
         )
-        # A black and a white image widen inner ranges that no photo needs: the input's alone.
-        samples = map_arrays(lambda x: x[door.extremes :], samples)
         samples = _encode(samples, normalization)
     with scratch_folder("onnx") as folder:
         path = folder / "model.onnx"
         export_onnx(source.keras_model, path, inputs=source.inputs, fills=door.fills)
         content = path.read_bytes()
     if samples is not None:
-        ends = None
-        if source.modality == IMAGE:
-            shape = source.image_shape
-            ends = _encode(np.stack([np.zeros(shape), np.full(shape, 255.0)]), normalization)
+        # A black and a white image widen inner ranges that no photo needs: the input's alone.
+        ends = door.make_extremes(source.inputs)
+        if ends is not None:
+            ends = _encode(ends, normalization)
         content = quantize_onnx(content, samples, extremes=ends, name=source.name)
     return Converted(
         content=content,

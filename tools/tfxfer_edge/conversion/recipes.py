@@ -86,6 +86,11 @@ class Recipe:
                 f"recipe {self.name!r}: expected (weight_bits, activation_bits) of a {self.kind} "
                 f"recipe to be one of {allowed}. Received: {bits}."
             )
+        if not self.per_channel and not self.is_integer:
+            raise UsageError(
+                f"recipe {self.name!r}: expected per_channel=False only where weights have scales, "
+                f"in a dynamic or static recipe. Received: kind={self.kind!r}."
+            )
         if self.selective and bits != (8, 8):
             raise UsageError(
                 f"recipe {self.name!r}: expected selective only with 8-bit weights and "

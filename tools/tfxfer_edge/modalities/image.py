@@ -33,16 +33,22 @@ class ImageEdge(EdgeModality):
 
     name = "image"
     ladder = ("int8", "int8_selective", "int16x8", "dynamic_w8")
-    extremes = 2  # a black and a white image
 
     def collect_calibration(
         self, calibration: Any, *, inputs: Sequence[Any], recipe: str
     ) -> tuple[Arrays, tuple[str, ...]]:
-        """Returns calibration pixels, a black and a white image first, and notes for people."""
+        """Returns calibration pixels, and notes for people."""
         from tfxfer_edge.conversion.calibration import collect
 
         shape = inputs[0].shape if inputs else (0, 0, 0)
         return collect(calibration, image_shape=shape, recipe=recipe)
+
+    def make_extremes(self, inputs: Sequence[Any]) -> Arrays | None:
+        """Returns a black and a white image."""
+        import numpy as np
+
+        (image,) = inputs
+        return np.stack([np.zeros(image.shape), np.full(image.shape, 255.0)])
 
     def describe_card(
         self, predictor: Predictor, converted: Converted | FrozenGraph

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tfxfer.data.arrays import Arrays
+from tfxfer.data.arrays import Arrays, map_arrays
 from tfxfer.errors import ModelError
 from tfxfer.evaluation import headline, paired_difference, score_predictions
 from tfxfer.progress import Progress
@@ -19,12 +19,14 @@ from tfxfer_edge.proof.effort import Effort, plan_effort
 from tfxfer_edge.proof.gate import Candidate, count_views, judge, relative_drop
 from tfxfer_edge.proof.limits import Limit
 from tfxfer_edge.proof.made import Made
+from tfxfer_edge.proof.run_images import choose_rows
 from tfxfer_edge.proof.scoring import Batches, Scorer, count_workers, open_scorer, score_batches
 from tfxfer_edge.proof.subject import Subject
 
 __all__ = ["Comparison"]
 
 _SPLITS = ("val", "test")
+_COMPARED = 32  # samples of each split
 _SAME = 1e-3  # of scores 0..1; a good conversion differs by 3e-5
 
 _Score = Callable[[Arrays], np.ndarray]
@@ -116,11 +118,12 @@ class Comparison:
         return ""
 
     def _is_same(self, stand_in: Scorer) -> bool:
-        """Whether a file gives the float model's scores on the first samples of both splits."""
+        """Whether a file gives the float model's scores, on all classes of both splits."""
         for batches in self._batches.values():
-            first = next(iter(Batches(batches.split)))
-            expected = self._predictor.score(first)
-            off = np.abs(stand_in.score(first) - expected).max()
+            rows = choose_rows(batches.split, samples=_COMPARED, seed=0)
+            some = map_arrays(lambda x: x[:, 0], batches.split.read_views(rows))
+            expected = self._predictor.score(some)
+            off = np.abs(stand_in.score(some) - expected).max()
             # Not `>`: a NaN would pass.
             if not off <= _SAME * max(1.0, float(np.abs(expected).max())):
                 return False

@@ -12,6 +12,7 @@ from tfxfer_edge.tflite.flatbuffer import as_text, read_model
 from tfxfer_edge.tflite.opening import find_door_of, open_model
 from tfxfer_edge.tflite.sample_model import SampleModel, read_content
 from tfxfer_edge.timing.adb import InputValues
+from tfxfer_edge.timing.latency import NOISE
 
 __all__ = ["find_feed", "find_values", "is_onnx_file"]
 
@@ -27,7 +28,7 @@ def find_feed(path: Path) -> Feed:
         door, model = _open_onnx(path) if is_onnx_file(path) else open_model(path)
     except ModelError:
         # Whatever it is: the runtime judges it.
-        return Feed("random numbers: it is no model whose inputs are known", None)
+        return Feed(f"{NOISE}; it is no model whose inputs are known", None)
     return door.find_feed(path, model)
 
 

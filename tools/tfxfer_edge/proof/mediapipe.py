@@ -1,21 +1,30 @@
-"""MediaPipe's classifiers: the clients that know nothing of a file but its metadata."""
+"""MediaPipe's classifiers: the clients that know nothing of a file but its metadata.
+
+They run in a process of their own, with a limit of time: a file that they misread may make them
+wait for ever (1.2.2), or end the process with a signal.
+"""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from tfxfer.errors import ModelError, PluginImportError
-from tfxfer.system.quiet import quiet_native
+from tfxfer.system.dialogue import Dialogue, DialogueError
 from tfxfer_edge.tflite.sample_model import SampleModel
 
 __all__ = ["MediaPipeClassifier", "MediaPipeTexts"]
 
 _Scores = tuple[np.ndarray, tuple[str | None, ...]]
+
+_CODE = """
+from tfxfer_edge.proof.mediapipe_task import serve
+serve(read_question, answer)
+"""
+_START_S = 120  # to import MediaPipe and load the file, which takes about three
+_SAMPLE_S = 60  # for one photo of a camera, which takes a tenth
 
 
 class _Client:
@@ -23,14 +32,15 @@ class _Client:
 
     Args:
         model: the file.
-        make: returns the task, given its base options.
 
     Raises:
         PluginImportError: mediapipe is not installed.
-        ModelError: MediaPipe does not take the file.
+        ModelError: MediaPipe does not take the file, hangs or crashes.
     """
 
-    def __init__(self, model: SampleModel, make: Callable[[Any], Any]) -> None:
+    task: ClassVar[str]
+
+    def __init__(self, model: SampleModel) -> None:
         if find_spec("mediapipe") is None:
             raise PluginImportError(
                 "MediaPipe: expected the package mediapipe. Received: it is not installed. "
@@ -38,49 +48,49 @@ class _Client:
             )
         self._check(model)
         self._outputs, self._source = model.outputs, model.source
-        with quiet_native(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from mediapipe.tasks.python.core.base_options import BaseOptions
-
-            try:
-                self._task = make(BaseOptions(model_asset_buffer=model.content))
-            # NotImplementedError is a RuntimeError, FileNotFoundError an OSError.
-            except (ValueError, RuntimeError, OSError) as error:
-                raise self._refused(error) from error
+        self._child = Dialogue(_CODE)
+        try:
+            self._ask({"task": self.task}, model.content, timeout_s=_START_S)
+        except BaseException:
+            self.__exit__()
+            raise
 
     def _check(self, model: SampleModel) -> None:
         labels = () if model.card is None else model.card.labels
-        # MediaPipe finds this out at the first sample, and may then hang for ever (1.2.2).
+        # MediaPipe finds this out at the first sample, and may then hang.
         if labels and len(labels) != model.outputs:
             raise ModelError(
                 f"model {model.source!r}: expected {model.outputs} labels. Received: {len(labels)}."
             )
 
-    def _ask(self, sample: Any) -> _Scores:
-        with quiet_native():
-            try:
-                result = self._task.classify(sample)
-            except (ValueError, RuntimeError, OSError) as error:
-                raise self._refused(error) from error
+    def _classify(self, question: dict[str, Any], payload: bytes = b"") -> _Scores:
+        found = self._ask(question, payload, timeout_s=_SAMPLE_S)
         scores = np.full(self._outputs, np.nan, np.float32)
         names: list[str | None] = [None] * self._outputs
-        for category in result.classifications[0].categories:
-            scores[category.index] = category.score
-            names[category.index] = category.category_name
+        for index, score, name in found["categories"]:
+            scores[index] = score
+            names[index] = name
         return scores, tuple(names)
+
+    def _ask(self, question: Any, payload: bytes, *, timeout_s: float) -> Any:
+        try:
+            found = self._child.ask(question, payload, timeout_s=timeout_s)
+        except DialogueError as error:
+            raise self._refuse(f"its process {error}") from error
+        if "refused" in found:
+            raise self._refuse(found["refused"])
+        return found
+
+    def _refuse(self, received: str) -> ModelError:
+        return ModelError(
+            f"model {self._source!r}: expected a file MediaPipe takes. Received: {received}"
+        )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with quiet_native():
-            self._task.close()
-
-    def _refused(self, error: Exception) -> ModelError:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return ModelError(
-            f"model {self._source!r}: expected a file MediaPipe takes. Received: {first}"
-        )
+        self._child.__exit__()
 
 
 class MediaPipeClassifier(_Client):
@@ -91,11 +101,10 @@ class MediaPipeClassifier(_Client):
 
     Raises:
         PluginImportError: mediapipe is not installed.
-        ModelError: MediaPipe does not take the file.
+        ModelError: MediaPipe does not take the file, hangs or crashes.
     """
 
-    def __init__(self, model: SampleModel) -> None:
-        super().__init__(model, _make_image_classifier)
+    task = "image"
 
     def _check(self, model: SampleModel) -> None:
         super()._check(model)
@@ -114,14 +123,11 @@ class MediaPipeClassifier(_Client):
         """Returns the scores in the outputs' order, and the labels that MediaPipe gives them.
 
         Shapes: image uint8 (height, width, 3), of any size; returns float32 (outputs,).
-        """
-        import mediapipe
 
-        with quiet_native():
-            picture = mediapipe.Image(
-                image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image)
-            )
-        return self._ask(picture)
+        Raises:
+            ModelError: it hangs or crashes.
+        """
+        return self._classify({"shape": list(image.shape)}, image.tobytes())
 
 
 class MediaPipeTexts(_Client):
@@ -134,29 +140,17 @@ class MediaPipeTexts(_Client):
 
     Raises:
         PluginImportError: mediapipe is not installed.
-        ModelError: MediaPipe does not take the file.
+        ModelError: MediaPipe does not take the file, hangs or crashes.
     """
 
-    def __init__(self, model: SampleModel) -> None:
-        super().__init__(model, _make_text_classifier)
+    task = "text"
 
     def classify(self, text: str) -> _Scores:
         """Returns the scores in the outputs' order, and the labels that MediaPipe gives them.
 
         Shapes: returns float32 (outputs,).
+
+        Raises:
+            ModelError: it hangs or crashes.
         """
-        return self._ask(text)
-
-
-def _make_image_classifier(base: Any) -> Any:
-    from mediapipe.tasks.python import vision
-
-    options = vision.ImageClassifierOptions(base_options=base)
-    return vision.ImageClassifier.create_from_options(options)
-
-
-def _make_text_classifier(base: Any) -> Any:
-    from mediapipe.tasks.python import text
-
-    options = text.TextClassifierOptions(base_options=base)
-    return text.TextClassifier.create_from_options(options)
+        return self._classify({"text": text})

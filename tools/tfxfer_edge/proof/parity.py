@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfxfer.data.spread import spread_rows
 from tfxfer.errors import DataError, ModelError, PluginImportError
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.progress import Progress
@@ -126,7 +127,8 @@ def check_parity(
         predictor: the Keras model, as `tfxfer.inference.predictor.Predictor`.
         tflite: the file, or its content.
         images: photos, in any format that training reads.
-        mediapipe: whether MediaPipe runs, too; None where it is installed and takes the file.
+        mediapipe: whether MediaPipe runs, too; None where it is installed and takes the file. Then
+            one that hangs or crashes is a note.
         preprocessing: what pixels go through before a float input without metadata.
         reference: scores samples with this very file as the gate does, which has passed it: by what
             its conversion knows, and not by its metadata. Clients are then held to that.
@@ -155,13 +157,23 @@ def check_parity(
             square = make_square(photo, model.image_size, seen)
             rows["trained"].append(trained)
             rows["ours"].append(model.score(square[None])[0])
-            if client is not None:
+            if client is None:
+                continue
+            try:
                 scores, named = client.classify(square)
-                rows["theirs"].append(scores)
-                rows["raw"].append(client.classify(np.asarray(photo))[0])
+                raw, _ = client.classify(np.asarray(photo))
+            except ModelError as error:
+                if mediapipe:
+                    raise
+                client.__exit__()
+                client, note, named = None, str(error), None
+                rows |= {"theirs": [], "raw": []}
+                continue
+            rows["theirs"].append(scores)
+            rows["raw"].append(raw)
     finally:
         if client is not None:
-            client.__exit__(None, None, None)
+            client.__exit__()
     # At once: Keras traces a model again for each number of images.
     trained_pixels = np.stack(rows["trained"])
     keras = predictor.score(trained_pixels)
@@ -174,7 +186,8 @@ def check_parity(
             return None
         return measure_agreement(predictor, keras, np.stack(rows[name]), judged=judged)
 
-    contract = diagnose_contract(predictor, model, images[:_DIAGNOSED_IMAGES])
+    some = [images[row] for row in spread_rows(len(images), _DIAGNOSED_IMAGES)]
+    contract = diagnose_contract(predictor, model, some)
     if contract is None and named is not None and named != tuple(predictor.labels):
         contract = f"labels: MediaPipe calls the outputs {list(named[:5])}"
     return Parity(

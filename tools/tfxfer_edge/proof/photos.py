@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from tfxfer.data.spread import spread_rows
 from tfxfer.errors import ImageError, ModelError
 from tfxfer.images.decode import open_image, resize_image
 from tfxfer.images.luma import take_luma
 from tfxfer_edge.tflite.interpreter import TFLiteModel
+from tfxfer_edge.timing.latency import NOISE
 
 __all__ = ["Photos", "find_photos", "paint_noise"]
 
@@ -50,7 +52,7 @@ def find_photos(path: Path, model: TFLiteModel | None = None) -> Photos:
         model.encode(np.zeros((1, size, size, channels), np.uint8))
     except ModelError:
         # No model of one image, or nothing says what pixels go through: the runtime judges it.
-        return Photos("random numbers: it is no image model whose preprocessing is known", None)
+        return Photos(f"{NOISE}; it is no image model whose preprocessing is known", None)
     resize = None if model.card is None else model.card.resize
     files = _list_images(path.parent / "export.json")
     try:
@@ -72,7 +74,7 @@ def _list_images(manifest: Path) -> list[Path]:
     try:
         calibration = json.loads(manifest.read_text(encoding="utf-8"))["calibration"]
         root, names = Path(calibration["data"]), list(calibration["files"])
-        return [root / name for name in names[:: max(1, len(names) // _IMAGES)][:_IMAGES]]
+        return [root / names[row] for row in spread_rows(len(names), _IMAGES)]
     except (OSError, ValueError, LookupError, TypeError):
         return []  # of no export, or of one that was edited: the noise is said
 

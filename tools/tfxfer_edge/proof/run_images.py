@@ -103,6 +103,8 @@ def pick_calibration(split: SampleSplit, *, images: int, seed: int) -> tuple[Arr
 def choose_rows(split: SampleSplit, *, samples: int, seed: int) -> list[int]:
     """Returns which samples of a split stand for all of it: as many of each class as there are.
 
+    Of more classes than samples, such as those of numbers, it is not the first ones by name.
+
     Args:
         split: whose samples.
         samples: how many, at most.
@@ -122,6 +124,7 @@ def spread_rows(groups: Sequence[str], *, samples: int, seed: int) -> list[int]:
     names = np.array(groups)
     rng = np.random.default_rng(seed)
     queues = [list(rng.permutation(np.flatnonzero(names == name))) for name in sorted(set(groups))]
+    queues = [queues[number] for number in rng.permutation(len(queues))]
     chosen: list[int] = []
     while len(chosen) < min(samples, len(groups)):
         for queue in queues:

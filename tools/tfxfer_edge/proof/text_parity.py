@@ -148,7 +148,12 @@ def _ask_mediapipe(
     with client:
         for number, sample in enumerate(samples):
             tell(number)
-            scores, named = client.classify(_find_text(sample))
+            try:
+                scores, named = client.classify(_find_text(sample))
+            except ModelError as error:
+                if wanted:
+                    raise
+                return None, None, str(error)
             rows.append(scores)
     return np.stack(rows), named, None
 

@@ -1,4 +1,4 @@
-"""LiteRT's interpreter on a file in memory, and the run on zeros that every rewrite ends with."""
+"""LiteRT's interpreter on a file in memory, and the run on noise that every rewrite ends with."""
 
 from __future__ import annotations
 
@@ -45,19 +45,28 @@ def load_interpreter(
 
 
 def verify(content: bytes | bytearray, *, fills: Mapping[str, int] | None = None) -> None:
-    """Loads the file and runs it once on zeros; every rewrite ends with this.
+    """Loads the file and runs it once on noise; every rewrite ends with this.
+
+    Not on zeros, which have no length to divide by: what makes NaN of them is no fault.
 
     Args:
         content: the file.
-        fills: what else an input holds, by its name.
+        fills: inputs that hold one value instead, by their names.
 
     Raises:
         ModelError: it does not load, does not run, or its output is not finite.
     """
     interpreter = load_interpreter(content)
+    rng = np.random.default_rng(0)
     for detail in interpreter.get_input_details():
-        value = (fills or {}).get(detail["name"], 0)
-        interpreter.set_tensor(detail["index"], np.full(detail["shape"], value, detail["dtype"]))
+        name, shape, dtype = detail["name"], detail["shape"], np.dtype(detail["dtype"])
+        if name in (fills or {}):
+            values = np.full(shape, (fills or {})[name])
+        elif dtype.kind == "f":
+            values = rng.uniform(0, 1, shape)  # in the range of every usual preprocessing
+        else:
+            values = rng.integers(0, 2 if dtype.itemsize > 2 else 128, shape)  # tokens, or steps
+        interpreter.set_tensor(detail["index"], values.astype(dtype))
     try:
         with quiet_native():
             interpreter.invoke()
@@ -67,5 +76,5 @@ def verify(content: bytes | bytearray, *, fills: Mapping[str, int] | None = None
     for detail in interpreter.get_output_details():
         if not np.isfinite(interpreter.get_tensor(detail["index"])).all():
             raise ModelError(
-                "model: expected finite outputs for inputs of zeros. Received: NaN or infinity."
+                "model: expected finite outputs for inputs of noise. Received: NaN or infinity."
             )

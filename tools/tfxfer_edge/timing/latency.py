@@ -19,9 +19,11 @@ from tfxfer.progress import Progress
 from tfxfer.system.scratch import scratch_folder
 
 __all__ = [
+    "NOISE",
     "Latency",
     "Turn",
     "load_samples",
+    "make_noise",
     "measure",
     "read_peak_memory_bytes",
     "store_samples",
@@ -30,6 +32,9 @@ __all__ = [
 
 Turn = Callable[[int], Callable[[], object]]
 """Feeds the sample of a lap, by the lap's number, and returns what runs it."""
+
+NOISE = "random numbers (seed 0): floats -1 to 1, integers over all they may be"
+"""What a file is timed on of whose inputs nothing is known."""
 
 _WARMUPS = 3
 _SLOW_MS = 2000
@@ -92,7 +97,7 @@ def measure(
         runs: samples a round, after five that do not count.
         rounds: processes per file.
         inputs: what a file is fed with, by path: samples as its tensors hold them, by the tensors'
-            names, one after the other. Other files get noise.
+            names, one after the other. Other files get `NOISE`.
         progress: told of processes that have ended.
 
     Raises:
@@ -190,10 +195,7 @@ def _measure_here(path: str, threads: int, runs: int, samples: str | None = None
     rng = np.random.default_rng(0)
     sources = interpreter.get_input_details()
     for detail in sources:
-        # Whole numbers may be those of tokens: 0 and 1 are in every table.
-        is_whole = np.dtype(detail["dtype"]) in (np.int32, np.int64)
-        noise = rng.uniform(0, 2 if is_whole else 127, detail["shape"])
-        interpreter.set_tensor(detail["index"], noise.astype(detail["dtype"]))
+        interpreter.set_tensor(detail["index"], make_noise(detail, rng))
     stored = [] if samples is None else _load(Path(samples), sources)
     laps = []
     for number in range(runs + 5):
@@ -205,6 +207,18 @@ def _measure_here(path: str, threads: int, runs: int, samples: str | None = None
         if number >= 5:
             laps.append((time.perf_counter() - started) * 1e3)
     return {"load_ms": load_ms, "laps_ms": laps, "peak_memory_bytes": read_peak_memory_bytes()}
+
+
+def make_noise(detail: Mapping[str, Any], rng: np.random.Generator) -> np.ndarray:
+    """Returns what `NOISE` says for one input, of which the runtime tells nothing but its type."""
+    dtype, shape = np.dtype(detail["dtype"]), detail["shape"]
+    if dtype.kind == "f":
+        return rng.uniform(-1, 1, shape).astype(dtype)
+    if dtype.kind not in "iu" or dtype.itemsize > 2:
+        # Whole numbers may be those of tokens: 0 and 1 are in every table.
+        return rng.integers(0, 2, shape).astype(dtype)
+    limits = np.iinfo(dtype)
+    return rng.integers(limits.min, limits.max, shape, dtype=dtype, endpoint=True)
 
 
 def _load(folder: Path, sources: Sequence[Any]) -> list[tuple[int, np.ndarray]]:

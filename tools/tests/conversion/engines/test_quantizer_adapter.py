@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
+from tfxfer.errors import ModelError
 from tfxfer_edge import FrozenGraph, convert
+from tfxfer_edge.conversion.engines import integer, quantizer_adapter
 from tfxfer_edge.conversion.engines.quantizer_adapter import (
     RELIED_ON,
     WANTED,
@@ -64,3 +66,49 @@ def test_without_it_the_other_engine_does_the_work(
         made = convert(small_graph, recipe=recipe, calibration=photos(12))
         assert made.engine == "converter"
         assert any("expected litert_quantizer" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("found", ["0.10.4", "0.12.0", "1.0"])
+def test_a_version_out_of_the_bounds_is_one_line(
+    small_graph: FrozenGraph,
+    photos: Callable[..., np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+    found: str,
+) -> None:
+    # Its names may all be there, and mean something else.
+    monkeypatch.setattr(quantizer_adapter, "version", lambda _: found)
+    with pytest.raises(ConversionError) as caught:
+        require_quantizer()
+    assert str(caught.value) == (
+        f"engine quantizer: expected litert-quantizer>=0.11,<0.12. Received: litert-quantizer "
+        f"{found}. pip install 'litert-quantizer>=0.11,<0.12'"
+    )
+    made = convert(small_graph, recipe="int8", calibration=photos(12))
+    assert made.engine == "converter"
+    assert any(f"litert-quantizer {found}" in note for note in made.notes)
+    with pytest.raises(ModelError, match="no engine could do recipe 'int8'") as refused:
+        convert(small_graph, recipe="int8", calibration=photos(12), engine="quantizer")
+    assert len(str(refused.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "error", [AttributeError("gone"), AssertionError(), NotImplementedError("x")]
+)
+def test_whatever_it_raises_is_one_line(
+    small_graph: FrozenGraph,
+    photos: Callable[..., np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise error
+
+    for name in ("find_ranges", "quantize_file"):
+        small_graph.memory.clear()  # ranges that were found are kept
+        with monkeypatch.context() as patched:
+            patched.setattr(integer, name, fail)
+            made = convert(small_graph, recipe="int8", calibration=photos(12))
+        assert made.engine == "converter"
+        (note,) = [x for x in made.notes if x.startswith("engine quantizer")]
+        assert "\n" not in note
+        assert (str(error) or type(error).__name__) in note

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from tfxfer_edge.conversion.converting import convert_quantized
+from tfxfer_edge.conversion.engines.extremes import add_extremes
 from tfxfer_edge.conversion.graph import FrozenGraph, Prepared, describe_failure
 from tfxfer_edge.conversion.quantized import ConversionError, Quantized
 from tfxfer_edge.conversion.quiet import quiet
 from tfxfer_edge.conversion.recipes import Recipe
-from tfxfer_edge.conversion.tensorflow_lite import convert_quantized
 from tfxfer_edge.door import IMAGE
 
 __all__ = ["NAME", "quantize"]
@@ -36,6 +37,8 @@ def quantize(graph: FrozenGraph, recipe: Recipe, inputs: Prepared | None) -> Qua
     try:
         with quiet():
             takes_bytes = graph.modality == IMAGE
+            if inputs is not None:
+                inputs = add_extremes(graph, inputs)
             content = convert_quantized(graph.function, recipe, inputs, takes_bytes=takes_bytes)
     # The converter raises ConverterError, RuntimeError and ValueError alike.
     except Exception as error:

@@ -9,6 +9,7 @@ from typing import cast
 
 import numpy as np
 
+from tfxfer_edge.conversion.engines.extremes import add_extremes, rescales_inside
 from tfxfer_edge.conversion.engines.quantizer_adapter import (
     Ranges,
     find_ranges,
@@ -54,6 +55,8 @@ def calibrate(graph: FrozenGraph, inputs: Prepared) -> Ranges:
 
 def _find_ranges(graph: FrozenGraph, inputs: Prepared) -> Ranges:
     names = [item.name for item in graph.inputs]
+    if rescales_inside(graph):
+        inputs = add_extremes(graph, inputs)
     samples = {
         SIGNATURE: [
             {name: values[None] for name, values in zip(names, row, strict=True)}
@@ -66,7 +69,7 @@ def _find_ranges(graph: FrozenGraph, inputs: Prepared) -> Ranges:
             ranges = find_ranges(graph.float_content, samples)
     except ConversionError:
         raise
-    except (ValueError, RuntimeError, KeyError) as error:
+    except Exception as error:  # what it raises promises nothing, either
         raise ConversionError(f"engine {NAME}: calibration failed: {_first(error)}") from error
     if graph.input_range is not None:
         low, high = graph.input_range
@@ -148,8 +151,7 @@ def _quantize(
             content = quantize_file(graph.float_content, list_rules(recipe, keep_float), ranges)
     except ConversionError:
         raise
-    # Its rules for operators raise what they like.
-    except (ValueError, RuntimeError, KeyError, TypeError, IndexError) as error:
+    except Exception as error:  # its rules for operators raise what they like
         raise ConversionError(f"engine {NAME}: {_first(error)}") from error
     if content is None:
         raise ConversionError(f"engine {NAME}: wrote no model.")

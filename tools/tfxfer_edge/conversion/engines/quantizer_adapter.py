@@ -14,6 +14,7 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+from packaging.requirements import Requirement
 
 from tfxfer_edge.conversion.internals import Names, find_moved
 from tfxfer_edge.conversion.quantized import ConversionError
@@ -60,7 +61,6 @@ RELIED_ON: Names = {
     f"{_ROOT}.quantizer:Quantizer": (),
     f"{_ROOT}.quantizer:Quantizer.quantize": ("enable_progress_bar", "enable_progress_report"),
     f"{_ROOT}.quantizer:QuantizationResult": ("quantized_model",),
-    f"{_ROOT}.recipe:dynamic_wi8_afp32": (),
     _MANAGER: (),
     f"{_MANAGER}.add_static_config": (
         "regex",
@@ -70,7 +70,7 @@ RELIED_ON: Names = {
         "weight_granularity",
     ),
     f"{_MANAGER}.add_quantization_config": ("algorithm_key",),
-    f"{_MANAGER}.add_dynamic_config": (),
+    f"{_MANAGER}.add_dynamic_config": ("regex", "operation_name", "num_bits", "granularity"),
     f"{_MANAGER}.add_weight_only_config": (
         "regex",
         "operation_name",
@@ -98,14 +98,21 @@ def require_quantizer() -> None:
     """Refuses a LiteRT Quantizer that is absent, or not the one that this module was made for.
 
     Raises:
-        ConversionError: names what moved, and the versions that have it.
+        ConversionError: names the version or what moved in it, and the versions that serve.
     """
+    wanted = Requirement(WANTED)
+    try:
+        number = version(wanted.name)
+        found = f"{wanted.name} {number}"
+    except Exception:  # noqa: BLE001 - none, or one whose metadata cannot be read
+        number, found = "", f"no {wanted.name}"
+    # Where all names are there, they may mean something else: nobody has tried it.
+    if number and not wanted.specifier.contains(number, prereleases=True):
+        raise ConversionError(
+            f"engine quantizer: expected {WANTED}. Received: {found}. pip install '{WANTED}'"
+        )
     moved = find_moved(RELIED_ON)
     if moved:
-        try:
-            found = f"litert-quantizer {version('litert-quantizer')}"
-        except Exception:  # noqa: BLE001 - none, or one whose metadata cannot be read
-            found = "no litert-quantizer"
         raise ConversionError(
             f"engine quantizer: expected {', '.join(moved[:3])}. Received: {found}, without. "
             f"pip install '{WANTED}'"
@@ -166,10 +173,8 @@ def list_rules(recipe: Recipe, keep_float: Mapping[str, bool] | None = None) -> 
         keep_float: for a static recipe: names of tensors whose operators compute in float, and
             whether the operator holds weights, which then stay in 8 bits.
     """
-    from litert_quantizer import recipe as recipes
-
     if recipe.kind == "dynamic":
-        return recipes.dynamic_wi8_afp32()
+        return _quantize_weights(recipe)
     if recipe.kind == "weights":
         return _round_weights(recipe)
     if recipe.kind == "file":
@@ -199,7 +204,7 @@ def _cast_weights() -> Any:
 
 
 def _round_weights(recipe: Recipe) -> Any:
-    from litert_quantizer.qtyping import QuantGranularity, TFLOperationName
+    from litert_quantizer.qtyping import TFLOperationName
     from litert_quantizer.recipe_manager import RecipeManager
 
     manager = RecipeManager()
@@ -210,15 +215,33 @@ def _round_weights(recipe: Recipe) -> Any:
             regex=pattern,
             operation_name=TFLOperationName.ALL_SUPPORTED,
             num_bits=bits,
-            granularity=QuantGranularity.CHANNELWISE
-            if recipe.per_channel
-            else QuantGranularity.TENSORWISE,
+            granularity=_granularity(recipe),
         )
     return manager.get_quantization_recipe()
 
 
+def _quantize_weights(recipe: Recipe) -> Any:
+    from litert_quantizer.qtyping import TFLOperationName
+    from litert_quantizer.recipe_manager import RecipeManager
+
+    manager = RecipeManager()
+    manager.add_dynamic_config(
+        regex=".*",
+        operation_name=TFLOperationName.ALL_SUPPORTED,
+        num_bits=recipe.weight_bits,
+        granularity=_granularity(recipe),
+    )
+    return manager.get_quantization_recipe()
+
+
+def _granularity(recipe: Recipe) -> Any:
+    from litert_quantizer.qtyping import QuantGranularity
+
+    return QuantGranularity.CHANNELWISE if recipe.per_channel else QuantGranularity.TENSORWISE
+
+
 def _quantize_all(recipe: Recipe, keep_float: Mapping[str, bool]) -> Any:
-    from litert_quantizer.qtyping import QuantGranularity, TFLOperationName
+    from litert_quantizer.qtyping import TFLOperationName
     from litert_quantizer.recipe_manager import AlgorithmName, RecipeManager
 
     manager = RecipeManager()
@@ -227,9 +250,7 @@ def _quantize_all(recipe: Recipe, keep_float: Mapping[str, bool]) -> Any:
         operation_name=TFLOperationName.ALL_SUPPORTED,
         activation_num_bits=recipe.activation_bits,
         weight_num_bits=recipe.weight_bits,
-        weight_granularity=QuantGranularity.CHANNELWISE
-        if recipe.per_channel
-        else QuantGranularity.TENSORWISE,
+        weight_granularity=_granularity(recipe),
     )
     never = AlgorithmName.NO_QUANTIZE
     if recipe.activation_bits == 16:
@@ -240,7 +261,12 @@ def _quantize_all(recipe: Recipe, keep_float: Mapping[str, bool]) -> Any:
         # An operator's scope is the names of what it makes, each ended by a semicolon.
         scope = f"^{re.escape(name)};?$"
         if has_weights:
-            manager.add_dynamic_config(scope, TFLOperationName.ALL_SUPPORTED, recipe.weight_bits)
+            manager.add_dynamic_config(
+                regex=scope,
+                operation_name=TFLOperationName.ALL_SUPPORTED,
+                num_bits=recipe.weight_bits,
+                granularity=_granularity(recipe),
+            )
         else:
             manager.add_quantization_config(
                 scope, TFLOperationName.ALL_SUPPORTED, algorithm_key=never

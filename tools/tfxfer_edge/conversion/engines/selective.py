@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfxfer.data.spread import spread_rows
 from tfxfer_edge.conversion.engines.integer import quantize_static
 from tfxfer_edge.conversion.quantized import ConversionError, Quantized
-from tfxfer_edge.door import find_door
 from tfxfer_edge.tflite.flatbuffer import list_operators, read_model, tensor_table
 from tfxfer_edge.tflite.runtime import load_interpreter
 
@@ -70,7 +70,7 @@ def quantize_selective(
         graph: what to convert.
         recipe: `int8_selective`.
         ranges: from `calibrate`.
-        inputs: calibration samples as the graph takes them, the extremes first.
+        inputs: calibration samples as the graph takes them.
 
     Raises:
         ConversionError: the integer model cannot be compared with the float one.
@@ -112,9 +112,9 @@ def quantize_selective(
 
 
 def _choose_probe(graph: FrozenGraph, inputs: Prepared) -> Samples:
-    extremes = find_door(graph.modality).extremes
-    skipped = extremes if len(inputs[0]) > extremes else 0
-    chosen = [values[skipped : skipped + _IMAGES] for values in inputs]
+    # They may lie one class after the other.
+    rows = spread_rows(len(inputs[0]), _IMAGES)
+    chosen = [values[rows] for values in inputs]
     names = [item.name for item in graph.inputs]
     return [dict(zip(names, row, strict=True)) for row in zip(*chosen, strict=True)]
 
