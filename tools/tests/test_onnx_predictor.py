@@ -82,6 +82,26 @@ def test_a_file_of_pytorch_gets_labels_and_preprocessing(tmp_path: Path, photos:
         load_onnx_predictor(path, labels=LABELS)
 
 
+def test_the_commands_are_told_what_it_does_not_say(tmp_path: Path, photos: list[str]) -> None:
+    from tfxfer.cli.evaluate import command as evaluate_command
+    from tfxfer.cli.predict import command as predict_command
+
+    path, labels = tmp_path / "bare.onnx", tmp_path / "labels.txt"
+    path.write_bytes(build_onnx())
+    labels.write_text("".join(f"{label}\n" for label in LABELS))
+    options = ["--labels", str(labels), "--preprocessing", "0..1", "--json"]
+    done = CliRunner().invoke(predict_command, [str(path), photos[2], *options])
+    assert done.exit_code == 0, done.output
+    (found,) = json.loads(done.stdout)
+    assert found["label"] == "blue"
+    done = CliRunner().invoke(evaluate_command, [str(path), str(tmp_path / "photos"), *options])
+    assert json.loads(done.stdout)["accuracy"]["value"] == 1.0
+    # The control: sums of pixels 0..255 leave no doubt, where shares leave some.
+    options[3] = "in_graph"
+    done = CliRunner().invoke(predict_command, [str(path), photos[2], *options])
+    assert json.loads(done.stdout)[0]["score"] > 0.999 > found["score"]
+
+
 def test_what_a_card_says_holds(tmp_path: Path) -> None:
     path = write_file(
         tmp_path,

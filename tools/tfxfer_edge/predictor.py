@@ -16,6 +16,7 @@ from tfxfer.outputs import Outputs
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.registry.lookup import default_registry, get_head
 from tfxfer.system.records import read_document
+from tfxfer_edge.conversion.sources import PreprocessingArgument
 from tfxfer_edge.door import IMAGE, EdgeModality, find_door
 from tfxfer_edge.onnx.ending import find_onnx_activation
 from tfxfer_edge.onnx.metadata import read_onnx_metadata
@@ -37,7 +38,7 @@ def load_tflite_predictor(
     *,
     labels: Sequence[str] | None = None,
     head: Head | None = None,
-    preprocessing: Preprocessing | None = None,
+    preprocessing: PreprocessingArgument = None,
 ) -> Predictor:
     """Returns what scores samples with a `.tflite` file, in the words of its modality.
 
@@ -45,7 +46,8 @@ def load_tflite_predictor(
         path: the file.
         labels: names of the outputs, in order; None takes the metadata's.
         head: the task; None takes one of the metadata's kind, and without metadata the default.
-        preprocessing: what pixels go through before a float input; None takes the metadata's.
+        preprocessing: what pixels go through before a float input, `in_graph` nothing; None takes
+            the metadata's.
 
     Raises:
         PluginError: what reads its samples is not installed.
@@ -54,7 +56,9 @@ def load_tflite_predictor(
     """
     check_model_file(path)
     try_file(path)
-    door, model = open_model(path, threads=os.cpu_count() or 1, preprocessing=preprocessing)
+    door, model = open_model(
+        path, threads=os.cpu_count() or 1, preprocessing=_read_word(preprocessing)
+    )
     activation = find_file_activation(model.content)
     return _predict_with(Path(path), door, model, labels=labels, head=head, activation=activation)
 
@@ -64,7 +68,7 @@ def load_onnx_predictor(
     *,
     labels: Sequence[str] | None = None,
     head: Head | None = None,
-    preprocessing: Preprocessing | None = None,
+    preprocessing: PreprocessingArgument = None,
 ) -> Predictor:
     """Returns what scores samples with an `.onnx` file; see `load_tflite_predictor`.
 
@@ -78,7 +82,9 @@ def load_onnx_predictor(
     content = read_onnx_file(path)
     try_onnx_file(path)
     door = find_door(read_onnx_modality(path))
-    model = door.open_onnx(path, threads=os.cpu_count() or 1, preprocessing=preprocessing)
+    model = door.open_onnx(
+        path, threads=os.cpu_count() or 1, preprocessing=_read_word(preprocessing)
+    )
     activation = find_onnx_activation(content)
     return _predict_with(Path(path), door, model, labels=labels, head=head, activation=activation)
 
@@ -187,6 +193,10 @@ def _head_of(model: SampleModel, kind: str, threshold: float | None) -> Head:
         f"model {model.source!r}: expected metadata of a kind that an installed head writes. "
         f"Received: {kind!r}. Say what the outputs are with --head."
     )
+
+
+def _read_word(preprocessing: PreprocessingArgument) -> Preprocessing | None:
+    return preprocessing if isinstance(preprocessing, Preprocessing | None) else Preprocessing()
 
 
 def _shorten(labels: Sequence[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 from tfxfer.cli.options import break_lock_option, read_labels
 from tfxfer.cli.output import Output, tfxfer_command
+from tfxfer.cli.preprocessing import PreprocessingType, parse_preprocessing
 from tfxfer.errors import GateError, ModelError
 from tfxfer.run.directory import RunDirectory, is_run_folder
 from tfxfer.system.keras_settings import check_keras_settings
@@ -30,57 +30,6 @@ _CHECKED = (
     "force",
     "gate",
 )  # what `check_request` takes of the options
-_RANGES = {"0..1": (0.0, 255.0), "-1..1": (127.5, 127.5)}
-
-
-class _PreprocessingType(click.ParamType):
-    name = "preprocessing"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            return parse_preprocessing(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-def parse_preprocessing(text: str) -> Any:
-    """Returns what `--preprocessing` names: `in_graph`, or a `Preprocessing`.
-
-    Args:
-        text: `in_graph`; `0..1` or `-1..1`, what pixels become; or MEAN/STD in pixel units, one
-            number each or three with commas.
-
-    Raises:
-        ValueError: none of them.
-
-    Example:
-        >>> parse_preprocessing("127.5/127.5") == parse_preprocessing("-1..1")
-        True
-    """
-    from tfxfer.preprocessing import Preprocessing
-
-    if text == "in_graph":
-        return text
-    if text in _RANGES:
-        mean, std = _RANGES[text]
-        return Preprocessing.from_mean_std(mean=mean, std=std)
-    try:
-        means, stds = ([float(number) for number in part.split(",")] for part in text.split("/"))
-        if {len(means), len(stds)} - {1, 3} or not all(
-            math.isfinite(number) for number in (*means, *stds)
-        ):
-            raise ValueError
-        if not all(std > 0 for std in stds):
-            raise ValueError
-    except ValueError:
-        raise ValueError(
-            f"expected in_graph, 0..1, -1..1, or MEAN/STD in pixel units such as 127.5/127.5. "
-            f"Received: {text!r}"
-        ) from None
-    triples = [part * 3 if len(part) == 1 else part for part in (means, stds)]
-    return Preprocessing.from_mean_std(mean=triples[0], std=triples[1])
 
 
 @tfxfer_command("export")
@@ -127,7 +76,7 @@ def parse_preprocessing(text: str) -> Any:
 )
 @click.option(
     "--preprocessing",
-    type=_PreprocessingType(),
+    type=PreprocessingType(),
     help="For a model outside of a run: in_graph, 0..1, -1..1, or MEAN/STD in pixel units.",
 )
 @click.option(

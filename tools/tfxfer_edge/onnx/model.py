@@ -20,7 +20,7 @@ __all__ = ["OnnxImageModel", "OnnxSampleModel", "require_onnxruntime"]
 
 _DTYPES = {"double": "float64", "float": "float32"}
 _FREE = -1
-_CHANNELS = 3
+_CHANNELS = (1, 3)
 
 
 def require_onnxruntime() -> None:
@@ -127,9 +127,9 @@ class OnnxImageModel(OnnxSampleModel, TFLiteModel):
         if len(sources) == 1:
             batch, *sizes = sources[0].shape
             # Of 3 x 3 x 3 nobody can tell; the last axis is taken for the channels, as elsewhere.
-            if len(sizes) == 3 and sizes[0] == _CHANNELS != sizes[2]:
+            if len(sizes) == 3 and sizes[0] in _CHANNELS and sizes[2] not in _CHANNELS:
                 self._has_channels_first = True
-                sources = (replace(sources[0], shape=(batch, *sizes[1:], _CHANNELS)),)
+                sources = (replace(sources[0], shape=(batch, *sizes[1:], sizes[0])),)
         return sources, targets
 
     def encode(self, pixels: np.ndarray) -> np.ndarray:

@@ -242,7 +242,7 @@ def _ask(host: str, done: subprocess.CompletedProcess[bytes], what: str) -> str:
     if done.returncode == _SSH_FAILED:
         raise DeviceError(
             f"device 'ssh:{host}': expected a host that ssh reaches without asking. "
-            f"Received: {last.rstrip('.')}. Try it: ssh -o BatchMode=yes {shlex.quote(host)} true"
+            f"Received: {last.rstrip('.')}. Once by hand: ssh {shlex.quote(host)} true"
         )
     raise DeviceError(f"device 'ssh:{host}': expected it to {what}. Received: {last}")
 
