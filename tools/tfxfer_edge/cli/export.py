@@ -41,8 +41,8 @@ _CHECKED = (
     multiple=True,
     default=("auto",),
     show_default=True,
-    help="auto, int8, int8_selective, int16x8, dynamic_w8, float16, float32, onnx; may be "
-    "repeated.",
+    help="auto, int8, int8_selective, int16x8, dynamic_w8, float16, float32, onnx, "
+    "onnx_int8; may be repeated.",
 )
 @click.option(
     "--max-drop",

@@ -66,7 +66,7 @@ class OnnxSampleModel(SampleModel):
         except Exception as error:
             raise _explain(error) from error
         self._interpreters.append(session)
-        sources = tuple(map(_tensor, session.get_inputs()))
+        sources = tuple(self._fix_size(_tensor(item)) for item in session.get_inputs())
         targets = [_tensor(item) for item in session.get_outputs()]
         for source in sources:
             if not source.shape or _FREE in source.shape[1:]:
@@ -78,6 +78,14 @@ class OnnxSampleModel(SampleModel):
         if len(targets) == 1 and _FREE in targets[0].shape[1:]:
             targets = [self._find_size(session, sources, targets[0])]
         return sources, tuple(targets)
+
+    def _fix_size(self, source: Tensor) -> Tensor:
+        """Returns an input at the size that the file says it is meant for, such as a text's."""
+        size = None if self.card is None else self.card.size
+        if size is None:
+            return source
+        sizes = [size if each == _FREE else each for each in source.shape[1:]]
+        return replace(source, shape=(*source.shape[:1], *sizes))
 
     def _find_size(self, session: Any, sources: tuple[Tensor, ...], target: Tensor) -> Tensor:
         """Returns an output whose size the file leaves to the runtime."""
