@@ -53,3 +53,31 @@ def test_a_run_is_given_no_labels_and_no_head(tmp_path: Path) -> None:
     for options in ({"labels": LABELS}, {"head": Classification()}):
         with pytest.raises(UsageError, match="expected no labels and no head"):
             load_predictor(run.path, **options)
+
+
+def test_a_preprocessing_goes_to_a_reader_that_takes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    def read(path: Path, *, labels: Any, head: Any, preprocessing: Any = None) -> str:
+        seen.append(preprocessing)
+        return "predictor"
+
+    def read_less(path: Path, *, labels: Any, head: Any) -> str:
+        return "predictor"
+
+    path = tmp_path / "model.other"
+    path.write_bytes(b"x")
+    monkeypatch.setattr("tfxfer.inference.loading.get_reader", lambda *_, **__: read)
+    found: list[Any] = [load_predictor(path, preprocessing="in_graph"), load_predictor(path)]
+    assert found == ["predictor", "predictor"]
+    assert seen == ["in_graph", None]
+    monkeypatch.setattr("tfxfer.inference.loading.get_reader", lambda *_, **__: read_less)
+    load_predictor(path)
+    with pytest.raises(UsageError, match="the reader of 'other' does not"):
+        load_predictor(path, preprocessing="in_graph")
+    keras = tmp_path / "model.keras"
+    keras.write_bytes(b"x")
+    with pytest.raises(UsageError, match="Keras's models get pixels"):
+        load_predictor(keras, preprocessing="in_graph")

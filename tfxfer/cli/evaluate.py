@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +16,7 @@ from tfxfer.cli.options import (
     model_options,
 )
 from tfxfer.cli.output import Output, tfxfer_command
+from tfxfer.cli.preprocessing import preprocessing_option
 from tfxfer.cli.results import (
     show_figures,
     show_judgement,
@@ -41,6 +42,7 @@ _MOST_MISTAKES = 20  # in the document; a terminal gets the first few
 @click.argument("model")
 @click.argument("data")
 @model_options
+@preprocessing_option
 @column_options
 @min_score_option
 @click.option(
@@ -78,6 +80,7 @@ def command(
     data: str,
     labels_file: str | None,
     head: str | None,
+    preprocessing: Any,
     sample_column: str | None,
     label_column: str | None,
     min_score: float | None,
@@ -109,7 +112,9 @@ def command(
         source, wanted = _list_samples(model, data, modality, slices_file, columns, named, progress)
     if gate is not None:
         _check_gate(gate, source, find_head(output, model))
-    predictor = open_predictor(output, model, labels_file=labels_file, head=head)
+    predictor = open_predictor(
+        output, model, labels_file=labels_file, head=head, preprocessing=preprocessing
+    )
     if gate is not None:
         _check_gate(gate, source, predictor.head, predictor.labels)
     from tfxfer.evaluation import find_warnings, score_predictions

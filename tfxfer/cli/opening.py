@@ -210,7 +210,12 @@ def check_table(path: str | None, option: str, *, overwrite: bool, inputs: tuple
 
 
 def open_predictor(
-    output: Output, model: str, *, labels_file: str | None, head: str | None
+    output: Output,
+    model: str,
+    *,
+    labels_file: str | None,
+    head: str | None,
+    preprocessing: Any = None,
 ) -> Predictor:
     """Returns what scores samples, and keeps TensorFlow, where that takes it, from greeting."""
     from tfxfer.inference.loading import load_predictor
@@ -221,7 +226,9 @@ def open_predictor(
     if Path(model).is_dir() or Path(model).suffix in _NEEDS_KERAS:
         what = f"importing TensorFlow, loading {model}"
     with output.starting(what):
-        predictor = load_predictor(model, labels=labels, head=named, registry=registry)
+        predictor = load_predictor(
+            model, labels=labels, head=named, preprocessing=preprocessing, registry=registry
+        )
     for remark in predictor.remarks:
         output.warn(remark)
     return predictor

@@ -10,6 +10,7 @@ import click
 from tfxfer.cli.opening import check_table, find_model, open_predictor, refuse_unreadable
 from tfxfer.cli.options import min_score_option, model_options, sample_column_option
 from tfxfer.cli.output import Output, tfxfer_command
+from tfxfer.cli.preprocessing import preprocessing_option
 from tfxfer.system.plain_text import shorten_text
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _TOP_LABELS = 3
 @click.argument("model")
 @click.argument("samples", nargs=-1, required=True)
 @model_options
+@preprocessing_option
 @sample_column_option
 @min_score_option
 @click.option("--csv", "table", metavar="FILE.csv", help="Write label, score and all scores.")
@@ -35,6 +37,7 @@ def command(
     samples: tuple[str, ...],
     labels_file: str | None,
     head: str | None,
+    preprocessing: Any,
     sample_column: str | None,
     min_score: float | None,
     table: str | None,
@@ -57,7 +60,9 @@ def command(
     columns = Columns(sample_column).or_else(remember_columns(model))
     found = find_samples(samples, modality, columns=columns)
     refuse_unreadable(output, model, found, modality)
-    predictor = open_predictor(output, model, labels_file=labels_file, head=head)
+    predictor = open_predictor(
+        output, model, labels_file=labels_file, head=head, preprocessing=preprocessing
+    )
     if min_score is not None:
         from tfxfer.trust.abstention import check_min_score
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfxfer.errors import ModelError, UnknownPluginError, UsageError
 from tfxfer.head import Head
@@ -13,6 +13,7 @@ from tfxfer.inference.hdf5_file import HDF5_ENDINGS, check_holds_model
 from tfxfer.inference.predictor import Predictor
 from tfxfer.inference.provenance import read_keras_provenance, read_run_provenance
 from tfxfer.registry.lookup import get_reader
+from tfxfer.registry.signature import takes_keyword
 from tfxfer.registry.suggestion import suggest_distribution
 from tfxfer.run.directory import RunDirectory
 from tfxfer.run.seals import describe_unsealed
@@ -33,6 +34,7 @@ def load_predictor(
     *,
     labels: Sequence[str] | None = None,
     head: Head | None = None,
+    preprocessing: Any = None,
     registry: Registry | None = None,
 ) -> Predictor:
     """Returns what scores samples, from a run directory or a model file.
@@ -41,12 +43,15 @@ def load_predictor(
 
     Args:
         path: a run, a `.keras` file, an `.h5` file of Keras 2 or 3, or what an installed reader
-            takes: with tfxfer-edge a `.tflite` file, or the folder of a SavedModel.
+            takes: with tfxfer-edge a `.tflite` or `.onnx` file, or the folder of a SavedModel.
         labels: for a file outside a run: names of its outputs, in order.
         head: for a file outside a run; None is the default head.
+        preprocessing: for a file of a reader that does not say it: a `Preprocessing`, what pixels
+            go through before it, or `in_graph`.
         registry: where plugins are looked up; None is what is installed.
 
     Raises:
+        UsageError: what a run knows itself, or a preprocessing for a model of Keras.
         ModelError: not such a file, or labels that do not match the outputs.
         RunError: a folder that is no run, or whose files are not what its training wrote.
         PluginError: the reader cannot be loaded.
@@ -57,8 +62,9 @@ def load_predictor(
         path = path.parent  # whoever names the description means what it describes
     if path.is_file():
         check_holds_model(path)
+    options = {"labels": labels, "head": head, "preprocessing": preprocessing}
     if is_saved_model(path):
-        return _read(READER, path, labels=labels, head=head, registry=registry)
+        return _read(READER, path, options, registry)
     of_run = path.is_dir() or (
         path.name == "model.keras" and (path.parent / "run.json").is_file() and labels is None
     )
@@ -73,7 +79,12 @@ def load_predictor(
             "Received: nothing there."
         )
     if not of_run and path.suffix not in _OF_KERAS:
-        return _read(path.suffix[1:], path, labels=labels, head=head, registry=registry)
+        return _read(path.suffix[1:], path, options, registry)
+    if preprocessing is not None:
+        raise UsageError(
+            f"model {str(path)!r}: expected no preprocessing, for Keras's models get pixels 0..255 "
+            "as they are and rescale them themselves. Leave --preprocessing out."
+        )
     check_keras_settings()
     from tfxfer.inference.keras_model import load_keras_predictor, load_model, wrap_model
 
@@ -92,24 +103,26 @@ def load_predictor(
     return replace(predictor, provenance=read_keras_provenance(path))
 
 
-def _read(
-    reader: str,
-    path: Path,
-    *,
-    labels: Sequence[str] | None,
-    head: Head | None,
-    registry: Registry | None,
-) -> Predictor:
+def _read(reader: str, path: Path, options: dict[str, Any], registry: Registry | None) -> Predictor:
     """Returns what a plugin's reader makes of a file or a folder.
 
     Raises:
         ModelError: nothing installed reads it.
+        UsageError: its reader takes no preprocessing.
     """
     try:
         read = get_reader(reader, registry=registry)
     except UnknownPluginError as error:
         raise ModelError(describe_unreadable(path, reader)) from error
-    found: Predictor = read(path, labels=labels, head=head)
+    # Not every reader of a plugin takes it.
+    if options["preprocessing"] is None:
+        del options["preprocessing"]
+    elif not takes_keyword(read, "preprocessing"):
+        raise UsageError(
+            f"model {str(path)!r}: expected no preprocessing, which the reader of {reader!r} does "
+            "not take. Leave --preprocessing out."
+        )
+    found: Predictor = read(path, **options)
     return found
 
 

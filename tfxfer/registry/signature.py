@@ -9,7 +9,7 @@ from typing import Any
 from tfxfer.errors import ContractError
 from tfxfer.registry.component import Component, raise_contract_error
 
-__all__ = ["check_function"]
+__all__ = ["check_function", "takes_keyword"]
 
 
 def check_function(component: Component, found: Any, parameters: str) -> Callable[..., Any]:
@@ -36,3 +36,17 @@ def check_function(component: Component, found: Any, parameters: str) -> Callabl
             f"Received: {error}. [{component.origin}]"
         ) from error
     return found
+
+
+def takes_keyword(function: Callable[..., Any], name: str) -> bool:
+    """Returns whether a function can be given a keyword that not every one takes.
+
+    Example:
+        >>> takes_keyword(lambda path, *, labels: None, "labels")
+        True
+    """
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # written in C, without a signature
+        return True
+    return any(item.name == name or item.kind is item.VAR_KEYWORD for item in parameters)

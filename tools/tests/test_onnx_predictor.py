@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from tfxfer.cli.main import run as run_cli
 from tfxfer.errors import ModelError
 from tfxfer.inference.loading import load_predictor
 from tfxfer.inference.scoring import predict
@@ -21,6 +24,7 @@ from tfxfer_edge.predictor import load_onnx_predictor, load_tflite_predictor
 from tfxfer_edge.tflite.card import ModelCard
 
 from .onnx_files import LABELS, build_onnx, paint_colours
+from .test_reader_is_light import refuse_heavy
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -82,6 +86,26 @@ def test_a_file_of_pytorch_gets_labels_and_preprocessing(tmp_path: Path, photos:
         load_onnx_predictor(path, labels=LABELS)
 
 
+def test_the_commands_are_told_what_it_does_not_say(tmp_path: Path, photos: list[str]) -> None:
+    from tfxfer.cli.evaluate import command as evaluate_command
+    from tfxfer.cli.predict import command as predict_command
+
+    path, labels = tmp_path / "bare.onnx", tmp_path / "labels.txt"
+    path.write_bytes(build_onnx())
+    labels.write_text("".join(f"{label}\n" for label in LABELS))
+    options = ["--labels", str(labels), "--preprocessing", "0..1", "--json"]
+    done = CliRunner().invoke(predict_command, [str(path), photos[2], *options])
+    assert done.exit_code == 0, done.output
+    (found,) = json.loads(done.stdout)
+    assert found["label"] == "blue"
+    done = CliRunner().invoke(evaluate_command, [str(path), str(tmp_path / "photos"), *options])
+    assert json.loads(done.stdout)["accuracy"]["value"] == 1.0
+    # The control: sums of pixels 0..255 leave no doubt, where shares leave some.
+    options[3] = "in_graph"
+    done = CliRunner().invoke(predict_command, [str(path), photos[2], *options])
+    assert json.loads(done.stdout)[0]["score"] > 0.999 > found["score"]
+
+
 def test_what_a_card_says_holds(tmp_path: Path) -> None:
     path = write_file(
         tmp_path,
@@ -100,6 +124,69 @@ def test_a_kind_of_sample_that_nobody_reads_is_named(tmp_path: Path) -> None:
     assert load_onnx_predictor.read_modality(path) == "smell"  # type: ignore[attr-defined]
     with pytest.raises(ModelError, match="modality 'smell'"):
         load_onnx_predictor(path)
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict", "benchmark"])
+def test_it_needs_neither_keras_nor_tensorflow(
+    command: str, tmp_path: Path, photos: list[str]
+) -> None:
+    path = write_file(tmp_path, build_onnx())
+    rest = {
+        "evaluate": [str(tmp_path / "photos")],
+        "predict": photos,
+        "benchmark": ["--runs", "2", "--rounds", "1"],
+    }[command]
+    done = refuse_heavy(command, str(path), *rest)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def make_external() -> bytes:
+    """Returns a file whose weights are in another one, which is not there."""
+    import onnx
+
+    model = onnx.load_from_string(build_onnx())
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "weights.bin"
+    content: bytes = model.SerializeToString()
+    return content
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: build_onnx()[:-50], "cut off or damaged"),
+        (lambda: b"no model", "of something else"),
+        (make_external, "values are in another one"),
+        (lambda: build_onnx(inputs=2), "Received: 2 and 1"),
+        (lambda: build_onnx(shape=("n", 3, "h", "w")), "expected an input of fixed size"),
+        (lambda: build_onnx().replace(b"MatMul", b"MatPul"), "that onnxruntime runs"),
+        (lambda: build_onnx(activation="Exp"), "expected outputs that are pr"),
+    ],
+    ids=["cut", "text", "external", "two inputs", "free sizes", "no operator", "no answers"],
+)
+def test_what_cannot_be_scored_is_one_line(
+    make: Callable[[], bytes],
+    told: str,
+    command: str,
+    tmp_path: Path,
+    photos: list[str],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    path, labels = tmp_path / "bad.onnx", tmp_path / "labels.txt"
+    path.write_bytes(make())
+    labels.write_text("".join(f"{label}\n" for label in LABELS))
+    options = ["--labels", str(labels), "--preprocessing", "0..1"]
+    data = str(tmp_path / "photos") if command == "evaluate" else photos[0]
+    started = time.monotonic()
+    assert run_cli([command, str(path), data, *options]) == 1
+    assert time.monotonic() - started < 30
+    errors = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error")]
+    assert len(errors) == 1
+    assert told in errors[0]
 
 
 def test_an_onnx_file_under_another_name_is_no_tflite_file(tmp_path: Path) -> None:

@@ -351,6 +351,26 @@ def test_onnx_takes_the_three_inputs(text_model: Any, text_run: RunDirectory) ->
     np.testing.assert_allclose(found, predictor.score(rows), atol=1e-5)
 
 
+def test_an_onnx_file_brings_its_vocabulary(text_run: RunDirectory, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("tf2onnx")
+    from tfxfer_edge.proof.feed import find_feed, find_values
+
+    names, sentence = ("onnx", "onnx_int8"), SENTENCES[0]
+    out = tmp_path / "edge"
+    document = export(text_run, out, recipes=names, max_drop=None, force=True).document
+    assert [item["engine"] for item in document["candidates"]] == ["keras", "onnxruntime"]
+    (keras,) = predict(str(text_run.path), [sentence])
+    for name, near in zip(names, (1e-4, 0.2), strict=True):
+        path = tmp_path / f"{name}.onnx"  # alone: nothing beside it helps
+        path.write_bytes((out / f"model_{name}.onnx").read_bytes())
+        (answer,) = predict(str(path), [sentence])
+        assert answer["scores"] == pytest.approx(keras["scores"], abs=near)
+        ranges = {item.name: (item.low, item.high) for item in find_values(path)}
+        assert ranges == {"ids": (0, 1), "mask": (1, 1), "segment_ids": (0, 0)}
+        assert find_feed(path).words.endswith("random tokens (seed 0), the most that it takes")
+
+
 def test_the_ladder_of_texts_has_no_16_bit_activations(text_run: RunDirectory) -> None:
     from tfxfer_edge.request import check_request
 

@@ -15,6 +15,7 @@ from tfxfer.outputs import Outputs
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.registry.lookup import get_head
 from tfxfer.system.records import read_document
+from tfxfer_edge.conversion.sources import PreprocessingArgument
 from tfxfer_edge.door import IMAGE, EdgeModality, find_door
 from tfxfer_edge.onnx.ending import find_onnx_activation
 from tfxfer_edge.onnx.metadata import read_onnx_metadata
@@ -37,7 +38,7 @@ def load_tflite_predictor(
     *,
     labels: Sequence[str] | None = None,
     head: Head | None = None,
-    preprocessing: Preprocessing | None = None,
+    preprocessing: PreprocessingArgument = None,
 ) -> Predictor:
     """Returns what scores samples with a `.tflite` file, in the words of its modality.
 
@@ -46,7 +47,8 @@ def load_tflite_predictor(
         labels: names of the outputs, in order; None takes the metadata's.
         head: the task; None takes the file's own with its settings, one of the metadata's kind
             where it names none, and without metadata the default.
-        preprocessing: what pixels go through before a float input; None takes the metadata's.
+        preprocessing: what pixels go through before a float input, `in_graph` nothing; None takes
+            the metadata's.
 
     Raises:
         PluginError: what reads its samples is not installed.
@@ -55,7 +57,9 @@ def load_tflite_predictor(
     """
     check_model_file(path)
     try_file(path)
-    door, model = open_model(path, threads=os.cpu_count() or 1, preprocessing=preprocessing)
+    door, model = open_model(
+        path, threads=os.cpu_count() or 1, preprocessing=_read_word(preprocessing)
+    )
     activation = find_file_activation(model.content)
     return _predict_with(Path(path), door, model, labels=labels, head=head, activation=activation)
 
@@ -65,7 +69,7 @@ def load_onnx_predictor(
     *,
     labels: Sequence[str] | None = None,
     head: Head | None = None,
-    preprocessing: Preprocessing | None = None,
+    preprocessing: PreprocessingArgument = None,
 ) -> Predictor:
     """Returns what scores samples with an `.onnx` file; see `load_tflite_predictor`.
 
@@ -79,7 +83,9 @@ def load_onnx_predictor(
     content = read_onnx_file(path)
     try_onnx_file(path)
     door = find_door(read_onnx_modality(path))
-    model = door.open_onnx(path, threads=os.cpu_count() or 1, preprocessing=preprocessing)
+    model = door.open_onnx(
+        path, threads=os.cpu_count() or 1, preprocessing=_read_word(preprocessing)
+    )
     activation = find_onnx_activation(content)
     return _predict_with(Path(path), door, model, labels=labels, head=head, activation=activation)
 
@@ -172,6 +178,10 @@ def _find_provenance(path: Path, card: ModelCard | None) -> Provenance | None:
         return None
     names = {Path(str(item.get("path"))).name for item in made if isinstance(item, dict)}
     return Provenance.from_text(text) if path.name in names else None
+
+
+def _read_word(preprocessing: PreprocessingArgument) -> Preprocessing | None:
+    return preprocessing if isinstance(preprocessing, Preprocessing | None) else Preprocessing()
 
 
 def _shorten(labels: Sequence[str]) -> str:

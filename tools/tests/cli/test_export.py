@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from tfxfer.cli.main import run as run_cli
+from tfxfer.cli.preprocessing import parse_preprocessing
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.run.directory import RunDirectory
-from tfxfer_edge.cli.export import parse_preprocessing
 
 FAST = ("--recipe", "float32")
 

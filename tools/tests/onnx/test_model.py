@@ -8,9 +8,11 @@ import pytest
 
 from tfxfer import Preprocessing
 from tfxfer.errors import ModelError
+from tfxfer_edge.onnx.metadata import write_onnx_metadata
 from tfxfer_edge.onnx.model import OnnxImageModel, OnnxSampleModel
+from tfxfer_edge.tflite.card import ModelCard
 
-from ..onnx_files import SIDE, build_onnx, paint_colours
+from ..onnx_files import LABELS, SIDE, build_onnx, paint_colours
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -49,6 +51,13 @@ def test_floats_of_a_file_that_says_nothing_need_a_word() -> None:
 
 def test_an_output_whose_size_the_file_does_not_state_is_found() -> None:
     assert OnnxImageModel(build_onnx(output_shape=("batch", "classes"))).outputs == 3
+
+
+def test_a_free_size_is_the_one_that_the_file_is_meant_for() -> None:
+    card = ModelCard(name="texts", labels=LABELS, modality="text", size=SIDE, contract={})
+    content = build_onnx(shape=("batch", 3, "height", "width"))
+    model = OnnxSampleModel(write_onnx_metadata(content, card, outputs=3))
+    assert model.inputs[0].shape == (-1, 3, SIDE, SIDE)
 
 
 @pytest.mark.parametrize(

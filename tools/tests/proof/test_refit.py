@@ -62,6 +62,28 @@ def test_a_head_that_lost_its_way_is_brought_back(
     assert off[1] < off[0] / 4
 
 
+def test_a_head_of_onnx_is_brought_back_too(fitter: HeadFitter, small: Any, photos: Any) -> None:
+    pytest.importorskip("onnxruntime")
+    from tfxfer_edge.conversion.onnx import OnnxModel
+    from tfxfer_edge.onnx.last_layer import read_onnx_dense, replace_onnx_dense
+
+    made = convert(small, recipe="onnx_int8", calibration=photos(24), preprocessing="in_graph")
+    kernel, bias, _ = read_onnx_dense(made.content)
+    wrong = replace(
+        made, content=replace_onnx_dense(made.content, 0.6 * kernel, bias + np.arange(len(bias)))
+    )
+    mended = fitter.fit(wrong)
+    assert "the head was fitted to the features of the integer network, on 160" in mended.notes[-1]
+    pixels = photos(60, seed=3)
+    right = np.asarray(small(pixels.astype(np.float32), training=False))
+    off = [np.abs(OnnxModel(x.content).score(pixels) - right).mean() for x in (made, wrong, mended)]
+    assert off[1] > 0.1
+    assert off[2] < off[1] / 4
+    # And one that is right stays as good.
+    fitted = OnnxModel(fitter.fit(made).content).score(pixels)
+    assert np.abs(fitted - right).mean() <= off[0] * 1.05
+
+
 def test_a_head_that_is_right_loses_nothing(
     fitter: HeadFitter, int8: Any, small_graph: Any, photos: Any
 ) -> None:
@@ -107,7 +129,7 @@ def test_what_ends_otherwise_stays(
 
 def test_only_8_bit_activations_need_it() -> None:
     assert {name for name, recipe in RECIPES.items() if is_refitted(recipe)} == {
-        "int8", "int8_selective",
+        "int8", "int8_selective", "onnx_int8",
     }  # fmt: skip
 
 

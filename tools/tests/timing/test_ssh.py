@@ -174,7 +174,7 @@ def test_what_is_no_host_is_never_handed_to_ssh(
     ("faults", "args", "told"),
     [
         ({}, ("--remote-python", "/no/python"), "expected /no/python there. Received: none"),
-        ({"uname": "drop"}, (), "Broken pipe. Try it: ssh -o BatchMode=yes pi@board true"),
+        ({"uname": "drop"}, (), "Broken pipe. Once by hand: ssh pi@board true"),
         ({"mkdir": "mkdir: Read-only file system"}, (), "make the folder"),
         ({"cat_>": "cat: No space left on device"}, (), "Received: cat: No space left on device"),
         ({".npz_1": "Killed"}, (), "expected it to run on pi@board. Received: Killed"),
@@ -206,7 +206,9 @@ def test_a_host_that_is_not_reached(
     wire.connect()
     assert benchmark(model, host="nowhere") == 1
     (error,) = capfd.readouterr().err.splitlines()
-    assert "Received: ssh: Could not resolve hostname nowhere. Try it: ssh -o" in error
+    assert (
+        "Received: ssh: Could not resolve hostname nowhere. Once by hand: ssh nowhere true" in error
+    )
     (wire.folder / "ssh").unlink()
     assert benchmark(model) == 1
     assert "no ssh here" in capfd.readouterr().err

@@ -105,7 +105,7 @@ def command(
 
         phone = find_phone()
     elif device.startswith(_SSH):
-        from tfxfer_edge.timing.adb import check_program
+        from tfxfer_edge.timing.benchmark_model import check_program
         from tfxfer_edge.timing.ssh import find_board, measure_on_board
 
         if program is not None:

@@ -8,8 +8,8 @@ import click
 
 from tfxfer.cli.options import read_labels
 from tfxfer.cli.output import Output, tfxfer_command
+from tfxfer.cli.preprocessing import PreprocessingType
 from tfxfer.system.keras_settings import check_keras_settings
-from tfxfer_edge.cli.export import PreprocessingType
 
 __all__ = ["command"]
 
@@ -22,7 +22,8 @@ __all__ = ["command"]
     multiple=True,
     default=("int8",),
     show_default=True,
-    help="int8, int8_selective, int16x8, dynamic_w8, float16, float32, onnx; may be repeated.",
+    help="int8, int8_selective, int16x8, dynamic_w8, w8, w4, float16, float32, onnx, "
+    "onnx_int8; may be repeated.",
 )
 @click.option(
     "--out",

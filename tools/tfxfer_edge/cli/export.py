@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 from tfxfer.cli.options import break_lock_option, read_labels
 from tfxfer.cli.output import Output, tfxfer_command
+from tfxfer.cli.preprocessing import PreprocessingType
 from tfxfer.errors import GateError, ModelError, UsageError
 from tfxfer.run.directory import RunDirectory, is_run_folder
 from tfxfer.system.keras_settings import check_keras_settings
@@ -17,7 +17,7 @@ from tfxfer_edge.conversion.end_types import END_TYPES
 from tfxfer_edge.proof.limits import parse_limit
 from tfxfer_edge.proof.preference import PREFERENCES
 
-__all__ = ["PreprocessingType", "command", "parse_preprocessing", "run_export", "show_candidates"]
+__all__ = ["command", "run_export", "show_candidates"]
 
 _CHECKED = (
     "out",
@@ -35,22 +35,6 @@ _CHECKED = (
     "micro",
     "dynamic_batch",
 )  # what `check_request` takes of the options
-_RANGES = {"0..1": (0.0, 255.0), "-1..1": (127.5, 127.5)}
-
-
-class PreprocessingType(click.ParamType):
-    """What `parse_preprocessing` reads, as a type of an option."""
-
-    name = "preprocessing"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Returns what was named."""
-        if not isinstance(value, str):
-            return value
-        try:
-            return parse_preprocessing(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 class _LimitType(click.ParamType):
@@ -65,44 +49,6 @@ class _LimitType(click.ParamType):
         return text if text.endswith("%") else float(text)
 
 
-def parse_preprocessing(text: str) -> Any:
-    """Returns what `--preprocessing` names: `in_graph`, or a `Preprocessing`.
-
-    Args:
-        text: `in_graph`; `0..1` or `-1..1`, what pixels become; or MEAN/STD in pixel units, one
-            number each or three with commas.
-
-    Raises:
-        ValueError: none of them.
-
-    Example:
-        >>> parse_preprocessing("127.5/127.5") == parse_preprocessing("-1..1")
-        True
-    """
-    from tfxfer.preprocessing import Preprocessing
-
-    if text == "in_graph":
-        return text
-    if text in _RANGES:
-        mean, std = _RANGES[text]
-        return Preprocessing.from_mean_std(mean=mean, std=std)
-    try:
-        means, stds = ([float(number) for number in part.split(",")] for part in text.split("/"))
-        if {len(means), len(stds)} - {1, 3} or not all(
-            math.isfinite(number) for number in (*means, *stds)
-        ):
-            raise ValueError
-        if not all(std > 0 for std in stds):
-            raise ValueError
-    except ValueError:
-        raise ValueError(
-            f"expected in_graph, 0..1, -1..1, or MEAN/STD in pixel units such as 127.5/127.5. "
-            f"Received: {text!r}"
-        ) from None
-    triples = [part * 3 if len(part) == 1 else part for part in (means, stds)]
-    return Preprocessing.from_mean_std(mean=triples[0], std=triples[1])
-
-
 @tfxfer_command("export")
 @click.argument("model", metavar="RUN_OR_MODEL")
 @click.option("--out", help="Folder to make.  [default: export/ inside the run]")
@@ -110,8 +56,8 @@ def parse_preprocessing(text: str) -> Any:
     "--recipe",
     "recipes",
     multiple=True,
-    help="auto, int8, int8_selective, int16x8, dynamic_w8, w8, w4, float16, float32, onnx; may be "
-    "repeated.  [default: auto]",
+    help="auto, int8, int8_selective, int16x8, dynamic_w8, w8, w4, float16, float32, onnx, "
+    "onnx_int8; may be repeated.  [default: auto]",
 )
 @click.option(
     "--recipe-file",

@@ -20,7 +20,7 @@ __all__ = ["OnnxImageModel", "OnnxSampleModel", "require_onnxruntime"]
 
 _DTYPES = {"double": "float64", "float": "float32"}
 _FREE = -1
-_CHANNELS = 3
+_CHANNELS = (1, 3)
 
 
 def require_onnxruntime() -> None:
@@ -66,7 +66,7 @@ class OnnxSampleModel(SampleModel):
         except Exception as error:
             raise _explain(error) from error
         self._interpreters.append(session)
-        sources = tuple(map(_tensor, session.get_inputs()))
+        sources = tuple(self._fix_size(_tensor(item)) for item in session.get_inputs())
         targets = [_tensor(item) for item in session.get_outputs()]
         for source in sources:
             if not source.shape or _FREE in source.shape[1:]:
@@ -78,6 +78,14 @@ class OnnxSampleModel(SampleModel):
         if len(targets) == 1 and _FREE in targets[0].shape[1:]:
             targets = [self._find_size(session, sources, targets[0])]
         return sources, tuple(targets)
+
+    def _fix_size(self, source: Tensor) -> Tensor:
+        """Returns an input at the size that the file says it is meant for, such as a text's."""
+        size = None if self.card is None else self.card.size
+        if size is None:
+            return source
+        sizes = [size if each == _FREE else each for each in source.shape[1:]]
+        return replace(source, shape=(*source.shape[:1], *sizes))
 
     def _find_size(self, session: Any, sources: tuple[Tensor, ...], target: Tensor) -> Tensor:
         """Returns an output whose size the file leaves to the runtime."""
@@ -127,9 +135,9 @@ class OnnxImageModel(OnnxSampleModel, TFLiteModel):
         if len(sources) == 1:
             batch, *sizes = sources[0].shape
             # Of 3 x 3 x 3 nobody can tell; the last axis is taken for the channels, as elsewhere.
-            if len(sizes) == 3 and sizes[0] == _CHANNELS != sizes[2]:
+            if len(sizes) == 3 and sizes[0] in _CHANNELS and sizes[2] not in _CHANNELS:
                 self._has_channels_first = True
-                sources = (replace(sources[0], shape=(batch, *sizes[1:], _CHANNELS)),)
+                sources = (replace(sources[0], shape=(batch, *sizes[1:], sizes[0])),)
         return sources, targets
 
     def encode(self, pixels: np.ndarray) -> np.ndarray:

@@ -13,13 +13,12 @@ from tfxfer.progress import Progress
 from tfxfer_edge.conversion.converted import Converted
 from tfxfer_edge.conversion.graph import FrozenGraph
 from tfxfer_edge.conversion.recipes import Recipe
-from tfxfer_edge.conversion.refit import Layer, refit
+from tfxfer_edge.conversion.refit import Layer, Refit, refit
 from tfxfer_edge.door import find_door
 from tfxfer_edge.proof.run_images import choose_rows
-from tfxfer_edge.proof.scoring import count_workers
+from tfxfer_edge.proof.scoring import Scorer, count_workers
 from tfxfer_edge.tflite.last_layer import ENDS, cut_features, find_end, read_dense
 from tfxfer_edge.tflite.refitted_layer import replace_dense
-from tfxfer_edge.tflite.sample_model import SampleModel
 
 __all__ = ["HeadFitter", "is_refitted"]
 
@@ -30,7 +29,7 @@ _REST = 0.001  # of the logits that may lie outside of the range that integers h
 
 def is_refitted(recipe: Recipe) -> bool:
     """Returns whether a recipe's features are coarse enough for the head to be worth fitting."""
-    return recipe.kind in ("static", "file") and recipe.activation_bits == 8
+    return recipe.kind in ("static", "file", "onnx") and recipe.activation_bits == 8
 
 
 class HeadFitter:
@@ -70,6 +69,8 @@ class HeadFitter:
             converted: a file in integers.
         """
         try:
+            if converted.suffix == ".onnx":
+                return self._fit_onnx(converted)
             layer = Layer(*read_dense(converted.content, ends=ENDS))
             end = find_end(converted.content)
         except ModelError as error:
@@ -88,11 +89,28 @@ class HeadFitter:
             low=float(low),
             high=float(high),
         )
-        words = (
-            f"the head was fitted to the features of the integer network, on {len(train)} samples: "
-            f"{found.after:.2g} bits from float32 on {len(val)} others, {found.before:.2g} before"
+        return _note(replace(converted, content=content), _describe(found, train, val))
+
+    def _fit_onnx(self, converted: Converted) -> Converted:
+        """Returns the same of an `.onnx` file, whose head is in float32: there are no ranges."""
+        from tfxfer_edge.conversion.onnx import OnnxModel
+        from tfxfer_edge.onnx.last_layer import (
+            cut_onnx_features,
+            read_onnx_dense,
+            replace_onnx_dense,
         )
-        return _note(replace(converted, content=content), words)
+
+        kernel, bias, end = read_onnx_dense(converted.content)
+        features = cut_onnx_features(converted.content)
+        wanted = self._find_wanted()
+        model = OnnxModel(features, normalization=converted.normalization)
+        what = f"fitting the head of {converted.recipe.name}"
+        train, val = self._read_all(model, what)
+        found = refit(Layer(kernel, bias), (train, wanted[0]), (val, wanted[1]), end=end)
+        if found.penalty is None:
+            return _note(converted, "the head is nearest to float32 as it was trained")
+        content = replace_onnx_dense(converted.content, found.layer.kernel, found.layer.bias)
+        return _note(replace(converted, content=content), _describe(found, train, val))
 
     def _find_wanted(self) -> list[np.ndarray]:
         """Returns the logits of the float network for the samples of each part."""
@@ -107,6 +125,9 @@ class HeadFitter:
         door = find_door(self._graph.modality)
         stated = self._graph.normalization
         model = door.open_model(content, workers=count_workers(), preprocessing=stated)
+        return self._read_all(model, what)
+
+    def _read_all(self, model: Scorer, what: str) -> list[np.ndarray]:
         total, done, found = sum(len(rows) for _, rows in self._parts), 0, []
         for split, rows in self._parts:
             parts = []
@@ -118,8 +139,15 @@ class HeadFitter:
         return found
 
 
-def _score(model: SampleModel, split: SampleSplit, rows: list[int]) -> np.ndarray:
+def _score(model: Scorer, split: SampleSplit, rows: list[int]) -> np.ndarray:
     return model.score(map_arrays(lambda x: x[:, 0], split.read_views(rows)))
+
+
+def _describe(found: Refit, train: np.ndarray, val: np.ndarray) -> str:
+    return (
+        f"the head was fitted to the features of the integer network, on {len(train)} samples: "
+        f"{found.after:.2g} bits from float32 on {len(val)} others, {found.before:.2g} before"
+    )
 
 
 def _note(converted: Converted, words: str) -> Converted:

@@ -88,7 +88,8 @@ class TFLiteModel(SampleModel):
         if found is None:
             raise ModelError(
                 f"model {self.source!r}: expected metadata that says what pixels go through before "
-                f"the {self.input.dtype} input. Received: none. Give preprocessing=."
+                f"the {self.input.dtype} input. Received: none. Give --preprocessing, in "
+                "Python preprocessing=."
             )
         return found
 

@@ -18,29 +18,27 @@ from tfxfer.errors import DeviceError, ModelError
 from tfxfer.progress import Progress
 from tfxfer.system.cleaning import clean_up
 from tfxfer_edge.timing.accelerator import read_delegated, write_option
+from tfxfer_edge.timing.benchmark_model import (
+    BENCHMARK_MODEL,
+    TOOL_WORDS,
+    check_program,
+    write_call,
+)
 from tfxfer_edge.timing.latency import Latency
 
 __all__ = [
     "BENCHMARK_MODEL",
     "InputValues",
     "Phone",
-    "check_program",
     "find_phone",
     "measure_on_phone",
     "read_report",
     "summarize",
-    "write_call",
     "write_values",
 ]
 
-BENCHMARK_MODEL = "/data/local/tmp/benchmark_model"
-_WARMUPS = 5
 _TIMEOUT_S = 300
 _NUMBER = r"\d+(?:\.\d+)?(?:e[+-]?\d+)?"
-_TOOL_WORDS = (
-    "Get the program for your phone's processor from LiteRT's downloads and name it with "
-    f"--benchmark-model FILE, or put it there: adb push benchmark_model {BENCHMARK_MODEL}"
-)
 
 
 @dataclass(frozen=True)
@@ -164,7 +162,7 @@ def measure_on_phone(
             phone.call("shell", "chmod", "755", tool)
         elif phone.call("shell", f"test -f {tool} && echo here || echo gone").strip() != "here":
             raise DeviceError(
-                f"phone {phone.model!r}: expected {tool}. Received: nothing there. {_TOOL_WORDS}"
+                f"phone {phone.model!r}: expected {tool}. Received: nothing there. {TOOL_WORDS}"
             )
         places = {str(path): f"{folder}/{number}.tflite" for number, path in enumerate(paths)}
         for path, place in places.items():
@@ -190,26 +188,6 @@ def measure_on_phone(
         replace(summarize(path, threads, found), delegated=delegated[path])
         for path, found in reports.items()
     ]
-
-
-def check_program(program: str | Path) -> None:
-    """Refuses a `benchmark_model` that is no file here.
-
-    Raises:
-        DeviceError: says where one is to be had.
-    """
-    if not Path(program).is_file():
-        raise DeviceError(
-            f"benchmark_model {str(program)!r}: expected a file. Received: none. {_TOOL_WORDS}"
-        )
-
-
-def write_call(tool: str, place: str, *, threads: int, runs: int) -> str:
-    """Returns the call of a `benchmark_model` that measures a file, both where they lie there."""
-    return (
-        f"{tool} --graph={place} --num_threads={threads} --num_runs={runs} "
-        f"--warmup_runs={_WARMUPS} --min_secs=0 --report_peak_memory_footprint=true"
-    )
 
 
 def write_values(values: Sequence[InputValues]) -> str:

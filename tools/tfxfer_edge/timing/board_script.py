@@ -91,9 +91,7 @@ def measure(path: str, samples: str, threads: int, runs: int) -> Any:
     rng = np.random.RandomState(0)
     for name, (shape, dtype) in shapes.items():
         if name not in stored:
-            # Whole numbers may be those of tokens: 0 and 1 are in every table.
-            most = 2 if dtype.kind == "i" and dtype.itemsize > 2 else 127
-            stored[name] = rng.uniform(0, most, (1, *shape[1:])).astype(dtype)
+            stored[name] = make_noise((1, *shape[1:]), dtype, rng, np)
     laps = []
     for number in range(runs + _WARMUPS):
         values = {}
@@ -112,6 +110,17 @@ def measure(path: str, samples: str, threads: int, runs: int) -> Any:
         "machine": platform.machine(),
         "runtime": runtime,
     }
+
+
+def make_noise(shape: Any, dtype: Any, rng: Any, np: Any) -> Any:
+    """Returns random numbers: floats -1 to 1, small integers over all they may be."""
+    if dtype.kind == "f":
+        return rng.uniform(-1, 1, shape).astype(dtype)
+    if dtype.kind not in "iu" or dtype.itemsize > 2:
+        # Whole numbers may be those of tokens: 0 and 1 are in every table.
+        return rng.randint(0, 2, shape).astype(dtype)
+    limits = np.iinfo(dtype)
+    return rng.randint(limits.min, limits.max + 1, shape).astype(dtype)
 
 
 def read_peak_memory() -> Any:

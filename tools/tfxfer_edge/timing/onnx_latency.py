@@ -54,11 +54,16 @@ def measure_here(path: str, threads: int, runs: int, samples: str | None = None)
 
 def _make_noise(item: Any) -> np.ndarray:
     kind = item.type.removeprefix("tensor(").removesuffix(")")
+    dtype = np.dtype(_KINDS.get(kind, kind))
     shape = [size if isinstance(size, int) else 1 for size in item.shape]
-    # Whole numbers may be those of tokens: 0 and 1 are in every table.
-    most = 2 if kind in ("int32", "int64") else 127
-    noise = np.random.default_rng(0).uniform(0, most, shape)
-    return noise.astype(_KINDS.get(kind, kind))
+    rng = np.random.default_rng(0)
+    if dtype.kind == "f":
+        return rng.uniform(-1, 1, shape).astype(dtype)
+    if dtype.kind not in "iu" or dtype.itemsize > 2:
+        # Whole numbers may be those of tokens: 0 and 1 are in every table.
+        return rng.integers(0, 2, shape).astype(dtype)
+    limits = np.iinfo(dtype)
+    return rng.integers(limits.min, limits.max, shape, dtype=dtype, endpoint=True)
 
 
 if __name__ == "__main__":

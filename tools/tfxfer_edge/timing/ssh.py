@@ -23,7 +23,8 @@ from tfxfer.errors import DeviceError, ModelError
 from tfxfer.progress import Progress
 from tfxfer.system.cleaning import clean_up
 from tfxfer_edge.timing import board_script
-from tfxfer_edge.timing.adb import InputValues, read_report, summarize, write_call, write_values
+from tfxfer_edge.timing.adb import InputValues, read_report, summarize, write_values
+from tfxfer_edge.timing.benchmark_model import write_call
 from tfxfer_edge.timing.latency import Latency
 
 __all__ = ["Board", "find_board", "measure_on_board"]
@@ -242,7 +243,7 @@ def _ask(host: str, done: subprocess.CompletedProcess[bytes], what: str) -> str:
     if done.returncode == _SSH_FAILED:
         raise DeviceError(
             f"device 'ssh:{host}': expected a host that ssh reaches without asking. "
-            f"Received: {last.rstrip('.')}. Try it: ssh -o BatchMode=yes {shlex.quote(host)} true"
+            f"Received: {last.rstrip('.')}. Once by hand: ssh {shlex.quote(host)} true"
         )
     raise DeviceError(f"device 'ssh:{host}': expected it to {what}. Received: {last}")
 
