@@ -99,10 +99,6 @@ def check_request(
     of_run = check_arguments(
         model, calibration=calibration, labels=labels, head=head, preprocessing=preprocessing
     )
-    if any(name != "onnx" for name in names):
-        # As the metadata of every file would refuse them, minutes later.
-        found = RunDirectory(path).read_labels() if of_run else tuple(labels or ())
-        check_labels(found, what=f"{'run' if of_run else 'model'} {str(path)!r}")
     rules = None
     if gate is not None:
         rules = read_rules(
@@ -113,6 +109,12 @@ def check_request(
         warnings = tuple(message for message, _ in find_warnings(RunDirectory(path)))
     elif of_run:
         _refuse_worthless(RunDirectory(path))
+    if any(name != "onnx" for name in names):
+        # As the metadata of every file would refuse them, minutes later.
+        found, run = tuple(labels or ()), RunDirectory(path)
+        if of_run and run.labels_path.is_file():  # what is missing is told by whoever opens it
+            found = run.read_labels()
+        check_labels(found, what=f"{'run' if of_run else 'model'} {str(path)!r}")
     unrecorded = _check_record(RunDirectory(path)) if of_run else None
     return CheckedRequest(folder, names, rules, warnings, unrecorded, own)
 
