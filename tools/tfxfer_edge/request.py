@@ -12,8 +12,9 @@ from tfxfer.errors import DataError, GateError, RunError, StorageError, UsageErr
 from tfxfer.modality import Modality
 from tfxfer.registry.lookup import Registry, get_head, get_modality
 from tfxfer.run.directory import RunDirectory
-from tfxfer.system.arguments import check_path, check_texts
+from tfxfer.system.arguments import check_path
 from tfxfer.trust.gate_rules import Gate
+from tfxfer_edge.conversion.end_types import check_type, keep_allowed
 from tfxfer_edge.conversion.recipes import Recipe, get_recipe
 from tfxfer_edge.door import IMAGE, find_door
 from tfxfer_edge.handover.folder import check_folder
@@ -178,7 +179,8 @@ def check_conversion(
     model: str | Path | RunDirectory,
     out: str | Path,
     *,
-    recipes: Sequence[str],
+    recipes: Sequence[str | Recipe],
+    io: str | None = None,
     calibration: str | Path | None = None,
     labels: Sequence[str] | None = None,
     head: Any = None,
@@ -195,13 +197,15 @@ def check_conversion(
         DataError: there are no samples to calibrate with.
         ModelError: what is there is no finished training and no model.
     """
-    names = check_texts(recipes, where="convert", name="recipes", expected="a list of names")
-    if not names or "auto" in names:
+    names, own = split_recipes(recipes)
+    if "auto" in names:
         raise UsageError(
             "convert: expected names of recipes: without labels nothing can be chosen. "
-            f"Received: {', '.join(names) or 'none'}. With labels: tfxfer export"
+            f"Received: {', '.join(names)}. With labels: tfxfer export"
         )
-    found = tuple(get_recipe(name) for name in dict.fromkeys(names))
+    check_type(io, where="convert")
+    tried = [own.get(name) or get_recipe(name) for name in dict.fromkeys(names)]
+    found = keep_allowed(tried, io, named=True)
     path = model.path if isinstance(model, RunDirectory) else check_path(model, where="convert")
     out = check_path(out, where="convert", name="out")
     of_run = is_run(model)

@@ -29,6 +29,7 @@ from tfxfer.system.files import atomic_write
 from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer_edge.conversion.attempts import convert
 from tfxfer_edge.conversion.converted import Converted
+from tfxfer_edge.conversion.end_types import EndType
 from tfxfer_edge.conversion.graph import FrozenGraph, freeze
 from tfxfer_edge.conversion.recipes import Recipe
 from tfxfer_edge.conversion.sources import PreprocessingArgument, Source, open_source
@@ -87,7 +88,8 @@ def convert_files(
     model: str | Path | RunDirectory,
     out: str | Path = ".",
     *,
-    recipes: Sequence[str] = ("int8",),
+    recipes: Sequence[str | Recipe] = ("int8",),
+    io: EndType | None = None,
     calibration: str | Path | None = None,
     calibration_images: int = 100,
     labels: Sequence[str] | None = None,
@@ -105,7 +107,8 @@ def convert_files(
     Args:
         model: a finished training, or a `.keras` or legacy `.h5` file, or a SavedModel.
         out: folder of the files, `MODEL_RECIPE.tflite`.
-        recipes: names of `tfxfer_edge.RECIPES`.
+        recipes: names of `tfxfer_edge.RECIPES`, and recipes of one's own.
+        io: type of the ends of TFLite files, see `export`.
         calibration: a folder of samples at any depth, labelled or not; a run calibrates on its own
             training split unless it is given.
         calibration_images: how many find the ranges. Up to 100 others compare the files with the
@@ -134,6 +137,7 @@ def convert_files(
         model,
         out,
         recipes=recipes,
+        io=io,
         calibration=calibration,
         labels=labels,
         head=head,
@@ -159,7 +163,7 @@ def convert_files(
     for number, (recipe, target) in enumerate(zip(found, targets, strict=True)):
         what = f"converting to {recipe.name} ({number + 1} of {len(found)})"
         told(what, 0, 1)
-        files.append(_write(opened, recipe, target, samples, others))
+        files.append(_write(opened, recipe, target, samples, others, io))
         told(what, 1, 1)
         for note in files[-1].notes:
             tell(f"{recipe.name}: {note}")
@@ -276,11 +280,16 @@ def _pick_others(
 
 
 def _write(
-    opened: _Model, recipe: Recipe, target: Path, samples: Arrays | None, others: Arrays | None
+    opened: _Model,
+    recipe: Recipe,
+    target: Path,
+    samples: Arrays | None,
+    others: Arrays | None,
+    io: EndType | None,
 ) -> ConvertedFile:
     model = opened.source if recipe.kind == "onnx" else opened.graph
     try:
-        converted = convert(model, recipe=recipe, calibration=samples)
+        converted = convert(model, recipe=recipe, calibration=samples, io=io)
         card = opened.describe(converted)
         content = add_metadata(converted, card, outputs=opened.graph.outputs)
     except ModelError as error:

@@ -10,6 +10,8 @@ from tfxfer.cli.options import read_labels
 from tfxfer.cli.output import Output, tfxfer_command
 from tfxfer.cli.preprocessing import PreprocessingType
 from tfxfer.system.keras_settings import check_keras_settings
+from tfxfer_edge.cli.export import collect_recipes
+from tfxfer_edge.conversion.end_types import END_TYPES
 
 __all__ = ["command"]
 
@@ -20,10 +22,21 @@ __all__ = ["command"]
     "--recipe",
     "recipes",
     multiple=True,
-    default=("int8",),
-    show_default=True,
     help="int8, int8_selective, int16x8, dynamic_w8, w8, w4, float16, float32, onnx, "
-    "onnx_int8; may be repeated.",
+    "onnx_int8; may be repeated.  [default: int8]",
+)
+@click.option(
+    "--recipe-file",
+    "recipe_files",
+    multiple=True,
+    metavar="FILE.json",
+    help="A recipe in LiteRT Quantizer's own format, named after its file; may be repeated.",
+)
+@click.option(
+    "--io",
+    type=click.Choice(END_TYPES),
+    help="Type of the input and the output of TFLite files.  [default: uint8 where activations "
+    "have 8 bits, else float32]",
 )
 @click.option(
     "--out",
@@ -66,7 +79,15 @@ __all__ = ["command"]
     help="Seed for the choice of images.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace files that are there.")
-def command(output: Output, *, model: str, labels_file: str | None, **options: Any) -> None:
+def command(
+    output: Output,
+    *,
+    model: str,
+    labels_file: str | None,
+    recipes: tuple[str, ...],
+    recipe_files: tuple[str, ...],
+    **options: Any,
+) -> None:
     """Write a model as .tflite or .onnx files, without a gate.
 
     RUN_OR_MODEL is a run, a .keras or legacy .h5 file, or a SavedModel folder. Nothing here says
@@ -77,13 +98,14 @@ def command(output: Output, *, model: str, labels_file: str | None, **options: A
     # Starting TensorFlow takes long, and an option that cannot be meant is known at once.
     check_keras_settings()
     labels = read_labels(labels_file)
+    options["recipes"] = collect_recipes(recipes, recipe_files, default="int8")
     check_conversion(
         model,
         options["out"],
         labels=labels,
         **{
             name: options[name]
-            for name in ("recipes", "calibration", "head", "preprocessing", "overwrite")
+            for name in ("recipes", "io", "calibration", "head", "preprocessing", "overwrite")
         },
     )
     with output.starting("importing TensorFlow"):

@@ -17,7 +17,7 @@ from tfxfer_edge.conversion.end_types import END_TYPES
 from tfxfer_edge.proof.limits import parse_limit
 from tfxfer_edge.proof.preference import PREFERENCES
 
-__all__ = ["command", "run_export", "show_candidates"]
+__all__ = ["collect_recipes", "command", "run_export", "show_candidates"]
 
 _CHECKED = (
     "out",
@@ -161,7 +161,7 @@ def command(
 
     RUN_OR_MODEL is a run, a .keras or legacy .h5 file, or a SavedModel folder.
     """
-    options["recipes"] = _collect_recipes(recipes, recipe_files)
+    options["recipes"] = collect_recipes(recipes, recipe_files)
     if break_lock and is_run_folder(Path(model)):
         RunDirectory(model).break_lock()
     try:
@@ -172,10 +172,21 @@ def command(
         raise
 
 
-def _collect_recipes(names: tuple[str, ...], files: tuple[str, ...]) -> tuple[Any, ...]:
-    """Returns what was asked for: names, and the recipes of files; `auto` where nothing was."""
+def collect_recipes(
+    names: tuple[str, ...], files: tuple[str, ...], *, default: str = "auto"
+) -> tuple[Any, ...]:
+    """Returns what was asked for: names, and the recipes of files.
+
+    Args:
+        names: of `--recipe`.
+        files: of `--recipe-file`.
+        default: where nothing was asked for.
+
+    Raises:
+        UsageError: a file that is no recipe.
+    """
     if not files:
-        return names or ("auto",)
+        return names or (default,)
     from tfxfer_edge.conversion.recipe_file import read_recipe
 
     return (*names, *map(read_recipe, files))
