@@ -223,7 +223,7 @@ def test_a_packed_file_is_not_unpacked_beyond_all_measure(dynamic: bytes, tmp_pa
     path.write_bytes(dynamic[: read_length(dynamic)])
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("vocab.txt", bytes((1 << 25) + 1))
-    with pytest.raises(ModelError, match="at most 100 packed files of 32 MB"):
+    with pytest.raises(ModelError, match="at most 100 packed files, and 32 MB of those"):
         load_predictor(path)
 
 
