@@ -26,7 +26,7 @@ FOLDERS = {
     folder.name if folder != ROOT else "tfxfer": folder
     for folder in (ROOT, ROOT / "tools", *sorted((ROOT / "plugins").glob("tfxfer-*")))
 }
-DATA = {".css", ".html", ".j2", ".pyi", ".tmpl", ".typed"}
+DATA = {".css", ".html", ".j2", ".pyi", ".tmpl", ".toml", ".typed"}
 """Endings of what a package holds beside its modules."""
 
 MOST_BYTES_BESIDE, MOST_BYTES_A_MODULE = 250_000, 40_000
@@ -94,7 +94,7 @@ def test_a_wheel_holds_its_package_and_what_pip_needs(built: tuple[str, Path, Pa
     assert own == set(list_package(package))
     assert {Path(item).suffix for item in own} <= {".py", *DATA}
     assert f"{package.name}/py.typed" in own
-    modules = {item for item in own if not item.endswith(".tmpl")}
+    modules = {item for item in own if not item.endswith(".tmpl", ".toml")}
     assert not [x for x in modules if "/tests/" in x or Path(x).name.startswith(".")]
     assert {item.removeprefix(f"{described}/") for item in set(content) - own} == {
         "METADATA",
