@@ -94,7 +94,7 @@ def test_a_wheel_holds_its_package_and_what_pip_needs(built: tuple[str, Path, Pa
     assert own == set(list_package(package))
     assert {Path(item).suffix for item in own} <= {".py", *DATA}
     assert f"{package.name}/py.typed" in own
-    modules = {item for item in own if not item.endswith(".tmpl", ".toml")}
+    modules = {item for item in own if not item.endswith(".tmpl")}
     assert not [x for x in modules if "/tests/" in x or Path(x).name.startswith(".")]
     assert {item.removeprefix(f"{described}/") for item in set(content) - own} == {
         "METADATA",
