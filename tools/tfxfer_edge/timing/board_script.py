@@ -89,7 +89,11 @@ def measure(path: str, samples: str, threads: int, runs: int) -> Any:
     given = np.load(samples)
     stored = {name: given[str(at)] for at, name in enumerate(given["names"].tolist())}
     rng = np.random.RandomState(0)
-    feed({x: make_noise(*shapes[x], rng, np) for x in shapes if x not in stored})
+    others = {}
+    for name, (shape, dtype) in shapes.items():
+        if name not in stored:
+            others[name] = make_noise(shape, dtype, rng, np)
+    feed(others)
     laps = []
     for number in range(runs + _WARMUPS):
         values = {}
