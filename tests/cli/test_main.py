@@ -176,6 +176,8 @@ def test_stdout_is_one_document_whatever_prints(install_doubles: Install) -> Non
     [
         (["trian"], "no command named 'trian'. Did you mean 'train'?"),
         (["export"], "no command named 'export'. Try: pip install tfxfer-edge"),
+        (["inspect"], "no command named 'inspect'. Try: pip install tfxfer-edge"),
+        (["convert"], "no command named 'convert'. Try: pip install tfxfer-edge"),
         (["plugins", "--chekc"], "--chekc"),
         (["plugins", "--timeout", "90"], "Received: '90'. Did you mean 90s or 90m?"),
         (["--no-such"], "--no-such"),

@@ -31,7 +31,9 @@ _KNOWN: Mapping[Kind, Mapping[str, str]] = {
         "text:": "tfxfer-text",
     },
     "head": {"": "tfxfer-heads"},
-    "command": {"benchmark": "tfxfer-edge", "export": "tfxfer-edge"},
+    "command": dict.fromkeys(
+        ("add-class", "benchmark", "convert", "export", "inspect"), "tfxfer-edge"
+    ),
     "reader": {"onnx": "tfxfer-edge", "saved_model": "tfxfer-edge", "tflite": "tfxfer-edge"},
     "exporter": {"": "tfxfer-edge"},
     "demo": {"sms": "tfxfer-text"},

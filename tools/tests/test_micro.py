@@ -136,7 +136,8 @@ def test_it_answers_as_the_plain_kernels_do(
     assert found.outputs is not None
     expected = run_litert(made.content, inputs, plain=True).astype(np.float64)
     step = 1 / 256 if io == "float32" else 1
-    assert np.abs(found.outputs - expected).max() <= step
+    # Each layer may round a half the other way.
+    assert np.abs(found.outputs - expected).max() <= 2 * step
     # The control: other samples, other answers.
     other = run_micro(made.content, inputs[::-1].copy()).outputs
     assert other is not None
@@ -195,7 +196,11 @@ def test_an_export_for_a_microcontroller(given: dict[str, Any], tmp_path: Path) 
         (out / name).unlink()
     export(**given, out=out, recipes=("int8",), overwrite=True)
     assert not (out / "model_data.h").exists()
-    assert len(list(out.iterdir())) == 5
+    left = {path.name for path in out.iterdir()}
+    assert left == {
+        "Classifier.kt", "Classifier.swift", "README.md", "export.json", "labels.txt",
+        "model_int8.tflite", "run.py",
+    }  # fmt: skip
     assert SIDE == 32
 
 
@@ -211,7 +216,11 @@ def test_answers_that_are_others_are_refused(
     monkeypatch.setattr("tfxfer_edge.proof.micro.run_micro", turned)
     with pytest.raises(GateError, match="expected a microcontroller to answer as LiteRT") as caught:
         export(**given, out=tmp_path / "edge", recipes=("int8",), io="int8", micro=True)
-    assert caught.value.document["chosen"] is None  # type: ignore[attr-defined]
+    document = caught.value.document  # type: ignore[attr-defined]
+    assert document["chosen"] is None
+    (candidate,) = document["candidates"]
+    assert (candidate["passed"], candidate["path"]) == (False, None)
+    assert "TensorFlow Lite Micro differs" in candidate["reason"]
     assert not (tmp_path / "edge").exists()
 
 

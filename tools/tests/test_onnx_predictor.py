@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from tfxfer.cli.main import run as run_cli
-from tfxfer.errors import ModelError
+from tfxfer.errors import ModelError, UsageError
 from tfxfer.inference.loading import load_predictor
 from tfxfer.inference.scoring import predict
 from tfxfer.preprocessing import Preprocessing
@@ -80,6 +80,8 @@ def test_a_file_of_pytorch_gets_labels_and_preprocessing(tmp_path: Path, photos:
     # Its sums became probabilities, which a person is told.
     assert sum(documents[0]["scores"].values()) == pytest.approx(1, abs=1e-6)
     assert "softmax" in found.remarks[0]
+    with pytest.raises(UsageError, match=r"or 'in_graph'\. Received: preprocessing='imagenet'"):
+        load_predictor(path, labels=LABELS, preprocessing="imagenet")
     with pytest.raises(ModelError, match=r"expected 3 labels.*Received: none"):
         load_onnx_predictor(path)
     with pytest.raises(ModelError, match="expected metadata that says what pixels"):

@@ -40,7 +40,15 @@ if TYPE_CHECKING:
     from tfxfer_edge.tflite.probe import Probe
     from tfxfer_edge.tflite.sample_model import SampleModel
 
-__all__ = ["GROUP", "EdgeModality", "Feed", "InputMetadata", "find_door", "list_modalities"]
+__all__ = [
+    "GROUP",
+    "IMAGE",
+    "EdgeModality",
+    "Feed",
+    "InputMetadata",
+    "find_door",
+    "list_modalities",
+]
 
 GROUP = "tfxfer_edge.modalities"
 IMAGE = "image"

@@ -2,42 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tfxfer.data.arrays import Arrays, map_arrays
-from tfxfer.errors import GateError, ModelError
+from tfxfer.errors import ModelError
 from tfxfer.head import Head
 from tfxfer.progress import Progress
 from tfxfer.run.directory import RunDirectory
 from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer.trust.groups import choose_groupings
 from tfxfer_edge.conversion.end_types import EndType, describe_ends
-from tfxfer_edge.conversion.recipes import FLOAT, Recipe, is_onnx
+from tfxfer_edge.conversion.recipes import Recipe, is_onnx
 from tfxfer_edge.conversion.sources import PreprocessingArgument
-from tfxfer_edge.door import find_door
 from tfxfer_edge.handover.folder import write_folder
 from tfxfer_edge.handover.micro import make_micro
 from tfxfer_edge.proof.choice import choose
+from tfxfer_edge.proof.chosen import choose_test_rows, make_refusal, try_chosen, withdraw
 from tfxfer_edge.proof.comparison import Comparison
 from tfxfer_edge.proof.document import describe_export
 from tfxfer_edge.proof.gate import Candidate
 from tfxfer_edge.proof.limits import parse_limit
-from tfxfer_edge.proof.made import Made, make_files, time_files
-from tfxfer_edge.proof.parity import Parity
+from tfxfer_edge.proof.made import Made, make_timed_files
 from tfxfer_edge.proof.preference import PREFERENCES
 from tfxfer_edge.proof.refit import HeadFitter
-from tfxfer_edge.proof.run_images import choose_rows, pick_calibration
+from tfxfer_edge.proof.run_images import pick_calibration
 from tfxfer_edge.proof.run_record import read_record
 from tfxfer_edge.proof.scoring import Scorer, open_scorer
-from tfxfer_edge.proof.subject import Subject, open_subject
+from tfxfer_edge.proof.subject import open_subject
 from tfxfer_edge.request import CheckedRequest, check_request
 
 __all__ = ["ExportResult", "export"]
-
-_TIMED_SAMPLES = 8
 
 
 @dataclass(frozen=True)
@@ -172,7 +168,9 @@ def export(
         data = subject.data
         fitter = HeadFitter(subject.graph, data.train, data.val, seed=seed, progress=progress)
     recipe_of = {name: checked.own.get(name, name) for name in names}
-    made, baseline = _make_and_time(subject, recipe_of, samples, tell, told, fitter, io)
+    made, baseline = make_timed_files(
+        subject, recipe_of, samples, tell=tell, progress=told, fitter=fitter, io=io
+    )
     comparison = Comparison(
         subject,
         limit=limit,
@@ -218,13 +216,13 @@ def export(
     if choice is None and rules is not None and any(item.gate for item in candidates):
         failed = "; ".join(f"{item.recipe}: {item.reason}" for item in candidates)
         allowed = "" if limit is None else f" and loses at most {limit}"
-        raise _refuse(
+        raise make_refusal(
             document,
             f"export of {str(subject.path)!r}: expected a file that keeps the rules of "
             f"{rules.source!r}{allowed}. Received: {failed}.",
         )
     if choice is None:
-        raise _refuse(
+        raise make_refusal(
             document,
             f"export of {str(subject.path)!r}: expected a recipe that loses at most {limit}. "
             f"Received: none of {', '.join(names)}. Try --max-drop, "
@@ -232,16 +230,11 @@ def export(
         )
     chosen, contents = choice.candidate, {item.recipe: item.content for item in made}
     item = next(item for item in made if item.recipe == chosen.recipe)
-    parity = _check_parity(subject, item, progress)
+    parity = try_chosen(subject, item, progress)
     document["parity"] = None if parity is None else asdict(parity)
     if parity is not None and parity.fault is not None:
-        # Nothing is written: the table must not say that something was chosen.
-        document["chosen"] = document["because"] = None
-        for entry in document["candidates"]:
-            entry["path"] = None
-            if entry["recipe"] == chosen.recipe:
-                entry["passed"], entry["reason"] = False, parity.fault
-        raise _refuse(
+        withdraw(document, chosen.recipe, parity.fault)
+        raise make_refusal(
             document,
             f"export of {str(subject.path)!r}: expected {subject.predictor.modality.plural} to get "
             f"Keras's answers from the file. Received: {chosen.recipe}: {parity.fault}.",
@@ -249,14 +242,12 @@ def export(
     arrays: dict[str, bytes] = {}
     document["micro"] = None
     if micro:
-        item = next(item for item in made if item.recipe == chosen.recipe)
-        arrays, report = make_micro(
-            subject, item, name=str(chosen.path), rows=_choose_rows(subject)
-        )
+        rows = choose_test_rows(subject)
+        arrays, report = make_micro(subject, item, name=str(chosen.path), rows=rows)
         document["micro"] = report.to_dict()
         if report.fault is not None:
-            document["chosen"] = document["because"] = None
-            raise _refuse(
+            withdraw(document, chosen.recipe, report.fault)
+            raise make_refusal(
                 document,
                 f"export of {str(subject.path)!r}: expected a microcontroller to answer as LiteRT "
                 f"does. Received: {chosen.recipe}: {report.fault}.",
@@ -279,59 +270,10 @@ def export(
     return ExportResult(folder, document)
 
 
-def _refuse(document: dict[str, Any], message: str) -> GateError:
-    error = GateError(message)
-    error.document = document  # type: ignore[attr-defined]
-    return error
-
-
-def _make_and_time(
-    subject: Subject,
-    recipes: Mapping[str, str | Recipe],
-    samples: Arrays,
-    tell: Callable[[str], None],
-    progress: Progress,
-    fitter: HeadFitter | None,
-    io: EndType | None,
-) -> tuple[list[Made], Made | None]:
-    """Returns the files of all recipes, and the float32 file that they are compared with."""
-    wanted = list(recipes.values())
-    if FLOAT not in recipes and not all(map(is_onnx, recipes)):
-        wanted = [FLOAT, *wanted]  # every other TFLite file is made from it
-    val = subject.data.val
-    rows = choose_rows(val, samples=_TIMED_SAMPLES, seed=0)
-    timed = map_arrays(lambda x: x[:, 0], val.read_views(rows))
-    made = time_files(
-        make_files(subject, wanted, samples, tell=tell, progress=progress, fitter=fitter, io=io),
-        timed,
-        progress=progress,
-    )
-    baseline = next((item for item in made if item.recipe == FLOAT and item.converted), None)
-    return [item for item in made if item.recipe in recipes], baseline
-
-
 def _open_stand_in(baseline: Made | None) -> Scorer | None:
     if baseline is None or baseline.converted is None:
         return None
     return open_scorer(baseline.converted, baseline.content)
-
-
-def _check_parity(subject: Subject, item: Made, progress: Progress | None) -> Parity | None:
-    """Returns how raw samples fare, from the disk to the answer; None for ONNX."""
-    if item.converted is None or item.converted.suffix != ".tflite":
-        return None
-    # What quantization did to it the gate has judged: clients are held to what it saw.
-    score = open_scorer(item.converted, item.content).score
-    door, rows = find_door(subject.source.modality), _choose_rows(subject)
-    return door.check_parity(
-        subject.predictor, item.content, subject.data.test, rows, reference=score, progress=progress
-    )
-
-
-def _choose_rows(subject: Subject) -> list[int]:
-    """Returns some test samples of all classes."""
-    most = find_door(subject.source.modality).parity_samples
-    return choose_rows(subject.data.test, samples=most, seed=0)
 
 
 def _record_in_run(run: RunDirectory, path: Path, chosen: Candidate) -> None:

@@ -15,7 +15,7 @@ from tfxfer.outputs import Outputs
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.registry.lookup import get_head
 from tfxfer.system.records import read_document
-from tfxfer_edge.conversion.sources import PreprocessingArgument
+from tfxfer_edge.conversion.sources import PreprocessingArgument, check_preprocessing
 from tfxfer_edge.door import IMAGE, EdgeModality, find_door
 from tfxfer_edge.onnx.ending import find_onnx_activation
 from tfxfer_edge.onnx.metadata import read_onnx_metadata
@@ -30,7 +30,12 @@ from tfxfer_edge.tflite.sample_model import SampleModel
 from tfxfer_edge.tflite.soundness import check_model_file
 from tfxfer_edge.tflite.trial import try_file
 
-__all__ = ["load_onnx_predictor", "load_tflite_predictor"]
+__all__ = [
+    "load_onnx_predictor",
+    "load_tflite_predictor",
+    "read_file_modality",
+    "read_onnx_modality",
+]
 
 
 def load_tflite_predictor(
@@ -51,6 +56,7 @@ def load_tflite_predictor(
             the metadata's.
 
     Raises:
+        UsageError: another word as preprocessing.
         PluginError: what reads its samples is not installed.
         ModelError: no such file, labels that do not match the outputs or the metadata, nothing
             that says what the outputs are, or outputs that are no answers of the task.
@@ -181,7 +187,10 @@ def _find_provenance(path: Path, card: ModelCard | None) -> Provenance | None:
 
 
 def _read_word(preprocessing: PreprocessingArgument) -> Preprocessing | None:
-    return preprocessing if isinstance(preprocessing, Preprocessing | None) else Preprocessing()
+    if isinstance(preprocessing, Preprocessing | None):
+        return preprocessing
+    check_preprocessing(preprocessing)
+    return Preprocessing()
 
 
 def _shorten(labels: Sequence[str]) -> str:

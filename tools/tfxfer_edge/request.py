@@ -13,6 +13,7 @@ from tfxfer.modality import Modality
 from tfxfer.registry.lookup import Registry, get_head, get_modality
 from tfxfer.run.directory import RunDirectory
 from tfxfer.system.arguments import check_path
+from tfxfer.system.files import check_writable
 from tfxfer.trust.gate_rules import Gate
 from tfxfer_edge.conversion.end_types import check_type, keep_allowed
 from tfxfer_edge.conversion.recipes import Recipe, get_recipe
@@ -196,6 +197,7 @@ def check_conversion(
         RunError: no such model, or a file that is there already.
         DataError: there are no samples to calibrate with.
         ModelError: what is there is no finished training and no model.
+        StorageError: nothing can be written there.
     """
     names, own = split_recipes(recipes)
     if "auto" in names:
@@ -226,8 +228,15 @@ def check_conversion(
         )
     if isinstance(head, str):
         get_head(head)
+    if head is not None and not labels:
+        raise UsageError(
+            f"model {str(path)!r}: expected labels with a head, which says what they mean: "
+            f"--labels labels.txt. Received: head={head!r} alone. Or leave --head out."
+        )
+    # A folder's name may have a dot, and be `.` itself.
+    stem = path.resolve().name if path.is_dir() else path.stem
     targets = tuple(
-        out / f"{path.stem}_{recipe.name}{'.onnx' if recipe.kind == 'onnx' else '.tflite'}"
+        out / f"{stem}_{recipe.name}{'.onnx' if recipe.kind == 'onnx' else '.tflite'}"
         for recipe in found
     )
     taken = [str(target) for target in targets if target.exists()]
@@ -238,4 +247,5 @@ def check_conversion(
         )
     if out.exists() and not out.is_dir():
         raise RunError(f"convert: expected a folder for the files. Received: {str(out)!r}, a file.")
+    check_writable(out)
     return found, targets

@@ -18,31 +18,23 @@ from tfxfer.data.samples import SampleSplit
 from tfxfer.errors import ModelError
 from tfxfer.head import Head
 from tfxfer.images.modality import ImageModality
-from tfxfer.inference.keras_model import load_model, wrap_model
-from tfxfer.inference.predictor import Predictor
 from tfxfer.modality import Modality
 from tfxfer.preprocessing import Preprocessing
 from tfxfer.progress import Progress
-from tfxfer.registry.lookup import get_head
 from tfxfer.run.directory import RunDirectory
 from tfxfer.system.files import atomic_write
 from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer_edge.conversion.attempts import convert
-from tfxfer_edge.conversion.converted import Converted
 from tfxfer_edge.conversion.end_types import EndType
-from tfxfer_edge.conversion.graph import FrozenGraph, freeze
 from tfxfer_edge.conversion.recipes import Recipe
-from tfxfer_edge.conversion.sources import PreprocessingArgument, Source, open_source
-from tfxfer_edge.proof.arguments import is_run
-from tfxfer_edge.proof.description import check_metadata, draft_card
-from tfxfer_edge.proof.foreign import adapt_source, check_square, predict_with
+from tfxfer_edge.conversion.sources import PreprocessingArgument
+from tfxfer_edge.proof.foreign import check_square
 from tfxfer_edge.proof.made import add_metadata
 from tfxfer_edge.proof.plain_samples import list_plain, read_plain
 from tfxfer_edge.proof.run_images import load_run_images, pick_calibration
 from tfxfer_edge.proof.scoring import open_scorer
-from tfxfer_edge.proof.subject import check_kind
+from tfxfer_edge.proof.unjudged import UnjudgedModel, open_unjudged
 from tfxfer_edge.request import check_conversion
-from tfxfer_edge.tflite.card import ModelCard
 
 __all__ = ["ConvertedFile", "convert_files"]
 
@@ -71,17 +63,6 @@ class ConvertedFile:
     agreement: float | None = None
     difference: float | None = None
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class _Model:
-    """What is converted."""
-
-    path: Path
-    source: Source
-    graph: FrozenGraph
-    predictor: Predictor | None
-    describe: Callable[[Converted], ModelCard]
 
 
 def convert_files(
@@ -146,9 +127,10 @@ def convert_files(
     )
     told, tell = progress or (lambda *_: None), say or (lambda _: None)
     told("loading the model", 0, 1)
-    opened = _open(
+    opened = open_unjudged(
         model, labels=labels, head=head, preprocessing=preprocessing,
         dynamic_batch=dynamic_batch, trust=trust,
+        needs_metadata=any(recipe.kind != "onnx" for recipe in found),
     )  # fmt: skip
     told("loading the model", 1, 1)
     split = _read_samples(
@@ -185,58 +167,9 @@ def convert_files(
     }
 
 
-def _open(
-    model: str | Path | RunDirectory,
-    *,
-    labels: Sequence[str] | None,
-    head: str | Head | None,
-    preprocessing: PreprocessingArgument,
-    dynamic_batch: bool,
-    trust: bool,
-) -> _Model:
-    path = model.path if isinstance(model, RunDirectory) else Path(model)
-    if is_run(model):
-        loaded = load_model(path)
-        source, predictor = open_source(loaded), wrap_model(loaded)
-        manifest = RunDirectory(path).read_manifest()
-        words = (
-            f"{manifest.backbone} {manifest.head}",
-            f"trained with tfxfer {manifest.tfxfer} from {manifest.backbone}",
-            "",
-        )
-        graph = freeze(source, dynamic_batch=dynamic_batch)
-        return _Model(path, source, graph, predictor, _card_of(predictor, words))
-    source = open_source(path, preprocessing=preprocessing, trust=trust)
-    graph = freeze(source, dynamic_batch=dynamic_batch)
-    words = (path.stem, f"made from {path.name}", "")
-    if not labels:
-
-        def describe(converted: Converted) -> ModelCard:
-            return ModelCard(
-                name=words[0],
-                description=f"{words[1]}; {converted.recipe.name}",
-                metadata_kind="features",
-                preprocessing=converted.normalization,
-            )
-
-        return _Model(path, source, graph, None, describe)
-    task = head if isinstance(head, Head) else get_head(head)
-    check_kind(task, what=f"model {str(path)!r}")
-    adapted, _ = adapt_source(source, graph, path, labels, task)
-    if adapted is not source:
-        source, graph = adapted, freeze(adapted, dynamic_batch=dynamic_batch)
-    predictor = predict_with(source, graph, path, labels, task)
-    check_metadata(predictor, graph, words, what=f"model {str(path)!r}")
-    return _Model(path, source, graph, predictor, _card_of(predictor, words))
-
-
-def _card_of(predictor: Predictor, words: tuple[str, str, str]) -> Callable[[Converted], ModelCard]:
-    return lambda converted: draft_card(predictor, words, converted, recipe=converted.recipe.name)
-
-
 def _read_samples(
     model: str | Path | RunDirectory,
-    opened: _Model,
+    opened: UnjudgedModel,
     calibration: str | Path | None,
     *,
     samples: int,
@@ -251,14 +184,18 @@ def _read_samples(
             return None
         run = model if isinstance(model, RunDirectory) else RunDirectory(model)
         return load_run_images(run, predictor, progress=progress).train
-    if predictor is None:
+    modality: Modality
+    if predictor is not None:
+        modality, size, contract = predictor.modality, predictor.size, predictor.contract
+    else:
         check_square(opened.source, opened.path)
-    modality: Modality = ImageModality() if predictor is None else predictor.modality
+        size, _, channels = opened.source.image_shape
+        modality, contract = ImageModality(), Preprocessing(grey=channels == 1)
     return read_plain(
         list_plain(calibration, modality),
         modality,
-        size=opened.source.image_shape[0] if predictor is None else predictor.size,
-        contract=Preprocessing() if predictor is None else predictor.contract,
+        size=size,
+        contract=contract,
         samples=samples,
         seed=seed,
         progress=progress,
@@ -280,7 +217,7 @@ def _pick_others(
 
 
 def _write(
-    opened: _Model,
+    opened: UnjudgedModel,
     recipe: Recipe,
     target: Path,
     samples: Arrays | None,
@@ -290,13 +227,15 @@ def _write(
     model = opened.source if recipe.kind == "onnx" else opened.graph
     try:
         converted = convert(model, recipe=recipe, calibration=samples, io=io)
-        card = opened.describe(converted)
-        content = add_metadata(converted, card, outputs=opened.graph.outputs)
+        card, content = opened.make_card(converted), converted.content
+        if card is not None:
+            content = add_metadata(converted, card, outputs=opened.graph.outputs)
     except ModelError as error:
         return ConvertedFile(recipe.name, notes=(" ".join(str(error).split()),))
     agreement = difference = None
     if others is not None:
-        expected = opened.graph.run(others)
+        # A file's scores are one row a sample, also where a network ends in maps.
+        expected = opened.graph.run(others).reshape(count_rows(others), -1)
         scores = open_scorer(converted, content).score(others)
         difference = float(np.abs(scores - expected).mean())
         if opened.source.activation == "softmax":

@@ -136,6 +136,8 @@ def test_floats_need_no_photos(convert: Call, model: Path, tmp_path: Path) -> No
         (("--calibration", "nowhere"), 1, "expected a folder of images"),
         (("--recipe", "float32", "--out", "taken"), 1, "mine_float32.tflite' is there"),
         (("--recipe", "float32", "--out", "mine.keras"), 1, "expected a folder for the files"),
+        (("--recipe", "float32", "--out", "mine.keras/in"), 1, "cannot write"),
+        (("--recipe", "float32", "--head", "regression"), 2, "expected labels with a head"),
     ],
 )
 def test_what_cannot_be_meant_is_told_before_any_work(
@@ -149,11 +151,77 @@ def test_what_cannot_be_meant_is_told_before_any_work(
     monkeypatch.chdir(model.parent)
     Path("taken").mkdir()
     Path("taken/mine_float32.tflite").write_bytes(b"")
-    monkeypatch.setattr("tfxfer_edge.ungated.open_source", lambda *_, **__: pytest.fail("began"))
+    monkeypatch.setattr(
+        "tfxfer_edge.proof.unjudged.open_source", lambda *_, **__: pytest.fail("began")
+    )
     done = convert("mine.keras", *options)
     assert done.code == code
     assert words in done.error
     assert "Traceback" not in done.error
+
+
+def test_a_model_of_one_channel_needs_no_labels(
+    convert: Call, photos: Path, tmp_path: Path
+) -> None:
+    import keras
+
+    layers = [keras.Input((48, 48, 1)), keras.layers.Conv2D(4, 3), keras.layers.Flatten()]
+    keras.Sequential([*layers, keras.layers.Dense(2)]).save(tmp_path / "grey.keras")
+    done = convert(
+        tmp_path / "grey.keras", "--calibration", photos, "--preprocessing", "0..1", "--out",
+        tmp_path, "--json",
+    )  # fmt: skip
+    assert done.code == 0, done.error
+    document = json.loads(done.out)
+    assert document["compared"]["images"] > 0
+    assert TFLiteModel(document["files"][0]["path"]).channels == 1
+
+
+def test_a_network_without_a_top_is_compared_by_its_maps(
+    convert: Call, photos: Path, tmp_path: Path
+) -> None:
+    import keras
+
+    maps = keras.Sequential([keras.Input((48, 48, 3)), keras.layers.Conv2D(4, 3, strides=4)])
+    maps.save(tmp_path / "body.keras")
+    done = convert(
+        tmp_path / "body.keras", "--recipe", "int8", "--recipe", "float32", "--calibration", photos,
+        "--preprocessing", "0..1", "--out", tmp_path, "--json",
+    )  # fmt: skip
+    assert done.code == 0, done.error
+    int8, float32 = json.loads(done.out)["files"]
+    assert 0 <= float32["difference"] < 1e-5 < int8["difference"] < 0.05
+
+
+def test_a_run_in_the_working_directory_names_its_files(
+    convert: Call, colour_run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Path(shutil.copytree(colour_run.path, tmp_path / "lite0-v0.2"))
+    monkeypatch.chdir(run)
+    done = convert(".", "--recipe", "float32", "--out", tmp_path, "--json")
+    assert done.code == 0, done.error
+    (item,) = json.loads(done.out)["files"]
+    assert Path(item["path"]).name == "lite0-v0.2_float32.tflite"
+    card = read_metadata(Path(item["path"]).read_bytes())
+    assert card is not None
+    # As a file of an export says it: the licence, and what must not judge it.
+    assert card.licence.startswith("pretrained weights:")
+    assert card.provenance is not None
+    assert len(card.provenance) > 0
+
+
+def test_labels_that_no_file_can_hold_are_told_before_the_first_conversion(
+    convert: Call, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfxfer_edge.ungated.convert", lambda *_, **__: pytest.fail("began"))
+    labels = tmp_path / "names.txt"
+    labels.write_text("amber\namber\nviolet\n")
+    done = convert(
+        model, "--recipe", "float32", "--preprocessing", "in_graph", "--labels", labels,
+        "--out", tmp_path,
+    )  # fmt: skip
+    assert done.code == 1
+    assert "amber" in done.error
 
 
 def test_a_run_is_told_what_it_knows(convert: Call, colour_run: RunDirectory) -> None:

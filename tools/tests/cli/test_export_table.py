@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tfxfer.evaluation import Metric
-from tfxfer_edge.cli.export import show_candidates
+from tfxfer_edge.cli.export_tables import show_candidates
 
 
 def make_candidate(recipe: str, **changes: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from pathlib import Path
@@ -102,6 +103,18 @@ def test_a_model_of_a_class_of_its_own_says_that_it_lists_nothing(
     (row,) = document["operators"]
     assert (row["operator"], row["count"]) == ("(of no layer that it lists)", 0)
     assert row["parameters"] == model.count_params()
+
+
+def test_weights_of_no_group_are_counted(path: Path, model: Any, tmp_path: Path) -> None:
+    import h5py
+
+    with zipfile.ZipFile(path) as archive:
+        weights = io.BytesIO(archive.read("model.weights.h5"))
+    with h5py.File(weights, "a") as file:
+        file["loose"] = np.zeros(3, np.float32)
+    loose = rewrite(path, tmp_path / "loose.keras", weights=weights.getvalue())
+    (row,) = (x for x in inspect_keras(loose)["operators"] if x["operator"].startswith("(of no"))
+    assert (row["parameters"], row["weight_bytes"]) == (3, 12)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,8 @@ def test_a_slow_file_is_repeated_less_often(monkeypatch: pytest.MonkeyPatch) -> 
     assert found == (1000.0,) * 5
 
 
-def test_what_is_fed_is_what_the_file_computes(tmp_path: Any) -> None:
+@pytest.mark.parametrize("batch", [1, 4])
+def test_what_is_fed_is_what_the_file_computes(batch: int, tmp_path: Any) -> None:
     """The process that measures runs the images that it was given, one after the other."""
     images = np.stack([np.full((2, 2), number, np.uint8) for number in range(3)])
     store_samples(tmp_path, {"image": images})
@@ -82,14 +83,15 @@ def test_what_is_fed_is_what_the_file_computes(tmp_path: Any) -> None:
             pass
 
         def get_input_details(self) -> list[dict[str, Any]]:
-            return [{"name": "image", "index": 0, "shape": (1, 2, 2), "dtype": np.uint8}]
+            return [{"name": "image", "index": 0, "shape": (batch, 2, 2), "dtype": np.uint8}]
 
         def set_tensor(self, index: int, values: np.ndarray) -> None:
-            assert values.shape == (1, 2, 2)
+            assert values.shape == (batch, 2, 2)
             self.held = values
 
         def invoke(self) -> None:
-            seen.append(int(self.held[0, 0, 0]))
+            (value,) = set(self.held.ravel().tolist())
+            seen.append(value)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ai_edge_litert.interpreter.Interpreter", Interpreter)

@@ -44,7 +44,10 @@ for word, act in {faults!r}.items():
     elif word in command:
         sys.stderr.write(act + "\\n")
         sys.exit(1)
-sys.exit(subprocess.run(["/bin/sh", "-c", command], env={env!r}).returncode)
+# Most boards' shell, which gives way to a command that is its last.
+shell = "/bin/bash" if os.path.exists("/bin/bash") else "/bin/sh"
+code = subprocess.run([shell, "-c", command], env={env!r}).returncode
+sys.exit(255 if code < 0 else code)  # ssh's own code where a signal ended the command
 """
 
 
@@ -224,6 +227,34 @@ def test_a_python_that_lacks_what_runs_the_file(
     assert benchmark(model, "--remote-python", str(bare)) == 1
     line = capfd.readouterr().err.splitlines()[-1]
     assert line.endswith(f"On the board: {bare} -m pip install numpy")
+
+
+def test_a_runtime_that_crashes_is_no_lost_line(
+    wire: Wire, model: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wire.connect()
+    crashing = model.with_name("python")
+    crashing.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    crashing.chmod(0o755)
+    assert benchmark(model, "--remote-python", str(crashing)) == 1
+    line = capfd.readouterr().err.splitlines()[-1]
+    assert "expected it to run on pi@board. Received: " in line
+    assert "ssh that reaches" not in line
+
+
+def test_a_program_that_measures_nothing_is_told_with_the_board(
+    wire: Wire, model: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from .test_adb import write_file
+
+    wire.connect()
+    path, program = model.with_name("m.tflite"), model.with_name("benchmark_model")
+    write_file(path, "short")
+    program.write_text("#!/bin/sh\necho 'ERROR: unknown operator'\n")
+    monkeypatch.setattr("tfxfer_edge.timing.latency.measure", lambda *_, **__: [])
+    assert benchmark(path, "--benchmark-model", str(program)) == 1
+    line = capfd.readouterr().err.splitlines()[-1]
+    assert line.endswith("expected it to run on pi@board. Received: ERROR: unknown operator")
 
 
 @pytest.mark.parametrize(

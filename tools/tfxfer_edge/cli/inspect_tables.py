@@ -168,7 +168,7 @@ def _show_xnnpack(output: Output, found: dict[str, Any]) -> None:
     output.show(f"operators that XNNPACK computes: {found['taken']:,}{pieces}; LiteRT: {left:,}")
     if found["cuts"]:
         cuts = ", ".join(f"{row['operator']} ({row['count']})" for row in found["cuts"])
-        output.show(f"what cuts: {cuts}")
+        output.show(escape_controls(f"what cuts: {cuts}"))
     if found["left"]:
         output.show_table(
             ("LEFT TO LITERT", "COUNT", "BECAUSE"),

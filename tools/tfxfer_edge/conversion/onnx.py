@@ -270,13 +270,7 @@ def convert_onnx(
 
 def _encode(samples: Arrays, normalization: Preprocessing) -> Arrays:
     """Returns samples as the graph takes them."""
-    if isinstance(samples, dict):
-        return samples
-    if samples.shape[-1] == 3:
-        return normalization.apply(samples)
-    # One scale and offset serve any number of channels.
-    scale, offset = normalization.scale[0], normalization.offset[0]
-    return samples.astype(np.float32) * np.float32(scale) + np.float32(offset)
+    return samples if isinstance(samples, dict) else normalization.apply(samples)
 
 
 def _require_packages(*names: str) -> None:

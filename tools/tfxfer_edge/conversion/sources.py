@@ -39,7 +39,7 @@ from tfxfer_edge.conversion.rescaling import (
 )
 from tfxfer_edge.door import GROUP, IMAGE, list_modalities
 
-__all__ = ["IN_GRAPH", "PreprocessingArgument", "Source", "open_source"]
+__all__ = ["IN_GRAPH", "PreprocessingArgument", "Source", "check_preprocessing", "open_source"]
 
 IN_GRAPH = "in_graph"
 PreprocessingArgument = Preprocessing | Literal["in_graph"] | None
@@ -108,12 +108,7 @@ def open_source(
     check_keras_settings()
     if isinstance(model, (str, os.PathLike)):
         model = read_model_file(Path(model), trust=trust)
-    is_word = isinstance(preprocessing, str) and preprocessing == IN_GRAPH
-    if not (is_word or preprocessing is None or isinstance(preprocessing, Preprocessing)):
-        raise UsageError(
-            f"preprocessing: expected a tfxfer.Preprocessing or {IN_GRAPH!r}. "
-            f"Received: preprocessing={describe_value(preprocessing)}."
-        )
+    check_preprocessing(preprocessing)
     if hasattr(model, "signatures"):
         return _from_saved_model(model, preprocessing)
     kind = _keras_kind(model)
@@ -125,6 +120,20 @@ def open_source(
         "model: expected a Keras model, or a path to a run, a .keras file, an .h5 file or a "
         f"SavedModel. Received: model={describe_value(model)}."
     )
+
+
+def check_preprocessing(preprocessing: Any) -> None:
+    """Refuses what says nothing of pixels.
+
+    Raises:
+        UsageError: neither a `Preprocessing`, nor `in_graph`, nor None.
+    """
+    is_word = isinstance(preprocessing, str) and preprocessing == IN_GRAPH
+    if not (is_word or preprocessing is None or isinstance(preprocessing, Preprocessing)):
+        raise UsageError(
+            f"preprocessing: expected a tfxfer.Preprocessing or {IN_GRAPH!r}. "
+            f"Received: preprocessing={describe_value(preprocessing)}."
+        )
 
 
 def _keras_kind(model: Any) -> str:

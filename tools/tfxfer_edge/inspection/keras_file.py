@@ -203,7 +203,7 @@ def _read_weights(
         groups = path_inside.split("/")[:-1]
         count, tensor = item
         size = tensor["bytes"]
-        if groups[0] == _OPTIMIZER:
+        if groups[:1] == [_OPTIMIZER]:
             optimizer += size
             continue
         prefixes = ("/".join(groups[: end + 1]) for end in range(len(groups)))

@@ -22,7 +22,7 @@ from tfxfer_edge.inspection.twins import Graph, dequantize
 from tfxfer_edge.tflite.flatbuffer import read_model, write_model
 from tfxfer_edge.tflite.runtime import load_interpreter
 
-__all__ = ["Cut", "Judge", "list_costs", "list_cuts", "score_cuts"]
+__all__ = ["Answers", "Cut", "Judge", "list_costs", "list_cuts", "score_cuts"]
 
 _NOTHING = 1e-6
 """Power of the scores' error, as a share of theirs: the order of additions, and no loss."""

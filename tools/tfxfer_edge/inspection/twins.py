@@ -140,7 +140,7 @@ def check_origin(
         raise ModelError(
             f"model {source!r}: expected a file that was made of this run. Received: the run's "
             f"layers with other weights, off by {100 * middle:.0f} % of their size. "
-            " Give the run that it was exported from."
+            "Give the run that it was exported from."
         )
     limit = max(_LEAST_CHANGE, _TIMES_MIDDLE * middle)
     return tuple(graph.operators[index] for index, value in off.items() if value > limit)

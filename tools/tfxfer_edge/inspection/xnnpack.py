@@ -27,6 +27,9 @@ _MIXED: Mapping[str, tuple[tuple[str, str], ...]] = {
 """Types of activations and weights that differ and are taken; DEPTHWISE_CONV_2D has none."""
 _TAKEN_ACTIVATIONS = (0, 1, 2, 3)  # none, RELU, RELU_N1_TO_1, RELU6 of the schema
 _EIGHT = ("int8", "uint8")
+_READS_ALL = (
+    "ADD", "CONCATENATION", "DIV", "MAXIMUM", "MINIMUM", "MUL", "SQUARED_DIFFERENCE", "SUB"
+)  # fmt: skip
 _SCALES: Mapping[str, tuple[float, float]] = {
     "ADD": (1 / 1024, 256),
     "SUB": (1 / 1024, 256),
@@ -139,6 +142,7 @@ def _is_unpacking(operator: Operator) -> bool:
     return (
         operator.kind == "DEQUANTIZE"
         and source is not None
+        and bool(operator.outputs)
         and source.is_constant
         and source.dtype in ("float16", "int8")
         and operator.outputs[0].dtype == "float32"
@@ -150,20 +154,21 @@ def _find_reason(operator: Operator, unpacked: Collection[int]) -> str:
     kinds = read_lists()["xnnpack"].operators.get(operator.kind)
     if kinds is None:
         return "not listed"
+    if not operator.outputs:
+        return "no output"
     # A split has its axis first.
     data = operator.inputs[1:] if operator.kind == "SPLIT" else operator.inputs[:1]
     reads = [tensor for tensor in data if tensor is not None][:1]
     made = list(operator.outputs)
-    if operator.kind in ("ADD", "MUL", "SUB", "DIV", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE"):
-        reads = [tensor for tensor in operator.inputs if tensor is not None]
-    if operator.kind == "CONCATENATION":
+    if operator.kind in _READS_ALL:
         reads = [tensor for tensor in operator.inputs if tensor is not None]
     if operator.kind in ("QUANTIZE", "DEQUANTIZE"):
         return _check_conversion(operator)
     for tensor in (*reads, *made):
         if tensor.dtype not in kinds:
             return f"in {tensor.dtype}"
-        if tensor.dtype in _EIGHT and len(tensor.scale) != 1:
+        # Not `<= 0`: a NaN would pass.
+        if tensor.dtype in _EIGHT and not (len(tensor.scale) == 1 and tensor.scale[0] > 0):
             return f"{tensor.dtype} without a scale, or with several"
     if len({tensor.dtype for tensor in (*reads, *made)}) > 1:
         return "mixed types"
@@ -196,7 +201,8 @@ def _check_conversion(operator: Operator) -> str:
         return ""
     if source.dtype != made.dtype:
         return describe_types(operator)
-    ratio = source.scale[0] / made.scale[0] if source.scale and made.scale else 0.0
+    is_known = bool(source.scale and made.scale and made.scale[0])
+    ratio = source.scale[0] / made.scale[0] if is_known else 0.0
     return "" if 1 / 256 <= ratio <= 128 else "scales that are too far apart"
 
 
@@ -264,10 +270,6 @@ def _check_block(operator: Operator) -> str:
     return "" if getattr(operator.options, "blockSize", 2) > 1 else "blocks of 1"
 
 
-def _check_leaky(operator: Operator) -> str:
-    return "" if getattr(operator.options, "alpha", 1.0) else "an alpha of 0"
-
-
 def _check_slice(operator: Operator) -> str:
     options = operator.options
     if any(getattr(options, f"{x}Mask", 0) for x in ("ellipsis", "newAxis", "shrinkAxis")):
@@ -286,7 +288,7 @@ _CHECKS: Mapping[str, Callable[[Operator], str]] = {
     "ADD": _check_ratio,
     "CONCATENATION": _check_concatenation,
     "DEPTH_TO_SPACE": _check_block,
-    "LEAKY_RELU": _check_leaky,
+    "LEAKY_RELU": lambda x: "" if getattr(x.options, "alpha", 1.0) else "an alpha of 0",
     "MUL": _check_ratio,
     "PAD": _check_pad,
     "RESHAPE": _check_reshape,

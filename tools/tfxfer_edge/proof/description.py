@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+from tfxfer.data.provenance import Provenance
 from tfxfer.errors import ModelError
 from tfxfer.inference.predictor import Predictor
+from tfxfer.run.manifest import Manifest
 from tfxfer_edge.conversion.converted import Converted
 from tfxfer_edge.conversion.graph import FrozenGraph
 from tfxfer_edge.conversion.recipes import FLOAT
@@ -14,7 +17,32 @@ from tfxfer_edge.tflite.card import ModelCard
 from tfxfer_edge.tflite.metadata_writer import rehearse_metadata
 from tfxfer_edge.tflite.probe import End
 
-__all__ = ["check_metadata", "draft_card"]
+__all__ = ["check_metadata", "choose_packed", "describe_path", "describe_run", "draft_card"]
+
+# 200 kB in a file that goes to a phone; above that only export.json names what was learnt from.
+_MAX_PACKED_SAMPLES = 25_000
+
+
+def describe_run(manifest: Manifest) -> tuple[str, str, str]:
+    """Returns a run's name, what it was made from, and the licence, for the metadata."""
+    licence = manifest.weights.licence if manifest.weights is not None else None
+    return (
+        f"{manifest.backbone} {manifest.head}",
+        f"trained with tfxfer {manifest.tfxfer} from {manifest.backbone}",
+        f"pretrained weights: {licence or 'unknown'}",
+    )
+
+
+def describe_path(path: Path) -> tuple[str, str, str]:
+    """Returns the same of a model file, of which no licence is known."""
+    # A disk's own name may have bytes that no text in a file can.
+    stem, name = (x.encode("utf-8", "replace").decode() for x in (path.stem, path.name))
+    return (stem, f"made from {name}", "")
+
+
+def choose_packed(known: Provenance | None) -> Provenance | None:
+    """Returns what was learnt from, where it is little enough to be packed into a file."""
+    return known if known is not None and len(known) <= _MAX_PACKED_SAMPLES else None
 
 
 def check_metadata(

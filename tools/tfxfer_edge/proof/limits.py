@@ -36,7 +36,8 @@ class Limit:
         return self.value * abs(reference) / 100 if self.is_share else self.value
 
     def __str__(self) -> str:
-        return f"{self.value:g} %" if self.is_share else f"{self.value:g} points"
+        unit = "%" if self.is_share else "point" if self.value == 1 else "points"
+        return f"{self.value:g} {unit}"
 
 
 def parse_limit(limit: float | str | None) -> Limit | None:

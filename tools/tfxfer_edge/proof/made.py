@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,16 +14,19 @@ from tfxfer.progress import Progress
 from tfxfer_edge.conversion.attempts import convert
 from tfxfer_edge.conversion.converted import Converted
 from tfxfer_edge.conversion.end_types import EndType, allows_ends
-from tfxfer_edge.conversion.recipes import Recipe, get_recipe
+from tfxfer_edge.conversion.recipes import FLOAT, Recipe, get_recipe, is_onnx
 from tfxfer_edge.door import find_door
 from tfxfer_edge.proof.refit import HeadFitter, is_refitted
+from tfxfer_edge.proof.run_images import choose_rows
 from tfxfer_edge.proof.subject import Subject
 from tfxfer_edge.tflite.card import KINDS, ModelCard
 from tfxfer_edge.tflite.metadata_writer import write_metadata
 from tfxfer_edge.tflite.runtime import load_interpreter
 from tfxfer_edge.timing.latency import Turn, take_turns
 
-__all__ = ["Made", "add_metadata", "make_files", "time_files"]
+__all__ = ["Made", "add_metadata", "make_files", "make_timed_files", "time_files"]
+
+_TIMED_SAMPLES = 8
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,42 @@ class Made:
     def latency_ms(self) -> float:
         """Median of the laps; NaN where there are none."""
         return float(np.median(self.laps_ms)) if self.laps_ms else float("nan")
+
+
+def make_timed_files(
+    subject: Subject,
+    recipes: Mapping[str, str | Recipe],
+    samples: Arrays,
+    *,
+    tell: Callable[[str], None],
+    progress: Progress,
+    fitter: HeadFitter | None = None,
+    io: EndType | None = None,
+) -> tuple[list[Made], Made | None]:
+    """Returns the files of all recipes, timed, and the float32 file that they are compared with.
+
+    Args:
+        subject: what is exported.
+        recipes: by name.
+        samples: to calibrate with.
+        tell: see `make_files`, as of the next three.
+        progress: told of laps, too.
+        fitter: of heads.
+        io: type of the ends.
+    """
+    wanted = list(recipes.values())
+    if FLOAT not in recipes and not all(map(is_onnx, recipes)):
+        wanted = [FLOAT, *wanted]  # every other TFLite file is made from it
+    val = subject.data.val
+    rows = choose_rows(val, samples=_TIMED_SAMPLES, seed=0)
+    timed = map_arrays(lambda x: x[:, 0], val.read_views(rows))
+    made = time_files(
+        make_files(subject, wanted, samples, tell=tell, progress=progress, fitter=fitter, io=io),
+        timed,
+        progress=progress,
+    )
+    baseline = next((item for item in made if item.recipe == FLOAT and item.converted), None)
+    return [item for item in made if item.recipe in recipes], baseline
 
 
 def make_files(

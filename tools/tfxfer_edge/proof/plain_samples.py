@@ -17,7 +17,7 @@ from tfxfer.errors import DataError
 from tfxfer.inference.listing import list_samples
 from tfxfer.modality import Modality
 from tfxfer.progress import Progress
-from tfxfer_edge.proof.run_images import spread_rows
+from tfxfer_edge.proof.run_images import draw_evenly
 
 __all__ = ["is_plain", "list_plain", "read_plain"]
 
@@ -89,7 +89,7 @@ def read_plain(
         DataError: none can be read.
     """
     folders = {record.path: record.label for record in source.records}
-    rows = spread_rows(tuple(folders.values()), samples=samples, seed=seed)
+    rows = draw_evenly(tuple(folders.values()), samples=samples, seed=seed)
     opened = tuple(replace(source.records[row], label="") for row in rows)
     inspection = inspect_source(
         replace(source, records=opened),

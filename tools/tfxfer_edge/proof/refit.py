@@ -73,9 +73,9 @@ class HeadFitter:
                 return self._fit_onnx(converted)
             layer = Layer(*read_dense(converted.content, ends=ENDS))
             end = find_end(converted.content)
+            wanted = self._find_wanted()  # whose file may end otherwise
         except ModelError as error:
             return _note(converted, f"the head stays as it was trained: {error}")
-        wanted = self._find_wanted()
         what = f"fitting the head of {converted.recipe.name}"
         train, val = self._read_features(cut_features(converted.content, ends=ENDS), what)
         found = refit(layer, (train, wanted[0]), (val, wanted[1]), end=end)

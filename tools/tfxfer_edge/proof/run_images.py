@@ -20,7 +20,7 @@ from tfxfer.run.directory import RunDirectory
 from tfxfer.run.seals import check_sealed
 from tfxfer_edge.proof.run_record import read_record
 
-__all__ = ["choose_rows", "list_run_images", "load_run_images", "pick_calibration", "spread_rows"]
+__all__ = ["choose_rows", "draw_evenly", "list_run_images", "load_run_images", "pick_calibration"]
 
 
 def load_run_images(run: RunDirectory, predictor: Any, *, progress: Any = None) -> SampleData:
@@ -110,10 +110,10 @@ def choose_rows(split: SampleSplit, *, samples: int, seed: int) -> list[int]:
         samples: how many, at most.
         seed: of the choice.
     """
-    return spread_rows(split.raw_labels, samples=samples, seed=seed)
+    return draw_evenly(split.raw_labels, samples=samples, seed=seed)
 
 
-def spread_rows(groups: Sequence[str], *, samples: int, seed: int) -> list[int]:
+def draw_evenly(groups: Sequence[str], *, samples: int, seed: int) -> list[int]:
     """Returns rows that are spread over groups as evenly as these allow, in ascending order.
 
     Args:

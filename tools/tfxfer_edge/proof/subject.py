@@ -25,7 +25,13 @@ from tfxfer_edge.conversion.graph import FrozenGraph, freeze
 from tfxfer_edge.conversion.sources import PreprocessingArgument, Source, open_source
 from tfxfer_edge.door import find_door
 from tfxfer_edge.proof.arguments import check_arguments
-from tfxfer_edge.proof.description import check_metadata, draft_card
+from tfxfer_edge.proof.description import (
+    check_metadata,
+    choose_packed,
+    describe_path,
+    describe_run,
+    draft_card,
+)
 from tfxfer_edge.proof.foreign import adapt_source, check_square, predict_with
 from tfxfer_edge.proof.plain_samples import is_plain, list_plain, read_plain
 from tfxfer_edge.proof.run_images import load_run_images
@@ -34,8 +40,6 @@ from tfxfer_edge.tflite.card import KINDS, ModelCard
 
 __all__ = ["Subject", "check_kind", "open_subject"]
 
-# 200 kB in a file that goes to a phone; above that only export.json names what was learnt from.
-_MAX_PACKED_SAMPLES = 25_000
 _MOST_PLAIN = 2000  # of a folder without labels, opened to choose from
 
 
@@ -84,11 +88,7 @@ class Subject:
     def make_card(self, converted: Converted) -> ModelCard:
         """Returns what the file of a recipe says of itself."""
         card = draft_card(self.predictor, self.words, converted, recipe=converted.recipe.name)
-        return replace(card, provenance=self._choose_packed())
-
-    def _choose_packed(self) -> Provenance | None:
-        known = self.provenance
-        return known if known is not None and len(known) <= _MAX_PACKED_SAMPLES else None
+        return replace(card, provenance=choose_packed(self.provenance))
 
 
 def open_subject(
@@ -153,9 +153,7 @@ def open_subject(
         source, graph = adapted, freeze(adapted, dynamic_batch=dynamic_batch)
     told("tracing the model", 1, 1)
     predictor = predict_with(source, graph, path, labels, task)
-    # A disk's own name may have bytes that no text in a file can.
-    stem, name = (x.encode("utf-8", "replace").decode() for x in (path.stem, path.name))
-    words = (stem, f"made from {name}", "")
+    words = describe_path(path)
     if needs_metadata:
         check_metadata(predictor, graph, words, what=f"model {str(path)!r}")
     data = load_samples(
@@ -230,12 +228,7 @@ def _open_run(
     told("tracing the model", 0, 1)
     graph = freeze(source, dynamic_batch=dynamic_batch)
     told("tracing the model", 1, 1)
-    licence = manifest.weights.licence if manifest.weights is not None else None
-    words = (
-        f"{manifest.backbone} {manifest.head}",
-        f"trained with tfxfer {manifest.tfxfer} from {manifest.backbone}",
-        f"pretrained weights: {licence or 'unknown'}",
-    )
+    words = describe_run(manifest)
     if needs_metadata:
         check_metadata(predictor, graph, words, what=f"run {str(path)!r}")
     data = load_run_images(run, predictor, progress=progress)

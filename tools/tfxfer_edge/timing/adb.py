@@ -210,12 +210,13 @@ def write_values(values: Sequence[InputValues]) -> str:
     return "".join(f"--{key}={shlex.quote(value)} " for key, value in options.items())
 
 
-def read_report(printed: str, *, path: str) -> dict[str, float]:
+def read_report(printed: str, *, path: str, where: str = "the phone") -> dict[str, float]:
     """Returns what one call of `benchmark_model` printed, in milliseconds and bytes.
 
     Args:
         printed: its log.
         path: the file that was measured, for messages.
+        where: it ran, for messages.
 
     Raises:
         ModelError: there are no timings in it.
@@ -230,7 +231,7 @@ def read_report(printed: str, *, path: str) -> dict[str, float]:
     load = re.search(r"\bInit: (\d+)", printed)
     if middle is None or load is None:
         last = (printed.strip() or "nothing").splitlines()[-1]
-        raise ModelError(f"model {path!r}: expected it to run on the phone. Received: {last}")
+        raise ModelError(f"model {path!r}: expected it to run on {where}. Received: {last}")
     memory = re.search(
         rf"Overall peak memory footprint \(MB\)[^\n]*: ({_NUMBER})", printed
     ) or re.search(rf"footprint[^\n]*\(MB\)[^\n]*overall=({_NUMBER})", printed)

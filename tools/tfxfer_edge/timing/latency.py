@@ -20,6 +20,7 @@ from tfxfer.system.scratch import scratch_folder
 
 __all__ = [
     "NOISE",
+    "WARMUPS",
     "Latency",
     "Turn",
     "load_samples",
@@ -36,7 +37,10 @@ Turn = Callable[[int], Callable[[], object]]
 NOISE = "random numbers (seed 0): floats -1 to 1, integers over all they may be"
 """What a file is timed on of whose inputs nothing is known."""
 
-_WARMUPS = 3
+WARMUPS = 5
+"""Samples that do not count, of each process."""
+
+_FIRST_LAPS = 3  # of each file, which do not count
 _SLOW_MS = 2000
 _TIMEOUT_S = 600
 _MODULES = {".onnx": "tfxfer_edge.timing.onnx_latency"}  # by suffix; this one for all others
@@ -198,13 +202,13 @@ def _measure_here(path: str, threads: int, runs: int, samples: str | None = None
         interpreter.set_tensor(detail["index"], make_noise(detail, rng))
     stored = [] if samples is None else _load(Path(samples), sources)
     laps = []
-    for number in range(runs + 5):
-        for index, values in stored:
-            sample = np.ascontiguousarray(values[number % len(values)][None])
-            interpreter.set_tensor(index, sample)
+    for number in range(runs + WARMUPS):
+        for index, values, batch in stored:
+            sample = values[number % len(values)][None]
+            interpreter.set_tensor(index, np.repeat(sample, batch, axis=0))
         started = time.perf_counter()
         interpreter.invoke()
-        if number >= 5:
+        if number >= WARMUPS:
             laps.append((time.perf_counter() - started) * 1e3)
     return {"load_ms": load_ms, "laps_ms": laps, "peak_memory_bytes": read_peak_memory_bytes()}
 
@@ -221,10 +225,12 @@ def make_noise(detail: Mapping[str, Any], rng: np.random.Generator) -> np.ndarra
     return rng.integers(limits.min, limits.max, shape, dtype=dtype, endpoint=True)
 
 
-def _load(folder: Path, sources: Sequence[Any]) -> list[tuple[int, np.ndarray]]:
-    """Returns the place of each input's tensor, and samples for it."""
-    places = {detail["name"]: detail["index"] for detail in sources}
-    return [(places[name], values) for name, values in load_samples(folder).items()]
+def _load(folder: Path, sources: Sequence[Any]) -> list[tuple[int, np.ndarray, int]]:
+    """Returns the place of each input's tensor, samples for it, and how many it takes at once."""
+    places = {detail["name"]: (detail["index"], int(detail["shape"][0])) for detail in sources}
+    return [
+        (places[name][0], values, places[name][1]) for name, values in load_samples(folder).items()
+    ]
 
 
 def read_peak_memory_bytes() -> int:
@@ -252,17 +258,17 @@ def take_turns(
         progress: told of laps.
     """
     laps: list[list[float]] = [[] for _ in turns]
-    for number in range(runs + _WARMUPS):
+    for number in range(runs + _FIRST_LAPS):
         for turn, found in zip(turns, laps, strict=True):
             if len(found) >= 5 and sum(found) > _SLOW_MS:
                 continue
             run = turn(number)
             started = time.perf_counter()
             run()
-            if number >= _WARMUPS:
+            if number >= _FIRST_LAPS:
                 found.append((time.perf_counter() - started) * 1e3)
         if progress is not None:
-            progress(f"timing {len(turns)} files", number + 1, runs + _WARMUPS)
+            progress(f"timing {len(turns)} files", number + 1, runs + _FIRST_LAPS)
     return [tuple(found) for found in laps]
 
 

@@ -13,12 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from tfxfer_edge.timing.latency import load_samples, read_peak_memory_bytes
+from tfxfer_edge.timing.latency import (
+    WARMUPS,
+    load_samples,
+    make_noise,
+    read_peak_memory_bytes,
+)
 
 __all__ = ["measure_here"]
 
 _KINDS = {"double": "float64", "float": "float32"}
-_WARMUPS = 5  # as of a `.tflite` file
 
 
 def measure_here(path: str, threads: int, runs: int, samples: str | None = None) -> dict[str, Any]:
@@ -37,33 +41,27 @@ def measure_here(path: str, threads: int, runs: int, samples: str | None = None)
     started = time.perf_counter()
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     load_ms = (time.perf_counter() - started) * 1e3
-    feeds = {item.name: _make_noise(item) for item in session.get_inputs()}
+    rng = np.random.default_rng(0)
+    feeds = {item.name: make_noise(_describe(item), rng) for item in session.get_inputs()}
     stored = {} if samples is None else load_samples(Path(samples))
-    batches = {name: len(values) for name, values in feeds.items()}
+    batches = {name: len(feeds[name]) for name in stored}
     laps = []
-    for number in range(runs + _WARMUPS):
+    for number in range(runs + WARMUPS):
         for name, values in stored.items():
             sample = values[number % len(values)][None]
             feeds[name] = np.repeat(sample, batches[name], axis=0)
         started = time.perf_counter()
         session.run(None, feeds)
-        if number >= _WARMUPS:
+        if number >= WARMUPS:
             laps.append((time.perf_counter() - started) * 1e3)
     return {"load_ms": load_ms, "laps_ms": laps, "peak_memory_bytes": read_peak_memory_bytes()}
 
 
-def _make_noise(item: Any) -> np.ndarray:
+def _describe(item: Any) -> dict[str, Any]:
+    """Returns the type and the shape of an input, 1 where a size is free."""
     kind = item.type.removeprefix("tensor(").removesuffix(")")
-    dtype = np.dtype(_KINDS.get(kind, kind))
     shape = [size if isinstance(size, int) else 1 for size in item.shape]
-    rng = np.random.default_rng(0)
-    if dtype.kind == "f":
-        return rng.uniform(-1, 1, shape).astype(dtype)
-    if dtype.kind not in "iu" or dtype.itemsize > 2:
-        # Whole numbers may be those of tokens: 0 and 1 are in every table.
-        return rng.integers(0, 2, shape).astype(dtype)
-    limits = np.iinfo(dtype)
-    return rng.integers(limits.min, limits.max, shape, dtype=dtype, endpoint=True)
+    return {"dtype": _KINDS.get(kind, kind), "shape": shape}
 
 
 if __name__ == "__main__":

@@ -145,10 +145,12 @@ def measure_on_board(
             if program is None:
                 samples = f"{folder}/{number}.npz"
                 _copy(board, _pack_samples((inputs or {}).get(path, {})), samples)
-                calls[path] = f"{tool} {place} {samples} {threads} {runs} {_RUN_S}"
+                call = f"{tool} {place} {samples} {threads} {runs} {_RUN_S}"
             else:
                 words = write_values((values or {}).get(path, ()))
-                calls[path] = f"{write_call(tool, place, threads=threads, runs=runs)} {words}2>&1"
+                call = f"{write_call(tool, place, threads=threads, runs=runs)} {words}2>&1"
+            # The shell lives on: of what a signal ends, ssh says what it says of a lost line.
+            calls[path] = f"{call}; exit $?"
         found: dict[str, list[dict[str, Any]]] = {path: [] for path in calls}
         for number in range(rounds):
             for at, (path, command) in enumerate(calls.items()):
@@ -173,7 +175,7 @@ def _read_printed(
 ) -> dict[str, float]:
     if done.returncode == _SSH_FAILED:
         _ask(board.host, done, "measure")
-    return read_report(done.stdout.decode(errors="replace"), path=path)
+    return read_report(done.stdout.decode(errors="replace"), path=path, where=board.host)
 
 
 def _copy(board: Board, content: bytes, place: str) -> None:
