@@ -207,3 +207,23 @@ def test_metadata_that_calls_logits_a_classifier_is_not_believed(tmp_path: Path)
     path.write_bytes(write_metadata(path.read_bytes(), card))
     scores = load_tflite_predictor(path).score(photos.squares())
     np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("io", "given", "words"),
+    [
+        ("uint8", photos.MINUS_ONE_TO_ONE, "its uint8 input takes pixels as they are"),
+        ("float32", Preprocessing(), "the preprocessing that its metadata says"),
+    ],
+)
+def test_what_a_file_says_itself_is_not_overruled(
+    io: str, given: Preprocessing, words: str, tmp_path: Path
+) -> None:
+    card = ModelCard(name="p", labels=photos.LABELS, preprocessing=photos.MINUS_ONE_TO_ONE)
+    content = photos.quantized(io=io) if io == "uint8" else photos.float_core()
+    path = tmp_path / "model.tflite"
+    path.write_bytes(write_metadata(content, card))
+    with pytest.raises(ModelError, match=words):
+        load_tflite_predictor(path, preprocessing=given)
+    if io == "float32":  # the same said twice is no contradiction
+        assert load_tflite_predictor(path, preprocessing=photos.MINUS_ONE_TO_ONE).labels

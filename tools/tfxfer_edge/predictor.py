@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from tfxfer.data.provenance import Provenance
 from tfxfer.errors import ModelError
 from tfxfer.head import Head
@@ -66,6 +68,7 @@ def load_tflite_predictor(
     door, model = open_model(
         path, threads=os.cpu_count() or 1, preprocessing=_read_word(preprocessing)
     )
+    _check_preprocessing(model, _read_word(preprocessing))
     activation = find_file_activation(model.content)
     return _predict_with(Path(path), door, model, labels=labels, head=head, activation=activation)
 
@@ -92,6 +95,7 @@ def load_onnx_predictor(
     model = door.open_onnx(
         path, threads=os.cpu_count() or 1, preprocessing=_read_word(preprocessing)
     )
+    _check_preprocessing(model, _read_word(preprocessing))
     activation = find_onnx_activation(content)
     return _predict_with(Path(path), door, model, labels=labels, head=head, activation=activation)
 
@@ -184,6 +188,28 @@ def _find_provenance(path: Path, card: ModelCard | None) -> Provenance | None:
         return None
     names = {Path(str(item.get("path"))).name for item in made if isinstance(item, dict)}
     return Provenance.from_text(text) if path.name in names else None
+
+
+def _check_preprocessing(model: SampleModel, given: Preprocessing | None) -> None:
+    """Refuses a word on what a file says itself: an input in integers, or its metadata."""
+    if given is None:
+        return
+    is_none = given.output_range == Preprocessing().output_range
+    if model.inputs[0].dtype in ("uint8", "int8") and not is_none:
+        raise ModelError(
+            f"model {model.source!r}: expected no preprocessing, since its {model.inputs[0].dtype} "
+            "input takes pixels as they are. Received: one. Leave out --preprocessing."
+        )
+    is_float = model.inputs[0].dtype == "float32"
+    stated = model.card.preprocessing if model.card is not None and is_float else None
+    if stated is not None and not np.allclose(
+        stated.output_range, given.output_range, rtol=1e-3, atol=1e-3
+    ):
+        raise ModelError(
+            f"model {model.source!r}: expected the preprocessing that its metadata says, "
+            f"{stated.output_range[0]} for 0 and 255. Received: {given.output_range[0]}. "
+            "Leave out --preprocessing."
+        )
 
 
 def _read_word(preprocessing: PreprocessingArgument) -> Preprocessing | None:

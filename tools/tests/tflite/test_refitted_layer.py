@@ -71,3 +71,13 @@ def test_weights_of_another_shape_are_refused(content: bytes) -> None:
     kernel, bias = read_dense(content)
     with pytest.raises(ModelError, match="expected a last layer of shape"):
         replace_dense(content, kernel[:-1], bias, low=0, high=1)
+
+
+def test_a_large_bias_beside_small_weights_has_room(photos: Any, small_graph: Any) -> None:
+    content = convert(small_graph, recipe="int8", calibration=photos(24)).content
+    kernel, bias = read_dense(content)
+    tiny = kernel * 1e-12
+    large = np.linspace(-4.0, 4.0, len(bias))
+    found_kernel, found_bias = read_dense(replace_dense(content, tiny, large, low=-5, high=5))
+    assert found_bias == pytest.approx(large, abs=1e-3)
+    assert np.abs(found_kernel).max() < 1e-6

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from tfxfer_edge.inspection.operators import Operator
 from tfxfer_edge.inspection.published import PublishedList, read_lists
 
@@ -109,7 +111,7 @@ def _has_plain_strides(operator: Operator) -> bool:
     return (
         strides is not None
         and strides.values is not None
-        and set(strides.values.tobytes()) <= {0, 1}
+        and bool((np.frombuffer(strides.values.tobytes(), "<i4") == 1).all())
         and not getattr(operator.options, "ellipsisMask", 0)
         and not getattr(operator.options, "newAxisMask", 0)
     )

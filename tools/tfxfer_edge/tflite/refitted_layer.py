@@ -24,6 +24,7 @@ from tfxfer_edge.tflite.last_layer import (
 
 __all__ = ["replace_dense", "round_rows"]
 
+_MOST_BIAS = 1 << 30  # half of what 32 bits hold
 _INT8_MOST = 127
 
 
@@ -54,7 +55,12 @@ def replace_dense(
             f"model: expected a last layer of shape {kernel.shape}. Received: {stored.T.shape}."
         )
     if stored.dtype == np.int8:
-        steps, scale = round_rows(kernel.T, is_shared=len(read_scales(weights)) == 1)
+        source = read_scales(place.tensors[place.source])
+        steps, scale = round_rows(
+            kernel.T,
+            is_shared=len(read_scales(weights)) == 1,
+            least=np.abs(bias) / (_MOST_BIAS * source) if len(source) else 0.0,
+        )
         write_values(place, place.kernel, steps)
         set_scales(weights, scale)
     else:
@@ -93,12 +99,15 @@ def _add_bias(place: Place, kernel: np.dtype[Any]) -> int:
     return index
 
 
-def round_rows(rows: np.ndarray, *, is_shared: bool) -> tuple[np.ndarray, np.ndarray]:
+def round_rows(
+    rows: np.ndarray, *, is_shared: bool, least: np.ndarray | float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns weights as int8, symmetrical, and the real units of a step.
 
     Args:
         rows: one an output.
         is_shared: whether all rows have one scale.
+        least: steps that are no smaller, of each row: a bias is counted in them, in 32 bits.
 
     Shapes: rows (outputs, features).
 
@@ -111,4 +120,5 @@ def round_rows(rows: np.ndarray, *, is_shared: bool) -> tuple[np.ndarray, np.nda
     if is_shared:
         largest = largest.max(keepdims=True)
     scale = np.maximum(largest, np.finfo(np.float32).tiny) / _INT8_MOST
+    scale = np.maximum(scale, np.max(least) if is_shared else least)
     return np.rint(rows / scale[:, None]).astype(np.int8), scale
