@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from tfxfer.errors import ModelError
@@ -65,7 +63,7 @@ def replace_dense(
         set_scales(weights, scale)
     else:
         write_values(place, place.kernel, np.ascontiguousarray(kernel.T.astype(stored.dtype)))
-    index = _add_bias(place, stored.dtype) if place.bias is None else place.bias
+    index = _add_bias(place) if place.bias is None else place.bias
     kind = BIASES[type_name(place.tensors[index])]
     if np.dtype(kind).kind == "f":
         write_values(place, index, bias.astype(kind))
@@ -82,15 +80,17 @@ def replace_dense(
     return write_model(place.model)
 
 
-def _add_bias(place: Place, kernel: np.dtype[Any]) -> int:
+def _add_bias(place: Place) -> int:
     """Returns the tensor of a bias for a layer that has none: converters leave zeros out."""
     from ai_edge_litert import schema_py_generated as schema
 
     weights = place.tensors[place.kernel]
+    # Weights in 8 bits may stand beside features in float: then the bias is one, too.
+    is_integer = bool(len(read_scales(place.tensors[place.source])))
     tensor = schema.TensorT()
     tensor.name, tensor.shape = b"refitted_bias", [int(weights.shape[0])]
-    tensor.type = schema.TensorType.INT32 if kernel == np.int8 else schema.TensorType.FLOAT32
-    if kernel == np.int8:
+    tensor.type = schema.TensorType.INT32 if is_integer else schema.TensorType.FLOAT32
+    if is_integer:
         tensor.quantization = schema.QuantizationParametersT()
         tensor.quantization.zeroPoint = [0] * len(read_scales(weights))
     place.tensors.append(tensor)
