@@ -111,6 +111,16 @@ DOORS: tuple[tuple[str, str, Callable[[Path], Any]], ...] = (
     ),
     ("tfxfer.trust.gate_rules", "rules.toml", call("tfxfer.trust.gate_rules", "read_gate")),
     ("tfxfer_edge.conversion.onnx", "x.onnx", call("tfxfer_edge.conversion.onnx", "OnnxModel")),
+    (
+        "tfxfer_edge.conversion.recipe_file",
+        "mixed.json",
+        call("tfxfer_edge.conversion.recipe_file", "read_recipe"),
+    ),
+    (
+        "tfxfer_edge.inspection.files",
+        "x.tflite",
+        call("tfxfer_edge.inspection.files", "inspect_file"),
+    ),
     ("tfxfer_edge.onnx.soundness", "x.onnx", call("tfxfer_edge.onnx.soundness", "read_onnx_file")),
     (
         "tfxfer_edge.tflite.sample_model",

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from tfxfer.cli.main import run as run_cli
-from tfxfer.errors import ModelError, RunError, UsageError
+from tfxfer.errors import ModelError, UsageError
 from tfxfer.inference.loading import load_predictor
 from tfxfer.inference.scoring import predict
 from tfxfer_edge import Recipe, export, read_metadata, read_recipe
 from tfxfer_edge.conversion import attempts
+from tfxfer_edge.handover.folder import _list_strangers
 from tfxfer_edge.request import check_request
 from tfxfer_edge.tflite import metadata_schema as schema
 from tfxfer_edge.tflite.flatbuffer import tensor_table
@@ -218,5 +219,7 @@ def test_a_stranger_beside_an_earlier_export_is_still_one(
     out.mkdir()
     (out / "export.json").write_text('{"candidates": [{"path": "model_mine.tflite"}, 3]}')
     (out / "model_mine.tflite").write_bytes(b"")
-    with pytest.raises(RunError, match="model_mine"):
-        check_request(out=out, **given, overwrite=True)
+    check_request(out=out, **given, overwrite=True)
+    assert _list_strangers(out) == ["model_mine.tflite"]  # which stays
+    (out / "export.json").write_text('{"candidates": [{"path": "model_mine.tflite"}]}')
+    assert _list_strangers(out) == []

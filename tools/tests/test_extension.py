@@ -154,7 +154,7 @@ def test_what_the_file_says_of_itself_follows(make_file: Any, tmp_path: Path) ->
     assert before.read_bytes() == whole
     assert after == tmp_path / "more" / before.name
     assert sorted(x.name for x in after.parent.iterdir()) == [
-        "README.md", "labels.txt", before.name, "run.py",
+        "Classifier.kt", "Classifier.swift", "README.md", "labels.txt", before.name, "run.py",
     ]  # fmt: skip
     assert (after.parent / "labels.txt").read_text(encoding="utf-8").split("\n") == [
         *CLASSES, NEW, "",

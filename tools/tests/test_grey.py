@@ -126,7 +126,8 @@ def test_what_is_handed_over_runs(exported: Path, photos: Path, name: str, tmp_p
     assert abs(float(score) - answer["score"]) < 1e-3
     readme = (tmp_path / "README.md").read_text()
     assert f"{SIDE} x {SIDE} grey" in readme
-    assert "19595 * red" in readme
+    assert "19595 * red" in (tmp_path / "Classifier.kt").read_text()
+    assert "19595 * Int(rgba" in (tmp_path / "Classifier.swift").read_text()
 
 
 def test_int8_ends_are_the_bytes_minus_128(model: Path, photos: Path) -> None:

@@ -311,12 +311,14 @@ def test_the_program_beside_the_file_answers_as_we_do(text_export: Path) -> None
 
 def test_the_page_speaks_of_texts(text_export: Path) -> None:
     page = (text_export / "README.md").read_text(encoding="utf-8")
-    assert "TextClassifier.TextClassifierOptions" in page
-    assert "TextClassifierOptions()" in page
+    kotlin = (text_export / "Classifier.kt").read_text(encoding="utf-8")
+    swift = (text_export / "Classifier.swift").read_text(encoding="utf-8")
+    assert "TextClassifier.TextClassifierOptions" in kotlin
+    assert "TextClassifierOptions()" in swift
     assert 'python run.py "some text"' in page
     assert "ms a text here" in page
     for word in ("photo", "pixel", "image"):
-        assert word not in page.lower(), word
+        assert word not in (page + kotlin + swift).lower(), word
 
 
 def test_a_vocabulary_with_capitals_is_none_for_mediapipe() -> None:

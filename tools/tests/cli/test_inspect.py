@@ -243,7 +243,7 @@ def test_metadata_that_unpacks_to_gigabytes_is_refused(tmp_path: Path, capfd: Ca
     assert path.stat().st_size < 1 << 20
     assert call(path) == 1
     (line,) = capfd.readouterr().err.splitlines()
-    assert "expected at most 100 packed files of 32 MB together" in line
+    assert "expected at most 100 packed files, and 32 MB of those that are needed" in line
 
 
 def _with_metadata() -> bytes:

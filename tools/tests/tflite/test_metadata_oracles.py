@@ -67,12 +67,14 @@ def test_mediapipes_schema_reads_what_was_written(name: str) -> None:
     assert image.colorSpace == schema.ColorSpaceType.RGB
     assert (image.defaultSize.width, image.defaultSize.height) == (64, 64)
     low, high = zip(*wanted.output_range[:channels], strict=True)
-    is_bytes = name == "uint8"
-    assert source.stats.min == pytest.approx((0.0,) if is_bytes else low, rel=1e-5)
-    assert source.stats.max == pytest.approx((255.0,) if is_bytes else high, rel=1e-5)
+    limits = {"uint8": (0.0, 255.0), "int8": (-128.0, 127.0)}.get(name)
+    assert source.stats.min == pytest.approx(low if limits is None else limits[:1], rel=1e-5)
+    assert source.stats.max == pytest.approx(high if limits is None else limits[1:], rel=1e-5)
     assert target.name == b"probability"
     assert target.content.contentPropertiesType == schema.ContentProperties.FeatureProperties
-    assert (list(target.stats.min), list(target.stats.max)) == ([0.0], [255.0 if is_bytes else 1.0])
+    assert (list(target.stats.min), list(target.stats.max)) == tuple(
+        [x] for x in limits or (0.0, 1.0)
+    )
     (labels,) = target.associatedFiles
     assert (labels.name.decode(), labels.type) == (
         LABELS_FILE,

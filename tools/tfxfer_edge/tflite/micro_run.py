@@ -6,14 +6,13 @@ That interpreter answers what it cannot do with a signal as often as with an err
 from __future__ import annotations
 
 import re
-import tempfile
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import numpy as np
 
 from tfxfer.system.process import ask_child
+from tfxfer.system.scratch import scratch_folder
 
 __all__ = ["PACKAGE", "MicroRun", "find_version", "run_micro"]
 
@@ -97,8 +96,7 @@ def run_micro(content: bytes, inputs: np.ndarray) -> MicroRun:
     Shapes: inputs (samples, …) without the batch.
     """
     installed = find_version() or "unknown"
-    with tempfile.TemporaryDirectory(prefix="tfxfer-micro-") as name:
-        folder = Path(name)
+    with scratch_folder("micro") as folder:
         (folder / "model.tflite").write_bytes(content)
         np.save(folder / "inputs.npy", inputs)
         question = {
