@@ -7,7 +7,7 @@ from pathlib import Path
 from tfxfer.errors import ModelError
 from tfxfer_edge.door import IMAGE, EdgeModality, Feed, find_door
 from tfxfer_edge.onnx.metadata import read_onnx_metadata
-from tfxfer_edge.onnx.soundness import read_onnx_file
+from tfxfer_edge.onnx.soundness import read_onnx_file, try_onnx_file
 from tfxfer_edge.tflite.flatbuffer import as_text, read_model
 from tfxfer_edge.tflite.opening import find_door_of, open_model
 from tfxfer_edge.tflite.sample_model import SampleModel, read_content
@@ -73,6 +73,8 @@ def _list_values(path: Path) -> tuple[InputValues, ...]:
     door = _find_door_of_onnx(path)
     if not door.fills:
         return ()
+    # What makes the runtime abort must not end this process.
+    try_onnx_file(path)
     found = []
     for end in door.open_onnx(path).inputs:
         low, high = (door.fills[end.name],) * 2 if end.name in door.fills else (0, 1)
