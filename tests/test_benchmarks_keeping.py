@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-FOLDER = Path(__file__).parents[1] / "benchmarks"
-
 
 @pytest.fixture
-def keeping(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.syspath_prepend(FOLDER)
-    before, environment = set(sys.modules), dict(os.environ)
-    yield importlib.import_module("keeping")
-    os.environ.clear()  # scripts choose a device
-    os.environ.update(environment)
-    for name in set(sys.modules) - before:
-        if (FOLDER / f"{name}.py").exists():
-            del sys.modules[name]
+def keeping(import_script: Callable[[str], Any]) -> Any:
+    return import_script("keeping")
 
 
 def rows(**lost: list[float]) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def test_a_head_whose_settings_are_no_json(
         head: Any = _Wordy(found.head)
         return replace(found, head=head)
 
-    monkeypatch.setattr("tfxfer_edge.proof.subject.wrap_model", wrap)
+    monkeypatch.setattr("tfxfer_edge.proof.opened.wrap_model", wrap)
     monkeypatch.setattr("tfxfer_edge.proof.subject.load_run_images", refuse_work)
     with pytest.raises(ModelError, match="JSON"):
         open_subject(colour_run)

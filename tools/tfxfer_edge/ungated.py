@@ -30,10 +30,10 @@ from tfxfer_edge.conversion.recipes import Recipe
 from tfxfer_edge.conversion.sources import PreprocessingArgument
 from tfxfer_edge.proof.foreign import check_square
 from tfxfer_edge.proof.made import add_metadata
+from tfxfer_edge.proof.opened import OpenedModel, open_float_model
 from tfxfer_edge.proof.plain_samples import list_plain, read_plain
 from tfxfer_edge.proof.run_images import load_run_images, pick_calibration
 from tfxfer_edge.proof.scoring import open_scorer
-from tfxfer_edge.proof.unjudged import UnjudgedModel, open_unjudged
 from tfxfer_edge.request import check_conversion
 
 __all__ = ["ConvertedFile", "convert_files"]
@@ -126,13 +126,13 @@ def convert_files(
         overwrite=overwrite,
     )
     told, tell = progress or (lambda *_: None), say or (lambda _: None)
-    told("loading the model", 0, 1)
-    opened = open_unjudged(
+    opened = open_float_model(
         model, labels=labels, head=head, preprocessing=preprocessing,
         dynamic_batch=dynamic_batch, trust=trust,
-        needs_metadata=any(recipe.kind != "onnx" for recipe in found),
+        needs_metadata=any(recipe.kind != "onnx" for recipe in found), progress=progress,
     )  # fmt: skip
-    told("loading the model", 1, 1)
+    if opened.remark:
+        tell(opened.remark)
     split = _read_samples(
         model, opened, calibration, samples=calibration_images + _MOST_COMPARED, seed=seed,
         is_needed=any(recipe.needs_calibration for recipe in found), progress=progress,
@@ -169,7 +169,7 @@ def convert_files(
 
 def _read_samples(
     model: str | Path | RunDirectory,
-    opened: UnjudgedModel,
+    opened: OpenedModel,
     calibration: str | Path | None,
     *,
     samples: int,
@@ -217,7 +217,7 @@ def _pick_others(
 
 
 def _write(
-    opened: UnjudgedModel,
+    opened: OpenedModel,
     recipe: Recipe,
     target: Path,
     samples: Arrays | None,

@@ -14,6 +14,7 @@ import pytest
 
 from tfxfer.cli.main import run as run_cli
 from tfxfer.data.record import Source
+from tfxfer.preprocessing import Preprocessing
 from tfxfer.run.directory import RunDirectory
 from tfxfer_edge.tflite.interpreter import TFLiteModel
 from tfxfer_edge.tflite.metadata_reader import read_metadata
@@ -127,6 +128,47 @@ def test_floats_need_no_photos(convert: Call, model: Path, tmp_path: Path) -> No
     assert Path(document["files"][0]["path"]).is_file()
 
 
+def test_ends_and_a_recipe_of_ones_own(
+    convert: Call, model: Path, photos: Path, tmp_path: Path
+) -> None:
+    rule = {
+        "regex": ".*", "operation": "*", "algorithm_key": "min_max_uniform_quantize",
+        "op_config": {
+            "weight_tensor_config": {"num_bits": 8, "granularity": "CHANNELWISE"},
+            "compute_precision": "FLOAT", "explicit_dequantize": True,
+        },
+    }  # fmt: skip
+    (tmp_path / "mine_own.json").write_text(json.dumps([rule]))
+    options = ("--calibration", photos, "--preprocessing", "in_graph", "--out", tmp_path, "--json")
+    done = convert(model, "--io", "int8", *options)
+    assert done.code == 0, done.error
+    (item,) = json.loads(done.out)["files"]
+    file = TFLiteModel(item["path"])
+    assert (file.input.dtype, file.output.dtype) == ("int8", "int8")
+    done = convert(model, "--recipe-file", tmp_path / "mine_own.json", *options)
+    assert done.code == 0, done.error
+    (own,) = json.loads(done.out)["files"]
+    assert Path(own["path"]).name == "mine_mine_own.tflite"
+    assert TFLiteModel(own["path"], preprocessing=Preprocessing()).input.dtype == "float32"
+    assert own["bytes"] < 1.3 * item["bytes"]  # its weights have 8 bits, too
+
+
+def test_where_all_photos_find_ranges_that_is_told(
+    convert: Call, model: Path, photos: Path, tmp_path: Path
+) -> None:
+    few = tmp_path / "few"
+    few.mkdir()
+    for path in sorted(photos.iterdir())[::10]:
+        shutil.copy(path, few)
+    done = convert(
+        model, "--calibration", few, "--preprocessing", "in_graph", "--out", tmp_path, "--json"
+    )
+    assert done.code == 0, done.error
+    document = json.loads(done.out)
+    assert document["calibration"]["images"] == 12
+    assert document["compared"] == {"images": 12, "unseen": False}
+
+
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
@@ -152,7 +194,7 @@ def test_what_cannot_be_meant_is_told_before_any_work(
     Path("taken").mkdir()
     Path("taken/mine_float32.tflite").write_bytes(b"")
     monkeypatch.setattr(
-        "tfxfer_edge.proof.unjudged.open_source", lambda *_, **__: pytest.fail("began")
+        "tfxfer_edge.proof.opened.open_source", lambda *_, **__: pytest.fail("began")
     )
     done = convert("mine.keras", *options)
     assert done.code == code

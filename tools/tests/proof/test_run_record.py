@@ -74,7 +74,7 @@ def test_what_it_cannot_have_said(
     def load(*_: object) -> None:
         raise AssertionError("the model was loaded before the run was read")
 
-    monkeypatch.setattr("tfxfer_edge.proof.subject.load_model", load)
+    monkeypatch.setattr("tfxfer_edge.proof.opened.load_model", load)
     with pytest.raises(RunError) as caught:
         export(edited(change), tmp_path / "edge", recipes=("float32",))
     assert told in str(caught.value)

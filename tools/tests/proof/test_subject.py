@@ -29,7 +29,7 @@ class Grades(Classification):
 @pytest.fixture
 def graded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes that head the one of every run."""
-    monkeypatch.setattr("tfxfer_edge.proof.subject.get_head", lambda *_, **__: Grades())
+    monkeypatch.setattr("tfxfer_edge.proof.opened.get_head", lambda *_, **__: Grades())
 
 
 def refuse_work(*_: object, **__: object) -> None:
@@ -40,7 +40,7 @@ def refuse_work(*_: object, **__: object) -> None:
 def test_a_kind_of_metadata_that_is_unknown(
     colour_run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tfxfer_edge.proof.subject.load_model", refuse_work)
+    monkeypatch.setattr("tfxfer_edge.proof.opened.load_model", refuse_work)
     with pytest.raises(ModelError) as caught:
         export(colour_run, tmp_path / "edge")
     line = str(caught.value)
@@ -54,7 +54,7 @@ def test_a_kind_of_metadata_that_is_unknown(
 def test_a_file_of_such_a_head(
     colour_run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tfxfer_edge.proof.subject.open_source", refuse_work)
+    monkeypatch.setattr("tfxfer_edge.proof.opened.open_source", refuse_work)
     with pytest.raises(ModelError, match="metadata_kind='grader'"):
         open_subject(
             shutil.copy(colour_run.model_path, tmp_path / "mine.keras"),
@@ -128,8 +128,8 @@ def test_an_input_that_is_no_image(
 ) -> None:
     model = make()
     named, _, shown = received.partition(".*")
-    monkeypatch.setattr("tfxfer_edge.proof.subject.load_model", lambda _: model)
-    monkeypatch.setattr("tfxfer_edge.proof.subject.freeze", refuse_work)
+    monkeypatch.setattr("tfxfer_edge.proof.opened.load_model", lambda _: model)
+    monkeypatch.setattr("tfxfer_edge.proof.opened.freeze", refuse_work)
     for call in (
         lambda: export(colour_run, tmp_path / "edge"),
         lambda: convert(model, recipe="float32", preprocessing="in_graph"),

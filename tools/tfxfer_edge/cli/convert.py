@@ -8,10 +8,17 @@ import click
 
 from tfxfer.cli.options import read_labels
 from tfxfer.cli.output import Output, tfxfer_command
-from tfxfer.cli.preprocessing import PreprocessingType
 from tfxfer.system.keras_settings import check_keras_settings
-from tfxfer_edge.cli.export import collect_recipes
-from tfxfer_edge.conversion.end_types import END_TYPES
+from tfxfer_edge.cli.model_options import (
+    collect_recipes,
+    dynamic_batch_option,
+    io_option,
+    preprocessing_option,
+    recipe_file_option,
+    starting_tensorflow,
+    trust_option,
+    working,
+)
 
 __all__ = ["command"]
 
@@ -25,19 +32,8 @@ __all__ = ["command"]
     help="int8, int8_selective, int16x8, dynamic_w8, w8, w4, float16, float32, onnx, "
     "onnx_int8; may be repeated.  [default: int8]",
 )
-@click.option(
-    "--recipe-file",
-    "recipe_files",
-    multiple=True,
-    metavar="FILE.json",
-    help="A recipe in LiteRT Quantizer's own format, named after its file; may be repeated.",
-)
-@click.option(
-    "--io",
-    type=click.Choice(END_TYPES),
-    help="Type of the input and the output of TFLite files.  [default: uint8 where activations "
-    "have 8 bits, else float32]",
-)
+@recipe_file_option
+@io_option
 @click.option(
     "--out",
     default=".",
@@ -57,11 +53,7 @@ __all__ = ["command"]
     show_default=True,
     help="How many images find the ranges; up to 100 others compare the files with the model.",
 )
-@click.option(
-    "--preprocessing",
-    type=PreprocessingType(),
-    help="For a model outside of a run: in_graph, 0..1, -1..1, or MEAN/STD in pixel units.",
-)
+@preprocessing_option
 @click.option(
     "--labels",
     "labels_file",
@@ -69,8 +61,8 @@ __all__ = ["command"]
     "does not say what its outputs are]",
 )
 @click.option("--head", help="For a model outside of a run, with --labels.")
-@click.option("--dynamic-batch", is_flag=True, help="Leave the number of images free, not 1.")
-@click.option("--trust", is_flag=True, help="Let code in a .keras file (a Lambda) run.")
+@dynamic_batch_option
+@trust_option
 @click.option(
     "--seed",
     type=click.IntRange(0),
@@ -108,18 +100,9 @@ def command(
             for name in ("recipes", "io", "calibration", "head", "preprocessing", "overwrite")
         },
     )
-    with output.starting("importing TensorFlow"):
-        import tensorflow as tf
-
-        tf.config.list_logical_devices()  # speaks of the processor, once
-
+    with starting_tensorflow(output):
         from tfxfer_edge.ungated import convert_files
-    with output.quietly(), output.progress() as progress:
-
-        def tell(what: str, done: int, total: int) -> None:
-            output.check_interrupt()
-            progress(what, done, total)
-
+    with working(output) as tell:
         document = convert_files(model, labels=labels, progress=tell, say=output.detail, **options)
     output.emit(document)
     _show(output, document)

@@ -9,16 +9,24 @@ import click
 
 from tfxfer.cli.options import break_lock_option, read_labels
 from tfxfer.cli.output import Output, tfxfer_command
-from tfxfer.cli.preprocessing import PreprocessingType
 from tfxfer.errors import GateError, ModelError, UsageError
 from tfxfer.run.directory import RunDirectory, is_run_folder
 from tfxfer.system.keras_settings import check_keras_settings
 from tfxfer_edge.cli.export_tables import show_candidates, show_parity
-from tfxfer_edge.conversion.end_types import END_TYPES
+from tfxfer_edge.cli.model_options import (
+    collect_recipes,
+    dynamic_batch_option,
+    io_option,
+    preprocessing_option,
+    recipe_file_option,
+    starting_tensorflow,
+    trust_option,
+    working,
+)
 from tfxfer_edge.proof.limits import parse_limit
 from tfxfer_edge.proof.preference import PREFERENCES
 
-__all__ = ["collect_recipes", "command", "run_export"]
+__all__ = ["command", "run_export"]
 
 _CHECKED = (
     "out",
@@ -60,19 +68,8 @@ class _LimitType(click.ParamType):
     help="auto, int8, int8_selective, int16x8, dynamic_w8, w8, w4, float16, float32, onnx, "
     "onnx_int8; may be repeated.  [default: auto]",
 )
-@click.option(
-    "--recipe-file",
-    "recipe_files",
-    multiple=True,
-    metavar="FILE.json",
-    help="A recipe in LiteRT Quantizer's own format, named after its file; may be repeated.",
-)
-@click.option(
-    "--io",
-    type=click.Choice(END_TYPES),
-    help="Type of the input and the output of TFLite files.  [default: uint8 where activations "
-    "have 8 bits, else float32]",
-)
+@recipe_file_option
+@io_option
 @click.option(
     "--max-drop",
     type=_LimitType(),
@@ -104,11 +101,7 @@ class _LimitType(click.ParamType):
     show_default=True,
     help="How many images find the ranges.",
 )
-@click.option(
-    "--preprocessing",
-    type=PreprocessingType(),
-    help="For a model outside of a run: in_graph, 0..1, -1..1, or MEAN/STD in pixel units.",
-)
+@preprocessing_option
 @click.option(
     "--labels",
     "labels_file",
@@ -117,8 +110,8 @@ class _LimitType(click.ParamType):
 @click.option(
     "--head", help="For a model outside of a run.  [default: what the installed heads declare]"
 )
-@click.option("--dynamic-batch", is_flag=True, help="Leave the number of images free, not 1.")
-@click.option("--trust", is_flag=True, help="Let code in a .keras file (a Lambda) run.")
+@dynamic_batch_option
+@trust_option
 @click.option(
     "--seed",
     type=click.IntRange(0),
@@ -162,7 +155,7 @@ def command(
 
     RUN_OR_MODEL is a run, a .keras or legacy .h5 file, or a SavedModel folder.
     """
-    options["recipes"] = collect_recipes(recipes, recipe_files)
+    options["recipes"] = collect_recipes(recipes, recipe_files, default="auto")
     if break_lock and is_run_folder(Path(model)):
         RunDirectory(model).break_lock()
     try:
@@ -171,26 +164,6 @@ def command(
         if hasattr(error, "document"):
             output.emit(error.document)
         raise
-
-
-def collect_recipes(
-    names: tuple[str, ...], files: tuple[str, ...], *, default: str = "auto"
-) -> tuple[Any, ...]:
-    """Returns what was asked for: names, and the recipes of files.
-
-    Args:
-        names: of `--recipe`.
-        files: of `--recipe-file`.
-        default: where nothing was asked for.
-
-    Raises:
-        UsageError: a file that is no recipe.
-    """
-    if not files:
-        return names or (default,)
-    from tfxfer_edge.conversion.recipe_file import read_recipe
-
-    return (*names, *map(read_recipe, files))
 
 
 def run_export(output: Output, model: str, **options: Any) -> dict[str, Any]:
@@ -210,18 +183,9 @@ def run_export(output: Output, model: str, **options: Any) -> dict[str, Any]:
     check_keras_settings()
     given = {key: options[key] for key in _CHECKED if key in options}
     checked = check_request(model, registry=output.registry, **given)
-    with output.starting("importing TensorFlow"):
-        import tensorflow as tf
-
-        tf.config.list_logical_devices()  # speaks of the processor, once
-
+    with starting_tensorflow(output):
         from tfxfer_edge.exports import export
-    with output.quietly(), output.progress() as progress:
-
-        def tell(what: str, done: int, total: int) -> None:
-            output.check_interrupt()
-            progress(what, done, total)
-
+    with working(output) as tell:
         try:
             result = export(model, progress=tell, say=output.detail, checked=checked, **options)
         except (GateError, ModelError) as error:

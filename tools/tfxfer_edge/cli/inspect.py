@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from tfxfer.cli.output import Output, tfxfer_command
+from tfxfer_edge.cli.model_options import starting_tensorflow, working
 
 __all__ = ["command"]
 
@@ -57,16 +58,7 @@ def _compare(output: Output, file: str, run: str, samples: int) -> dict[str, Any
 
     with output.starting("trying the file"):
         check_comparison(file, run)
-    with output.starting("importing TensorFlow"):
-        import tensorflow as tf
-
-        tf.config.list_logical_devices()  # speaks of the processor, once
-
+    with starting_tensorflow(output):
         from tfxfer_edge.inspection.against import compare_with_run
-    with output.quietly(), output.progress() as progress:
-
-        def tell(what: str, done: int, total: int) -> None:
-            output.check_interrupt()
-            progress(what, done, total)
-
+    with working(output) as tell:
         return compare_with_run(file, run, samples=samples, progress=tell)

@@ -10,35 +10,29 @@ from typing import Any
 from tfxfer.data.loading import load_samples, load_split
 from tfxfer.data.provenance import Provenance
 from tfxfer.data.samples import SampleData, SampleSplit
-from tfxfer.errors import DataError, ModelError
+from tfxfer.errors import DataError
 from tfxfer.head import Head
-from tfxfer.inference.keras_model import load_model, wrap_model
 from tfxfer.inference.predictor import Predictor
-from tfxfer.inference.provenance import read_keras_provenance
 from tfxfer.inference.unseen import leave_out_known
 from tfxfer.progress import Progress
-from tfxfer.registry.lookup import get_head
 from tfxfer.run.directory import RunDirectory
 from tfxfer.run.seals import describe_unsealed
 from tfxfer_edge.conversion.converted import Converted
-from tfxfer_edge.conversion.graph import FrozenGraph, freeze
-from tfxfer_edge.conversion.sources import PreprocessingArgument, Source, open_source
+from tfxfer_edge.conversion.graph import FrozenGraph
+from tfxfer_edge.conversion.sources import PreprocessingArgument, Source
 from tfxfer_edge.door import find_door
 from tfxfer_edge.proof.arguments import check_arguments
 from tfxfer_edge.proof.description import (
-    check_metadata,
     choose_packed,
-    describe_path,
-    describe_run,
     draft_card,
 )
-from tfxfer_edge.proof.foreign import adapt_source, check_square, predict_with
+from tfxfer_edge.proof.opened import open_float_model
 from tfxfer_edge.proof.plain_samples import is_plain, list_plain, read_plain
 from tfxfer_edge.proof.run_images import load_run_images
 from tfxfer_edge.proof.run_record import read_record
-from tfxfer_edge.tflite.card import KINDS, ModelCard
+from tfxfer_edge.tflite.card import ModelCard
 
-__all__ = ["Subject", "check_kind", "open_subject"]
+__all__ = ["Subject", "open_subject"]
 
 _MOST_PLAIN = 2000  # of a folder without labels, opened to choose from
 
@@ -137,25 +131,12 @@ def open_subject(
             progress=progress,
         )
     assert calibration is not None
-    assert labels is not None
-    task = head if isinstance(head, Head) else get_head(head)
-    if needs_metadata:
-        check_kind(task, what=f"model {str(path)!r}")
-    told = progress or (lambda *_: None)
-    told("loading the model", 0, 1)
-    source = open_source(path, preprocessing=preprocessing, trust=trust)
-    check_square(source, path)
-    told("loading the model", 1, 1)
-    told("tracing the model", 0, 1)
-    graph = freeze(source, dynamic_batch=dynamic_batch)
-    adapted, remark = adapt_source(source, graph, path, labels, task)
-    if adapted is not source:
-        source, graph = adapted, freeze(adapted, dynamic_batch=dynamic_batch)
-    told("tracing the model", 1, 1)
-    predictor = predict_with(source, graph, path, labels, task)
-    words = describe_path(path)
-    if needs_metadata:
-        check_metadata(predictor, graph, words, what=f"model {str(path)!r}")
+    opened = open_float_model(
+        model, labels=labels, head=head, preprocessing=preprocessing, dynamic_batch=dynamic_batch,
+        trust=trust, needs_metadata=needs_metadata, needs_square=True, progress=progress,
+    )  # fmt: skip
+    predictor = opened.predictor
+    assert predictor is not None  # since there are labels
     data = load_samples(
         calibration,
         modality=predictor.modality,
@@ -172,38 +153,19 @@ def open_subject(
                 f"data {str(calibration)!r}: expected images to choose by and to report on. "
                 f"Received: none in {split.name}."
             )
-    provenance = read_keras_provenance(path) if path.suffix == ".keras" else None
-    unseen = leave_out_known(data.test, provenance, path=path)
+    unseen = leave_out_known(data.test, opened.provenance, path=path)
     return Subject(
         path,
         path,
-        source,
-        graph,
+        opened.source,
+        opened.graph,
         predictor,
         replace(data, test=unseen.split),
         data.train,
-        words,
-        provenance=provenance,
-        remarks=(*((remark,) if remark else ()), *unseen.remarks),
+        opened.words,
+        provenance=opened.provenance,
+        remarks=(*((opened.remark,) if opened.remark else ()), *unseen.remarks),
     )
-
-
-def check_kind(head: Head, *, what: str) -> None:
-    """Refuses a head whose kind of metadata the writer does not know.
-
-    Args:
-        head: of the model.
-        what: is exported, for the message.
-
-    Raises:
-        ModelError: names the head, its kind, and those that are known.
-    """
-    if head.metadata_kind not in KINDS:
-        raise ModelError(
-            f"{what}: expected a head whose metadata_kind is one of {', '.join(KINDS)}. "
-            f"Received: head {head.name!r} with metadata_kind={head.metadata_kind!r}. "
-            "Without metadata: --recipe onnx, or tfxfer_edge.convert"
-        )
 
 
 def _open_run(
@@ -216,21 +178,12 @@ def _open_run(
 ) -> Subject:
     run = RunDirectory.open(path)
     manifest, record = run.read_manifest(), read_record(run)
-    if needs_metadata:
-        head = get_head(manifest.head, options=dict(manifest.head_options))
-        check_kind(head, what=f"run {str(path)!r}")
-    told = progress or (lambda *_: None)
-    told("loading the model", 0, 1)
-    model = load_model(path)
-    source = open_source(model)
-    predictor = wrap_model(model)
-    told("loading the model", 1, 1)
-    told("tracing the model", 0, 1)
-    graph = freeze(source, dynamic_batch=dynamic_batch)
-    told("tracing the model", 1, 1)
-    words = describe_run(manifest)
-    if needs_metadata:
-        check_metadata(predictor, graph, words, what=f"run {str(path)!r}")
+    opened = open_float_model(
+        run, labels=None, head=None, preprocessing=None, dynamic_batch=dynamic_batch,
+        trust=False, needs_metadata=needs_metadata, progress=progress,
+    )  # fmt: skip
+    predictor = opened.predictor
+    assert predictor is not None  # a run says what its outputs are
     data = load_run_images(run, predictor, progress=progress)
     split = data.train
     if calibration is not None and is_plain(calibration, predictor.modality, predictor.labels):
@@ -257,18 +210,18 @@ def _open_run(
     return Subject(
         path,
         run.model_path,
-        source,
-        graph,
+        opened.source,
+        opened.graph,
         predictor,
         data,
         split,
-        words,
+        opened.words,
         run,
         varies=record.varies,
         view_options=record.view_options,
         provenance=Provenance.of_rows(data.rows),
         remarks=(
             *([unsealed] if unsealed else []),
-            *find_door(source.modality).list_remarks(predictor),
+            *find_door(opened.source.modality).list_remarks(predictor),
         ),
     )
