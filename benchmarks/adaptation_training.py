@@ -31,7 +31,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
-from record import make_parser, print_table, read_record, write_record
+from record import make_parser, print_table, read_runs, write_record
 
 LOOKS = ("photo", "art_painting", "cartoon")
 DIRECTIONS = tuple(f"{one}:{other}" for one, other in itertools.permutations(LOOKS, 2))
@@ -151,9 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "uneven": options.uneven,
     }  # fmt: skip
     strengths = [float(x) for x in options.strengths.split(",") if x]
-    record = read_record(options.json)
-    if record.get("settings") != settings:
-        record = {"settings": settings, "runs": {}}
+    record = read_runs(options.json, settings)
     runs: dict[str, Any] = record["runs"]
     shared = {"size": options.image_size, "epochs": options.epochs}
     for direction in options.directions.split(","):

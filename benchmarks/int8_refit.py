@@ -30,7 +30,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
-from record import make_parser, print_table, read_record, write_record
+from record import make_parser, print_table, read_runs, write_record
 from sets import FOLDERS
 
 BACKBONES = {
@@ -126,9 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = {
         "image_size": options.image_size, "photos": options.photos, "epochs": options.epochs
     }  # fmt: skip
-    record = read_record(options.json)
-    if record.get("settings") != settings:
-        record = {"settings": settings, "runs": {}}
+    record = read_runs(options.json, settings)
     runs: dict[str, Any] = record["runs"]
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)

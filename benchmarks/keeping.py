@@ -29,7 +29,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 sys.path.insert(0, str(Path(__file__).parent))
 
-from record import make_parser, print_table, read_record, write_record
+from record import make_parser, print_table, read_runs, write_record
 
 FIRST, SECOND = ("daisy", "rose", "tulip"), ("dandelion", "sunflower")
 WAYS: Mapping[str, Mapping[str, Any]] = {
@@ -132,9 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = {
         "image_size": options.image_size, "photos": options.photos, "schedule": options.schedule
     }  # fmt: skip
-    record = read_record(options.json)
-    if record.get("settings") != settings:
-        record = {"settings": settings, "runs": {}}
+    record = read_runs(options.json, settings)
     runs: dict[str, Any] = record["runs"]
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)

@@ -55,6 +55,19 @@ def read_record(path: Path) -> dict[str, Any]:
     return found
 
 
+def read_runs(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Returns a record with its `settings` and `runs`; without runs where those were of others.
+
+    Args:
+        path: of the record.
+        settings: what all of its runs have in common.
+    """
+    record = read_record(path)
+    if record.get("settings") != settings:
+        record = {"settings": settings, "runs": {}}
+    return record
+
+
 def write_record(path: Path, figures: dict[str, Any]) -> None:
     """Writes figures with machine and versions, in one step."""
     document = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -48,3 +49,13 @@ def test_the_bar_is_of_networks_with_weights(script: Any) -> None:
     assert set(script.BACKBONES) - set(script.PRETRAINED) == {
         "efficientnet_b0", "mobilenet_v3_small",
     }  # fmt: skip
+
+
+def test_a_record_of_other_settings_is_begun_anew(
+    import_script: Callable[[str], Any], tmp_path: Path
+) -> None:
+    record, path = import_script("record"), tmp_path / "record.json"
+    assert record.read_runs(path, {"photos": 10}) == {"settings": {"photos": 10}, "runs": {}}
+    record.write_record(path, {"settings": {"photos": 10}, "runs": {"a": 1}})
+    assert record.read_runs(path, {"photos": 10})["runs"] == {"a": 1}
+    assert record.read_runs(path, {"photos": 20})["runs"] == {}
