@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import signal
-from collections.abc import Iterator
+import struct
+import tracemalloc
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -59,6 +63,39 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no folder {folder}: set TFXFER_SHARED to real images and weights")
     return folder
+
+
+@pytest.fixture(scope="session")
+def forge() -> Callable[..., bytes]:
+    """Returns a function that makes an archive whose only member says that it is small."""
+
+    def make(
+        name: str, *, unpacked: int = 40 << 20, said: int = 10, method: int = zipfile.ZIP_DEFLATED
+    ) -> bytes:
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w", method) as archive:
+            archive.writestr(name, bytes(unpacked))
+        data = bytearray(stream.getvalue())
+        struct.pack_into("<L", data, 22, said)
+        struct.pack_into("<L", data, data.index(b"PK\1\2") + 24, said)
+        return bytes(data)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def peak_of() -> Callable[[Callable[[], object]], int]:
+    """Returns a function that says how many bytes Python holds at most while another one acts."""
+
+    def measure(act: Callable[[], object]) -> int:
+        tracemalloc.start()
+        try:
+            act()
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    return measure
 
 
 @pytest.fixture(scope="session", autouse=True)

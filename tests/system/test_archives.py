@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
-import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,31 +18,14 @@ from tfxfer.keeping.fisher import read_importances
 from tfxfer.keeping.statistics import read_statistics
 from tfxfer.system.archives import check_members, check_stored, read_member
 
+Forge = Callable[..., bytes]
+PeakOf = Callable[[Callable[[], object]], int]
+
 UNPACKED = 40 << 20
 ROOM = 16 << 20  # what reading a member may take beside the member
 
 
-def forge(name: str, *, said: int = 10, method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    """Returns an archive whose only member says that it is small."""
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", method) as archive:
-        archive.writestr(name, bytes(UNPACKED))
-    data = bytearray(stream.getvalue())
-    struct.pack_into("<L", data, 22, said)
-    struct.pack_into("<L", data, data.index(b"PK\1\2") + 24, said)
-    return bytes(data)
-
-
-def peak_of(act: Callable[[], object]) -> int:
-    tracemalloc.start()
-    try:
-        act()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-
-def test_a_member_is_no_larger_in_memory_than_it_says() -> None:
+def test_a_member_is_no_larger_in_memory_than_it_says(forge: Forge, peak_of: PeakOf) -> None:
     forged = forge("a")
 
     def read() -> None:
@@ -72,7 +53,7 @@ def test_a_member_that_says_it_is_too_large_is_not_read() -> None:
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_methods_whose_reading_has_no_limit_are_refused(method: int) -> None:
+def test_methods_whose_reading_has_no_limit_are_refused(method: int, forge: Forge) -> None:
     with (
         zipfile.ZipFile(io.BytesIO(forge("a", method=method))) as archive,
         pytest.raises(ValueError, match="stored or deflated"),
@@ -80,7 +61,7 @@ def test_methods_whose_reading_has_no_limit_are_refused(method: int) -> None:
         read_member(archive, "a", limit=1000)
 
 
-def test_all_members_are_what_they_say() -> None:
+def test_all_members_are_what_they_say(forge: Forge) -> None:
     with (
         zipfile.ZipFile(io.BytesIO(forge("a"))) as archive,
         pytest.raises(zipfile.BadZipFile),
@@ -108,7 +89,7 @@ def test_an_archive_of_arrays_holds_nothing_packed() -> None:
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.weights.h5"])
-def test_a_keras_file_that_lies(tmp_path: Path, name: str) -> None:
+def test_a_keras_file_that_lies(tmp_path: Path, name: str, forge: Forge, peak_of: PeakOf) -> None:
     path = tmp_path / "model.keras"
     path.write_bytes(forge(name))
     if name != "config.json":
@@ -122,7 +103,7 @@ def test_a_keras_file_that_lies(tmp_path: Path, name: str) -> None:
     assert peak_of(read) < ROOM
 
 
-def test_a_provenance_that_lies(tmp_path: Path) -> None:
+def test_a_provenance_that_lies(tmp_path: Path, forge: Forge, peak_of: PeakOf) -> None:
     path = tmp_path / "model.keras"
     path.write_bytes(forge(PROVENANCE_FILE))
 
@@ -135,7 +116,7 @@ def test_a_provenance_that_lies(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("read", [read_importances, read_statistics])
 def test_arrays_of_a_run_that_unpack_to_more_than_the_file(
-    tmp_path: Path, read: Callable[[Path], object]
+    tmp_path: Path, read: Callable[[Path], object], peak_of: PeakOf
 ) -> None:
     path = tmp_path / "kept.npz"
     zeros = np.zeros(UNPACKED // 8)

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import struct
-import tracemalloc
 import zipfile
 from collections.abc import Callable
 from io import BytesIO
@@ -28,6 +26,9 @@ from tfxfer_edge.tflite.packed_files import (
 )
 
 from .. import photo_classifier as photos
+
+Forge = Callable[..., bytes]
+PeakOf = Callable[[Callable[[], object]], int]
 
 GOOD: dict[str, Any] = {
     "metadata_kind": "multilabel_classifier",
@@ -163,27 +164,9 @@ def test_members_that_unpack_to_gigabytes_are_refused_unread() -> None:
         read_files(stream.getvalue())
 
 
-def forge(name: str, *, unpacked: int = 40 << 20, said: int = 10) -> bytes:
-    """Returns an archive whose only member says that it is small."""
-    stream = BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(name, bytes(unpacked))
-    data = bytearray(stream.getvalue())
-    struct.pack_into("<L", data, 22, said)
-    struct.pack_into("<L", data, data.index(b"PK\1\2") + 24, said)
-    return bytes(data)
-
-
-def peak_of(act: Callable[[], object]) -> int:
-    tracemalloc.start()
-    try:
-        act()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-
-def test_members_that_say_they_are_small_are_not_unpacked_to_gigabytes() -> None:
+def test_members_that_say_they_are_small_are_not_unpacked_to_gigabytes(
+    forge: Forge, peak_of: PeakOf
+) -> None:
     forged = forge("labels.txt")
 
     def read() -> None:
@@ -193,7 +176,7 @@ def test_members_that_say_they_are_small_are_not_unpacked_to_gigabytes() -> None
     assert peak_of(read) < 16 << 20
 
 
-def test_only_what_the_metadata_names_is_read() -> None:
+def test_only_what_the_metadata_names_is_read(peak_of: PeakOf) -> None:
     written = write_metadata(photos.float_in_graph(), ModelCard("photos", labels=photos.LABELS))
     stream = BytesIO(written)
     with zipfile.ZipFile(stream, "a", zipfile.ZIP_DEFLATED) as archive:
