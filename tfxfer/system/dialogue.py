@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import queue
-import signal
 import struct
 import subprocess
-import sys
 import tempfile
 import threading
 from typing import Any, Self
+
+from tfxfer.system.process import describe_end, end_group, start_python
 
 __all__ = ["Dialogue", "DialogueError"]
 
@@ -75,21 +74,8 @@ class Dialogue:
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._noise = tempfile.TemporaryFile()  # noqa: SIM115 - __exit__ closes it
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
-                [
-                    sys.executable,
-                    "-P",
-                    "-W",
-                    "ignore",
-                    "-c",
-                    f"{_BEFORE}{code}",
-                    json.dumps(sys.path),
-                ],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._noise,
-                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-                start_new_session=True,
+            self._process = start_python(
+                f"{_BEFORE}{code}", stdout=subprocess.PIPE, stderr=self._noise
             )
         except BaseException:
             self._noise.close()
@@ -107,7 +93,7 @@ class Dialogue:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end()
+        end_group(self._process)
         self._process.wait()
         self._listener.join(_WAIT_S)
         assert self._process.stdin is not None
@@ -136,7 +122,7 @@ class Dialogue:
         except queue.Empty:
             line = None
             self._ended = DialogueError(f"did not answer within {timeout_s:g} s", hung=True)
-            self._end()
+            end_group(self._process)
         if line is not None:
             return json.loads(line)
         if self._ended is None:
@@ -161,18 +147,5 @@ class Dialogue:
     def _describe_end(self) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_WAIT_S)
-        self._end()  # where it only has closed its answers
-        code = self._process.wait()
-        self._noise.seek(0)
-        lines = self._noise.read().decode("utf-8", "replace").splitlines()
-        last = ([line.strip() for line in lines if line.strip()] or ["no message"])[-1]
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        return f"ended Python with {how}: {last}"
-
-    def _end(self) -> None:
-        if hasattr(os, "killpg"):
-            # Also when the child has ended: what it started is still of its group.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-        else:  # pragma: no cover - Windows has no process groups
-            self._process.kill()
+        end_group(self._process)  # where it only has closed its answers
+        return describe_end(self._process.wait(), self._noise)

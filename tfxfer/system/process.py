@@ -13,9 +13,9 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import IO, Any, Self
 
-__all__ = ["Child", "Outcome", "ask_child"]
+__all__ = ["Child", "Outcome", "ask_child", "describe_end", "end_group", "start_python"]
 
 # Whatever the code prints must not get between us and the answers: they have a descriptor of their
 # own. At the end, threads and exit handlers of what was imported must not make the process hang.
@@ -78,14 +78,7 @@ class Child:
         self._answers = tempfile.TemporaryFile()  # noqa: SIM115 - __exit__ closes it
         self._noise = tempfile.TemporaryFile()  # noqa: SIM115 - the same
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
-                [sys.executable, "-P", "-W", "ignore", "-c", program, json.dumps(sys.path)],
-                stdin=subprocess.PIPE,
-                stdout=self._answers,
-                stderr=self._noise,
-                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-                start_new_session=True,
-            )
+            self._process = start_python(program, stdout=self._answers, stderr=self._noise)
         except BaseException:
             self._close_files()
             raise
@@ -94,7 +87,7 @@ class Child:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end()
+        end_group(self._process)
         self._process.communicate()
         self._close_files()
 
@@ -111,31 +104,13 @@ class Child:
             code = self._process.returncode
         except subprocess.TimeoutExpired:
             hung = True
-            self._end()
+            end_group(self._process)
             self._process.wait()
         self._answers.seek(0)
         # A last line that is cut is no answer.
         lines = [line for line in self._answers if line.endswith(b"\n")]
-        if hung:
-            end = f"did not end within {timeout_s:g} s"
-        elif code < 0:
-            end = f"ended Python with signal {-code}: {self._last_words()}"
-        else:
-            end = f"ended Python with exit code {code}: {self._last_words()}"
+        end = f"did not end within {timeout_s:g} s" if hung else describe_end(code, self._noise)
         return Outcome(tuple(map(json.loads, lines)), end, max(0, -code), hung)
-
-    def _last_words(self) -> str:
-        self._noise.seek(0)
-        text = self._noise.read().decode("utf-8", "replace")
-        return ([line.strip() for line in text.splitlines() if line.strip()] or ["no message"])[-1]
-
-    def _end(self) -> None:
-        if hasattr(os, "killpg"):
-            # Also when the child has ended: what it started is still of its group.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-        else:  # pragma: no cover - Windows has no process groups
-            self._process.kill()
 
     def _close_files(self) -> None:
         self._answers.close()
@@ -146,3 +121,45 @@ def ask_child(code: str, question: Any, *, timeout_s: float) -> Outcome:
     """Starts code in a process of its own and asks it; see `Child`."""
     with Child(code) as child:
         return child.ask(question, timeout_s=timeout_s)
+
+
+def start_python(program: str, *, stdout: Any, stderr: Any) -> subprocess.Popen[bytes]:
+    """Starts our own interpreter in a session of its own; its question comes through a pipe.
+
+    Args:
+        program: finds this process's `sys.path` as JSON in its only argument.
+        stdout: where its answers go.
+        stderr: where all else goes that it prints.
+    """
+    return subprocess.Popen(  # noqa: S603 - our own interpreter
+        [sys.executable, "-P", "-W", "ignore", "-c", program, json.dumps(sys.path)],
+        stdin=subprocess.PIPE,
+        stdout=stdout,
+        stderr=stderr,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        start_new_session=True,
+    )
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process of `start_python`, and what it has started."""
+    if hasattr(os, "killpg"):
+        # Also when it has ended itself: what it started is still of its group.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:  # pragma: no cover - Windows has no process groups
+        process.kill()
+
+
+def describe_end(code: int, noise: IO[bytes]) -> str:
+    """Returns how a process ended, to be read after its name.
+
+    Args:
+        code: its exit status, below 0 of a signal.
+        noise: what it printed, whose last line says most.
+    """
+    noise.seek(0)
+    lines = noise.read().decode("utf-8", "replace").splitlines()
+    last = ([line.strip() for line in lines if line.strip()] or ["no message"])[-1]
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    return f"ended Python with {how}: {last}"
